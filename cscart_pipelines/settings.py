@@ -1,0 +1,95 @@
+"""Environment to typed settings, read when asked and never at import.
+
+Here belong the variables of the contract, their defaults and their checks. Not here: the settings
+of one connected shop (`integrations.settings`), and anything that opens a file or a connection.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+PREFIX = "CSCART_PIPELINES_"
+
+
+class SettingsError(ValueError):
+    """The environment says something that cannot be used; the message names the variable."""
+
+
+class Settings(BaseModel):
+    """What the environment decides for every room. Values of secrets never show in a repr."""
+
+    model_config = ConfigDict(frozen=True)
+
+    home: Path
+    """Local state: embedded PostgreSQL, Dagster home, key file."""
+    database_url: SecretStr | None
+    """PostgreSQL of the warehouse; None: the embedded server."""
+    secret_key: SecretStr | None
+    """Encrypts API keys at rest; None: a key file in the home."""
+    dagster_home: Path
+    alert_webhook: SecretStr | None
+    """Where failure alerts are posted as JSON, beside the log."""
+    api_parallel: int = 4
+    """Requests to one shop at the same time."""
+
+    @property
+    def embedded(self) -> bool:
+        return self.database_url is None
+
+    def sqlalchemy_url(self) -> URL:
+        """The configured database for psycopg 3. Raises SettingsError when there is none."""
+        if self.database_url is None:
+            raise SettingsError(f"{PREFIX}DATABASE_URL is not set")
+        return database_url(self.database_url.get_secret_value())
+
+
+def database_url(text: str) -> URL:
+    """Reads a PostgreSQL URL in any of its usual spellings, as one for psycopg 3."""
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        # The text may hold a password, so it is not repeated.
+        raise SettingsError(
+            f"{PREFIX}DATABASE_URL is not a URL; expected postgresql://user:password@host:5432/name"
+        ) from None
+    if url.get_backend_name() not in ("postgresql", "postgres"):
+        raise SettingsError(
+            f"{PREFIX}DATABASE_URL starts with {url.drivername}://; expected postgresql://"
+        )
+    if not url.database:
+        raise SettingsError(f"{PREFIX}DATABASE_URL names no database; expected …@host:5432/name")
+    return url.set(drivername="postgresql+psycopg")
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Reads the environment (by default this process's). Empty variables count as unset."""
+    env = {k: v for k, v in (os.environ if environ is None else environ).items() if v.strip()}
+    home = Path(env.get(f"{PREFIX}HOME", ".cscart-pipelines")).expanduser().absolute()
+    values: dict[str, Any] = {
+        "home": home,
+        "database_url": _secret(env.get(f"{PREFIX}DATABASE_URL")),
+        "secret_key": _secret(env.get(f"{PREFIX}SECRET_KEY")),
+        "dagster_home": Path(env.get("DAGSTER_HOME", str(home / "dagster")))
+        .expanduser()
+        .absolute(),
+        "alert_webhook": _secret(env.get(f"{PREFIX}ALERT_WEBHOOK")),
+    }
+    if parallel := env.get(f"{PREFIX}API_PARALLEL"):
+        if not parallel.isdecimal() or not 1 <= int(parallel) <= 32:
+            raise SettingsError(f"{PREFIX}API_PARALLEL is {parallel!r}; expected a number, 1 to 32")
+        values["api_parallel"] = int(parallel)
+    settings = Settings(**values)
+    if settings.database_url is not None:
+        settings.sqlalchemy_url()
+    return settings
+
+
+def _secret(value: str | None) -> SecretStr | None:
+    return None if value is None else SecretStr(value.strip())

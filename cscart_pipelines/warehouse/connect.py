@@ -1,0 +1,114 @@
+"""The way into the warehouse: by URL, or through the embedded server.
+
+`open_warehouse` is what every other room uses: it joins or connects, brings the schema up to date
+and hands out connections. Not here: tables (`tables`), their changes (`migrate`), loading (`load`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
+
+from cscart_pipelines.settings import Settings
+from cscart_pipelines.warehouse import migrate as migrations
+from cscart_pipelines.warehouse.embedded import join
+
+CONNECT_SECONDS = 10
+OLDEST_SERVER = 150000
+
+
+class WarehouseUnavailableError(RuntimeError):
+    """The database cannot be reached or used; the message says why, without a password."""
+
+
+class Warehouse:
+    """One PostgreSQL database that holds the project's schemas."""
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """SQLAlchemy, for small transactions. Connections are not pooled between uses."""
+        if self._engine is None:
+            self._engine = create_engine(self.url, poolclass=NullPool)
+        return self._engine
+
+    def connect(self, *, autocommit: bool = False) -> psycopg.Connection[tuple[Any, ...]]:
+        """A psycopg connection, for COPY and for sessions that hold locks. The caller closes it."""
+        try:
+            return psycopg.connect(
+                **self.connection_arguments(),
+                autocommit=autocommit,
+                connect_timeout=CONNECT_SECONDS,
+            )
+        except psycopg.OperationalError as error:
+            raise WarehouseUnavailableError(_why(self.url, error)) from None
+
+    def connection_arguments(self) -> dict[str, Any]:
+        """What libpq needs, from the URL."""
+        host = self.url.host or self.url.query.get("host")
+        arguments = {
+            "host": host,
+            "port": self.url.port or self.url.query.get("port"),
+            "user": self.url.username,
+            "password": self.url.password,
+            "dbname": self.url.database,
+        }
+        rest = {k: v for k, v in self.url.query.items() if k not in ("host", "port")}
+        return {k: v for k, v in {**arguments, **rest}.items() if v is not None}
+
+    def dbt_environment(self) -> dict[str, str]:
+        """The variables that dbt_project/profiles.yml reads."""
+        known = self.connection_arguments()
+        return {
+            "CSCART_PIPELINES_DBT_HOST": str(known.get("host", "localhost")),
+            "CSCART_PIPELINES_DBT_PORT": str(known.get("port", 5432)),
+            "CSCART_PIPELINES_DBT_USER": str(known.get("user", "")),
+            "CSCART_PIPELINES_DBT_PASSWORD": str(known.get("password", "")),
+            "CSCART_PIPELINES_DBT_DBNAME": str(known.get("dbname", "")),
+        }
+
+    def close(self) -> None:
+        if self._engine is not None:
+            self._engine.dispose()
+
+
+@contextlib.contextmanager
+def open_warehouse(settings: Settings, *, migrate: bool = True) -> Iterator[Warehouse]:
+    """Opens the configured warehouse with its schema up to date.
+
+    Without a configured URL the embedded server is joined, and left when the process ends: leaving
+    earlier would stop and start it between two uses. Raises WarehouseUnavailableError.
+    """
+    url = join(settings.home).url() if settings.embedded else settings.sqlalchemy_url()
+    warehouse = Warehouse(url)
+    try:
+        if migrate:
+            with warehouse.connect(autocommit=True) as connection:
+                if connection.info.server_version < OLDEST_SERVER:
+                    raise WarehouseUnavailableError(
+                        f"the database is PostgreSQL {connection.info.server_version // 10000}; "
+                        "version 15 or newer is needed"
+                    )
+                current = migrations.is_current(connection)
+            if not current:
+                migrations.upgrade(warehouse.engine)
+        yield warehouse
+    finally:
+        warehouse.close()
+
+
+def _why(url: URL, error: psycopg.OperationalError) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = lines[-1] if lines else "no reason given"
+    if url.password:
+        reason = reason.replace(str(url.password), "***")
+    return f"cannot connect to PostgreSQL at {url.render_as_string(hide_password=True)}: {reason}"

@@ -1,0 +1,1 @@
+"""Alembic migrations; see `migrate` for when they run."""

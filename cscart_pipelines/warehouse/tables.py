@@ -1,0 +1,319 @@
+"""Every table the project owns: the one place for names, columns and keys.
+
+Alembic's migrations create these, `load` fills them, dbt reads them as sources. The tables of the
+`analytics` schema are not here: dbt owns them. No queries here, and nothing that knows an API.
+
+Every table of shop data starts its key with `integration`, so that it can be partitioned by shop.
+Rows of the raw tables (schema `cscart`) carry `content_hash` (of all other columns, so that a merge
+writes only what changed), `loaded_at` (when this version was written) and `deleted_at` (a
+tombstone: the shop no longer has the row; NULL while it does).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    }
+)
+
+RAW = "cscart"
+REGISTRY = "registry"
+SCHEMAS = (RAW, REGISTRY, "fulfilment", "analytics")
+
+
+def _moment(name: str, **options: Any) -> Column[Any]:
+    return Column(name, DateTime(timezone=True), **options)
+
+
+def _integration() -> Column[str]:
+    return Column("integration", Text, nullable=False)
+
+
+def _raw(name: str, key: tuple[str, ...], *columns: Column[Any]) -> Table:
+    """A table of shop rows: the key leads with the integration, the upkeep columns close it."""
+    return Table(
+        name,
+        metadata,
+        _integration(),
+        *columns,
+        Column("content_hash", LargeBinary, nullable=False),
+        _moment("loaded_at", nullable=False, server_default=func.now()),
+        _moment("deleted_at"),
+        PrimaryKeyConstraint("integration", *key),
+        schema=RAW,
+    )
+
+
+# --- raw tables: what the shop has ---------------------------------------------------------------
+
+customers = _raw(
+    "customers",
+    ("user_id",),
+    Column("user_id", BigInteger, nullable=False),
+    Column("email", Text, comment="as the shop has it; NULL when empty"),
+    Column("firstname", Text),
+    Column("lastname", Text),
+    Column("phone", Text),
+    Column("company", Text),
+    Column("company_id", BigInteger),
+    Column("status", Text, comment="A active, D disabled"),
+    _moment("registered_at"),
+    _moment("last_login_at"),
+)
+
+orders = _raw(
+    "orders",
+    ("order_id",),
+    Column("order_id", BigInteger, nullable=False),
+    Column("is_parent_order", Boolean, nullable=False),
+    Column("parent_order_id", BigInteger, comment="NULL when the order was not split"),
+    Column("company_id", BigInteger, comment="vendor (Multi-Vendor) or storefront owner"),
+    Column("storefront_id", BigInteger),
+    Column("user_id", BigInteger, comment="NULL for a guest or a deleted account"),
+    Column("issuer_id", BigInteger, comment="administrator who entered the order"),
+    Column("email", Text),
+    Column("firstname", Text),
+    Column("lastname", Text),
+    Column("phone", Text),
+    Column("company", Text),
+    Column("status", Text, nullable=False),
+    Column("total", Numeric, nullable=False, comment="primary currency of the shop"),
+    _moment("ordered_at", nullable=False),
+    Column("has_details", Boolean, nullable=False, comment="false: only the list row was read"),
+    # What only the detail object tells (reference 8.3); NULL without details.
+    _moment("updated_at"),
+    Column("subtotal", Numeric),
+    Column("discount", Numeric),
+    Column("subtotal_discount", Numeric),
+    Column("shipping_cost", Numeric),
+    Column("payment_surcharge", Numeric),
+    Column("tax_total", Numeric, comment="sum of taxes.*.tax_subtotal (reference 8.3)"),
+    Column("promotion_ids", Text),
+    Column("secondary_currency", Text, comment="what the shopper saw; amounts are not in it"),
+    Column("lang_code", Text),
+    Column("shipping_ids", Text),
+    Column("shipping_method", Text),
+    Column("s_firstname", Text),
+    Column("s_lastname", Text),
+    Column("s_address", Text),
+    Column("s_address_2", Text),
+    Column("s_city", Text),
+    Column("s_state", Text),
+    Column("s_zipcode", Text),
+    Column("s_country", Text, comment="ISO 3166-1 alpha-2"),
+    Column("s_country_name", Text),
+    Column("s_phone", Text),
+    Column("b_country", Text),
+    Column("b_country_name", Text),
+)
+
+order_lines = Table(
+    "order_lines",
+    metadata,
+    _integration(),
+    Column("order_id", BigInteger, nullable=False),
+    Column("item_id", Text, nullable=False, comment="cart id: a 32-bit number as text"),
+    Column("product_id", BigInteger),
+    Column("product_code", Text),
+    Column("product", Text, comment="name at the time of the order"),
+    Column("quantity", Integer, nullable=False),
+    Column("price", Numeric, nullable=False, comment="unit price after line discount"),
+    Column("base_price", Numeric),
+    Column("discount", Numeric, comment="per unit"),
+    Column("subtotal", Numeric),
+    Column("company_id", BigInteger),
+    PrimaryKeyConstraint("integration", "order_id", "item_id"),
+    schema=RAW,
+)
+"""Lines have no life of their own: they are replaced with the order whose hash includes them."""
+
+products = _raw(
+    "products",
+    ("product_id",),
+    Column("product_id", BigInteger, nullable=False),
+    Column("product_code", Text),
+    Column("product", Text),
+    Column("product_type", Text),
+    Column("parent_product_id", BigInteger),
+    Column("status", Text),
+    Column("company_id", BigInteger),
+    Column("amount", Integer),
+    Column("price", Numeric),
+    Column("list_price", Numeric),
+    Column("tracking", Text),
+    Column("main_category", BigInteger),
+    _moment("created_at"),
+    _moment("updated_at"),
+)
+
+categories = _raw(
+    "categories",
+    ("category_id",),
+    Column("category_id", BigInteger, nullable=False),
+    Column("parent_id", BigInteger),
+    Column("category", Text),
+)
+
+statuses = _raw(
+    "statuses",
+    ("type", "status"),
+    Column("type", Text, nullable=False, comment="O orders, S shipments"),
+    Column("status", Text, nullable=False),
+    Column("status_id", BigInteger),
+    Column("description", Text),
+    Column("inventory", Text, comment="D decreases stock, I gives it back"),
+    Column("payment_received", Boolean, comment="NULL where the shop does not say"),
+)
+
+shipments = _raw(
+    "shipments",
+    ("shipment_id",),
+    Column("shipment_id", BigInteger, nullable=False),
+    Column("order_id", BigInteger),
+    _moment("shipped_at"),
+    Column("status", Text),
+    Column("tracking_number", Text),
+    Column("carrier", Text),
+    Column("tracking_url", Text),
+    Column("shipping_id", BigInteger),
+    Column("shipping_method", Text),
+    Column("comments", Text),
+    Column("products", JSONB, comment="item id -> quantity"),
+)
+
+rejects = Table(
+    "rejects",
+    metadata,
+    _integration(),
+    Column("entity", Text, nullable=False, comment="customers, orders, products, …"),
+    Column("entity_key", Text, nullable=False, comment="the id, or position:N where none is known"),
+    Column("reason", Text, nullable=False, comment="field and expectation; never the payload"),
+    Column("attempts", Integer, nullable=False, server_default=text("1")),
+    _moment("first_seen_at", nullable=False, server_default=func.now()),
+    _moment("last_seen_at", nullable=False, server_default=func.now()),
+    _moment("resolved_at"),
+    PrimaryKeyConstraint("integration", "entity", "entity_key"),
+    schema=RAW,
+)
+
+# --- registry: which shops, and how far along ----------------------------------------------------
+
+integrations = Table(
+    "integrations",
+    metadata,
+    Column("integration", Text, primary_key=True),
+    Column("list_name", Text, nullable=False),
+    Column("url", Text, nullable=False, comment="normalised base address, no trailing slash"),
+    Column("email", Text, nullable=False),
+    Column("api_key_sealed", LargeBinary, comment="encrypted; NULL when it is a reference"),
+    Column("api_key_reference", Text, comment="env:NAME or file:/path"),
+    Column("timezone", Text, nullable=False, server_default="UTC"),
+    Column("currency", Text, nullable=False, server_default="EUR"),
+    Column("settled_statuses", ARRAY(Text), comment="NULL: as the shop's payment_received says"),
+    Column("refund_statuses", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("include_guests", Boolean, nullable=False, server_default=text("true")),
+    Column("user_id", Text, comment="the client id stamped on fulfilment orders"),
+    Column("order_prefix", Text, nullable=False, server_default=""),
+    Column("start_date", Date, comment="fulfilment ignores earlier orders"),
+    Column("countries", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("order_statuses", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("update_tracking_number", Boolean, nullable=False, server_default=text("false")),
+    Column("update_tracking_url", Boolean, nullable=False, server_default=text("false")),
+    Column("update_stock", Boolean, nullable=False, server_default=text("false")),
+    Column("stock_schedule", Text),
+    Column("shipped_status", Text),
+    Column("partially_shipped_status", Text),
+    Column("notify_customer", Boolean, nullable=False, server_default=text("false")),
+    Column("status", Text, nullable=False, server_default="ready"),
+    Column("status_reason", Text),
+    _moment("status_since", nullable=False, server_default=func.now()),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("capabilities", JSONB),
+    Column("tested_fingerprint", Text, comment="of the connection details that passed the test"),
+    _moment("tested_at"),
+    _moment("first_synced_at"),
+    _moment("last_synced_at"),
+    _moment("created_at", nullable=False, server_default=func.now()),
+    _moment("updated_at", nullable=False, server_default=func.now()),
+    UniqueConstraint("list_name"),
+    schema=REGISTRY,
+)
+
+sync_state = Table(
+    "sync_state",
+    metadata,
+    _integration(),
+    Column("entity", Text, nullable=False),
+    _moment("watermark", comment="the shop's clock: all changes before it are loaded"),
+    Column("walk", JSONB, comment="an unfinished walk through pages, to go on from"),
+    Column("totals", JSONB, comment="counts the shop reported at the last finished walk"),
+    _moment("swept_at", comment="last full sweep that looked for deletions"),
+    _moment("updated_at", nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("integration", "entity"),
+    schema=REGISTRY,
+)
+
+sweep_seen = Table(
+    "sweep_seen",
+    metadata,
+    _integration(),
+    Column("entity", Text, nullable=False),
+    Column("part", BigInteger, nullable=False),
+    Column("ids", ARRAY(BigInteger), nullable=False),
+    PrimaryKeyConstraint("integration", "entity", "part"),
+    schema=REGISTRY,
+)
+"""The ids that an unfinished sweep has met, many to a row: what is missing at the end is gone."""
+
+sync_runs = Table(
+    "sync_runs",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    _integration(),
+    Column("run_id", Text, comment="the Dagster run, where there is one"),
+    Column("kind", Text, nullable=False, comment="first, resync or full"),
+    Column("state", Text, nullable=False, comment="running, succeeded, failed"),
+    Column("phase", Text),
+    Column("rows_done", BigInteger, nullable=False, server_default=text("0")),
+    Column("rows_total", BigInteger),
+    Column("host", Text),
+    Column("pid", Integer),
+    _moment("started_at", nullable=False, server_default=func.now()),
+    _moment("heartbeat_at", nullable=False, server_default=func.now()),
+    _moment("finished_at"),
+    Column("error", Text),
+    Column("stats", JSONB),
+    Index(
+        "sync_runs_one_running_idx",
+        "integration",
+        unique=True,
+        postgresql_where=text("state = 'running'"),
+    ),
+    schema=REGISTRY,
+)

@@ -1,0 +1,177 @@
+"""Fixtures that many test modules share: real PostgreSQL databases, and isolation from the machine.
+
+One embedded server serves the whole test run (all workers); each test that asks for a database gets
+a fresh one, copied from a migrated template. What only one room's tests need is not here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from psycopg import sql
+from sqlalchemy.engine import URL
+
+from cscart_pipelines.settings import Settings, read_settings
+from cscart_pipelines.warehouse import migrate
+from cscart_pipelines.warehouse.connect import Warehouse
+from cscart_pipelines.warehouse.embedded import Membership, join
+from cscart_pipelines.warehouse.place import remove_place
+
+hypothesis_settings.register_profile(
+    "project",
+    deadline=None,  # these machines are shared: no verdict from a clock
+    derandomize=True,  # the same examples everywhere; a failure is a failure for everybody
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+hypothesis_settings.load_profile("project")
+
+TEMPLATE = "template_warehouse"
+OWN_SERVER = "CSCART_PIPELINES_TEST_DATABASE_URL"
+"""A PostgreSQL to test on instead of the embedded one; its user must be allowed to make databases."""
+
+
+@dataclass
+class Database:
+    """A fresh, migrated database."""
+
+    warehouse: Warehouse
+
+    @property
+    def url(self) -> str:
+        return self.warehouse.url.render_as_string(hide_password=False)
+
+    sqlalchemy_url = url
+
+    @property
+    def dbt_env(self) -> dict[str, str]:
+        return self.warehouse.dbt_environment()
+
+    @property
+    def settings_env(self) -> dict[str, str]:
+        """What a process of the project needs in its environment to use this database."""
+        return {"CSCART_PIPELINES_DATABASE_URL": self.url}
+
+    def connect(self) -> psycopg.Connection[Any]:
+        return self.warehouse.connect(autocommit=True)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test sees the home, the database or the proxies of whoever runs the suite."""
+    for name in list(os.environ):
+        if name.startswith(("CSCART_PIPELINES_", "DAGSTER_", "DBT_")) and name != OWN_SERVER:
+            monkeypatch.delenv(name)
+    for name in (
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CSCART_PIPELINES_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "yes")
+
+
+@pytest.fixture(scope="session")
+def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
+    """The server's URL (without a database of its own); started by the first worker that asks."""
+    if own := os.environ.get(OWN_SERVER):
+        from cscart_pipelines.settings import database_url
+
+        yield database_url(own)
+        return
+    # With several workers, their temporary folders have one parent.
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    tag = hashlib.sha256(str(base).encode()).hexdigest()[:10]
+    home = Path(tempfile.gettempdir()) / f"cscart-pipelines-tests-{tag}"
+    member = join(home)
+    _quicken(member)
+    yield member.url("postgres")
+    member.leave()
+    if not _others(home):
+        remove_place(home)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _others(home: Path) -> bool:
+    from cscart_pipelines.warehouse.embedded import wait_until_stopped
+
+    return not wait_until_stopped(home, seconds=20)
+
+
+def _quicken(member: Membership) -> None:
+    """Test data need not survive a power cut."""
+    with psycopg.connect(**_arguments(member.url("postgres")), autocommit=True) as connection:
+        for line in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+            name, value = line.split(" = ")
+            connection.execute(f"ALTER SYSTEM SET {name} = {value}")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+def _arguments(url: URL) -> dict[str, Any]:
+    return Warehouse(url).connection_arguments()
+
+
+@pytest.fixture(scope="session")
+def _template(_server: URL) -> URL:
+    with psycopg.connect(**_arguments(_server), autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(7)")  # one worker migrates it
+        found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [TEMPLATE])
+        if found.fetchone() is None:
+            connection.execute(f"CREATE DATABASE {TEMPLATE}_new")
+            fresh = Warehouse(_server.set(database=f"{TEMPLATE}_new"))
+            migrate.upgrade(fresh.engine)
+            fresh.close()
+            connection.execute(f"ALTER DATABASE {TEMPLATE}_new RENAME TO {TEMPLATE}")
+    return _server
+
+
+def _fresh(server: URL) -> Iterator[Database]:
+    name = f"test_{uuid.uuid4().hex[:16]}"
+    with psycopg.connect(**_arguments(server), autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(7)")  # a template is copied by one at a time
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(TEMPLATE)
+            )
+        )
+    warehouse = Warehouse(server.set(database=name))
+    yield Database(warehouse)
+    warehouse.close()
+    with psycopg.connect(**_arguments(server), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def warehouse_database(_template: URL) -> Iterator[Database]:
+    """A fresh, migrated database for one test."""
+    yield from _fresh(_template)
+
+
+@pytest.fixture(scope="module")
+def module_database(_template: URL) -> Iterator[Database]:
+    """The same for a module whose tests only read what one of its fixtures prepared."""
+    yield from _fresh(_template)
+
+
+@pytest.fixture
+def settings(warehouse_database: Database, tmp_path: Path) -> Settings:
+    """The project's settings over a fresh database."""
+    return read_settings(
+        {"CSCART_PIPELINES_HOME": str(tmp_path / "home"), **warehouse_database.settings_env}
+    )
