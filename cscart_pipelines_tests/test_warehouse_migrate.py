@@ -1,4 +1,4 @@
-"""Migrations: they make exactly the tables that `tables` describes, once, however many start them."""
+"""Migrations make exactly the tables that `tables` describes, once, however many start them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def test_migrations_make_exactly_the_described_tables(warehouse_database: Databa
             opts={
                 "include_schemas": True,
                 "compare_type": True,
-                "include_name": lambda name, kind, _: kind != "schema" or name in ("cscart", "registry"),
+                "include_name": lambda name, kind, _: (
+                    kind != "schema" or name in ("cscart", "registry")
+                ),
                 "include_object": lambda _o, name, kind, *_: name != migrate.VERSION_TABLE,
             },
         )
@@ -53,7 +55,9 @@ def test_processes_that_start_at_once_migrate_once(warehouse_database: Database)
         "migrate.upgrade(Warehouse(make_url(sys.argv[1])).engine)"
     )
     started = [
-        subprocess.Popen([sys.executable, "-c", code, warehouse_database.url], stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-c", code, warehouse_database.url], stderr=subprocess.PIPE
+        )
         for _ in range(3)
     ]
     for process in started:

@@ -1,0 +1,330 @@
+"""Rows into the raw tables: COPY into a staging table, then one merge that writes only what changed.
+
+Works on tuples in the column order of `tables`, whoever read them; each call says what changed. The
+transaction belongs to the caller, so that rows and the watermark that covers them commit together.
+Not here: how rows are read, and which of them to load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import Table
+
+from cscart_pipelines.warehouse import tables
+
+Row = Sequence[Any]
+UPKEEP = ("integration", "loaded_at", "deleted_at")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What one merge did, in rows."""
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+    @property
+    def written(self) -> int:
+        return self.inserted + self.updated
+
+    def __add__(self, other: Changes) -> Changes:
+        return Changes(
+            self.inserted + other.inserted,
+            self.updated + other.updated,
+            self.unchanged + other.unchanged,
+        )
+
+
+class Loader:
+    """Loads the rows of one integration through one connection."""
+
+    def __init__(self, connection: psycopg.Connection[Any], integration: str) -> None:
+        self._connection = connection
+        self._integration = integration
+        self._staged: set[str] = set()
+
+    def merge(self, table: Table, rows: Iterable[Row]) -> Changes:
+        """Merges rows (columns of the table as `row_columns` names them) on the table's key.
+
+        Of rows with the same key the last one counts: it was read last.
+        """
+        key_of = _key_of(table)
+        unique = {key_of(row): row for row in rows}
+        if not unique:
+            return Changes()
+        self._stage(table, unique.values())
+        inserted, updated = self._merge_staged(table)
+        return Changes(inserted, updated, len(unique) - inserted - updated)
+
+    def merge_orders(self, orders: Iterable[tuple[Row, Sequence[Row]]]) -> Changes:
+        """Merges orders together with their lines; the order's hash covers its lines.
+
+        Lines are replaced only where the order changed. An order read without details (column
+        `has_details`) never overwrites one with details: only what the list row tells is updated.
+        """
+        table = tables.orders
+        key_of, detailed = _key_of(table), row_columns(table).index("has_details")
+        unique = {key_of(row): (row, lines) for row, lines in orders}
+        if not unique:
+            return Changes()
+        self._stage(table, [row for row, _ in unique.values()])
+        lines = [line for row, lines in unique.values() if row[detailed] for line in lines]
+        self._stage(tables.order_lines, lines)
+        inserted, updated = self._merge_staged(table, remember=True)
+        self._connection.execute(
+            """
+            DELETE FROM cscart.order_lines AS line
+            USING changed_orders AS changed JOIN stage_orders AS staged USING (order_id)
+            WHERE line.integration = %s AND line.order_id = changed.order_id
+              AND staged.has_details AND NOT changed.inserted
+            """,
+            [self._integration],
+        )
+        self._connection.execute(_INSERT_LINES, [self._integration])
+        return Changes(inserted, updated, len(unique) - inserted - updated)
+
+    # --- rows that are gone ----------------------------------------------------------------------
+
+    def remember_seen(self, entity: str, part: int, ids: Collection[int]) -> None:
+        """Notes ids that a sweep has met. Kept in the database: a sweep may be continued later."""
+        self._connection.execute(
+            """
+            INSERT INTO registry.sweep_seen (integration, entity, part, ids) VALUES (%s, %s, %s, %s)
+            ON CONFLICT (integration, entity, part) DO UPDATE SET ids = excluded.ids
+            """,
+            [self._integration, entity, part, list(ids)],
+        )
+
+    def forget_seen(self, entity: str) -> None:
+        self._connection.execute(
+            "DELETE FROM registry.sweep_seen WHERE integration = %s AND entity = %s",
+            [self._integration, entity],
+        )
+
+    def bury_unseen(self, table: Table, entity: str, before: Any) -> int:
+        """Marks rows that the finished sweep has not met as deleted; returns how many.
+
+        Rows loaded after `before` (the start of the sweep) are spared: the sweep may have passed
+        their place before they appeared.
+        """
+        key = sql.Identifier(id_column(table))
+        query = sql.SQL(
+            """
+            UPDATE {table} AS row SET deleted_at = now()
+            WHERE row.integration = %s AND row.deleted_at IS NULL AND row.loaded_at < %s
+              AND NOT EXISTS (
+                SELECT FROM (
+                    SELECT unnest(ids) AS id FROM registry.sweep_seen
+                    WHERE integration = %s AND entity = %s
+                ) AS seen WHERE seen.id = row.{key}
+              )
+            """
+        ).format(table=_name(table), key=key)
+        done = self._connection.execute(
+            query, [self._integration, before, self._integration, entity]
+        )
+        self.forget_seen(entity)
+        return done.rowcount
+
+    def bury(self, table: Table, ids: Collection[int]) -> int:
+        """Marks single rows as deleted, by id."""
+        query = sql.SQL(
+            "UPDATE {table} SET deleted_at = now()"
+            " WHERE integration = %s AND {key} = ANY(%s) AND deleted_at IS NULL"
+        ).format(table=_name(table), key=sql.Identifier(id_column(table)))
+        return self._connection.execute(query, [self._integration, list(ids)]).rowcount
+
+    # --- rows that cannot be read ----------------------------------------------------------------
+
+    def reject(self, entity: str, entity_key: str, reason: str) -> None:
+        """Sets a row aside with the reason; a later success resolves it."""
+        self._connection.execute(
+            """
+            INSERT INTO cscart.rejects (integration, entity, entity_key, reason)
+            VALUES (%s, %s, %s, %s)
+            ON CONFLICT (integration, entity, entity_key) DO UPDATE SET
+                reason = excluded.reason, attempts = rejects.attempts + 1,
+                last_seen_at = now(), resolved_at = NULL
+            """,
+            [self._integration, entity, entity_key, reason],
+        )
+
+    def resolve_rejects(self, entity: str, table: Table) -> int:
+        """Closes rejects whose row has been loaded since."""
+        query = sql.SQL(
+            """
+            UPDATE cscart.rejects AS reject SET resolved_at = now()
+            FROM {table} AS row
+            WHERE reject.integration = %s AND reject.entity = %s AND reject.resolved_at IS NULL
+              AND row.integration = reject.integration
+              AND row.{key}::text = reject.entity_key AND row.loaded_at > reject.last_seen_at
+              {complete}
+            """
+        ).format(
+            table=_name(table),
+            key=sql.Identifier(id_column(table)),
+            complete=sql.SQL("AND row.has_details" if table is tables.orders else ""),
+        )
+        return self._connection.execute(query, [self._integration, entity]).rowcount
+
+    # --- staging ---------------------------------------------------------------------------------
+
+    def _stage(self, table: Table, rows: Collection[Row]) -> None:
+        columns = _columns(table)
+        if table.name not in self._staged:
+            # Left over only if an earlier loader used this connection.
+            self._connection.execute(
+                sql.SQL("DROP TABLE IF EXISTS pg_temp.{}").format(_stage_name(table))
+            )
+            self._connection.execute(
+                sql.SQL(
+                    "CREATE TEMP TABLE {stage} ON COMMIT DELETE ROWS AS"
+                    " SELECT {columns} FROM {table} WITH NO DATA"
+                ).format(stage=_stage_name(table), columns=columns, table=_name(table))
+            )
+            self._staged.add(table.name)
+        else:
+            self._connection.execute(sql.SQL("TRUNCATE {}").format(_stage_name(table)))
+        copy = sql.SQL("COPY {stage} ({columns}) FROM STDIN").format(
+            stage=_stage_name(table), columns=columns
+        )
+        with self._connection.cursor().copy(copy) as stream:
+            for row in rows:
+                stream.write_row(row)
+
+    def _merge_staged(self, table: Table, *, remember: bool = False) -> tuple[int, int]:
+        if remember:
+            self._connection.execute(
+                "CREATE TEMP TABLE IF NOT EXISTS changed_orders"
+                " (order_id bigint, inserted boolean) ON COMMIT DELETE ROWS"
+            )
+            self._connection.execute("TRUNCATE changed_orders")
+        cursor = self._connection.execute(_merge_query(table, remember), [self._integration] * 2)
+        if remember:
+            cursor = self._connection.execute(
+                "SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted)"
+                " FROM changed_orders"
+            )
+        found = cursor.fetchone()
+        assert found is not None
+        return int(found[0]), int(found[1])
+
+
+@cache
+def row_columns(table: Table) -> tuple[str, ...]:
+    """The columns of a row to load, in order: all but the integration and the upkeep by us."""
+    return tuple(column.name for column in table.columns if column.name not in UPKEEP)
+
+
+def id_column(table: Table) -> str:
+    """The key column beside the integration, of tables whose rows have one id."""
+    return [column.name for column in table.primary_key.columns][1]
+
+
+@cache
+def _key_of(table: Table) -> Callable[[Row], Any]:
+    names = [c.name for c in table.primary_key.columns if c.name != "integration"]
+    places = tuple(row_columns(table).index(name) for name in names)
+    if len(places) == 1:
+        (only,) = places
+        return lambda row: row[only]
+    return lambda row: tuple(row[place] for place in places)
+
+
+def _name(table: Table) -> sql.Identifier:
+    return sql.Identifier(table.schema or "public", table.name)
+
+
+def _stage_name(table: Table) -> sql.Identifier:
+    return sql.Identifier(f"stage_{table.name}")
+
+
+def _columns(table: Table) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, row_columns(table)))
+
+
+LIST_ROW_COLUMNS = (
+    "user_id", "issuer_id", "email", "firstname", "lastname", "phone", "company", "status",
+    "total", "ordered_at", "content_hash",
+)  # fmt: skip
+"""What the list row of an order tells (reference 8.1). The hash too: after a list row, the next
+reading with details must count as a change."""
+
+
+@cache
+def _merge_query(table: Table, remember: bool) -> sql.Composed:
+    """Inserts or updates the staged rows that differ. Two parameters: the integration, twice.
+
+    Unchanged rows are filtered by a join beforehand: ON CONFLICT alone would lock, and so write,
+    every one of them.
+    """
+    keys = [c.name for c in table.primary_key.columns if c.name != "integration"]
+    columns = [name for name in row_columns(table) if name not in keys]
+    is_orders = table is tables.orders
+
+    def assignment(name: str) -> sql.Composed:
+        template = "{0} = excluded.{0}"
+        if is_orders and name not in LIST_ROW_COLUMNS:
+            template = (
+                "{0} = CASE WHEN excluded.has_details OR NOT present.has_details"
+                " THEN excluded.{0} ELSE present.{0} END"
+            )
+        return sql.SQL(template).format(sql.Identifier(name))
+
+    merge = sql.SQL(
+        """
+        INSERT INTO {table} AS present (integration, {all_columns})
+        SELECT %s, {staged_columns}
+        FROM {stage} AS staged
+        LEFT JOIN {table} AS old ON old.integration = %s AND {same_key}
+        WHERE old.integration IS NULL OR old.content_hash <> staged.content_hash
+           OR old.deleted_at IS NOT NULL
+        ON CONFLICT (integration, {keys}) DO UPDATE
+        SET {assignments}, loaded_at = now(), deleted_at = NULL
+        RETURNING {returned} (xmax = 0) AS inserted
+        """
+    ).format(
+        table=_name(table),
+        stage=_stage_name(table),
+        all_columns=_columns(table),
+        staged_columns=sql.SQL(", ").join(
+            sql.SQL("staged.{}").format(sql.Identifier(name)) for name in row_columns(table)
+        ),
+        same_key=sql.SQL(" AND ").join(
+            sql.SQL("old.{0} = staged.{0}").format(sql.Identifier(key)) for key in keys
+        ),
+        keys=sql.SQL(", ").join(map(sql.Identifier, keys)),
+        assignments=sql.SQL(", ").join(map(assignment, columns)),
+        returned=sql.SQL("order_id," if remember else ""),
+    )
+    if remember:
+        return sql.SQL(
+            "WITH merged AS ({merge}) INSERT INTO changed_orders SELECT order_id, inserted FROM merged"
+        ).format(merge=merge)
+    return sql.SQL(
+        "WITH merged AS ({merge}) SELECT count(*) FILTER (WHERE inserted),"
+        " count(*) FILTER (WHERE NOT inserted) FROM merged"
+    ).format(merge=merge)
+
+
+_INSERT_LINES = sql.SQL(
+    """
+    INSERT INTO cscart.order_lines (integration, {columns})
+    SELECT %s, {staged}
+    FROM stage_order_lines AS line
+    JOIN changed_orders AS changed ON changed.order_id = line.order_id
+    ON CONFLICT (integration, order_id, item_id) DO NOTHING
+    """
+).format(
+    columns=_columns(tables.order_lines),
+    staged=sql.SQL(", ").join(
+        sql.SQL("line.{}").format(sql.Identifier(name)) for name in row_columns(tables.order_lines)
+    ),
+)
