@@ -1,0 +1,353 @@
+"""Orders as JSON: the summary row and the detail object (reference 8.1, 8.3, 8.4).
+
+The detail carries what real shops leak: payment data, carrier credentials, server paths. Each such
+value holds `LEAK`, so that a test can search every table and log for it. Both forms are cached as
+bytes until the order (its `revision`) or the catalogue changes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from cscart_pipelines.sandbox.model import COUNTRIES, Address, Line, Order
+from cscart_pipelines.sandbox.php import either, encode, listed, money, number
+from cscart_pipelines.sandbox.store import Store
+
+LEAK = "LEAKED-BY-THE-SHOP"
+"""In every value that must never leave the shop's answers."""
+
+_PADDING = dict.fromkeys(
+    (
+        "is_root",
+        "last_activity",
+        "birthday",
+        "purchase_timestamp_from",
+        "purchase_timestamp_to",
+        "responsible_email",
+        "last_passwords",
+        "password_change_timestamp",
+        "api_key",
+        "helpdesk_user_id",
+    ),
+    "",
+)
+_OLD_ONLY = {"last_passwords"}
+_NEW_ONLY = {"last_activity", "helpdesk_user_id"}
+
+
+class OrderRenderer:
+    """Renders and caches the orders of one store; use under the store's lock."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._rows: dict[int, tuple[int, orjson.Fragment]] = {}
+        self._details: dict[int, tuple[int, int, orjson.Fragment]] = {}
+
+    def row(self, order: Order) -> orjson.Fragment:
+        held = self._rows.get(order.order_id)
+        if held is not None and held[0] == order.revision:
+            return held[1]
+        made = orjson.Fragment(orjson.dumps(self.row_object(order)))
+        self._rows[order.order_id] = (order.revision, made)
+        return made
+
+    def detail(self, order: Order) -> orjson.Fragment:
+        held = self._details.get(order.order_id)
+        catalogue = self._store.catalogue_revision
+        if held is not None and held[:2] == (order.revision, catalogue):
+            return held[2]
+        made = orjson.Fragment(orjson.dumps(self.detail_object(order)))
+        self._details[order.order_id] = (order.revision, catalogue, made)
+        return made
+
+    def detail_body(self, order: Order) -> bytes:
+        return encode(self.detail(order))
+
+    def row_object(self, order: Order) -> dict[str, Any]:
+        profile = self._store.profile
+        row: dict[str, Any] = {
+            "order_id": str(order.order_id),
+            "issuer_id": _text(order.issuer_id),
+            "user_id": str(order.user_id),
+            "is_parent_order": order.is_parent_order,
+            "parent_order_id": str(order.parent_order_id),
+            "company_id": str(order.company_id),
+            "company": order.company,
+            "timestamp": str(order.timestamp),
+            "firstname": order.firstname,
+            "lastname": order.lastname,
+            "email": order.email,
+            "phone": order.phone,
+            "status": order.status,
+            "total": money(order.total),
+        }
+        if profile.storefront_in_list:
+            row["storefront_id"] = str(order.storefront_id)
+        issuer = self._store.customers.get(order.issuer_id or 0)
+        row["issuer_name"] = f"{issuer.firstname} {issuer.lastname}" if issuer else None
+        if profile.issuer_email:
+            row["issuer_email"] = issuer.email if issuer else None
+        row["invoice_id"] = _text(order.invoice_id)
+        row["credit_memo_id"] = _text(order.credit_memo_id)
+        if profile.reward_points:
+            row["points"] = None
+        return row
+
+    def detail_object(self, order: Order) -> dict[str, Any]:
+        store, profile = self._store, self._store.profile
+        shipped = store.shipped(order.order_id)
+        lines = {
+            line.item_id: self._line(order, line, shipped.get(line.item_id, 0))
+            for line in sorted(order.lines, key=lambda line: line.product)
+        }
+        left = any(line.amount > shipped.get(line.item_id, 0) for line in order.lines)
+        documents = {
+            kind: str(key)
+            for kind, key in (("I", order.invoice_id), ("C", order.credit_memo_id))
+            if key is not None
+        }
+        body: dict[str, Any] = {
+            "order_id": str(order.order_id),
+            "is_parent_order": order.is_parent_order,
+            "parent_order_id": str(order.parent_order_id),
+            "company_id": str(order.company_id),
+            "issuer_id": _text(order.issuer_id),
+            "user_id": str(order.user_id),
+            "total": money(order.total),
+            "subtotal": number(order.subtotal),
+            "discount": number(order.discount),
+            "subtotal_discount": number(order.subtotal_discount)
+            if order.subtotal_discount
+            else "0.00",
+            "payment_surcharge": "0.00",
+            "shipping_ids": str(order.shipping_id),
+            "shipping_cost": money(order.shipping_cost),
+            "timestamp": str(order.timestamp),
+            "status": order.status,
+            "notes": order.notes,
+            "details": order.details,
+            "promotions": self._promotions(order),
+            "promotion_ids": order.promotion_ids,
+            "firstname": order.firstname,
+            "lastname": order.lastname,
+            "company": order.company,
+            **_address("b", order.bill_to),
+            **_address("s", order.ship_to),
+            "s_address_type": "",
+            "phone": order.phone,
+            "fax": "",
+            "url": "",
+            "email": order.email,
+            "payment_id": str(order.payment_id),
+            "tax_exempt": order.tax_exempt,
+            "lang_code": order.lang_code,
+            "ip_address": f"192.0.2.10 {LEAK}" if order.status == "F" else "192.0.2.10",
+            "repaid": "0",
+            "validation_code": "",
+            "localization_id": "0",
+            "profile_id": str(order.user_id),
+        }
+        if profile.storefront_in_detail:
+            body["storefront_id"] = str(order.storefront_id)
+        if profile.updated_at:
+            body["updated_at"] = str(order.updated_at)
+        body |= {
+            "payment_method": self._payment_method(order),
+            "fields": [],
+            "products": either(lines),
+            "taxes": [],
+            "tax_subtotal": 0,
+            "display_shipping_cost": money(order.shipping_cost),
+        }
+        dropped = _OLD_ONLY if profile.quick_status else _NEW_ONLY
+        body |= {k: v for k, v in _PADDING.items() if k not in dropped}
+        body |= {
+            "b_country_descr": COUNTRIES.get(order.bill_to.country, ""),
+            "s_country_descr": COUNTRIES.get(order.ship_to.country, ""),
+            "b_state_descr": order.bill_to.state,
+            "s_state_descr": order.ship_to.state,
+            "need_shipping": True,
+            "shipping": self._shipping(order, left),
+            "shipment_ids": [str(s.shipment_id) for s in store.shipments_of(order.order_id)],
+        }
+        if order.discount:
+            body["use_discount"] = True
+        body["secondary_currency"] = order.secondary_currency
+        if profile.storefront_in_list:
+            body["user_type"] = "C"
+        body |= {
+            "display_subtotal": number(order.subtotal),
+            "payment_info": self._payment_info(order),
+            "product_groups": self._product_groups(order),
+            "doc_ids": either(documents),
+        }
+        return body
+
+    def _line(self, order: Order, line: Line, shipped: int) -> dict[str, Any]:
+        product = self._store.products.get(line.product_id)
+        base = number(line.price + line.discount)
+        subtotal = number(line.subtotal)
+        company = str(line.company_id)
+        left = line.amount - shipped
+        body: dict[str, Any] = {
+            "item_id": line.item_id,
+            "order_id": str(order.order_id),
+            "product_id": str(line.product_id),
+            "product_code": line.product_code,
+            "price": money(line.price),
+            "amount": str(line.amount),
+            "extra": {
+                "product_options": [],
+                "unlimited_download": "N",
+                "product": line.product,
+                "company_id": company,
+                "is_edp": "N",
+                "edp_shipping": "N",
+                "discount": number(line.discount),
+                "base_price": base,
+                "stored_price": "N",
+            },
+            # The current catalogue name; extra.product is the name at order time (8.3).
+            "product": product.product if product else line.product,
+            "product_status": product.status if product else None,
+            "deleted_product": product is None,
+        }
+        if self._store.profile.raw_product_fields:
+            body["product_type"] = "P"
+            body["parent_product_id"] = "0"
+        body |= {
+            "discount": number(line.discount),
+            "company_id": company,
+            "base_price": base,
+            "original_price": base,
+            "cart_id": line.item_id,
+            "tax_value": 0,
+            "subtotal": subtotal,
+            "display_subtotal": subtotal,
+            # Numbers and texts change places once something was shipped (reference 5).
+            "shipped_amount": str(shipped) if shipped else 0,
+            "shipment_amount": left if shipped else str(line.amount),
+            "is_accessible": True,
+        }
+        if self._store.profile.storefront_in_list:
+            body["product_url"] = f"https://shop.example/product-{line.product_id}.html"
+        if not self._store.multivendor:
+            body["shared_product"] = True
+        return body
+
+    def _promotions(self, order: Order) -> Any:
+        amount = number(order.discount + order.subtotal_discount)
+        made = {
+            key: {
+                "bonuses": [],
+                "total_discount": amount,
+                "name": "Season offer",
+                "short_description": "",
+            }
+            for key in order.promotion_ids.split(",")
+            if key
+        }
+        return either(made)
+
+    def _payment_method(self, order: Order) -> dict[str, Any]:
+        return {
+            "payment_id": str(order.payment_id),
+            "company_id": "1",
+            "usergroup_ids": "0",
+            "position": "20",
+            "status": "A",
+            "template": "views/orders/components/payments/phone.tpl",
+            "processor_id": "0",
+            "a_surcharge": "0.000",
+            "p_surcharge": "0.000",
+            "tax_ids": [],
+            "localization": "",
+            "payment_category": "tab3",
+            "payment": "Phone ordering",
+            "description": "",
+            "instructions": f"Transfer to account {LEAK}",
+            "surcharge_title": "",
+            "lang_code": order.lang_code,
+            "processor": None,
+            "processor_type": None,
+            "processor_status": None,
+            "image": [],
+        }
+
+    def _payment_info(self, order: Order) -> Any:
+        if order.status not in "PC":
+            return []
+        return {
+            "card_number": f"XXXXXXXXXXXX4242 {LEAK}",
+            "cardholder_name": f"{order.firstname} {LEAK}",
+            "transaction_id": f"tx_{order.order_id}_{LEAK}",
+        }
+
+    def _shipping(self, order: Order, left: bool) -> Any:
+        if order.is_parent_order == "Y":
+            return []
+        method: dict[str, Any] = {
+            "shipping_id": str(order.shipping_id),
+            "shipping": self._store.shippings.get(order.shipping_id),
+            "delivery_time": "3-5 days",
+            "rate_calculation": "M",
+            "service_params": {"user_key": LEAK} if order.shipping_id != 1 else [],
+            "rate_info": [],
+            "group_key": 0,
+            "rate": number(order.shipping_cost),
+            "group_name": "Example Store",
+        }
+        if left:
+            method["need_shipment"] = True
+        return listed({"0": method})
+
+    def _product_groups(self, order: Order) -> list[Any]:
+        products = {
+            line.item_id: {
+                "product_id": line.product_id,
+                "amount": line.amount,
+                "price": number(line.price),
+                "main_pair": {"detailed": {"absolute_path": f"/path/to/store/{LEAK}.jpg"}},
+            }
+            for line in order.lines
+        }
+        carrier = {
+            "shipping_id": "3",
+            "module": "fedex",
+            "service_params": {
+                "user_key": LEAK,
+                "user_key_password": LEAK,
+                "account_number": LEAK,
+                "meter_number": LEAK,
+            },
+        }
+        return [
+            {
+                "name": "Example Store",
+                "company_id": order.company_id,
+                "products": either(products),
+                "package_info": {"I": sum(line.amount for line in order.lines)},
+                "shippings": {"3": carrier},
+            }
+        ]
+
+
+def _text(value: int | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _address(prefix: str, at: Address) -> dict[str, str]:
+    return {
+        f"{prefix}_firstname": at.firstname,
+        f"{prefix}_lastname": at.lastname,
+        f"{prefix}_address": at.address,
+        f"{prefix}_address_2": at.address_2,
+        f"{prefix}_city": at.city,
+        f"{prefix}_county": "",
+        f"{prefix}_state": at.state,
+        f"{prefix}_country": at.country,
+        f"{prefix}_zipcode": at.zipcode,
+        f"{prefix}_phone": at.phone,
+    }
