@@ -31,7 +31,7 @@ _HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-
 _NOT_A_SHOP_PATH = re.compile(r"/(api|api\.php|index\.php|admin\.php)(/|$)", re.IGNORECASE)
 
 
-class InvalidAddress(ValueError):
+class InvalidAddress(ValueError):  # noqa: N818 (as in errors)
     """The text is no base address of a shop. The message says what is expected."""
 
 

@@ -9,6 +9,8 @@ they do not multiply: the client has already retried a `TransientShopError` when
 `PermanentShopError` is never retried by anybody; an `AmbiguousWrite` must be read back first.
 """
 
+# ruff: noqa: N818 (the names say what happened; "Error" at the end of each adds nothing)
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,0 +1,57 @@
+"""What calls to a shop cost: one record per request, and the sum of them.
+
+Only counting here: no requests, no logging.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request as it went, for whoever watches. `status` is None without an answer."""
+
+    verb: str
+    entity: str
+    status: int | None
+    seconds: float
+    bytes: int
+    error: str | None
+
+
+class CallStats:
+    """What the calls of one client cost. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.calls = 0
+        self.retries = 0
+        self.bytes = 0
+        self.seconds = 0.0
+        self.notices = 0
+
+    def add(self, *, seconds: float, size: int, notices: bool) -> None:
+        """Count one request."""
+        with self._lock:
+            self.calls += 1
+            self.bytes += size
+            self.seconds += seconds
+            self.notices += notices
+
+    def add_retry(self) -> None:
+        """Count a request that is about to be repeated."""
+        with self._lock:
+            self.retries += 1
+
+    def snapshot(self) -> dict[str, float]:
+        """The counts as plain numbers, all of the same moment."""
+        with self._lock:
+            return {
+                "calls": self.calls,
+                "retries": self.retries,
+                "bytes": self.bytes,
+                "seconds": round(self.seconds, 3),
+                "notices": self.notices,
+            }

@@ -1,0 +1,187 @@
+"""Loose JSON scalars: what a PHP shop sends where a number, a time or a text is meant.
+
+Every column arrives as a string, computed values as numbers, unset ones as null, "", "0" or []
+(reference 5). The readers here take all of that. Those named `need_…` raise UnreadableRow where no
+value can be had; the others answer None: losing a discount that cannot be read is better than
+losing the order. Straight-line code: a first sync reads tens of millions of fields.
+
+Not here: which fields there are (orders, records).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+Raw = Mapping[str, Any]
+
+ZERO = Decimal("0.00")
+_BIGINT = 2**63
+INT4 = 2**31
+_LAST_SECOND = 253402300800
+"""The end of the year 9999, where datetime ends."""
+_LARGEST_AMOUNT = Decimal(10) ** 15
+_SIX_DECIMALS = Decimal("0.000001")
+_REFUSED_BY_POSTGRESQL = re.compile("[\x00\ud800-\udfff]")
+_PLAIN_INT = re.compile(r"[+-]?[0-9]{1,30}(\.0{1,10})?")
+
+
+class UnreadableRow(ValueError):  # noqa: N818 (as in errors)
+    """A row without a usable key or required field. The text never holds the row's values."""
+
+    def __init__(self, field: str, expectation: str) -> None:
+        super().__init__(f"{field}: expected {expectation}")
+        self.field = field
+        self.expectation = expectation
+
+
+def text(value: Any) -> str | None:
+    """Text as the shop has it, less what PostgreSQL cannot store; None if empty or no scalar."""
+    if value.__class__ is str:
+        if not value.isascii() or "\x00" in value:
+            value = _REFUSED_BY_POSTGRESQL.sub("", value)
+        return value or None
+    if value.__class__ is int:
+        return str(value)
+    if value.__class__ is float:
+        return repr(value)
+    return None
+
+
+def integer(value: Any, limit: int = _BIGINT) -> int | None:
+    """A whole number within ±`limit`; None for anything else."""
+    if value.__class__ is str:
+        if not (value.isascii() and value.isdigit() and len(value) < 20):
+            value = value.strip()
+            if not _PLAIN_INT.fullmatch(value):
+                return None
+            value = value.partition(".")[0]
+        number = int(value)
+    elif value.__class__ is int:
+        number = value
+    elif value.__class__ is float and value.is_integer():
+        number = int(value)
+    else:
+        return None
+    return number if -limit <= number < limit else None
+
+
+def need_integer(value: Any, field: str, limit: int = _BIGINT) -> int:
+    """As `integer`, or UnreadableRow."""
+    number = integer(value, limit)
+    if number is None:
+        raise UnreadableRow(field, "a whole number")
+    return number
+
+
+def need_key(value: Any, field: str) -> int:
+    """A row's id: a whole number above 0, or UnreadableRow."""
+    number = integer(value)
+    if number is None or number <= 0:
+        raise UnreadableRow(field, "an id above 0")
+    return number
+
+
+def reference(value: Any) -> int | None:
+    """The id of something else; 0 means none."""
+    if value == "0":
+        return None
+    number = integer(value)
+    return number if number and number > 0 else None
+
+
+def moment(value: Any) -> datetime | None:
+    """A Unix time in seconds as aware UTC; unset (0, "", null) and impossible times are None."""
+    if value == "0":
+        return None
+    seconds = integer(value)
+    if seconds is None or not 0 < seconds < _LAST_SECOND:
+        return None
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def need_moment(value: Any, field: str) -> datetime:
+    """As `moment`, or UnreadableRow."""
+    result = moment(value)
+    if result is None:
+        raise UnreadableRow(field, "a time in seconds since 1970")
+    return result
+
+
+def money(value: Any) -> Decimal | None:
+    """An amount with 2 to 6 decimals; None if unset or no amount.
+
+    Through the shortest text of a float, so 972.1 stays 972.10. Bad server settings print binary
+    noise (`677.9500000000000455`, reference 5): beyond six decimals nothing is meant, so it is
+    rounded there, and zeros after the second decimal are cut. The same amount therefore always
+    reads the same, "30.000000" (before 4.15) as "30.00".
+    """
+    if value.__class__ is str:
+        if value == "0.00":
+            return ZERO
+        # The usual case: two decimals, and short enough to be within all bounds.
+        if value[-3:-2] == "." and len(value) < 16 and value[:-3].isdigit() and value.isascii():
+            try:
+                return Decimal(value)
+            except InvalidOperation:
+                return None
+    elif value.__class__ is int:
+        return Decimal(f"{value}.00") if -(10**15) < value < 10**15 else None
+    elif value.__class__ is float:
+        value = repr(value)
+        if len(value) < 16:
+            if value[-2:-1] == ".":
+                return Decimal(value + "0") if value != "-0.0" else ZERO
+            if value[-3:-2] == ".":
+                return Decimal(value)
+    else:
+        return None
+    return _canonical(value)
+
+
+def _canonical(value: str) -> Decimal | None:
+    try:
+        amount = Decimal(value)
+        if not amount.is_finite() or abs(amount) >= _LARGEST_AMOUNT:
+            return None
+        amount = amount.quantize(_SIX_DECIMALS)
+    except InvalidOperation:
+        return None
+    digits = f"{amount:f}"
+    whole, _, fraction = digits.partition(".")
+    fraction = fraction.rstrip("0")
+    result = Decimal(f"{whole}.{fraction:0<2}")
+    return result if result else ZERO
+
+
+def need_money(value: Any, field: str) -> Decimal:
+    """As `money`, or UnreadableRow."""
+    amount = money(value)
+    if amount is None:
+        raise UnreadableRow(field, "an amount of money")
+    return amount
+
+
+def need_text(value: Any, field: str) -> str:
+    """As `text`, or UnreadableRow."""
+    result = text(value)
+    if result is None:
+        raise UnreadableRow(field, "a text that is not empty")
+    return result
+
+
+def entries(value: Any) -> list[tuple[str, Any]]:
+    """The entries of a map, which PHP sends as an object, as a list, or as [] (reference 5)."""
+    if value.__class__ is dict:
+        return list(value.items())
+    if value.__class__ is list:
+        return [(str(place), entry) for place, entry in enumerate(value)]
+    return []
+
+
+def mapping(value: Any) -> Raw:
+    """An object, or an empty one where the shop sends anything else."""
+    return value if value.__class__ is dict else {}
