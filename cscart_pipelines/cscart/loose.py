@@ -26,6 +26,7 @@ _LAST_SECOND = 253402300800
 _LARGEST_AMOUNT = Decimal(10) ** 15
 _SIX_DECIMALS = Decimal("0.000001")
 _REFUSED_BY_POSTGRESQL = re.compile("[\x00\ud800-\udfff]")
+_from_timestamp = datetime.fromtimestamp
 _PLAIN_INT = re.compile(r"[+-]?[0-9]{1,30}(\.0{1,10})?")
 
 
@@ -54,12 +55,12 @@ def text(value: Any) -> str | None:
 def integer(value: Any, limit: int = _BIGINT) -> int | None:
     """A whole number within ±`limit`; None for anything else."""
     if value.__class__ is str:
-        if not (value.isascii() and value.isdigit() and len(value) < 20):
-            value = value.strip()
-            if not _PLAIN_INT.fullmatch(value):
-                return None
-            value = value.partition(".")[0]
-        number = int(value)
+        if len(value) < 10 and value.isdigit() and value.isascii():
+            return int(value)  # the usual case, within every limit
+        value = value.strip()
+        if not _PLAIN_INT.fullmatch(value):
+            return None
+        number = int(value.partition(".")[0])
     elif value.__class__ is int:
         number = value
     elif value.__class__ is float and value.is_integer():
@@ -79,28 +80,31 @@ def need_integer(value: Any, field: str, limit: int = _BIGINT) -> int:
 
 def need_key(value: Any, field: str) -> int:
     """A row's id: a whole number above 0, or UnreadableRow."""
-    number = integer(value)
-    if number is None or number <= 0:
+    number = reference(value)
+    if number is None:
         raise UnreadableRow(field, "an id above 0")
     return number
 
 
 def reference(value: Any) -> int | None:
     """The id of something else; 0 means none."""
-    if value == "0":
+    if value is None:
         return None
+    if value.__class__ is str and len(value) < 10 and value.isdigit() and value.isascii():
+        return int(value) or None
     number = integer(value)
     return number if number and number > 0 else None
 
 
 def moment(value: Any) -> datetime | None:
     """A Unix time in seconds as aware UTC; unset (0, "", null) and impossible times are None."""
-    if value == "0":
-        return None
-    seconds = integer(value)
+    if value.__class__ is str and len(value) == 10 and value.isdigit() and value.isascii():
+        seconds: int | None = int(value)
+    else:
+        seconds = integer(value)
     if seconds is None or not 0 < seconds < _LAST_SECOND:
         return None
-    return datetime.fromtimestamp(seconds, UTC)
+    return _from_timestamp(seconds, UTC)
 
 
 def need_moment(value: Any, field: str) -> datetime:
