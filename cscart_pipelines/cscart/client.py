@@ -82,7 +82,7 @@ class ShopClient:
         max_parallel: int = 4,
         retries: int = 5,
         backoff: tuple[float, float] = (0.5, 30.0),
-        sleep: Callable[[float], object] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
         rng: random.Random | None = None,
         on_call: Callable[[Call], object] | None = None,
     ) -> None:
@@ -92,7 +92,8 @@ class ShopClient:
         self._timeout = (connect_timeout, read_timeout)
         self._retries = retries
         self._backoff = backoff
-        self._sleep = sleep
+        self._closed = threading.Event()
+        self._sleep = sleep or self._closed.wait
         self._rng = rng or random.Random()  # noqa: S311 (spreads retries, hides nothing)
         self._on_call = on_call
         self._slots = threading.BoundedSemaphore(max_parallel)
@@ -114,7 +115,8 @@ class ShopClient:
         self.close()
 
     def close(self) -> None:
-        """Close the kept connections."""
+        """Close the kept connections; threads that wait for a retry give up."""
+        self._closed.set()
         self._session.close()
 
     def get(
@@ -219,6 +221,8 @@ class ShopClient:
         log.warning("%s: %s Again in %.1f s.", asked, error, delay)
         self.stats.add_retry()
         self._sleep(delay)
+        if self._closed.is_set():
+            raise error
 
     def _attempt(self, asked: _Asked) -> Answer | ShopError:
         """One request. The error is returned, to be raised where no request hangs on to it."""
