@@ -36,6 +36,9 @@ class Dispatch:
         self.mails: list[Mail] = []
         self._last_shipment = 300
 
+    def now(self) -> int:
+        return int(self.clock())
+
     def status_of(self, letter: str, kind: str = "O") -> Status | None:
         return next((s for s in self.statuses if s.type == kind and s.status == letter), None)
 
@@ -50,6 +53,10 @@ class Dispatch:
 
     def record_mail(self, kind: str, to: str, **about: Any) -> None:
         self.mails.append(Mail(kind, to, self.clock(), **about))
+
+    def next_shipment_id(self) -> int:
+        self._last_shipment += 1
+        return self._last_shipment
 
     def shipments_of(self, order_id: int) -> list[Shipment]:
         return [s for s in self.shipments.values() if s.order_id == order_id]
@@ -93,12 +100,11 @@ class Dispatch:
             chosen = {item: amount for item, amount in chosen.items() if amount > 0}
             if not chosen:
                 raise ShipmentRefusedError(NOTHING_LEFT)
-            self._last_shipment += 1
-            fields.setdefault("timestamp", int(self.clock()))
+            fields.setdefault("timestamp", self.now())
             fields.setdefault("shipping_id", order.shipping_id if order else 1)
             for name in ("carrier", "tracking_number"):
                 fields[name] = str(fields.get(name) or "")[:255]
-            made = Shipment(self._last_shipment, order_id, products=chosen, **fields)
+            made = Shipment(self.next_shipment_id(), order_id, products=chosen, **fields)
             self.shipments[made.shipment_id] = made
             if order is not None:
                 self.touch_answers(order)

@@ -11,7 +11,7 @@ from cscart_pipelines.sandbox.entity import Context, Entity, required, rights
 from cscart_pipelines.sandbox.model import Product
 from cscart_pipelines.sandbox.paging import Listing, sorting
 from cscart_pipelines.sandbox.php import as_list, intval, truthy
-from cscart_pipelines.sandbox.render_entities import category_row, product_detail, product_row
+from cscart_pipelines.sandbox.render_products import category_row, product_detail, product_row
 
 SORTS: dict[str, Callable[[Product], Any]] = {
     "product": lambda p: p.product,
@@ -171,10 +171,11 @@ def _matches(product: Product, context: Context) -> bool:
     for name, text in {"pcode": product.product_code, "q": product.product}.items():
         if truthy(params.get(name)) and str(params[name]).lower() not in text.lower():
             return False
-    for name, bound in {"amount_from": product.amount, "price_from": product.price}.items():
-        if truthy(params.get(name)) and bound < _price(params[name]):
+    columns = {"amount": Decimal(product.amount), "price": product.price}
+    for name, has in columns.items():
+        low, high = params.get(f"{name}_from"), params.get(f"{name}_to")
+        if truthy(low) and has < _price(low):
             return False
-    for name, bound in {"amount_to": product.amount, "price_to": product.price}.items():
-        if truthy(params.get(name)) and bound > _price(params[name]):
+        if truthy(high) and has > _price(high):
             return False
     return True

@@ -33,7 +33,7 @@ class Users(Entity):
     def index(self, context: Context) -> Answer:
         if context.profile.user_type_required and not truthy(context.params.get("user_type")):
             raise ApiError(400, "The user_type field is required")
-        return self._list(context, [u for u in context.store.customers.values()])
+        return self._list(context, list(context.store.customers.values()))
 
     def view(self, context: Context, key: int) -> Answer:
         user = context.store.customers.get(key)

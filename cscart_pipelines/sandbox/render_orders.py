@@ -12,11 +12,15 @@ from typing import Any
 import orjson
 
 from cscart_pipelines.sandbox.model import COUNTRIES, Address, Line, Order
-from cscart_pipelines.sandbox.php import either, encode, listed, money, number
+from cscart_pipelines.sandbox.php import either, encode, money, number
+from cscart_pipelines.sandbox.render_leaks import (
+    LEAK,
+    payment_info,
+    payment_method,
+    product_groups,
+    shipping,
+)
 from cscart_pipelines.sandbox.store import Store
-
-LEAK = "LEAKED-BY-THE-SHOP"
-"""In every value that must never leave the shop's answers."""
 
 _PADDING = dict.fromkeys(
     (
@@ -154,7 +158,7 @@ class OrderRenderer:
         if profile.updated_at:
             body["updated_at"] = str(order.updated_at)
         body |= {
-            "payment_method": self._payment_method(order),
+            "payment_method": payment_method(order),
             "fields": [],
             "products": either(lines),
             "taxes": [],
@@ -169,7 +173,7 @@ class OrderRenderer:
             "b_state_descr": order.bill_to.state,
             "s_state_descr": order.ship_to.state,
             "need_shipping": True,
-            "shipping": self._shipping(order, left),
+            "shipping": shipping(order, store.shippings.get(order.shipping_id), left),
             "shipment_ids": [str(s.shipment_id) for s in store.shipments_of(order.order_id)],
         }
         if order.discount:
@@ -179,8 +183,8 @@ class OrderRenderer:
             body["user_type"] = "C"
         body |= {
             "display_subtotal": number(order.subtotal),
-            "payment_info": self._payment_info(order),
-            "product_groups": self._product_groups(order),
+            "payment_info": payment_info(order),
+            "product_groups": product_groups(order),
             "doc_ids": either(documents),
         }
         return body
@@ -239,7 +243,7 @@ class OrderRenderer:
 
     def _promotions(self, order: Order) -> Any:
         amount = number(order.discount + order.subtotal_discount)
-        made = {
+        made: dict[str, Any] = {
             key: {
                 "bonuses": [],
                 "total_discount": amount,
@@ -250,88 +254,6 @@ class OrderRenderer:
             if key
         }
         return either(made)
-
-    def _payment_method(self, order: Order) -> dict[str, Any]:
-        return {
-            "payment_id": str(order.payment_id),
-            "company_id": "1",
-            "usergroup_ids": "0",
-            "position": "20",
-            "status": "A",
-            "template": "views/orders/components/payments/phone.tpl",
-            "processor_id": "0",
-            "a_surcharge": "0.000",
-            "p_surcharge": "0.000",
-            "tax_ids": [],
-            "localization": "",
-            "payment_category": "tab3",
-            "payment": "Phone ordering",
-            "description": "",
-            "instructions": f"Transfer to account {LEAK}",
-            "surcharge_title": "",
-            "lang_code": order.lang_code,
-            "processor": None,
-            "processor_type": None,
-            "processor_status": None,
-            "image": [],
-        }
-
-    def _payment_info(self, order: Order) -> Any:
-        if order.status not in "PC":
-            return []
-        return {
-            "card_number": f"XXXXXXXXXXXX4242 {LEAK}",
-            "cardholder_name": f"{order.firstname} {LEAK}",
-            "transaction_id": f"tx_{order.order_id}_{LEAK}",
-        }
-
-    def _shipping(self, order: Order, left: bool) -> Any:
-        if order.is_parent_order == "Y":
-            return []
-        method: dict[str, Any] = {
-            "shipping_id": str(order.shipping_id),
-            "shipping": self._store.shippings.get(order.shipping_id),
-            "delivery_time": "3-5 days",
-            "rate_calculation": "M",
-            "service_params": {"user_key": LEAK} if order.shipping_id != 1 else [],
-            "rate_info": [],
-            "group_key": 0,
-            "rate": number(order.shipping_cost),
-            "group_name": "Example Store",
-        }
-        if left:
-            method["need_shipment"] = True
-        return listed({"0": method})
-
-    def _product_groups(self, order: Order) -> list[Any]:
-        products = {
-            line.item_id: {
-                "product_id": line.product_id,
-                "amount": line.amount,
-                "price": number(line.price),
-                "main_pair": {"detailed": {"absolute_path": f"/path/to/store/{LEAK}.jpg"}},
-            }
-            for line in order.lines
-        }
-        carrier = {
-            "shipping_id": "3",
-            "module": "fedex",
-            "service_params": {
-                "user_key": LEAK,
-                "user_key_password": LEAK,
-                "account_number": LEAK,
-                "meter_number": LEAK,
-            },
-        }
-        return [
-            {
-                "name": "Example Store",
-                "company_id": order.company_id,
-                "products": either(products),
-                "package_info": {"I": sum(line.amount for line in order.lines)},
-                "shippings": {"3": carrier},
-            }
-        ]
 
 
 def _text(value: int | None) -> str | None:

@@ -161,7 +161,7 @@ class Router:
         if "//" in rest or rest.startswith("/"):
             raise ApiError(404)
         parts = rest.rstrip("/").split("/")
-        api = self.state.store.profile.current_api
+        api: str = self.state.store.profile.current_api
         if re.fullmatch(r"\d+(\.\d+)?", parts[0]):
             api = _known_version(parts.pop(0), api)
         context = Context(self.state, params, api)

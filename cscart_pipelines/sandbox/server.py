@@ -9,8 +9,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,6 +20,7 @@ from cscart_pipelines.sandbox.entity import ApiUser, ShopState
 from cscart_pipelines.sandbox.faults import Fault, Faults, spoil
 from cscart_pipelines.sandbox.model import Mail
 from cscart_pipelines.sandbox.profiles import Profile
+from cscart_pipelines.sandbox.records import RequestLog, RequestRecord
 from cscart_pipelines.sandbox.render_orders import OrderRenderer
 from cscart_pipelines.sandbox.routes import Request, Rewrite, Router
 from cscart_pipelines.sandbox.seeds import Seed, fill
@@ -29,54 +29,6 @@ from cscart_pipelines.sandbox.wire import Delivery, WireServer
 
 EMAIL = "admin@example.com"
 API_KEY = "sandbox0sandbox0sandbox0sandbox0"
-
-
-@dataclass(frozen=True, slots=True)
-class RequestRecord:
-    """One request the shop saw; `status` 0: the connection was reset instead of answered."""
-
-    method: str
-    path: str
-    query: str
-    status: int
-    time: float
-    size: int = 0
-
-
-class RequestLog:
-    """The record of requests, oldest first; iteration works on a copy."""
-
-    def __init__(self, limit: int = 200_000) -> None:
-        self._records: list[RequestRecord] = []
-        self._lock = threading.Lock()
-        self._limit = limit
-
-    def append(self, record: RequestRecord) -> None:
-        with self._lock:
-            self._records.append(record)
-            if len(self._records) > self._limit:
-                del self._records[: self._limit // 2]
-
-    def clear(self) -> None:
-        with self._lock:
-            self._records.clear()
-
-    def count(self, *, method: str = "", path: str = "", query: str = "") -> int:
-        """How many requests had this method and these parts in path and query."""
-        return sum(
-            (not method or each.method == method) and path in each.path and query in each.query
-            for each in self
-        )
-
-    def __iter__(self) -> Iterator[RequestRecord]:
-        with self._lock:
-            return iter(list(self._records))
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def __getitem__(self, index: int) -> RequestRecord:
-        return self._records[index]
 
 
 class SandboxShop:
