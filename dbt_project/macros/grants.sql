@@ -1,0 +1,27 @@
+{# What the read-only role of the analysts may see: the schema of the marts and nothing else.
+   The role is made by a migration; where that was not allowed, a build goes on without it. #}
+
+{% macro _when_analysts_exist(statement) -%}
+    do $grant$
+    begin
+        if exists (select 1 from pg_roles where rolname = '{{ var("analyst_role") }}') then
+            {{ statement }};
+        end if;
+    exception
+        when insufficient_privilege then
+            raise notice 'not allowed to grant to {{ var("analyst_role") }}';
+    end
+    $grant$
+{%- endmacro %}
+
+
+{% macro grant_to_analysts() -%}
+    {{ _when_analysts_exist("grant select on " ~ this ~ " to " ~ adapter.quote(var("analyst_role"))) }}
+{%- endmacro %}
+
+
+{% macro open_schema_to_analysts() -%}
+    {{ _when_analysts_exist(
+        "grant usage on schema " ~ target.schema ~ " to " ~ adapter.quote(var("analyst_role"))
+    ) }}
+{%- endmacro %}

@@ -1,0 +1,56 @@
+{# Aggregates and numbers. PostgreSQL only, so that the models need not be. #}
+
+{% macro count_if(condition) -%}
+    count(*) filter (where {{ condition }})
+{%- endmacro %}
+
+
+{% macro sum_if(value, condition) -%}
+    coalesce(sum({{ value }}) filter (where {{ condition }}), 0)
+{%- endmacro %}
+
+
+{% macro latest(value, order_by) -%}
+    {#- The value that is not NULL in the row that comes last. -#}
+    (array_agg({{ value }} order by {{ order_by }}) filter (where {{ value }} is not null))[1]
+{%- endmacro %}
+
+
+{% macro quantile(value, share) -%}
+    {#- Type 7 of Hyndman and Fan, as R, NumPy and pandas do by default. The cast drops what is left
+        of binary fractions beyond 15 digits: 3.0000000000000004 would not be equal to 3. -#}
+    cast(percentile_cont({{ share }}) within group (order by {{ value }}) as numeric)
+{%- endmacro %}
+
+
+{% macro ratio(part, whole) -%}
+    {#- numeric; NULL when there is nothing to divide by. -#}
+    (cast({{ part }} as numeric) / nullif({{ whole }}, 0))
+{%- endmacro %}
+
+
+{% macro is_in(value, list) -%}
+    ({{ value }} = any({{ list }}))
+{%- endmacro %}
+
+
+{% macro text_array(values) -%}
+    cast(array[{% for value in values %}'{{ value }}'{{ ', ' if not loop.last }}{% endfor %}] as text[])
+{%- endmacro %}
+
+
+{% macro score_of(value, cuts) -%}
+    {#- 1 + the number of cuts that are not above the value: equal values get equal scores. -#}
+    (1{% for cut in cuts %} + case when {{ cut }} <= {{ value }} then 1 else 0 end{% endfor %})
+{%- endmacro %}
+
+
+{% macro show_number(value) -%}
+    {#- For people: at most two decimals, no trailing zeros. -#}
+    cast(trim_scale(round(cast({{ value }} as numeric), 2)) as text)
+{%- endmacro %}
+
+
+{% macro show_day(moment, timezone='timezone') -%}
+    to_char({{ local_time(moment, timezone) }}, 'YYYY-MM-DD')
+{%- endmacro %}

@@ -1,0 +1,91 @@
+{# Time: the moment a build looks at, days and windows in a shop's time zone. PostgreSQL only.
+   Windows are half-open, [as_of - k days, as_of); a day is a day of the shop's calendar, so that
+   a window of 30 days starts at the same time of day also over a change of clocks. #}
+
+{% macro as_of() -%}
+    {%- set given = var('as_of', none) -%}
+    {%- if given is none or given == '' -%}
+        cast('{{ run_started_at.isoformat() }}' as timestamp with time zone)
+    {%- elif not modules.re.match(
+        '^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}(:?\d{2})?)$', given | string
+    ) -%}
+        {{ exceptions.raise_compiler_error(
+            "as_of: expected ISO 8601 with an offset such as 2026-11-21T08:00:00Z, got " ~ given
+        ) }}
+    {%- else -%}
+        cast('{{ given }}' as timestamp with time zone)
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro local_time(moment, timezone='timezone') -%}
+    ({{ moment }} at time zone {{ timezone }})
+{%- endmacro %}
+
+
+{% macro local_date(moment, timezone='timezone') -%}
+    cast({{ local_time(moment, timezone) }} as date)
+{%- endmacro %}
+
+
+{% macro days_after(moment, days, timezone='timezone') -%}
+    (({{ local_time(moment, timezone) }} + interval '{{ days }} days') at time zone {{ timezone }})
+{%- endmacro %}
+
+
+{% macro hours_after(moment, hours) -%}
+    ({{ moment }} + interval '{{ hours }} hours')
+{%- endmacro %}
+
+
+{% macro in_last_days(moment, days, as_of='as_of', timezone='timezone') -%}
+    {#- True in [as_of - days, as_of), false outside it, NULL where the moment is. -#}
+    ({{ moment }} >= {{ days_after(as_of, -(days | int), timezone) }} and {{ moment }} < {{ as_of }})
+{%- endmacro %}
+
+
+{% macro days_between(first, last, timezone='timezone') -%}
+    {#- With fractions, on the shop's clock: the counterpart of in_last_days, so that dsl <= 30 and
+        "in the last 30 days" say the same. -#}
+    (extract(epoch from ({{ local_time(last, timezone) }} - {{ local_time(first, timezone) }})) / 86400)
+{%- endmacro %}
+
+
+{% macro month_of(day) -%}
+    cast(date_trunc('month', {{ day }}) as date)
+{%- endmacro %}
+
+
+{% macro months_between(first, last) -%}
+    {#- Both are the first day of a month. -#}
+    cast(
+        (extract(year from {{ last }}) - extract(year from {{ first }})) * 12
+        + extract(month from {{ last }}) - extract(month from {{ first }}) as integer
+    )
+{%- endmacro %}
+
+
+{% macro each_day(first, last) -%}
+    {#- For `cross join lateral`. -#}
+    (select cast(spine.moment as date) as day
+    from generate_series(
+        cast({{ first }} as timestamp), cast({{ last }} as timestamp), interval '1 day'
+    ) as spine (moment))
+{%- endmacro %}
+
+
+{% macro each_number(last) -%}
+    {#- For `cross join lateral`: 0 to last. -#}
+    (select spine.number from generate_series(0, {{ last }}) as spine (number))
+{%- endmacro %}
+
+
+{% macro next_moment(moment) -%}
+    {#- The smallest step that a timestamp can show. -#}
+    ({{ moment }} + interval '1 microsecond')
+{%- endmacro %}
+
+
+{% macro last_moment_before(moment) -%}
+    ({{ moment }} - interval '1 microsecond')
+{%- endmacro %}

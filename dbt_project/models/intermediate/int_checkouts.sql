@@ -1,0 +1,52 @@
+with orders as (
+    select * from {{ ref('int_orders') }}
+),
+
+purchases as (
+    select * from {{ ref('int_purchases') }}
+),
+
+subscribers as (
+    select integration, identity from {{ ref('int_subscribers') }}
+    where deleted_at is null
+),
+
+settings as (
+    select * from {{ ref('int_shop_settings') }}
+),
+
+checkouts as (
+    select
+        orders.integration,
+        orders.order_id,
+        orders.identity,
+        orders.ordered_at,
+        {{ in_last_days('orders.ordered_at', var('abandoned_days')) }} as is_in_window,
+        {{ in_last_days('orders.ordered_at', var('metric_days')) }} as is_in_metric_window
+    from orders
+    inner join settings on orders.integration = settings.integration
+    inner join subscribers
+        on
+            orders.integration = subscribers.integration
+            and orders.identity = subscribers.identity
+    where orders.is_incomplete and orders.ordered_at < settings.as_of
+)
+
+select
+    checkouts.integration,
+    checkouts.order_id,
+    checkouts.identity,
+    checkouts.ordered_at,
+    checkouts.is_in_window,
+    checkouts.is_in_metric_window,
+    exists (
+        select 1
+        from purchases
+        where
+            purchases.integration = checkouts.integration
+            and purchases.identity = checkouts.identity
+            and purchases.ordered_at >= checkouts.ordered_at
+            and purchases.ordered_at
+            <= {{ hours_after('checkouts.ordered_at', var('checkout_recovery_hours')) }}
+    ) as is_recovered
+from checkouts

@@ -1,0 +1,113 @@
+{{ config(indexes=[{'columns': ['integration', 'order_id'], 'unique': true}]) }}
+
+with orders as (
+    select * from {{ ref('stg_cscart__orders') }}
+),
+
+accounts as (
+    select integration, user_id, identity from {{ ref('stg_cscart__customers') }}
+),
+
+statuses as (
+    select * from {{ ref('stg_cscart__statuses') }}
+),
+
+settings as (
+    select * from {{ ref('int_shop_settings') }}
+),
+
+identified as (
+    select
+        orders.*,
+        {% if var('account_owns_orders') -%}
+        coalesce(accounts.identity, orders.email_identity) as identity,
+        {%- else -%}
+        coalesce(orders.email_identity, accounts.identity) as identity,
+        {%- endif %}
+        settings.timezone,
+        settings.currency,
+        settings.settled_statuses,
+        settings.refund_statuses,
+        -- The shop's statuses do not name these two.
+        case orders.status
+            when 'N' then coalesce(statuses.status_name, 'Incomplete')
+            when 'T' then coalesce(statuses.status_name, 'Parent order')
+            else statuses.status_name
+        end as status_name,
+        not orders.is_parent_order
+        and orders.status not in ('N', 'T')
+        and orders.deleted_at is null as is_counted,
+        not orders.is_parent_order
+        and orders.status = 'N'
+        and orders.deleted_at is null as is_incomplete
+    from orders
+    inner join settings on orders.integration = settings.integration
+    left join accounts
+        on
+            orders.integration = accounts.integration
+            and orders.customer_id = accounts.user_id
+    left join statuses
+        on
+            orders.integration = statuses.integration
+            and orders.status = statuses.status
+),
+
+classified as (
+    select
+        identified.*,
+        is_counted and {{ is_in('status', 'settled_statuses') }} as is_purchase,
+        is_counted and {{ is_in('status', 'refund_statuses') }} as is_refunded,
+        is_counted
+        and {{ is_in('status', text_array(var('cancelled_statuses'))) }} as is_cancelled,
+        is_counted
+        and {{ is_in('status', text_array(var('failed_payment_statuses'))) }} as is_failed_payment
+    from identified
+),
+
+numbered as (
+    select
+        classified.*,
+        case when is_purchase and identity is not null then
+            row_number() over (
+                partition by integration, identity, is_purchase
+                order by ordered_at, order_id
+            )
+        end as order_sequence
+    from classified
+)
+
+select
+    integration,
+    order_id,
+    ordered_at,
+    {{ local_date('ordered_at') }} as ordered_on,
+    status,
+    coalesce(status_name, status) as status_name,
+    total,
+    subtotal,
+    discount,
+    shipping_cost,
+    tax_total,
+    currency,
+    customer_id,
+    email,
+    identity,
+    firstname,
+    lastname,
+    phone,
+    shipping_phone,
+    country,
+    is_parent_order,
+    parent_order_id,
+    is_counted,
+    is_incomplete,
+    is_purchase,
+    is_refunded,
+    is_cancelled,
+    is_failed_payment,
+    discount > 0 as is_discounted,
+    order_sequence,
+    coalesce(order_sequence > 1, false) as is_repeat,
+    updated_at,
+    deleted_at
+from numbered

@@ -1,0 +1,7 @@
+{{ config(materialized='view') }}
+
+select
+    segment,
+    part_of,
+    definition
+from (values {{ segments('words') }}) as definitions (segment, part_of, definition)

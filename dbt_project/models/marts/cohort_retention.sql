@@ -1,0 +1,68 @@
+with settings as (
+    select * from {{ ref('int_shop_settings') }}
+),
+
+purchases as (
+    select
+        integration,
+        identity,
+        total,
+        {{ month_of('ordered_on') }} as month,
+        min({{ month_of('ordered_on') }}) over (partition by integration, identity) as cohort_month
+    from {{ ref('int_purchases') }}
+),
+
+cohorts as (
+    select
+        integration,
+        cohort_month,
+        count(distinct identity) as cohort_size
+    from purchases
+    group by integration, cohort_month
+),
+
+activity as (
+    select
+        integration,
+        cohort_month,
+        {{ months_between('cohort_month', 'month') }} as month_number,
+        count(distinct identity) as buyers,
+        sum(total) as revenue
+    from purchases
+    group by 1, 2, 3
+),
+
+-- Every month up to the one that as_of is in: no gaps where nobody bought.
+calendar as (
+    select
+        cohorts.integration,
+        cohorts.cohort_month,
+        cohorts.cohort_size,
+        spine.number as month_number
+    from cohorts
+    inner join settings on cohorts.integration = settings.integration
+    cross join lateral
+        {{ each_number(months_between(
+            'cohorts.cohort_month',
+            local_date(last_moment_before('settings.as_of'), 'settings.timezone')
+        )) }} as spine
+)
+
+select
+    calendar.integration,
+    calendar.cohort_month,
+    calendar.month_number,
+    calendar.cohort_size,
+    coalesce(activity.buyers, 0) as buyers,
+    coalesce(activity.revenue, 0) as revenue,
+    sum(coalesce(activity.revenue, 0)) over (
+        partition by calendar.integration, calendar.cohort_month
+        order by calendar.month_number
+    ) as cumulative_revenue,
+    {{ ratio('coalesce(activity.buyers, 0)', 'calendar.cohort_size') }} as retention
+from calendar
+left join activity
+    on
+        calendar.integration = activity.integration
+        and calendar.cohort_month = activity.cohort_month
+        and calendar.month_number = activity.month_number

@@ -1,0 +1,67 @@
+with settings as (
+    select * from {{ ref('int_shop_settings') }}
+),
+
+purchases as (
+    select
+        integration,
+        ordered_on as day,
+        count(*) as purchases,
+        sum(total) as revenue,
+        count(distinct identity) as buyers
+    from {{ ref('int_purchases') }}
+    group by integration, ordered_on
+),
+
+subscriptions as (
+    select
+        facts.integration,
+        {{ local_date('facts.subscribed_at', 'settings.timezone') }} as day,
+        count(*) as new_subscribers
+    from {{ ref('int_customer_facts') }} as facts
+    inner join settings on facts.integration = settings.integration
+    where facts.subscribed_at < settings.as_of
+    group by 1, 2
+),
+
+first_days as (
+    select
+        integration,
+        min(day) as first_day
+    from (
+        select integration, day from purchases
+        union all
+        select integration, day from subscriptions
+    ) as days
+    group by integration
+),
+
+-- Every day up to the one that as_of is in, or ends.
+calendar as (
+    select
+        settings.integration,
+        spine.day
+    from settings
+    inner join first_days on settings.integration = first_days.integration
+    cross join lateral
+        {{ each_day(
+            'first_days.first_day', local_date(last_moment_before('settings.as_of'), 'settings.timezone')
+        ) }} as spine
+)
+
+select
+    calendar.integration,
+    calendar.day,
+    coalesce(purchases.purchases, 0) as purchases,
+    coalesce(purchases.revenue, 0) as revenue,
+    coalesce(purchases.buyers, 0) as buyers,
+    coalesce(subscriptions.new_subscribers, 0) as new_subscribers
+from calendar
+left join purchases
+    on
+        calendar.integration = purchases.integration
+        and calendar.day = purchases.day
+left join subscriptions
+    on
+        calendar.integration = subscriptions.integration
+        and calendar.day = subscriptions.day

@@ -1,0 +1,52 @@
+with definitions as (
+    select * from {{ ref('int_segment_definitions') }}
+),
+
+settings as (
+    select integration, as_of from {{ ref('int_shop_settings') }}
+),
+
+facts as (
+    select * from {{ ref('int_customer_facts') }}
+),
+
+-- Somebody may be in a segment once for each category.
+members as (
+    select distinct
+        integration,
+        segment,
+        identity
+    from {{ ref('segment_members') }}
+),
+
+measured as (
+    select
+        members.integration,
+        members.segment,
+        count(*) as members,
+        sum(facts.n) as purchases,
+        sum(facts.revenue) as revenue
+    from members
+    inner join facts
+        on
+            members.integration = facts.integration
+            and members.identity = facts.identity
+    group by members.integration, members.segment
+)
+
+select
+    settings.integration,
+    definitions.segment,
+    definitions.definition,
+    definitions.part_of,
+    settings.as_of,
+    coalesce(measured.members, 0) as members,
+    cast(coalesce(measured.purchases, 0) as bigint) as purchases,
+    coalesce(measured.revenue, 0) as revenue,
+    {{ ratio('measured.revenue', 'measured.purchases') }} as average_order_value
+from settings
+cross join definitions
+left join measured
+    on
+        settings.integration = measured.integration
+        and definitions.segment = measured.segment

@@ -1,0 +1,15 @@
+with integrations as (
+    select integration from {{ ref('stg_registry__integrations') }}
+),
+
+products as (
+    select * from {{ source('cscart', 'products') }}
+)
+
+select
+    products.integration,
+    products.product_id,
+    products.main_category as category_id,
+    products.deleted_at
+from products
+inner join integrations on products.integration = integrations.integration
