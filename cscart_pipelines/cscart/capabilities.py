@@ -1,0 +1,242 @@
+"""What this shop can do, found by asking it, not by its version number (reference 20.2).
+
+Here belong the connection test and its few requests. Not here: what is done with the answer (sync
+chooses its recipe, the registry stores it).
+
+A shop without orders cannot show what it does with them. Then the rest decides: API version 2.1
+means 4.11 or newer, which has details in the list (2.2, 18); 4.13 brought `updated_at` together
+with `_raw` fields of products (18), and took the combinations entity away (11.4). `orders_seen`
+says whether it was seen or concluded: if concluded, probe again once orders have come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from .address import Params, Style
+from .answers import Answer
+from .client import ShopClient
+from .errors import (
+    AccessDenied,
+    ApiNotFound,
+    NotFound,
+    PermanentShopError,
+    ShopError,
+    ShopTooOld,
+    TransientShopError,
+)
+from .loose import entries, integer, mapping
+
+FAR_FUTURE = 4102444800
+"""2100-01-01: no order was updated after it."""
+_STYLES: tuple[Style, ...] = ("rewrite", "api.php")
+
+
+class Readable(BaseModel):
+    """Which entities the user may read: the privileges of its user group (reference 3.2)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    orders: bool
+    users: bool
+    products: bool
+    statuses: bool
+    shipments: bool
+    categories: bool
+
+
+class Capabilities(BaseModel):
+    """The outcome of a connection test; goes to and comes from JSON.
+
+    `orders_with_details`: the order list takes get_orders_data=1. `updated_at_filter`: it takes
+    updated_at_from and _to. `user_type_required`: the user list answers 400 without user_type.
+    `updated_in_hours`: the product list takes it (all since 4.7, so assumed). `orders_total`: as
+    the shop counts them now, None if unreadable. `clock_skew`: seconds by which the shop's clock is
+    ahead of ours, None if it sends no Date. `family`: a guess at the version, for people.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    style: Style
+    api_version: str
+    orders_with_details: bool
+    updated_at_filter: bool
+    user_type_required: bool
+    updated_in_hours: bool
+    readable: Readable
+    orders_seen: bool
+    orders_total: int | None
+    clock_skew: float | None
+    family: str
+    probed_at: datetime
+
+
+class Connect(Protocol):
+    """Opens a client; ShopClient itself, or something with other time-outs."""
+
+    def __call__(
+        self, base_url: str, email: str, api_key: SecretStr | str, *, style: Style
+    ) -> ShopClient: ...
+
+
+def probe(
+    base_url: str, email: str, api_key: SecretStr | str, *, connect: Connect = ShopClient
+) -> Capabilities:
+    """Test the connection and see what the shop can do: about ten requests.
+
+    Raises the ShopError that names the trouble: Unreachable, TlsTrouble, CredentialsRefused,
+    ApiNotFound, RedirectRefused, ShopTooOld, …; InvalidAddress for an address that is none.
+    """
+    failure: ShopError | None = None
+    for style in _STYLES:
+        with connect(base_url, email, api_key, style=style) as client:
+            found = _find_api(client)
+            if isinstance(found, Answer):
+                return _look_around(client, style, found)
+            failure = failure or found
+    if isinstance(failure, NotFound):
+        raise ShopTooOld(
+            "The shop answers, but has no API 2.0: CS-Cart 4.7 or newer is needed.", status=404
+        )
+    host = client.address.base
+    raise ApiNotFound(
+        f"No CS-Cart API was found at {host}, neither under /api nor under api.php: check the "
+        "address and the shop's sub-directory."
+    )
+
+
+def _find_api(client: ShopClient) -> Answer | ShopError:
+    """The answer to GET /version, or why there is none in this style of addresses."""
+    try:
+        answer = client.get("version", heavy_retries=1)
+    except (ApiNotFound, NotFound) as error:
+        return error
+    except TransientShopError as error:
+        if error.cause != "page":
+            raise
+        return error
+    if not isinstance(mapping(answer.body).get("Version"), str | int | float):
+        return ApiNotFound("The answer is JSON, but not that of a CS-Cart shop.")
+    return answer
+
+
+def _look_around(client: ShopClient, style: Style, version: Answer) -> Capabilities:
+    api_version = str(version.body["Version"])[:10]
+    if api_version.startswith("1"):
+        raise ShopTooOld("The shop has only API 1.0: CS-Cart 4.7 or newer is needed.")
+    now = datetime.now(UTC)
+    skew = (version.date - now).total_seconds() if version.date else None
+    orders = _newest_order(client)
+    total = None if orders is None else _total(orders)
+    row = None if orders is None else _first_row(orders, "orders")
+    required, users = _user_type_required(client)
+    products = _ask(client, "products", {"items_per_page": 1})
+    product = None if products is None else _first_row(products, "products")
+    if row is not None:
+        details = "products" in row
+        future = _ask(client, "orders", {"updated_at_from": FAR_FUTURE, "items_per_page": 1})
+        by_change = future is not None and _first_row(future, "orders") is None
+    else:
+        details = api_version != "2.0" or required is True
+        by_change = details and (
+            required is True
+            or (not _has_combinations(client) if product is None else "tracking_raw" in product)
+        )
+    readable = Readable(
+        orders=orders is not None,
+        users=users,
+        products=products is not None,
+        statuses=_may_read(client, "statuses"),
+        shipments=_may_read(client, "shipments"),
+        categories=_may_read(client, "categories"),
+    )
+    return Capabilities(
+        style=style,
+        api_version=api_version,
+        orders_with_details=details,
+        updated_at_filter=by_change,
+        user_type_required=required is not False,
+        updated_in_hours=readable.products,
+        readable=readable,
+        orders_seen=row is not None,
+        orders_total=total,
+        clock_skew=None if skew is None else round(skew, 1),
+        family=_family(details, by_change, required),
+        probed_at=now,
+    )
+
+
+def _ask(client: ShopClient, entity: str, params: Params) -> Answer | None:
+    """The answer, or None where the user may not read the entity or the shop has none."""
+    try:
+        return client.get(entity, params=params)
+    except (AccessDenied, NotFound):
+        return None
+
+
+def _may_read(client: ShopClient, entity: str) -> bool:
+    return _ask(client, entity, {"items_per_page": 1}) is not None
+
+
+def _newest_order(client: ShopClient) -> Answer | None:
+    """A page with one order and its details; an older order if the newest is broken."""
+    asked: dict[str, str | int] = {"get_orders_data": 1, "items_per_page": 1}
+    try:
+        return client.get("orders", params=asked, heavy_retries=1)
+    except (AccessDenied, NotFound):
+        return None
+    except TransientShopError as error:
+        if not error.lighter_may_help:
+            raise
+    oldest = {"sort_by": "order_id", "sort_order": "asc"}
+    return client.get("orders", params={**asked, **oldest})
+
+
+def _user_type_required(client: ShopClient) -> tuple[bool | None, bool]:
+    """Whether the user list needs user_type (None: unknown), and whether it may be read.
+
+    The privilege is checked before the entity's own rules (reference 4.3), so 400 means yes to
+    both.
+    """
+    try:
+        client.get("users", params={"items_per_page": 1})
+    except (AccessDenied, NotFound):
+        return None, False
+    except PermanentShopError as error:
+        if error.status != 400:
+            raise
+        return True, True
+    return False, True
+
+
+def _has_combinations(client: ShopClient) -> bool:
+    """Whether the entity exists: that is checked before privileges and parameters (4.3)."""
+    try:
+        client.get("combinations", params={"product_id": 1})
+    except NotFound:
+        return False
+    except PermanentShopError:
+        return True
+    return True
+
+
+def _total(answer: Answer) -> int | None:
+    return integer(mapping(mapping(answer.body).get("params")).get("total_items"))
+
+
+def _first_row(answer: Answer, entity: str) -> Mapping[str, Any] | None:
+    rows = [row for _, row in entries(mapping(answer.body).get(entity)) if isinstance(row, dict)]
+    return rows[0] if rows else None
+
+
+def _family(details: bool, by_change: bool, user_type_required: bool | None) -> str:
+    """The version as the reference's table of differences tells it (18)."""
+    if user_type_required:
+        return "4.16 or newer"
+    if by_change:
+        return "4.13 or newer" if user_type_required is None else "4.13 to 4.15"
+    return "4.11 or 4.12" if details else "4.10 or older"
