@@ -342,7 +342,16 @@ def upgrade() -> None:
             server_default=sa.text("now()"),
             nullable=False,
         ),
-        sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column(
+            "attempts",
+            sa.Integer(),
+            server_default=sa.text("0"),
+            nullable=False,
+            comment="failed synchronisations since the last success",
+        ),
+        sa.Column(
+            "failure_permanent", sa.Boolean(), server_default=sa.text("false"), nullable=False
+        ),
         sa.Column("capabilities", postgresql.JSONB(), nullable=True),
         sa.Column(
             "tested_fingerprint",

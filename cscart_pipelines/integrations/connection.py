@@ -1,0 +1,73 @@
+"""From an integration to its shop: testing the connection, and opening a client with what it found.
+
+Not here: what the answers of a shop mean (`cscart`), where settings are kept (`registry`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import SecretStr
+
+from cscart_pipelines.cscart.capabilities import Capabilities, probe
+from cscart_pipelines.cscart.client import ShopClient
+from cscart_pipelines.cscart.errors import AccessDenied
+from cscart_pipelines.integrations.registry import Integration, Registry
+from cscart_pipelines.integrations.settings import IntegrationSettings
+from cscart_pipelines.settings import Settings
+
+NEEDED = {"orders": "view_orders", "users": "view_users"}
+"""Without these there is no list; the rest only makes it richer (reference 3.2)."""
+USEFUL = {
+    "products": "view_catalog",
+    "categories": "view_catalog",
+    "statuses": "manage_order_statuses",
+    "shipments": "view_orders",
+}
+
+
+def test_connection(settings: IntegrationSettings, api_key: SecretStr) -> Capabilities:
+    """Asks the shop for everything the project needs. Raises the ShopError that names the trouble.
+
+    Impatient: a person is waiting for the answer.
+    """
+
+    def connect(base_url: str, email: str, key: SecretStr | str, *, style: Any) -> ShopClient:
+        return ShopClient(
+            base_url, email, key, style=style, connect_timeout=5, read_timeout=30, retries=2
+        )
+
+    found = probe(settings.url, settings.email, api_key, connect=connect)
+    missing = [entity for entity in NEEDED if not getattr(found.readable, entity)]
+    if missing:
+        raise AccessDenied(
+            f"The credentials are right, but the user may not read {' and '.join(missing)}: give "
+            f"its user group the privilege {' and '.join(NEEDED[entity] for entity in missing)}.",
+            status=403,
+        )
+    return found
+
+
+test_connection.__test__ = False  # type: ignore[attr-defined]  # its name is no invitation to pytest
+
+
+def shortcomings(found: Capabilities) -> list[str]:
+    """What works without, but not as well; one line each, for whoever set the connection up."""
+    return [
+        f"{entity} cannot be read; with the privilege {privilege} they can"
+        for entity, privilege in USEFUL.items()
+        if not getattr(found.readable, entity)
+    ]
+
+
+def open_client(integration: Integration, registry: Registry, settings: Settings) -> ShopClient:
+    """A client for a tested integration. A shop that was empty when tested is probed again."""
+    key = registry.api_key(integration.key)
+    capabilities = integration.capabilities or {}
+    return ShopClient(
+        integration.settings.url,
+        integration.settings.email,
+        key,
+        style=capabilities.get("style", "rewrite"),
+        max_parallel=settings.api_parallel,
+    )

@@ -1,0 +1,143 @@
+"""The gate to a synchronisation: one per shop at any time, however it was started.
+
+Whoever syncs holds a lease: an advisory lock on the very connection that loads the rows, so that a
+run whose connection is lost can neither go on loading nor keep others out. Progress is written
+through it, in the transactions that load. Not here: what is read and loaded (`sync`).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from types import TracebackType
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, Status, require
+from cscart_pipelines.integrations.registry import (
+    DEAD_RUN,
+    LOCK_SQL,
+    Integration,
+    Registry,
+    mark_failed,
+)
+from cscart_pipelines.warehouse.connect import Warehouse
+
+
+class SyncLease:
+    """The right to sync one shop, and the record of that run. A context manager.
+
+    Leaving it without `succeed` marks the run and the integration as failed.
+    """
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], integration: Integration, kind: str, number: int
+    ) -> None:
+        self.connection = connection
+        self.integration = integration
+        self.kind = kind
+        """first, resync or full."""
+        self._number = number
+        self._open = True
+
+    def __enter__(self) -> SyncLease:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._open:
+            reason = f"{kind.__name__}: {error}" if kind else "the run ended early"
+            self.fail(reason, permanent=False)
+
+    def progress(self, phase: str, done: int, total: int | None) -> None:
+        """Says how far the run is, within the caller's transaction. Also the sign of life."""
+        self.connection.execute(
+            "UPDATE registry.sync_runs SET phase = %s, rows_done = %s, rows_total = %s,"
+            " heartbeat_at = clock_timestamp() WHERE id = %s",
+            [phase, done, total, self._number],
+        )
+
+    def succeed(self, stats: dict[str, Any]) -> None:
+        """Status enabled; the run is on the record with what it did."""
+        with self.connection.transaction():
+            self.connection.execute(
+                "UPDATE registry.sync_runs SET state = 'succeeded', finished_at = now(),"
+                " phase = 'done', stats = %s WHERE id = %s",
+                [Jsonb(stats), self._number],
+            )
+            self.connection.execute(
+                "UPDATE registry.integrations SET status = 'enabled', status_reason = NULL,"
+                " status_since = now(), attempts = 0, failure_permanent = false,"
+                " first_synced_at = coalesce(first_synced_at, now()), last_synced_at = now(),"
+                " updated_at = now() WHERE integration = %s AND status = 'syncing'",
+                [self.integration.key],
+            )
+        self._close()
+
+    def fail(self, reason: str, *, permanent: bool) -> None:
+        """Status failed with the reason. A lost connection cannot say so: the next reader does."""
+        try:
+            with self.connection.transaction():
+                mark_failed(self.connection, self.integration.key, reason, permanent=permanent)
+        except psycopg.Error:
+            pass
+        self._close()
+
+    def _close(self) -> None:
+        self._open = False
+        self.connection.close()  # which frees the lock
+
+
+def take(
+    warehouse: Warehouse,
+    registry: Registry,
+    key: str,
+    act: Act,
+    *,
+    full: bool = False,
+    run_id: str | None = None,
+) -> SyncLease:
+    """Opens the gate, or raises NotAllowedError, UnknownIntegrationError, SecretError."""
+    connection = warehouse.connect(autocommit=True)
+    try:
+        locked = connection.execute(f"SELECT pg_try_advisory_lock({LOCK_SQL})", [key]).fetchone()
+        if not locked or not locked[0]:
+            registry.get(key)
+            raise NotAllowedError(f"{act} is not allowed: a synchronisation is in progress")
+        with connection.transaction():
+            connection.execute(
+                "SELECT FROM registry.integrations WHERE integration = %s FOR UPDATE", [key]
+            )
+            status = registry.get(key).status
+            if status is Status.SYNCING:  # with its lock free, its process is gone
+                mark_failed(connection, key, DEAD_RUN, permanent=False)
+        with connection.transaction():
+            connection.execute(
+                "SELECT FROM registry.integrations WHERE integration = %s FOR UPDATE", [key]
+            )
+            integration = registry.get(key)
+            require(act, registry.standing(integration))
+            kind = "full" if full else "resync"
+            if integration.first_synced_at is None:
+                kind = "first"
+            connection.execute(
+                "UPDATE registry.integrations SET status = 'syncing', status_reason = NULL,"
+                " status_since = now(), updated_at = now() WHERE integration = %s",
+                [key],
+            )
+            row = connection.execute(
+                "INSERT INTO registry.sync_runs (integration, run_id, kind, state, host, pid)"
+                " VALUES (%s, %s, %s, 'running', %s, %s) RETURNING id",
+                [key, run_id, kind, socket.gethostname(), os.getpid()],
+            ).fetchone()
+        assert row is not None
+        return SyncLease(connection, integration, kind, row[0])
+    except BaseException:
+        connection.close()
+        raise

@@ -1,0 +1,222 @@
+"""The book of integrations in the warehouse: their settings, keys, status, and who is syncing.
+
+Obeys `lifecycle`, and lets the database enforce it between processes: names are unique there, and a
+synchronisation holds an advisory lock that the server frees when its connection ends in whatever
+way. Not here: the rules themselves, testing a connection (`connection`), reading a shop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+from pydantic import SecretStr
+
+from cscart_pipelines.integrations import secrets
+from cscart_pipelines.integrations.lifecycle import Standing, Status
+from cscart_pipelines.integrations.settings import (
+    IntegrationSettings,
+    InvalidSettingsError,
+    fingerprint,
+)
+from cscart_pipelines.settings import Settings
+from cscart_pipelines.warehouse.connect import Warehouse
+
+LOCK_SQL = "hashtextextended('cscart-pipelines sync ' || %s, 0)"
+"""The number of an integration's advisory lock: whoever holds it is syncing that shop."""
+
+DEAD_RUN = "the run that was syncing ended without a word (killed, or its machine stopped)"
+
+
+class UnknownIntegrationError(LookupError):
+    """No integration has this key."""
+
+
+@dataclass(frozen=True)
+class Integration:
+    """One row of the book. The key of the shop is not in it; see `Registry.api_key`."""
+
+    settings: IntegrationSettings
+    status: Status
+    status_reason: str | None
+    status_since: datetime
+    attempts: int
+    failure_permanent: bool
+    capabilities: Mapping[str, Any] | None
+    tested_fingerprint: str | None
+    tested_at: datetime | None
+    first_synced_at: datetime | None
+    last_synced_at: datetime | None
+    created_at: datetime
+
+    @property
+    def key(self) -> str:
+        return self.settings.integration
+
+
+class Registry:
+    """Reads and writes the book. Every method is one short transaction of its own."""
+
+    def __init__(self, warehouse: Warehouse, settings: Settings) -> None:
+        self._warehouse = warehouse
+        self._settings = settings
+
+    def add(
+        self, settings: IntegrationSettings, api_key: SecretStr, capabilities: Mapping[str, Any]
+    ) -> None:
+        """Saves a new integration whose connection has just passed its test, with status ready.
+
+        Raises InvalidSettingsError when the key or the list name is taken.
+        """
+        values = settings.model_dump()
+        values["api_key_sealed"] = None
+        if settings.api_key_reference is None:
+            values["api_key_sealed"] = secrets.seal(self._settings, api_key.get_secret_value())
+        values["capabilities"] = Jsonb(dict(capabilities))
+        values["tested_fingerprint"] = fingerprint(settings, api_key.get_secret_value())
+        for name, value in values.items():
+            if isinstance(value, tuple):
+                values[name] = list(value)
+        columns = ", ".join(values)
+        marks = ", ".join(f"%({name})s" for name in values)
+        try:
+            with self._connect() as connection:
+                connection.execute(
+                    f"INSERT INTO registry.integrations ({columns}, tested_at)"  # noqa: S608
+                    f" VALUES ({marks}, now())",
+                    values,
+                )
+        except psycopg.errors.UniqueViolation as error:
+            if "list_name" in (error.diag.constraint_name or ""):
+                raise InvalidSettingsError(
+                    {"list_name": f"the list {settings.list_name!r} exists already"}
+                ) from None
+            raise InvalidSettingsError(
+                {"integration": f"the integration {settings.integration!r} exists already"}
+            ) from None
+
+    def get(self, key: str) -> Integration:
+        """Raises UnknownIntegrationError."""
+        for integration in self._read([key]):
+            return integration
+        raise UnknownIntegrationError(
+            f"there is no integration {key!r}; `cscart-pipelines integration list` shows them"
+        )
+
+    def all(self) -> list[Integration]:
+        return self._read(None)
+
+    def api_key(self, key: str) -> SecretStr:
+        """The shop's key, for its client only. Raises SecretError, UnknownIntegrationError."""
+        with self._connect() as connection:
+            row = connection.execute(
+                "SELECT api_key_sealed, api_key_reference FROM registry.integrations"
+                " WHERE integration = %s",
+                [key],
+            ).fetchone()
+        if row is None:
+            raise UnknownIntegrationError(f"there is no integration {key!r}")
+        if row["api_key_reference"]:
+            return secrets.resolve(row["api_key_reference"])
+        return secrets.unseal(self._settings, row["api_key_sealed"])
+
+    def standing(self, integration: Integration) -> Standing:
+        """What the rules look at, with the key as it is now (a reference may have changed)."""
+        try:
+            key = self.api_key(integration.key).get_secret_value()
+            tested = fingerprint(integration.settings, key) == integration.tested_fingerprint
+        except secrets.SecretError:
+            tested = False
+        return Standing(
+            status=integration.status,
+            synced_before=integration.first_synced_at is not None,
+            tested=tested,
+            permanent_failure=integration.failure_permanent,
+        )
+
+    def record_test(self, key: str, capabilities: Mapping[str, Any]) -> None:
+        """The connection of a saved integration passed a test with its present details."""
+        integration = self.get(key)
+        passed = fingerprint(integration.settings, self.api_key(key).get_secret_value())
+        with self._connect() as connection:
+            connection.execute(
+                "UPDATE registry.integrations SET capabilities = %s, tested_fingerprint = %s,"
+                " tested_at = now(), failure_permanent = false, updated_at = now()"
+                " WHERE integration = %s",
+                [Jsonb(dict(capabilities)), passed, key],
+            )
+
+    def release_dead(self) -> list[str]:
+        """Ends synchronisations whose process is gone; returns their integrations.
+
+        A live one holds its advisory lock, and the server frees the lock with the connection.
+        """
+        released = []
+        with self._connect() as connection:
+            syncing = connection.execute(
+                "SELECT integration FROM registry.integrations WHERE status = 'syncing'"
+            ).fetchall()
+            for row in syncing:
+                key = row["integration"]
+                with connection.transaction():
+                    free = connection.execute(
+                        f"SELECT pg_try_advisory_xact_lock({LOCK_SQL}) AS free", [key]
+                    ).fetchone()
+                    if free and free["free"]:
+                        mark_failed(connection, key, DEAD_RUN, permanent=False)
+                        released.append(key)
+        return released
+
+    def _read(self, keys: Iterable[str] | None) -> list[Integration]:
+        with self._connect() as connection:
+            rows = connection.execute(
+                "SELECT * FROM registry.integrations"
+                " WHERE %(keys)s::text[] IS NULL OR integration = ANY(%(keys)s)"
+                " ORDER BY integration",
+                {"keys": None if keys is None else list(keys)},
+            ).fetchall()
+        return [_integration(row) for row in rows]
+
+    def _connect(self) -> psycopg.Connection[dict[str, Any]]:
+        connection = self._warehouse.connect(autocommit=True)
+        connection.row_factory = dict_row  # type: ignore[assignment]
+        return connection  # type: ignore[return-value]
+
+
+def mark_failed(
+    connection: psycopg.Connection[Any], key: str, reason: str, *, permanent: bool
+) -> None:
+    """Status failed, with reason, since when and how often; the running sync run likewise."""
+    connection.execute(
+        "UPDATE registry.sync_runs SET state = 'failed', finished_at = now(), error = %s"
+        " WHERE integration = %s AND state = 'running'",
+        [reason, key],
+    )
+    connection.execute(
+        "UPDATE registry.integrations SET status = 'failed', status_reason = %s,"
+        " status_since = now(), attempts = attempts + 1, failure_permanent = %s,"
+        " updated_at = now() WHERE integration = %s AND status = 'syncing'",
+        [reason, permanent, key],
+    )
+
+
+def _integration(row: dict[str, Any]) -> Integration:
+    """Saved settings were valid when they were saved, so they are not judged again."""
+    values: dict[str, Any] = {
+        name: tuple(row[name]) if isinstance(row[name], list) else row[name]
+        for name in IntegrationSettings.model_fields
+    }
+    return Integration(
+        settings=IntegrationSettings.model_construct(**values),
+        status=Status(row["status"]),
+        **{
+            name: row[name]
+            for name in Integration.__dataclass_fields__
+            if name not in ("settings", "status")
+        },
+    )

@@ -1,0 +1,239 @@
+"""The settings of one integration: what a person may say, checked field by field.
+
+Pure: nothing here asks the shop or the database. All mistakes are reported at once, each with the
+field as the command line spells it and what is expected. Not here: how a key is kept (`secrets`),
+whether a change is allowed in a status (`lifecycle`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from cscart_pipelines.cscart.address import InvalidAddress, normalise_base_url
+
+KEY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62})")
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|[^@\s]+@localhost")
+TESTED_FIELDS = ("url", "email", "api_key_reference")
+"""A change of one of these (or of the key itself) needs a new connection test (seed 000)."""
+FIXED_FIELDS = ("url", "list_name")
+"""Cannot be changed: remove the integration and create a new one in its place (seed 000)."""
+
+
+class InvalidSettingsError(ValueError):
+    """One or more settings are not usable; `problems` maps each field to what is expected."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        self.problems = dict(problems)
+        super().__init__("; ".join(f"{field}: {text}" for field, text in self.problems.items()))
+
+
+def _words(value: object) -> object:
+    """Comma lists as the command line gives them; an empty one means none."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _letter(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]", value):
+        raise ValueError(f"{value!r} is not a status; expected one letter or digit, as P or C")
+    return value
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+
+
+class IntegrationSettings(BaseModel):
+    """One shop's settings, valid and normalised. The API key itself is not part of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    integration: str
+    list_name: str
+    url: str
+    email: str
+    timezone: str = "UTC"
+    currency: str = "EUR"
+    settled_statuses: Words | None = None
+    refund_statuses: Words = ()
+    include_guests: bool = True
+    user_id: str | None = None
+    order_prefix: str = ""
+    start_date: date | None = None
+    countries: Words = ()
+    order_statuses: Words = ()
+    update_tracking_number: bool = False
+    update_tracking_url: bool = False
+    update_stock: bool = False
+    stock_schedule: str | None = None
+    shipped_status: str | None = None
+    partially_shipped_status: str | None = None
+    notify_customer: bool = False
+    api_key_reference: Annotated[str | None, Field(repr=False)] = None
+
+    @field_validator("integration")
+    @classmethod
+    def _key(cls, value: str) -> str:
+        if not KEY.fullmatch(value):
+            raise ValueError(
+                f"{value!r} is not a key; expected lower-case letters, digits and -, starting with "
+                "a letter or digit, at most 63 characters"
+            )
+        return value
+
+    @field_validator("list_name")
+    @classmethod
+    def _list_name(cls, value: str) -> str:
+        value = " ".join(value.split())
+        if not value or len(value) > 120 or not value.isprintable():
+            raise ValueError("expected a name of 1 to 120 printable characters")
+        return value
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        try:
+            return normalise_base_url(value)
+        except InvalidAddress as error:
+            raise ValueError(str(error)) from None
+
+    @field_validator("email")
+    @classmethod
+    def _email(cls, value: str) -> str:
+        value = value.strip()
+        if not EMAIL.fullmatch(value) or ":" in value:
+            raise ValueError(f"{value!r} is not an e-mail address; expected admin@shop.example")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is not a time zone; expected a name as Europe/Athens")
+        return value
+
+    @field_validator("currency")
+    @classmethod
+    def _currency(cls, value: str) -> str:
+        value = value.strip().upper()
+        if not re.fullmatch(r"[A-Z]{3}", value):
+            raise ValueError(f"{value!r} is not a currency; expected three letters as EUR")
+        return value
+
+    @field_validator("settled_statuses", "refund_statuses")
+    @classmethod
+    def _letters(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is None:
+            return None
+        return tuple(dict.fromkeys(_letter(part) for part in value)) or None
+
+    @field_validator("refund_statuses", mode="after")
+    @classmethod
+    def _never_none(cls, value: tuple[str, ...] | None) -> tuple[str, ...]:
+        return value or ()
+
+    @field_validator("shipped_status", "partially_shipped_status")
+    @classmethod
+    def _one_letter(cls, value: str | None) -> str | None:
+        return _letter(value) if value else None
+
+    @field_validator("order_prefix")
+    @classmethod
+    def _prefix(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{0,20}", value):
+            raise ValueError(
+                f"{value!r} is not a prefix; expected up to 20 letters, digits, - or _ "
+                "(CS makes order 1000012 into CS1000012)"
+            )
+        return value
+
+    @field_validator("start_date", mode="before")
+    @classmethod
+    def _start_date(cls, value: object) -> object:
+        if not isinstance(value, str) or not value:
+            return value or None
+        if re.fullmatch(r"\d{2}/\d{2}/\d{4}", value):
+            try:
+                return datetime.strptime(value, "%d/%m/%Y").date()
+            except ValueError:
+                pass
+        raise ValueError(f"{value!r} is not a date; expected dd/MM/yyyy as 31/12/2026")
+
+    @field_validator("stock_schedule")
+    @classmethod
+    def _cron(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        value = " ".join(value.split())
+        if not _is_cron(value):
+            raise ValueError(
+                f"{value!r} is not a schedule; expected five cron fields as 0 */2 * * *"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _stock_needs_a_schedule(self) -> IntegrationSettings:
+        if self.update_stock and not self.stock_schedule:
+            raise ValueError("stock_schedule: expected a cron schedule when update_stock is yes")
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+def check(values: Mapping[str, Any]) -> IntegrationSettings:
+    """Reads settings from loose values. Raises InvalidSettingsError with every problem found."""
+    try:
+        return IntegrationSettings.model_validate(dict(values))
+    except ValidationError as error:
+        problems: dict[str, str] = {}
+        for entry in error.errors(include_url=False, include_input=False):
+            text = str(entry["msg"]).removeprefix("Value error, ")
+            field = str(entry["loc"][0]) if entry["loc"] else text.split(":")[0]
+            if entry["type"] == "missing":
+                text = "is required"
+            elif not entry["loc"]:
+                text = text.split(": ", 1)[1]
+            problems.setdefault(field, text)
+        raise InvalidSettingsError(problems) from None
+
+
+def fingerprint(settings: IntegrationSettings, api_key: str) -> str:
+    """Names the connection details that a test has passed; says nothing about the key itself."""
+    text = "\0".join((settings.url, settings.email.lower(), api_key))
+    return hashlib.blake2b(text.encode(), digest_size=16, person=b"connection").hexdigest()
+
+
+_CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+
+
+def _is_cron(text: str) -> bool:
+    fields = text.split(" ")
+    return len(fields) == 5 and all(
+        all(_is_cron_part(part, low, high) for part in field.split(","))
+        for field, (low, high) in zip(fields, _CRON_RANGES, strict=True)
+    )
+
+
+def _is_cron_part(part: str, low: int, high: int) -> bool:
+    found = re.fullmatch(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/([1-9]\d?))?", part)
+    if not found:
+        return False
+    first, last = found[1], found[2] or found[1]
+    return first is None or low <= int(first) <= int(last) <= high

@@ -1,0 +1,118 @@
+"""What every step of a synchronisation works with, and what it reports.
+
+Not here: any step itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import psycopg
+
+from cscart_pipelines.cscart.client import Answer, ShopClient
+from cscart_pipelines.cscart.paging import Fetch, ListAnswer
+from cscart_pipelines.sync.state import StateStore
+from cscart_pipelines.warehouse.load import Changes, Loader
+
+R = TypeVar("R")
+Listener = Callable[[str, int, int | None], None]
+"""Told (phase, rows done, rows in all or None) whenever a step gets on."""
+
+
+@dataclass
+class EntityReport:
+    """What one entity's step did."""
+
+    entity: str
+    rows: int = 0
+    """Read from the shop, duplicates of moving pages included."""
+    changes: Changes = field(default_factory=Changes)
+    deleted: int = 0
+    rejected: int = 0
+    pages: int = 0
+    calls: int = 0
+    seconds: float = 0.0
+    shop_total: int | None = None
+    """What the shop says it has; None where it was not asked."""
+    warehouse_total: int | None = None
+    watermark_from: datetime | None = None
+    watermark_to: datetime | None = None
+
+    def numbers(self) -> dict[str, Any]:
+        """For the record of the run and for Dagster."""
+        moments = {"watermark_from": self.watermark_from, "watermark_to": self.watermark_to}
+        return {
+            "rows": self.rows,
+            "inserted": self.changes.inserted,
+            "updated": self.changes.updated,
+            "unchanged": self.changes.unchanged,
+            "deleted": self.deleted,
+            "rejected": self.rejected,
+            "pages": self.pages,
+            "calls": self.calls,
+            "seconds": round(self.seconds, 3),
+            "shop_total": self.shop_total,
+            "warehouse_total": self.warehouse_total,
+            **{name: value and value.isoformat() for name, value in moments.items()},
+        }
+
+
+class ShopClock:
+    """The shop's own time, from the Date header of its answers (reference 14).
+
+    The header is cut to the second, so the reckoned time is never ahead of the shop.
+    """
+
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._now = now
+        self._skew: timedelta | None = None
+
+    def hear(self, date: datetime | None) -> None:
+        if date is not None:
+            self._skew = date - self._now()
+
+    def now(self) -> datetime:
+        """UTC, whole seconds. Without any Date header, our own time."""
+        return (self._now() + (self._skew or timedelta())).replace(microsecond=0)
+
+
+@dataclass
+class SyncContext:
+    """One run over one shop."""
+
+    client: ShopClient
+    connection: psycopg.Connection[Any]
+    loader: Loader
+    states: StateStore
+    integration: str
+    capabilities: Mapping[str, Any]
+    kind: str
+    """first, resync or full."""
+    listener: Listener
+    clock: ShopClock = field(default_factory=ShopClock)
+
+    def get(self, entity: str, **arguments: Any) -> Answer:
+        """One safe request, which also sets the shop's clock."""
+        answer = self.client.get(entity, **arguments)
+        self.clock.hear(answer.date)
+        return answer
+
+    def hearing(self, fetch: Fetch[R]) -> Fetch[R]:
+        """The same fetch, setting the shop's clock with every page."""
+
+        def fetch_and_hear(page: int, size: int) -> ListAnswer[R]:
+            answer = fetch(page, size)
+            self.clock.hear(answer.date)
+            return answer
+
+        return fetch_and_hear
+
+    def can(self, capability: str) -> bool:
+        return bool(self.capabilities.get(capability))
+
+    def count(self, query: str, *arguments: Any) -> int:
+        row = self.connection.execute(query, [self.integration, *arguments]).fetchone()
+        return int(row[0]) if row else 0

@@ -1,0 +1,122 @@
+"""One synchronisation of one shop: the steps in order, under a lease, with a true ending.
+
+Whoever starts it (command line, schedule, UI) comes through here. Not here: Dagster, and what each
+step reads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from cscart_pipelines.cscart.client import ShopClient
+from cscart_pipelines.cscart.errors import PermanentShopError, ShopError
+from cscart_pipelines.integrations.lease import SyncLease
+from cscart_pipelines.sync import customers, orders, products, shipments, statuses
+from cscart_pipelines.sync.context import EntityReport, Listener, SyncContext
+from cscart_pipelines.sync.state import StateStore
+from cscart_pipelines.warehouse.load import Loader
+
+ENTITIES = ("customers", "products", "orders", "statuses", "shipments")
+"""In the order of the steps: statuses after orders, which may show new letters."""
+
+STEPS: dict[str, Callable[[SyncContext], EntityReport]] = {
+    "customers": customers.sync_customers,
+    "products": products.sync_products,
+    "orders": orders.sync_orders,
+    "statuses": statuses.sync_statuses,
+    "shipments": shipments.sync_shipments,
+}
+
+
+class SyncFailedError(RuntimeError):
+    """The synchronisation failed; the integration's status says so, with the same reason."""
+
+    def __init__(self, reason: str, *, permanent: bool) -> None:
+        super().__init__(reason)
+        self.permanent = permanent
+        """It will not go away by itself: credentials, privileges, settings."""
+
+
+@dataclass
+class SyncReport:
+    """What one synchronisation did."""
+
+    integration: str
+    kind: str
+    entities: dict[str, EntityReport] = field(default_factory=dict)
+    calls: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def numbers(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "seconds": round(self.seconds, 3),
+            "api": self.calls,
+            "entities": {name: report.numbers() for name, report in self.entities.items()},
+        }
+
+
+def synchronise(
+    lease: SyncLease,
+    client: ShopClient,
+    *,
+    entities: Collection[str] = ENTITIES,
+    listener: Listener | None = None,
+) -> SyncReport:
+    """Brings the raw tables of the leased shop up to date and closes the lease.
+
+    Raises SyncFailedError; what was loaded until then stays, and the next run goes on from there.
+    """
+    started = time.monotonic()
+    integration = lease.integration
+    report = SyncReport(integration.key, lease.kind)
+
+    def listen(phase: str, done: int, total: int | None) -> None:
+        lease.progress(phase, done, total)
+        if listener is not None:
+            listener(phase, done, total)
+
+    with lease:
+        context = SyncContext(
+            client=client,
+            connection=lease.connection,
+            loader=Loader(lease.connection, integration.key),
+            states=StateStore(lease.connection, integration.key),
+            integration=integration.key,
+            capabilities=integration.capabilities or {},
+            kind=lease.kind,
+            listener=listen,
+        )
+        try:
+            for entity in ENTITIES:
+                if entity in entities and _readable(context, entity):
+                    calls = client.stats.calls
+                    step = STEPS[entity](context)
+                    step.calls = client.stats.calls - calls
+                    report.entities[entity] = step
+            report.calls = client.stats.snapshot()
+            report.seconds = time.monotonic() - started
+            lease.succeed(report.numbers())
+        except ShopError as error:
+            permanent = isinstance(error, PermanentShopError)
+            lease.fail(error.message, permanent=permanent)
+            raise SyncFailedError(error.message, permanent=permanent) from error
+        except psycopg.Error as error:
+            reason = f"the warehouse failed: {' '.join(str(error).split())[:300]}"
+            lease.fail(reason, permanent=False)
+            raise SyncFailedError(reason, permanent=False) from error
+    return report
+
+
+def _readable(context: SyncContext, entity: str) -> bool:
+    """Whether the shop's user may read it. Customers and orders are tried anyway: without them
+    there is no list, and the shop's refusal says which privilege is missing."""
+    if entity in ("customers", "orders"):
+        return True
+    readable = context.capabilities.get("readable") or {}
+    return bool(readable.get(entity, True))
