@@ -85,6 +85,7 @@ _Asked = tuple[int, int]
 _Outcome = ListAnswer[R] | TransientShopError
 _Pending = Callable[[], list[_Outcome[R]]]
 
+_PAST_THE_END = 100_000_000
 POISON_IN_A_ROW = 10
 """So many broken rows one after the other are no broken rows: the shop is broken."""
 
@@ -173,11 +174,17 @@ class Walk(Generic[R]):
         # Otherwise the list is longer than expected: that page comes again in its turn.
 
     def _ask_elsewhere(self, number: int, error: TransientShopError) -> ListAnswer[R]:
-        """The total from another position, where the first one asked for is broken."""
-        try:
-            return self._fetch(2 if number == 1 else 1, 1)
-        except TransientShopError:
-            raise error from None
+        """The total, where the first position asked for is broken: past the end, or beside it.
+
+        Past the end an order list is empty, so that no row can break it; other lists repeat their
+        last row, which may be as broken.
+        """
+        for page in (_PAST_THE_END, 2 if number == 1 else 1):
+            try:
+                return self._fetch(page, 1)
+            except TransientShopError:
+                continue
+        raise error
 
     # --- from the last page to the first ----------------------------------------------------------
 
