@@ -60,6 +60,8 @@ def parse_body(content: bytes) -> tuple[Any, bool]:
         pass
     if content[:1] in (b"{", b"["):
         return _parse_leniently(content)
+    if looks_like_html(content):
+        raise NotJson
     start = _next_start(content, 0)
     while start >= 0:
         try:
@@ -87,7 +89,7 @@ def _parse_leniently(content: bytes) -> tuple[Any, bool]:
     except (ValueError, RecursionError):
         raise NotJson from None
     rest = text[end:].strip()
-    if rest and not rest.startswith(("<", "PHP ", "Notice", "Warning", "Deprecated")):
+    if rest and not rest.startswith(("<br", "<b>", "PHP ", "Notice", "Warning", "Deprecated")):
         raise NotJson
     return body, bool(rest)
 

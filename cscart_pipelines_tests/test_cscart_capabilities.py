@@ -1,0 +1,140 @@
+"""The connection test: what it finds in every version, and what it says when it finds nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from cscart_pipelines.cscart.capabilities import Capabilities, probe
+from cscart_pipelines.cscart.client import ShopClient
+from cscart_pipelines.cscart.errors import (
+    ApiNotFound,
+    CredentialsRefused,
+    ShopTooOld,
+    TransientShopError,
+    Unreachable,
+)
+from cscart_pipelines.sandbox.server import SandboxShop
+from cscart_pipelines_tests.cscart_fixtures import canned_server
+
+FOUND = {
+    # version: details in the list, updated_at filter, user_type required, family
+    "4.7": (False, False, False, "4.10 or older"),
+    "4.12": (True, False, False, "4.11 or 4.12"),
+    "4.13": (True, True, False, "4.13 to 4.15"),
+    "4.16": (True, True, True, "4.16 or newer"),
+    "4.20": (True, True, True, "4.16 or newer"),
+}
+
+
+def with_orders(store):
+    store.add_product("Bag", "10.00")
+    for number in range(1, 4):
+        store.place_order(order_id=number)
+
+
+def quick(*details, **options):
+    return ShopClient(*details, **options, retries=1, sleep=lambda seconds: None)
+
+
+def ask(shop, **changes):
+    details = {"base_url": shop.url, "email": shop.email, "api_key": shop.api_key, **changes}
+    return probe(*details.values(), connect=quick)
+
+
+@pytest.mark.parametrize("version", FOUND)
+@pytest.mark.parametrize("catalogue", [with_orders, "small"], ids=["orders", "no orders"])
+def test_what_a_version_can_do_is_found_with_and_without_orders(version, catalogue):
+    with SandboxShop(version, catalogue) as shop:
+        found = ask(shop)
+        assert len(shop.requests) <= 10
+    details, by_change, user_type, family = FOUND[version]
+    assert found.orders_with_details is details
+    assert found.updated_at_filter is by_change
+    assert found.user_type_required is user_type
+    assert found.family == family
+    assert found.orders_seen is (catalogue is with_orders)
+    assert found.orders_total == (3 if catalogue is with_orders else 0)
+    assert all(found.readable.model_dump().values())
+    assert abs(found.clock_skew) < 60
+
+
+def test_an_entirely_empty_shop_can_be_connected():
+    with SandboxShop("4.20", "empty") as shop:
+        assert ask(shop).updated_at_filter
+    with SandboxShop("4.7", "empty") as shop:
+        assert not ask(shop).updated_at_filter
+
+
+def test_the_outcome_survives_json():
+    with SandboxShop("4.13", with_orders) as shop:
+        found = ask(shop)
+    assert Capabilities.model_validate_json(found.model_dump_json()) == found
+
+
+def test_a_server_without_rewriting_is_used_by_the_other_style():
+    with SandboxShop("4.20", with_orders, rewrite="api.php", path="/store") as shop:
+        assert ask(shop).style == "api.php"
+
+
+def test_the_shops_clock_is_compared_with_ours():
+    with SandboxShop("4.20", with_orders, clock=lambda: __import__("time").time() + 7200) as shop:
+        assert 7100 < ask(shop).clock_skew < 7300
+
+
+def test_missing_privileges_are_seen_entity_by_entity():
+    with SandboxShop("4.16", with_orders, privileges={"view_orders", "view_users"}) as shop:
+        found = ask(shop)
+    assert found.readable.model_dump() == {
+        "orders": True,
+        "users": True,
+        "products": False,
+        "statuses": False,
+        "shipments": True,
+        "categories": False,
+    }
+    with SandboxShop("4.16", with_orders, privileges={"view_catalog"}) as shop:
+        found = ask(shop)
+    assert (found.readable.orders, found.readable.users) == (False, False)
+    assert (found.orders_total, found.user_type_required) == (None, True)
+
+
+def test_a_broken_newest_order_does_not_hide_what_the_shop_can_do():
+    with SandboxShop("4.20", with_orders) as shop:
+        shop.faults.poison(3)
+        assert ask(shop).orders_with_details
+
+
+def test_wrong_credentials_and_closed_doors_have_their_own_errors():
+    with SandboxShop("4.20", with_orders) as shop:
+        with pytest.raises(CredentialsRefused):
+            ask(shop, api_key="wrong")
+        closed = shop.url
+        with pytest.raises(ApiNotFound, match=r"api\.php"):
+            ask(shop, base_url=shop.url + "/elsewhere")
+        shop.faults.add("server_error")
+        with pytest.raises(TransientShopError):
+            ask(shop)
+    with pytest.raises(Unreachable):
+        probe(closed, "a@b.example", "k", connect=quick)
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b"<!DOCTYPE html><html>Hello</html>", ApiNotFound),
+        (b'{"hello":"world"}', ApiNotFound),
+        (b"[]", ApiNotFound),
+        (b'{"Version":"1.0"}', ShopTooOld),
+    ],
+)
+def test_what_is_no_shop_or_too_old_is_named(body, error):
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    with canned_server(reply) as url, pytest.raises(error):
+        probe(url, "a@b.example", "k", connect=quick)
+
+
+def test_a_shop_without_this_version_of_the_api_is_too_old():
+    body = b'{"message":"Not Found","status":404}'
+    reply = b"HTTP/1.1 404 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    with canned_server(reply) as url, pytest.raises(ShopTooOld):
+        probe(url, "a@b.example", "k", connect=quick)

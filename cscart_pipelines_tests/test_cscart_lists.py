@@ -1,0 +1,72 @@
+"""Lists: the envelope in its shapes, and short lists whose total is wrong."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from cscart_pipelines.cscart.client import ShopClient
+from cscart_pipelines.cscart.errors import PermanentShopError, TransientShopError
+from cscart_pipelines.cscart.lists import identifier, read_page, read_short_list
+from cscart_pipelines.sandbox.server import SandboxShop
+from cscart_pipelines_tests.cscart_fixtures import canned_server
+
+
+def page_of(body, entity="orders", page=1, size=2):
+    content = orjson.dumps(body)
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(content), content)
+    with canned_server(reply) as url, ShopClient(url, "a@b.example", "k") as client:
+        return read_page(client, entity, page, size)
+
+
+ROWS = [{"order_id": "1"}, {"order_id": "2"}]
+
+
+@pytest.mark.parametrize("total", ["7", 7])
+@pytest.mark.parametrize("rows", [ROWS, {"1": ROWS[0], "2": ROWS[1]}, [*ROWS, False, None]])
+def test_the_envelope_in_its_shapes(total, rows):
+    answer = page_of({"orders": rows, "params": {"total_items": total, "page": "1"}})
+    assert (answer.rows, answer.total, answer.page) == (ROWS, 7, 1)
+
+
+def test_without_a_total_a_page_that_is_not_full_tells_it():
+    assert page_of({"orders": ROWS, "params": [0]}, page=3, size=5).total == 12
+    with pytest.raises(PermanentShopError, match="how many"):
+        page_of({"orders": ROWS, "params": [0]})
+
+
+@pytest.mark.parametrize("body", [[], {"error": "x"}, {"orders": None}, 5])
+def test_what_is_no_list_is_a_page_gone_wrong(body):
+    with pytest.raises(TransientShopError) as caught:
+        page_of(body)
+    assert caught.value.cause == "page"
+
+
+def test_a_nested_list_is_named_by_its_last_part():
+    assert page_of({"users": [], "params": {"total_items": "0"}}, "stores/1/users").total == 0
+
+
+@pytest.mark.parametrize("version", ["4.7", "4.20"])
+def test_a_short_list_is_read_to_its_end_whatever_total_it_tells(version, monkeypatch):
+    monkeypatch.setattr("cscart_pipelines.cscart.lists._SHORT_LIST_PAGE", 3)
+    with (
+        SandboxShop(version, "small") as shop,
+        ShopClient(shop.url, shop.email, shop.api_key) as client,
+    ):
+        letters = [row["status"] for row in read_short_list(client, "statuses", {"type": "O"})]
+        wanted = [status.status for status in shop.store.statuses if status.type == "O"]
+    assert sorted(letters) == sorted(wanted)
+
+
+def test_a_position_is_identified_in_the_slim_list():
+    def filled(store):
+        store.add_product("Bag", "10.00")
+        for number in (5, 9, 12):
+            store.place_order(order_id=number)
+
+    with (
+        SandboxShop("4.20", filled) as shop,
+        ShopClient(shop.url, shop.email, shop.api_key) as client,
+    ):
+        identify = identifier(client, "orders", "order_id")
+        assert [identify(position) for position in range(4)] == [5, 9, 12, None]
