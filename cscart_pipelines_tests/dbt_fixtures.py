@@ -1,0 +1,157 @@
+"""Running dbt as users do, and filling the raw tables without a shop.
+
+For the tests of the dbt project only. What the models should say is not here (dbt_oracle).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+import psycopg
+import pytest
+from psycopg import sql
+
+PROJECT = Path(__file__).parents[1] / "dbt_project"
+AS_OF = pd.Timestamp("2026-05-20T10:30:00Z")
+"""The moment the test shops are looked at; no zone changes its clocks in the windows' hours."""
+
+Row = dict[str, Any]
+
+
+class Database(Protocol):
+    @property
+    def dbt_env(self) -> dict[str, str]: ...
+
+    def connect(self) -> psycopg.Connection[Any]: ...
+
+
+@pytest.fixture(scope="session")
+def dbt_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder per worker for what dbt parsed: the second run with the same vars is quicker."""
+    return tmp_path_factory.mktemp("dbt-target")
+
+
+@dataclass
+class Shop:
+    """The raw rows of one integration, and its settings."""
+
+    integration: str
+    settings: Row = field(default_factory=dict)
+    customers: list[Row] = field(default_factory=list)
+    orders: list[Row] = field(default_factory=list)
+    order_lines: list[Row] = field(default_factory=list)
+    products: list[Row] = field(default_factory=list)
+    categories: list[Row] = field(default_factory=list)
+    statuses: list[Row] = field(default_factory=list)
+
+
+def dbt(
+    environment: Mapping[str, str] | None,
+    *arguments: str,
+    variables: Mapping[str, Any] | None = None,
+    target: Path | None = None,
+    expect: int = 0,
+) -> str:
+    """Runs dbt in a process of its own; returns what it printed. Fails unless it exits as expected."""
+    with tempfile.TemporaryDirectory() as scratch:
+        command = [
+            str(Path(sys.executable).with_name("dbt")),
+            "--no-use-colors",
+            *arguments,
+            *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
+            *("--target-path", str(target or scratch), "--log-path", scratch),
+        ]
+        if variables:
+            command += ["--vars", json.dumps(variables)]
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("CSCART_PIPELINES_DBT")}
+        done = subprocess.run(
+            command, env={**kept, **(environment or {})}, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == expect, done.stdout[-8000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def build(
+    database: Database, as_of: pd.Timestamp | datetime | None = AS_OF, *arguments: str, **kw: Any
+) -> str:
+    """Models and data tests; the unit tests have a test module of their own."""
+    variables = {**({"as_of": as_of.isoformat()} if as_of else {}), **kw.pop("variables", {})}
+    return dbt(
+        database.dbt_env,
+        *("build", "--exclude-resource-type", "unit_test", *arguments),
+        variables=variables,
+        **kw,
+    )
+
+
+def insert(connection: psycopg.Connection[Any], table: str, rows: Iterable[Row]) -> None:
+    """COPY; a column is what any of the rows has."""
+    rows = list(rows)
+    if not rows:
+        return
+    columns = sorted({name for row in rows for name in row})
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    with connection.cursor().copy(statement) as copy:
+        for row in rows:
+            copy.write_row([row.get(name) for name in columns])
+
+
+def load(database: Database, shops: Sequence[Shop]) -> None:
+    """Registers the shops and writes their rows as a synchronisation would have."""
+    with database.connect() as connection:
+        for shop in shops:
+            defaults: Row = {
+                "integration": shop.integration,
+                "list_name": f"List of {shop.integration}",
+                "url": f"https://{shop.integration}.example",
+                "email": "admin@shop.example",
+                "status": "enabled",
+                "last_synced_at": AS_OF.to_pydatetime(),
+                "created_at": datetime.fromisoformat("2020-01-01T00:00:00+00:00"),
+            }
+            insert(connection, "registry.integrations", [defaults | shop.settings])
+            for name in ("customers", "orders", "products", "categories", "statuses"):
+                rows = [
+                    {"integration": shop.integration, "content_hash": b""} | row
+                    for row in getattr(shop, name)
+                ]
+                insert(connection, f"cscart.{name}", rows)
+            lines = [{"integration": shop.integration} | row for row in shop.order_lines]
+            insert(connection, "cscart.order_lines", lines)
+
+
+def order(order_id: int, ordered_at: Any, **values: Any) -> Row:
+    """A raw order: settled, 10.00, by a guest without an e-mail, unless told otherwise."""
+    return {
+        "order_id": order_id,
+        "ordered_at": pd.Timestamp(ordered_at).to_pydatetime(),
+        "is_parent_order": False,
+        "status": "P",
+        "total": "10.00",
+        "has_details": True,
+    } | values
+
+
+def frame(database: Database, query: str) -> pd.DataFrame:
+    """The answer, with money and other numerics as float."""
+    with database.connect() as connection:
+        cursor = connection.execute(query)
+        assert cursor.description
+        names = [column.name for column in cursor.description]
+        numeric = [column.name for column in cursor.description if column.type_code == 1700]
+        answer = pd.DataFrame(cursor.fetchall(), columns=names)
+    for name in numeric:
+        answer[name] = answer[name].astype(float)
+    return answer
