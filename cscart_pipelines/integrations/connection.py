@@ -5,10 +5,9 @@ Not here: what the answers of a shop mean (`cscart`), where settings are kept (`
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import SecretStr
 
+from cscart_pipelines.cscart.address import Style
 from cscart_pipelines.cscart.capabilities import Capabilities, probe
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.errors import AccessDenied
@@ -32,9 +31,9 @@ def test_connection(settings: IntegrationSettings, api_key: SecretStr) -> Capabi
     Impatient: a person is waiting for the answer.
     """
 
-    def connect(base_url: str, email: str, key: SecretStr | str, *, style: Any) -> ShopClient:
+    def connect(base_url: str, email: str, api_key: SecretStr | str, *, style: Style) -> ShopClient:
         return ShopClient(
-            base_url, email, key, style=style, connect_timeout=5, read_timeout=30, retries=2
+            base_url, email, api_key, style=style, connect_timeout=5, read_timeout=30, retries=2
         )
 
     found = probe(settings.url, settings.email, api_key, connect=connect)

@@ -53,7 +53,7 @@ class SyncLease:
     ) -> None:
         if self._open:
             reason = f"{kind.__name__}: {error}" if kind else "the run ended early"
-            self.fail(reason, permanent=False)
+            self.fail(reason, permanent=False, kind=kind and kind.__name__)
 
     def progress(self, phase: str, done: int, total: int | None) -> None:
         """Says how far the run is, within the caller's transaction. Also the sign of life."""
@@ -80,18 +80,26 @@ class SyncLease:
             )
         self._close()
 
-    def fail(self, reason: str, *, permanent: bool) -> None:
+    def fail(self, reason: str, *, permanent: bool, kind: str | None = None) -> None:
         """Status failed with the reason. A lost connection cannot say so: the next reader does."""
         try:
             with self.connection.transaction():
-                mark_failed(self.connection, self.integration.key, reason, permanent=permanent)
+                mark_failed(
+                    self.connection, self.integration.key, reason, permanent=permanent, kind=kind
+                )
         except psycopg.Error:
             pass
         self._close()
 
     def _close(self) -> None:
         self._open = False
-        self.connection.close()  # which frees the lock
+        try:
+            # Closing frees the lock too, but a moment later than the next command may ask.
+            self.connection.execute("SELECT pg_advisory_unlock_all()")
+        except psycopg.Error:
+            pass
+        finally:
+            self.connection.close()
 
 
 def take(

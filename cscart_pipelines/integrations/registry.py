@@ -189,13 +189,18 @@ class Registry:
 
 
 def mark_failed(
-    connection: psycopg.Connection[Any], key: str, reason: str, *, permanent: bool
+    connection: psycopg.Connection[Any],
+    key: str,
+    reason: str,
+    *,
+    permanent: bool,
+    kind: str | None = None,
 ) -> None:
     """Status failed, with reason, since when and how often; the running sync run likewise."""
     connection.execute(
-        "UPDATE registry.sync_runs SET state = 'failed', finished_at = now(), error = %s"
-        " WHERE integration = %s AND state = 'running'",
-        [reason, key],
+        "UPDATE registry.sync_runs SET state = 'failed', finished_at = now(), error = %s,"
+        " error_kind = %s WHERE integration = %s AND state = 'running'",
+        [reason, kind, key],
     )
     connection.execute(
         "UPDATE registry.integrations SET status = 'failed', status_reason = %s,"

@@ -99,16 +99,18 @@ def synchronise(
                     step = STEPS[entity](context)
                     step.calls = client.stats.calls - calls
                     report.entities[entity] = step
+            if lease.kind != "resync":
+                context.loader.analyse()
             report.calls = client.stats.snapshot()
             report.seconds = time.monotonic() - started
             lease.succeed(report.numbers())
         except ShopError as error:
             permanent = isinstance(error, PermanentShopError)
-            lease.fail(error.message, permanent=permanent)
+            lease.fail(error.message, permanent=permanent, kind=type(error).__name__)
             raise SyncFailedError(error.message, permanent=permanent) from error
         except psycopg.Error as error:
             reason = f"the warehouse failed: {' '.join(str(error).split())[:300]}"
-            lease.fail(reason, permanent=False)
+            lease.fail(reason, permanent=False, kind=type(error).__name__)
             raise SyncFailedError(reason, permanent=False) from error
     return report
 

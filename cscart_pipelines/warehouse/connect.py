@@ -13,14 +13,17 @@ from typing import Any
 import psycopg
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.warehouse import migrate as migrations
-from cscart_pipelines.warehouse.embedded import join
+from cscart_pipelines.warehouse.embedded import EmbeddedServerError, join
+from cscart_pipelines.warehouse.place import NoPlaceError
 
 CONNECT_SECONDS = 10
 OLDEST_SERVER = 150000
+SECRET_OPTIONS = ("password", "sslpassword")
 
 
 class WarehouseUnavailableError(RuntimeError):
@@ -44,16 +47,12 @@ class Warehouse:
     def connect(self, *, autocommit: bool = False) -> psycopg.Connection[tuple[Any, ...]]:
         """A psycopg connection, for COPY and for sessions that hold locks. The caller closes it."""
         try:
-            return psycopg.connect(
-                **self.connection_arguments(),
-                autocommit=autocommit,
-                connect_timeout=CONNECT_SECONDS,
-            )
-        except psycopg.OperationalError as error:
+            return psycopg.connect(**self.connection_arguments(), autocommit=autocommit)
+        except psycopg.Error as error:
             raise WarehouseUnavailableError(_why(self.url, error)) from None
 
     def connection_arguments(self) -> dict[str, Any]:
-        """What libpq needs, from the URL."""
+        """What libpq needs, from the URL; a connect_timeout in it (seconds) goes before ours."""
         host = self.url.host or self.url.query.get("host")
         arguments = {
             "host": host,
@@ -61,6 +60,7 @@ class Warehouse:
             "user": self.url.username,
             "password": self.url.password,
             "dbname": self.url.database,
+            "connect_timeout": CONNECT_SECONDS,
         }
         rest = {k: v for k, v in self.url.query.items() if k not in ("host", "port")}
         return {k: v for k, v in {**arguments, **rest}.items() if v is not None}
@@ -88,27 +88,49 @@ def open_warehouse(settings: Settings, *, migrate: bool = True) -> Iterator[Ware
     Without a configured URL the embedded server is joined, and left when the process ends: leaving
     earlier would stop and start it between two uses. Raises WarehouseUnavailableError.
     """
-    url = join(settings.home).url() if settings.embedded else settings.sqlalchemy_url()
+    if settings.embedded:
+        try:
+            url = join(settings.home).url()
+        except (EmbeddedServerError, NoPlaceError) as error:
+            raise WarehouseUnavailableError(str(error)) from error
+    else:
+        url = settings.sqlalchemy_url()
     warehouse = Warehouse(url)
     try:
         if migrate:
-            with warehouse.connect(autocommit=True) as connection:
-                if connection.info.server_version < OLDEST_SERVER:
-                    raise WarehouseUnavailableError(
-                        f"the database is PostgreSQL {connection.info.server_version // 10000}; "
-                        "version 15 or newer is needed"
-                    )
-                current = migrations.is_current(connection)
-            if not current:
-                migrations.upgrade(warehouse.engine)
+            _bring_up_to_date(warehouse)
         yield warehouse
     finally:
         warehouse.close()
 
 
-def _why(url: URL, error: psycopg.OperationalError) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    reason = lines[-1] if lines else "no reason given"
-    if url.password:
-        reason = reason.replace(str(url.password), "***")
-    return f"cannot connect to PostgreSQL at {url.render_as_string(hide_password=True)}: {reason}"
+def _bring_up_to_date(warehouse: Warehouse) -> None:
+    with warehouse.connect(autocommit=True) as connection:
+        version = connection.info.server_version
+        if version < OLDEST_SERVER:
+            raise WarehouseUnavailableError(
+                f"the database is PostgreSQL {version // 10000}; version 15 or newer is needed"
+            )
+        try:
+            current = migrations.is_current(connection)
+        except psycopg.Error as error:
+            raise WarehouseUnavailableError(_why(warehouse.url, error, "read the schema")) from None
+    if not current:
+        try:
+            migrations.upgrade(warehouse.engine)
+        except DBAPIError as error:
+            why = _why(warehouse.url, error.orig or error, "make the tables")
+            raise WarehouseUnavailableError(why) from None
+
+
+def _why(url: URL, error: BaseException, what: str = "connect") -> str:
+    """One line without secrets, also where the driver quotes what it was given."""
+    reason = str(error).split("Multiple connection attempts failed")[0]
+    reason = " ".join(reason.split()) or "no reason given"
+    secrets = [url.password, *(url.query.get(name) for name in SECRET_OPTIONS)]
+    for secret in sorted((str(s) for s in secrets if s), key=len, reverse=True):
+        reason = reason.replace(secret, "***")
+    # Put together here: SQLAlchemy hides a password only in its usual place.
+    host = url.host or url.query.get("host") or "localhost"
+    port = url.port or url.query.get("port") or 5432
+    return f"cannot {what}: PostgreSQL at {host}:{port}/{url.database}: {reason}"

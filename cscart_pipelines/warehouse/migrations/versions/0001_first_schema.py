@@ -379,6 +379,31 @@ def upgrade() -> None:
         schema="registry",
     )
     op.create_table(
+        "list_builds",
+        sa.Column("id", sa.BigInteger(), autoincrement=True, nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=True, comment="the Dagster run"),
+        sa.Column(
+            "covers_sync",
+            sa.BigInteger(),
+            nullable=False,
+            comment="every sync run up to this is in it",
+        ),
+        sa.Column(
+            "as_of",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            comment="what the models take for now",
+        ),
+        sa.Column(
+            "finished_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("list_builds_pkey")),
+        schema="registry",
+    )
+    op.create_table(
         "sweep_seen",
         sa.Column("integration", sa.Text(), nullable=False),
         sa.Column("entity", sa.Text(), nullable=False),
@@ -415,6 +440,12 @@ def upgrade() -> None:
         ),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
+        sa.Column(
+            "error_kind",
+            sa.Text(),
+            nullable=True,
+            comment="class of the failure, for exit codes and alerts",
+        ),
         sa.Column("stats", postgresql.JSONB(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("sync_runs_pkey")),
         schema="registry",

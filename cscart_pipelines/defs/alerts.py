@@ -1,0 +1,89 @@
+"""Alerts: a failed run says so to whoever should know.
+
+A sink takes an Alert; the log is always one, a webhook is another when configured. Not here: what
+makes a run fail.
+"""
+
+import json
+import logging
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import dagster as dg
+import requests
+
+from cscart_pipelines.settings import Settings, read_settings
+
+log = logging.getLogger("cscart_pipelines.alerts")
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One failure, in words that need no other page open."""
+
+    job: str
+    run_id: str
+    message: str
+    integrations: tuple[str, ...] = ()
+
+
+class Sink(Protocol):
+    """Where alerts go. It must not raise: an alert that fails must not hide the failure."""
+
+    def send(self, alert: Alert) -> None: ...
+
+
+class LogSink:
+    """The log of whoever runs the daemon."""
+
+    def send(self, alert: Alert) -> None:
+        log.error("run %s of %s failed: %s", alert.run_id, alert.job, alert.message)
+
+
+class WebhookSink:
+    """Posts the alert as JSON, with a `text` that chat systems show."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def send(self, alert: Alert) -> None:
+        body = {"text": f"{alert.job} failed: {alert.message}", **asdict(alert)}
+        try:
+            requests.post(
+                self._url,
+                data=json.dumps(body),
+                headers={"Content-Type": "application/json"},
+                timeout=10,
+                allow_redirects=False,
+            ).raise_for_status()
+        except requests.RequestException as error:
+            # The address may hold a token, so only the kind of trouble is logged.
+            log.error("the alert webhook did not take the alert: %s", type(error).__name__)
+
+
+def sinks(settings: Settings) -> list[Sink]:
+    """The sinks that the environment asks for."""
+    found: list[Sink] = [LogSink()]
+    if settings.alert_webhook is not None:
+        found.append(WebhookSink(settings.alert_webhook.get_secret_value()))
+    return found
+
+
+@dg.run_failure_sensor(
+    name="alert_on_failure",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells the log, and the webhook if one is set, about every failed run.",
+)
+def alert_on_failure(context: dg.RunFailureSensorContext) -> None:
+    run = context.dagster_run
+    message = context.failure_event.message or "no reason given"
+    for event in context.get_step_failure_events():
+        data = event.step_failure_data
+        if data.user_failure_data is not None and data.user_failure_data.description:
+            message = data.user_failure_data.description
+        elif data.error is not None:
+            message = data.error.message.strip().splitlines()[0]
+    partition = run.tags.get("dagster/partition")
+    alert = Alert(run.job_name, run.run_id, message, (partition,) if partition else ())
+    for sink in sinks(read_settings()):
+        sink.send(alert)

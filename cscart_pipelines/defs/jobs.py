@@ -1,0 +1,69 @@
+"""The jobs and the hourly schedule.
+
+Two jobs, so that one bad shop never keeps the other lists from being rebuilt. Not here: what makes
+the second follow the first (`sensors`).
+"""
+
+import dagster as dg
+
+from cscart_pipelines.defs.lists import lists
+from cscart_pipelines.defs.partitions import NAME, integration_partitions
+from cscart_pipelines.defs.raw_assets import read_shop
+from cscart_pipelines.defs.resources import Pipelines
+from cscart_pipelines.integrations.lifecycle import Act, refusal
+
+resync = dg.define_asset_job(
+    "resync",
+    selection=dg.AssetSelection.assets(read_shop),
+    partitions_def=integration_partitions,
+    description="Reads shops into the raw tables. A partition is an integration.",
+)
+
+build_lists = dg.define_asset_job(
+    "build_lists",
+    selection=dg.AssetSelection.assets(lists),
+    description="Rebuilds lists, segments and metrics of all integrations from the raw tables.",
+)
+
+
+@dg.schedule(
+    job=resync,
+    cron_schedule="0 * * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every hour, all integrations that are due, in one run.",
+)
+def hourly_resync(
+    context: dg.ScheduleEvaluationContext, pipelines: Pipelines
+) -> dg.RunRequest | dg.SkipReason:
+    with pipelines.open() as premises:
+        premises.registry.release_dead()
+        due: list[str] = []
+        not_due: list[str] = []
+        for integration in premises.registry.all():
+            standing = premises.registry.standing(integration)
+            (not_due if refusal(Act.SCHEDULED, standing) else due).append(integration.key)
+    present = list(context.instance.get_dynamic_partitions(NAME))
+    due = [key for key in due if key in present]
+    if not due:
+        return dg.SkipReason(f"No integration is due ({len(not_due)} are not).")
+    return resync_request(due, present, scheduled=True)
+
+
+def resync_request(
+    keys: list[str], present: list[str], *, scheduled: bool = False, full: bool = False
+) -> dg.RunRequest:
+    """One run over these integrations: the range of partitions that holds them, and their names."""
+    places = sorted(present.index(key) for key in keys)
+    tags = {"cscart/integrations": str(len(keys))}
+    partition = None
+    if len(keys) == 1:
+        partition = keys[0]
+    else:
+        tags["dagster/asset_partition_range_start"] = present[places[0]]
+        tags["dagster/asset_partition_range_end"] = present[places[-1]]
+    config = {"only": keys, "scheduled": scheduled, "full": full}
+    return dg.RunRequest(
+        partition_key=partition,
+        tags=tags,
+        run_config={"ops": {"read_shop": {"config": config}}},
+    )

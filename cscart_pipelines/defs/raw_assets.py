@@ -1,0 +1,153 @@
+"""The raw assets `cscart/…`: one op that synchronises the shops of its partitions.
+
+Every shop succeeds or fails on its own; the run fails at the end if one did, and names it. Not
+here: what a synchronisation does (`sync.run`), who may start one (`integrations.lease`).
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from cscart_pipelines.cscart.errors import ShopError
+from cscart_pipelines.defs import raw_checks
+from cscart_pipelines.defs.partitions import integration_partitions
+from cscart_pipelines.defs.raw_metadata import (
+    definition_metadata,
+    materialisation_metadata,
+    outcome_table,
+)
+from cscart_pipelines.defs.resources import Pipelines, Premises
+from cscart_pipelines.integrations.connection import open_client
+from cscart_pipelines.integrations.lease import take
+from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, Status
+from cscart_pipelines.integrations.registry import UnknownIntegrationError
+from cscart_pipelines.integrations.secrets import SecretError
+from cscart_pipelines.sync.run import ENTITIES, SyncFailedError, SyncReport, synchronise
+
+SHOPS_AT_ONCE = 4
+DESCRIPTIONS = {
+    "customers": "Registered customers; swept whole each time, for the shop tells no changes.",
+    "orders": "Orders with their lines; what changed since the watermark, on the shop's clock.",
+    "products": "Products and variations, with their categories.",
+    "statuses": "Order statuses: what a letter is called and whether it counts as paid.",
+    "shipments": "Shipments with tracking numbers, as the shop has them.",
+}
+
+
+class ResyncConfig(dg.Config):
+    """How the shops of this run's partitions are synchronised."""
+
+    only: list[str] = Field(default_factory=list)
+    """Of the partitions, only these integrations (a range of partitions may hold others)."""
+    full: bool = False
+    """Read everything again, not only what changed."""
+    scheduled: bool = False
+    """Started by the schedule: shops whose failure needs a person are left alone."""
+
+
+@dg.multi_asset(
+    name="read_shop",
+    specs=[
+        dg.AssetSpec(
+            key=["cscart", entity],
+            description=DESCRIPTIONS[entity],
+            group_name="cscart",
+            kinds={"cscart", "postgres"},
+            metadata=definition_metadata(entity),
+            partitions_def=integration_partitions,
+            skippable=True,
+            freshness_policy=dg.FreshnessPolicy.time_window(
+                fail_window=timedelta(hours=26), warn_window=timedelta(hours=3)
+            ),
+        )
+        for entity in ENTITIES
+    ],
+    check_specs=raw_checks.SPECS,
+    can_subset=True,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    pool="shop_api",
+)
+def read_shop(
+    context: dg.AssetExecutionContext, config: ResyncConfig, pipelines: Pipelines
+) -> Iterator[Any]:
+    """Synchronises the selected entities of every shop of this run."""
+    entities = [key.path[-1] for key in context.selected_asset_keys]
+    keys = [k for k in context.partition_keys if not config.only or k in config.only]
+    reports: list[SyncReport] = []
+    failures: dict[str, str] = {}
+    refused: dict[str, str] = {}
+    with pipelines.open() as premises:
+        premises.registry.release_dead()
+        with ThreadPoolExecutor(SHOPS_AT_ONCE, "shop") as threads:
+            started = {
+                threads.submit(_synchronise, premises, key, config, entities, context.run_id): key
+                for key in keys
+            }
+            for future in as_completed(started):
+                key = started[future]
+                try:
+                    report = future.result()
+                except NotAllowedError as error:
+                    refused[key] = str(error)
+                    context.log.info(f"{key}: {error}")
+                except (SyncFailedError, ShopError, SecretError, UnknownIntegrationError) as error:
+                    failures[key] = str(error)
+                    context.log.error(f"{key}: {error}")
+                except Exception as error:  # a mistake of ours in one shop must not stop the others
+                    failures[key] = f"{type(error).__name__}: {error}"
+                    context.log.exception(f"{key}: unexpected failure")
+                else:
+                    reports.append(report)
+                    _log_materialisations(context, report)
+        yield from raw_checks.results(premises, context.selected_asset_check_keys)
+    _finish(context, reports, failures, refused)
+
+
+def _synchronise(
+    premises: Premises, key: str, config: ResyncConfig, entities: Sequence[str], run_id: str
+) -> SyncReport:
+    """One shop, in a thread of its own, through the gate that everybody goes through."""
+    integration = premises.registry.get(key)
+    act = Act.SCHEDULED if config.scheduled else Act.RESYNC
+    if integration.status is Status.READY and not config.scheduled:
+        act = Act.START
+    lease = take(premises.warehouse, premises.registry, key, act, full=config.full, run_id=run_id)
+    with lease, open_client(lease.integration, premises.registry, premises.settings) as client:
+        return synchronise(lease, client, entities=entities)
+
+
+def _log_materialisations(context: dg.AssetExecutionContext, report: SyncReport) -> None:
+    for entity, done in report.entities.items():
+        context.log_event(
+            dg.AssetMaterialization(
+                asset_key=["cscart", entity],
+                partition=report.integration,
+                metadata=materialisation_metadata(done, report.kind),
+            )
+        )
+
+
+def _finish(
+    context: dg.AssetExecutionContext,
+    reports: list[SyncReport],
+    failures: dict[str, str],
+    refused: dict[str, str],
+) -> None:
+    """Says what happened; a failed shop fails the run, a refused start does not."""
+    table = outcome_table(reports, failures)
+    for key, reason in refused.items():
+        context.log.info(f"{key} was not synchronised: {reason}")
+    if not failures:
+        context.log.info(f"{len(reports)} integrations synchronised\n{table.value}")
+        return
+    names = ", ".join(sorted(failures))
+    raise dg.Failure(
+        description=f"{len(failures)} of {len(failures) + len(reports)} failed: {names}. "
+        + "; ".join(f"{key}: {reason}" for key, reason in sorted(failures.items()))[:2000],
+        metadata={"outcome": table},
+        allow_retries=False,
+    )

