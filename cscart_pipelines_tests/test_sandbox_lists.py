@@ -190,6 +190,39 @@ def test_categories_have_names_and_parents() -> None:
     assert rows["1"]["product_count"] == "3" and answer["params"]["total_items"] == "3"
 
 
+def test_what_a_hook_raises_comes_out_of_the_with_block() -> None:
+    def fails(request: Any) -> None:
+        raise LookupError(request.path)
+
+    with pytest.raises(LookupError, match="version"), small_shop() as shop:
+        shop.before_request(fails)
+        Api(shop).get("version")
+
+
+def test_a_number_given_again_is_another_order() -> None:
+    with small_shop() as shop:
+        api = Api(shop)
+        api.get("orders", get_orders_data=1)
+        api.get("orders")
+        shop.store.delete_order(1003)
+        shop.store.place_order(order_id=1003, email="new@example.com")
+        assert api.get("orders/1003")["email"] == "new@example.com"
+        assert api.get("orders", order_id=1003)["orders"][0]["email"] == "new@example.com"
+
+
+def test_a_renamed_product_is_renamed_in_old_orders_but_not_in_their_extra() -> None:
+    with small_shop() as shop:
+        api = Api(shop)
+        api.get("orders/1001")
+        shop.store.edit_product(1, product="Renamed")
+        lines = {row["product_id"]: row for row in api.get("orders/1001")["products"].values()}
+        shop.store.delete_product(2)
+        gone = {row["product_id"]: row for row in api.get("orders/1001")["products"].values()}["2"]
+    assert (lines["1"]["product"], lines["1"]["extra"]["product"]) == ("Renamed", "Tote bag")
+    assert gone["deleted_product"] is True and gone["product_status"] is None
+    assert gone["product"] == "Backpack"
+
+
 def test_edits_between_two_pages_happen_where_a_test_wants_them() -> None:
     with small_shop(orders=4) as shop:
         asked: list[str] = []

@@ -171,7 +171,7 @@ def _number(store: Store, drafts: list[Draft], accounts: dict[int, int], end: in
                 status="S",
                 products={line.item_id: line.amount for line in order.lines},
             )
-            store.shipments[made.shipment_id] = made
+            store.add_shipment(made)
 
 
 def _epoch(day: date) -> int:

@@ -33,6 +33,7 @@ class Dispatch:
     def _init_dispatch(self) -> None:
         self.shipments: dict[int, Shipment] = {}
         self.shippings: dict[int, str] = {1: "Standard", 2: "Express courier"}
+        self._of_order: dict[int, list[Shipment]] = {}
         self.mails: list[Mail] = []
         self._last_shipment = 300
 
@@ -58,8 +59,17 @@ class Dispatch:
         self._last_shipment += 1
         return self._last_shipment
 
+    def add_shipment(self, shipment: Shipment) -> Shipment:
+        """Puts a finished shipment in as it is: no clamping, no mail. For seeding."""
+        with self.lock:
+            self.shipments[shipment.shipment_id] = shipment
+            self._of_order.setdefault(shipment.order_id, []).append(shipment)
+            if shipment.order_id in self.orders:
+                self.touch_answers(self.orders[shipment.order_id])
+            return shipment
+
     def shipments_of(self, order_id: int) -> list[Shipment]:
-        return [s for s in self.shipments.values() if s.order_id == order_id]
+        return list(self._of_order.get(order_id, ()))
 
     def shipped(self, order_id: int) -> dict[str, int]:
         """Quantity already shipped per item id."""
@@ -105,13 +115,11 @@ class Dispatch:
             for name in ("carrier", "tracking_number"):
                 fields[name] = str(fields.get(name) or "")[:255]
             made = Shipment(self.next_shipment_id(), order_id, products=chosen, **fields)
-            self.shipments[made.shipment_id] = made
-            if order is not None:
-                self.touch_answers(order)
-                if self._mails_shipment(notify_user):
-                    self.record_mail(
-                        "shipment", order.email, order_id=order_id, shipment_id=made.shipment_id
-                    )
+            self.add_shipment(made)
+            if order is not None and self._mails_shipment(notify_user):
+                self.record_mail(
+                    "shipment", order.email, order_id=order_id, shipment_id=made.shipment_id
+                )
             return made
 
     def edit_shipment(self, shipment_id: int, **changes: Any) -> Shipment:
@@ -126,6 +134,7 @@ class Dispatch:
     def delete_shipment(self, shipment_id: int) -> None:
         with self.lock:
             gone = self.shipments.pop(shipment_id)
+            self._of_order[gone.order_id].remove(gone)
             if gone.order_id in self.orders:
                 self.touch_answers(self.orders[gone.order_id])
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from cscart_pipelines.sandbox.answers import Answer, ApiError, ok
 from cscart_pipelines.sandbox.entity import Context, Entity, required, rights
 from cscart_pipelines.sandbox.model import Product
 from cscart_pipelines.sandbox.paging import Listing, sorting
-from cscart_pipelines.sandbox.php import as_list, intval, truthy
+from cscart_pipelines.sandbox.php import as_list, decimal, intval, truthy
 from cscart_pipelines.sandbox.render_products import category_row, product_detail, product_row
 
 SORTS: dict[str, Callable[[Product], Any]] = {
@@ -58,7 +58,7 @@ class Products(Entity):
 
     def create(self, context: Context, body: dict[str, Any]) -> Answer:
         name = str(required(body, "product"))
-        price = _price(required(body, "price"))
+        price = decimal(required(body, "price"))
         if not context.store.multivendor and not context.company_id and not body.get("company_id"):
             raise ApiError(400, "Company by passed ID not found")
         categories = as_list(required(body, "category_ids"))
@@ -74,7 +74,7 @@ class Products(Entity):
         _find(context, key)
         fields = _fields(body)
         if "price" in body:
-            fields["price"] = _price(body["price"])
+            fields["price"] = decimal(body["price"])
         context.store.edit_product(key, **fields)
         return ok({"product_id": str(key)})
 
@@ -115,13 +115,6 @@ def _find(context: Context, key: int) -> Product:
     ):
         raise ApiError(404)
     return product
-
-
-def _price(value: Any) -> Decimal:
-    try:
-        return Decimal(str(value))
-    except InvalidOperation:
-        return Decimal(0)
 
 
 def _fields(body: dict[str, Any]) -> dict[str, Any]:
@@ -174,8 +167,8 @@ def _matches(product: Product, context: Context) -> bool:
     columns = {"amount": Decimal(product.amount), "price": product.price}
     for name, has in columns.items():
         low, high = params.get(f"{name}_from"), params.get(f"{name}_to")
-        if truthy(low) and has < _price(low):
+        if truthy(low) and has < decimal(low):
             return False
-        if truthy(high) and has > _price(high):
+        if truthy(high) and has > decimal(high):
             return False
     return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any, ClassVar
 
 import orjson
@@ -13,7 +12,7 @@ from cscart_pipelines.sandbox.entity import Context, Entity, required
 from cscart_pipelines.sandbox.model import ZERO, Address, Order
 from cscart_pipelines.sandbox.order_filters import matching, shows_incomplete
 from cscart_pipelines.sandbox.paging import Listing
-from cscart_pipelines.sandbox.php import intval, truthy
+from cscart_pipelines.sandbox.php import decimal, intval, truthy
 
 QUICK_KEYS = {"status", "notify_user", "notify_department", "notify_vendor"}
 
@@ -73,7 +72,7 @@ class Orders(Entity):
             raise ApiError(400, "Order couldn't be created")
         fields: dict[str, Any] = {"company_id": company or 1, "notes": str(body.get("notes", ""))}
         if not user_id:
-            fields |= _buyer(_map(buyer))
+            fields |= _buyer(buyer if isinstance(buyer, dict) else {})
         if truthy(body.get("timestamp")):
             fields["timestamp"] = intval(body["timestamp"])
         order = store.place_order(user_id=user_id, lines=lines, **fields)
@@ -115,7 +114,7 @@ class Orders(Entity):
         if "products" in body:
             specs = _map(body["products"])
             changes["lines"] = [
-                {"product_id": intval(each.get("product_id", item)), **each}
+                _spec(intval(each.get("product_id", item)), each)
                 for item, each in specs.items()
                 if intval(each.get("product_id", item)) in store.products
             ]
@@ -133,7 +132,7 @@ class Orders(Entity):
         changes["promotion_ids"] = ""
         store.edit_order(key, **changes)
         total = body.get("total", order.subtotal + order.shipping_cost)
-        store.edit_order(key, total=Decimal(str(total)))
+        store.edit_order(key, total=decimal(total))
 
 
 def _find(context: Context, key: int) -> Order:
@@ -147,8 +146,18 @@ def _map(value: Any) -> dict[str, Any]:
     if isinstance(value, list):
         return {str(i): each for i, each in enumerate(value) if isinstance(each, dict)}
     if isinstance(value, dict):
-        return value
+        return {key: each for key, each in value.items() if isinstance(each, dict)}
     return {}
+
+
+def _spec(product_id: int, sent: dict[str, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "product_id": product_id,
+        "amount": max(1, intval(sent.get("amount", 1))),
+    }
+    if "price" in sent:
+        made["price"] = decimal(sent["price"])
+    return made
 
 
 def _buyer(data: dict[str, Any]) -> dict[str, Any]:

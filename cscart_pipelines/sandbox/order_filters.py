@@ -6,13 +6,13 @@ Reads the store, changes nothing. Unknown parameters are not looked at, as in th
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from cscart_pipelines.sandbox.entity import Context
 from cscart_pipelines.sandbox.model import Order
 from cscart_pipelines.sandbox.paging import sorting
-from cscart_pipelines.sandbox.php import as_list, intval, truthy
+from cscart_pipelines.sandbox.php import as_list, decimal, intval, truthy
 
 Test = Callable[[Order], bool]
 
@@ -142,9 +142,4 @@ def _texts(params: dict[str, Any]) -> list[Test]:
 
 
 def _amount(value: Any) -> Decimal | None:
-    if not truthy(value):
-        return None
-    try:
-        return Decimal(str(value))
-    except InvalidOperation:
-        return Decimal(0)
+    return decimal(value) if truthy(value) else None

@@ -6,7 +6,7 @@ Pure functions. Nothing that knows an entity.
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -72,6 +72,14 @@ def number(amount: Decimal) -> int | float:
 
 def money(amount: Decimal, digits: int = 2) -> str:
     return f"{amount:.{digits}f}"
+
+
+def decimal(value: Any) -> Decimal:
+    """A number sent by a client; what is none counts as 0."""
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        return Decimal(0)
 
 
 def either(mapping: dict[str, Any]) -> dict[str, Any] | list[Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from cscart_pipelines.sandbox.model import COUNTRIES, Address, Line, Order
+from cscart_pipelines.sandbox.model import COUNTRIES, Address, Order
 from cscart_pipelines.sandbox.php import either, encode, money, number
 from cscart_pipelines.sandbox.render_leaks import (
     LEAK,
@@ -20,6 +20,7 @@ from cscart_pipelines.sandbox.render_leaks import (
     product_groups,
     shipping,
 )
+from cscart_pipelines.sandbox.render_lines import line_object
 from cscart_pipelines.sandbox.store import Store
 
 _PADDING = dict.fromkeys(
@@ -46,24 +47,25 @@ class OrderRenderer:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._rows: dict[int, tuple[int, orjson.Fragment]] = {}
-        self._details: dict[int, tuple[int, int, orjson.Fragment]] = {}
+        self._rows: dict[int, tuple[Order, int, orjson.Fragment]] = {}
+        self._details: dict[int, tuple[Order, int, int, orjson.Fragment]] = {}
 
     def row(self, order: Order) -> orjson.Fragment:
         held = self._rows.get(order.order_id)
-        if held is not None and held[0] == order.revision:
-            return held[1]
+        # The order itself is compared too: a deleted number may be given again.
+        if held is not None and held[0] is order and held[1] == order.revision:
+            return held[2]
         made = orjson.Fragment(orjson.dumps(self.row_object(order)))
-        self._rows[order.order_id] = (order.revision, made)
+        self._rows[order.order_id] = (order, order.revision, made)
         return made
 
     def detail(self, order: Order) -> orjson.Fragment:
         held = self._details.get(order.order_id)
         catalogue = self._store.catalogue_revision
-        if held is not None and held[:2] == (order.revision, catalogue):
-            return held[2]
+        if held is not None and held[0] is order and held[1:3] == (order.revision, catalogue):
+            return held[3]
         made = orjson.Fragment(orjson.dumps(self.detail_object(order)))
-        self._details[order.order_id] = (order.revision, catalogue, made)
+        self._details[order.order_id] = (order, order.revision, catalogue, made)
         return made
 
     def detail_body(self, order: Order) -> bytes:
@@ -103,7 +105,7 @@ class OrderRenderer:
         store, profile = self._store, self._store.profile
         shipped = store.shipped(order.order_id)
         lines = {
-            line.item_id: self._line(order, line, shipped.get(line.item_id, 0))
+            line.item_id: line_object(store, order, line, shipped.get(line.item_id, 0))
             for line in sorted(order.lines, key=lambda line: line.product)
         }
         left = any(line.amount > shipped.get(line.item_id, 0) for line in order.lines)
@@ -187,58 +189,6 @@ class OrderRenderer:
             "product_groups": product_groups(order),
             "doc_ids": either(documents),
         }
-        return body
-
-    def _line(self, order: Order, line: Line, shipped: int) -> dict[str, Any]:
-        product = self._store.products.get(line.product_id)
-        base = number(line.price + line.discount)
-        subtotal = number(line.subtotal)
-        company = str(line.company_id)
-        left = line.amount - shipped
-        body: dict[str, Any] = {
-            "item_id": line.item_id,
-            "order_id": str(order.order_id),
-            "product_id": str(line.product_id),
-            "product_code": line.product_code,
-            "price": money(line.price),
-            "amount": str(line.amount),
-            "extra": {
-                "product_options": [],
-                "unlimited_download": "N",
-                "product": line.product,
-                "company_id": company,
-                "is_edp": "N",
-                "edp_shipping": "N",
-                "discount": number(line.discount),
-                "base_price": base,
-                "stored_price": "N",
-            },
-            # The current catalogue name; extra.product is the name at order time (8.3).
-            "product": product.product if product else line.product,
-            "product_status": product.status if product else None,
-            "deleted_product": product is None,
-        }
-        if self._store.profile.raw_product_fields:
-            body["product_type"] = "P"
-            body["parent_product_id"] = "0"
-        body |= {
-            "discount": number(line.discount),
-            "company_id": company,
-            "base_price": base,
-            "original_price": base,
-            "cart_id": line.item_id,
-            "tax_value": 0,
-            "subtotal": subtotal,
-            "display_subtotal": subtotal,
-            # Numbers and texts change places once something was shipped (reference 5).
-            "shipped_amount": str(shipped) if shipped else 0,
-            "shipment_amount": left if shipped else str(line.amount),
-            "is_accessible": True,
-        }
-        if self._store.profile.storefront_in_list:
-            body["product_url"] = f"https://shop.example/product-{line.product_id}.html"
-        if not self._store.multivendor:
-            body["shared_product"] = True
         return body
 
     def _promotions(self, order: Order) -> Any:

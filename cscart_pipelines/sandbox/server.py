@@ -72,6 +72,7 @@ class SandboxShop:
         self.requests = RequestLog()
         self.notices = notices
         self.path = path.rstrip("/")
+        self.problems: list[Exception] = []
         self._hooks: list[Callable[[Request], object]] = []
         self._tls = tls
         self._port = port
@@ -124,7 +125,7 @@ class SandboxShop:
         """Calls `hook` before each API request is answered, outside the lock; usable as decorator.
 
         What the hook changes in the store is seen by that request: edits between two pages happen
-        exactly where a test wants them.
+        exactly where a test wants them. An exception of the hook is raised again by the `with`.
         """
         self._hooks.append(hook)
         return hook
@@ -157,6 +158,8 @@ class SandboxShop:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+        if kind is None and self.problems:
+            raise self.problems[0]
 
     # --- one request -----------------------------------------------------------------------------
 
@@ -166,7 +169,10 @@ class SandboxShop:
         if self._control.owns(request):
             return Delivery(self._control.answer(request))
         for hook in list(self._hooks):
-            hook(request)
+            try:
+                hook(request)
+            except Exception as problem:
+                self.problems.append(problem)
         fault = self.faults.pick(request)
         if fault is not None and fault.kind == "latency":
             time.sleep(fault.seconds)
@@ -183,11 +189,11 @@ class SandboxShop:
         try:
             with self.store.lock:
                 answer = self.router.answer(request)
-        except Exception:
-            # A mistake of ours looks like the shop's: its crash page. The text would be lost in a
-            # connection thread otherwise, so it goes where a test can find it.
+        except Exception as problem:
+            # A mistake of the sandbox looks like the shop's crash page; it would be lost in a
+            # connection thread, so leaving the `with` block raises it again.
+            self.problems.append(problem)
             answer = crash_page(self.store.profile)
-            answer.headers["X-Sandbox-Bug"] = "1"
         if self.notices and answer.body and answer.content_type == "application/json":
             return spoil(Fault("php_notices"), answer, self.store.profile)
         return answer

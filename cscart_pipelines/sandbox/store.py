@@ -88,7 +88,8 @@ class Store(Till):
                 product.updated_timestamp = self.now()
             if old_amount <= 0 < product.amount and product.status == "A" and touch:
                 self.record_mail("back_in_stock", "subscribers", subject=product.product_code)
-            self.catalogue_revision += 1
+            if {"product", "status"} & set(changes):
+                self.catalogue_revision += 1  # what order details show of a product
             return product
 
     def set_stock(self, product_id: int, amount: int, *, touch: bool = True) -> Product:

@@ -29,7 +29,6 @@ class Till(Dispatch):
     multivendor: bool
     customers: dict[int, Customer]
     products: dict[int, Product]
-    catalogue_revision: int
     _last_order: int
 
     def add_order(self, order: Order) -> Order:
@@ -101,8 +100,8 @@ class Till(Dispatch):
             order = self.orders.pop(order_id)
             if self.takes_stock(order.status):
                 self._move_stock(order, +1)
-            for key in [s.shipment_id for s in self.shipments.values() if s.order_id == order_id]:
-                del self.shipments[key]
+            for shipment in self.shipments_of(order_id):
+                self.delete_shipment(shipment.shipment_id)
             self.orders_revision += 1
 
     def set_order_status(
@@ -222,7 +221,6 @@ class Till(Dispatch):
             product = self.products.get(line.product_id)
             if product is not None and product.tracking != "D":
                 product.amount += sign * line.amount
-        self.catalogue_revision += 1
 
 
 def _total(order: Order) -> Decimal:
