@@ -307,6 +307,13 @@ def test_an_order_without_what_it_needs_is_refused_by_field_without_its_values(f
         assert value not in str(caught.value)
 
 
+@pytest.mark.parametrize("raw", [[], None, False, 5, "order"])
+@pytest.mark.parametrize("kind", sorted(SAMPLES))
+def test_what_is_no_object_is_no_row(kind, raw):
+    with pytest.raises(UnreadableRow):
+        SAMPLES[kind][0](raw)
+
+
 def test_an_optional_field_that_cannot_be_read_does_not_cost_the_order():
     row, _ = parse_order(order_detail(discount="much", issuer_id="x", updated_at="soon"))
     assert (row.discount, row.issuer_id, row.updated_at) == (None, None, None)

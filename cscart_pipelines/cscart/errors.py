@@ -106,7 +106,9 @@ class RedirectRefused(PermanentShopError):
     `suggested_base`: the base address to use instead, where the redirect tells it.
     """
 
-    def __init__(self, message: str, *, status: int, suggested_base: str | None) -> None:
+    def __init__(
+        self, message: str, *, status: int | None = None, suggested_base: str | None = None
+    ) -> None:
         super().__init__(message, status=status)
         self.suggested_base = suggested_base
 

@@ -186,6 +186,14 @@ def entries(value: Any) -> list[tuple[str, Any]]:
     return []
 
 
+def need_object(value: Any) -> Raw:
+    """The row itself: an object, or UnreadableRow."""
+    if value.__class__ is not dict:
+        raise UnreadableRow("row", "an object")
+    row: Raw = value
+    return row
+
+
 def mapping(value: Any) -> Raw:
     """An object, or an empty one where the shop sends anything else."""
     return value if value.__class__ is dict else {}

@@ -28,6 +28,7 @@ from .loose import (
     need_key,
     need_moment,
     need_money,
+    need_object,
     need_text,
     reference,
     text,
@@ -101,7 +102,7 @@ def parse_order(raw: Raw) -> tuple[OrderRow, list[OrderLineRow]]:
     Raises UnreadableRow. Ids of 0 (guest, no parent, no issuer) become None; statuses that nobody
     knows are accepted, since owners may add letters (reference 8.5).
     """
-    get = raw.get
+    get = need_object(raw).get
     order_id = need_key(get("order_id"), "order_id")
     status = need_text(get("status"), "status")
     total = need_money(get("total"), "total")

@@ -28,6 +28,7 @@ from .loose import (
     moment,
     money,
     need_key,
+    need_object,
     need_text,
     reference,
     text,
@@ -124,7 +125,7 @@ class ShipmentRow(NamedTuple):
 
 def parse_customer(raw: Raw) -> CustomerRow:
     """A row of `/users` (reference 10.1). Raises UnreadableRow."""
-    get = raw.get
+    get = need_object(raw).get
     return CustomerRow(
         need_key(get("user_id"), "user_id"),
         text(get("email")),
@@ -141,7 +142,7 @@ def parse_customer(raw: Raw) -> CustomerRow:
 
 def parse_product(raw: Raw) -> ProductRow:
     """A row of `/products` or its detail (reference 11.1, 11.2). Raises UnreadableRow."""
-    get = raw.get
+    get = need_object(raw).get
     return ProductRow(
         need_key(get("product_id"), "product_id"),
         text(get("product_code")),
@@ -162,22 +163,24 @@ def parse_product(raw: Raw) -> ProductRow:
 
 def parse_category(raw: Raw) -> CategoryRow:
     """A row of `/categories`. Raises UnreadableRow."""
+    get = need_object(raw).get
     return CategoryRow(
-        need_key(raw.get("category_id"), "category_id"),
-        reference(raw.get("parent_id")),
-        text(raw.get("category")),
+        need_key(get("category_id"), "category_id"),
+        reference(get("parent_id")),
+        text(get("category")),
     )
 
 
 def parse_status(raw: Raw) -> StatusRow:
     """A row of `/statuses` (reference 12). Raises UnreadableRow."""
-    params = mapping(raw.get("params"))
+    get = need_object(raw).get
+    params = mapping(get("params"))
     paid = params.get("payment_received")
     return StatusRow(
-        need_text(raw.get("type"), "type"),
-        need_text(raw.get("status"), "status"),
-        reference(raw.get("status_id")),
-        text(raw.get("description")),
+        need_text(get("type"), "type"),
+        need_text(get("status"), "status"),
+        reference(get("status_id")),
+        text(get("description")),
         text(params.get("inventory")),
         {"Y": True, "N": False}.get(paid) if isinstance(paid, str) else None,
     )
@@ -188,7 +191,7 @@ def parse_shipment(raw: Raw) -> ShipmentRow:
 
     Without a tracking number the shop's URL still has its placeholder: it is left out (9.5).
     """
-    get = raw.get
+    get = need_object(raw).get
     number = text(get("tracking_number"))
     url = text(mapping(get("carrier_info")).get("tracking_url"))
     return ShipmentRow(
