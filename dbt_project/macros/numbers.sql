@@ -29,13 +29,15 @@
 {%- endmacro %}
 
 
-{% macro is_in(value, list) -%}
-    ({{ value }} = any({{ list }}))
+{% macro joined_text(list) -%}
+    {#- An array as 'P,C'; NULL for one without elements. -#}
+    nullif(array_to_string({{ list }}, ','), '')
 {%- endmacro %}
 
 
-{% macro text_array(values) -%}
-    cast(array[{% for value in values %}'{{ value }}'{{ ', ' if not loop.last }}{% endfor %}] as text[])
+{% macro is_in(value, list) -%}
+    {#- Is it in a list like 'P,C'? In a list that is NULL is nothing. -#}
+    coalesce({{ value }} = any(string_to_array({{ list }}, ',')), false)
 {%- endmacro %}
 
 

@@ -58,9 +58,9 @@ classified as (
         is_counted and {{ is_in('status', 'settled_statuses') }} as is_purchase,
         is_counted and {{ is_in('status', 'refund_statuses') }} as is_refunded,
         is_counted
-        and {{ is_in('status', text_array(var('cancelled_statuses'))) }} as is_cancelled,
+        and {{ is_in('status', "'" ~ var('cancelled_statuses') | join(',') ~ "'") }} as is_cancelled,
         is_counted
-        and {{ is_in('status', text_array(var('failed_payment_statuses'))) }} as is_failed_payment
+        and {{ is_in('status', "'" ~ var('failed_payment_statuses') | join(',') ~ "'") }} as is_failed_payment
     from identified
 ),
 

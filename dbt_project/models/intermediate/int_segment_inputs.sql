@@ -113,7 +113,8 @@ banded as (
             as is_top_spender,
         is_buyer and case
             when small_rev_365 > 0 then rev_365 < small_rev_365
-            else coalesce(aov <= bottom_aov and aov < mean_aov, false)
+            -- A quantile has 15 digits, an average may have more.
+            else coalesce(round(aov, 6) <= round(bottom_aov, 6) and aov < mean_aov, false)
         end as is_small_spender
     from joined
 )

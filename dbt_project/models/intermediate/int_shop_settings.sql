@@ -9,7 +9,7 @@ statuses as (
 paid_statuses as (
     select
         integration,
-        array_agg(status order by status) as paid_statuses
+        string_agg(status, ',' order by status) as paid_statuses
     from statuses
     where payment_received and deleted_at is null
     group by integration
@@ -27,9 +27,9 @@ select
     known_zones.name is not null as timezone_is_known,
     integrations.include_guests,
     coalesce(
-        nullif(integrations.settled_statuses, {{ text_array([]) }}),
+        integrations.settled_statuses,
         paid_statuses.paid_statuses,
-        {{ text_array(var('default_settled_statuses')) }}
+        '{{ var('default_settled_statuses') | join(',') }}'
     ) as settled_statuses,
     integrations.refund_statuses,
     integrations.created_at as list_since,
