@@ -13,6 +13,8 @@ from urllib.parse import parse_qsl
 import orjson
 
 _LEADING_INT = re.compile(r"\s*([+-]?\d+)")
+_LARGEST_INT = 2**32 - 1
+_LARGEST_AMOUNT = Decimal("999999999.99")
 _KEY = re.compile(r"^([^\[]+)((?:\[[^\]]*\])*)$")
 
 
@@ -36,11 +38,13 @@ def parse_query(query: str) -> dict[str, Any]:
 
 
 def intval(value: Any) -> int:
-    """PHP's integer cast: the leading digits, else 0."""
+    """PHP's integer cast: the leading digits, else 0; clipped to a database column's range."""
     if isinstance(value, bool | int | float | Decimal):
-        return int(value)
-    match = _LEADING_INT.match(str(value)) if isinstance(value, str) else None
-    return int(match.group(1)) if match else 0
+        whole = int(value)
+    else:
+        match = _LEADING_INT.match(value) if isinstance(value, str) else None
+        whole = int(match.group(1)) if match else 0
+    return max(-_LARGEST_INT, min(_LARGEST_INT, whole))
 
 
 def is_numeric(value: Any) -> bool:
@@ -75,11 +79,14 @@ def money(amount: Decimal, digits: int = 2) -> str:
 
 
 def decimal(value: Any) -> Decimal:
-    """A number sent by a client; what is none counts as 0."""
+    """A number sent by a client, clipped to its column; what is none counts as 0."""
     try:
-        return Decimal(str(value))
+        amount = Decimal(str(value))
     except InvalidOperation:
         return Decimal(0)
+    if not amount.is_finite():
+        return Decimal(0)
+    return max(-_LARGEST_AMOUNT, min(_LARGEST_AMOUNT, amount))
 
 
 def either(mapping: dict[str, Any]) -> dict[str, Any] | list[Any]:
