@@ -54,7 +54,9 @@ def database_url(text: str) -> URL:
     """Reads a PostgreSQL URL in any of its usual spellings, as one for psycopg 3."""
     try:
         url = make_url(text)
-    except ArgumentError:
+        if "@" in (url.host or ""):  # the end of a password that was not percent-encoded
+            raise ArgumentError
+    except (ArgumentError, ValueError):  # the latter when that end stands in the port's place
         # The text may hold a password, so it is not repeated.
         raise SettingsError(
             f"{PREFIX}DATABASE_URL is not a URL; expected postgresql://user:password@host:5432/name"
