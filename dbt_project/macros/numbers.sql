@@ -56,3 +56,9 @@
 {% macro show_day(moment, timezone='timezone') -%}
     to_char({{ local_time(moment, timezone) }}, 'YYYY-MM-DD')
 {%- endmacro %}
+
+
+{% macro text_of(values) -%}
+    {#- A list of the project as 'P,C', for is_in. -#}
+    '{{ values | join(",") }}'
+{%- endmacro %}

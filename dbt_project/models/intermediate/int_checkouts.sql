@@ -30,6 +30,21 @@ checkouts as (
             orders.integration = subscribers.integration
             and orders.identity = subscribers.identity
     where orders.is_incomplete and orders.ordered_at < settings.as_of
+),
+
+recovered as (
+    select distinct
+        checkouts.integration,
+        checkouts.order_id
+    from checkouts
+    inner join purchases
+        on
+            checkouts.integration = purchases.integration
+            and checkouts.identity = purchases.identity
+    where
+        purchases.ordered_at >= checkouts.ordered_at
+        and purchases.ordered_at
+        <= {{ hours_after('checkouts.ordered_at', var('checkout_recovery_hours')) }}
 )
 
 select
@@ -39,14 +54,9 @@ select
     checkouts.ordered_at,
     checkouts.is_in_window,
     checkouts.is_in_metric_window,
-    exists (
-        select 1
-        from purchases
-        where
-            purchases.integration = checkouts.integration
-            and purchases.identity = checkouts.identity
-            and purchases.ordered_at >= checkouts.ordered_at
-            and purchases.ordered_at
-            <= {{ hours_after('checkouts.ordered_at', var('checkout_recovery_hours')) }}
-    ) as is_recovered
+    recovered.order_id is not null as is_recovered
 from checkouts
+left join recovered
+    on
+        checkouts.integration = recovered.integration
+        and checkouts.order_id = recovered.order_id

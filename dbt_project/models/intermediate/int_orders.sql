@@ -19,11 +19,11 @@ settings as (
 identified as (
     select
         orders.*,
-        {% if var('account_owns_orders') -%}
+        {% if var('account_owns_orders') %}
         coalesce(accounts.identity, orders.email_identity) as identity,
-        {%- else -%}
+        {% else %}
         coalesce(orders.email_identity, accounts.identity) as identity,
-        {%- endif %}
+        {% endif %}
         settings.timezone,
         settings.currency,
         settings.settled_statuses,
@@ -58,20 +58,21 @@ classified as (
         is_counted and {{ is_in('status', 'settled_statuses') }} as is_purchase,
         is_counted and {{ is_in('status', 'refund_statuses') }} as is_refunded,
         is_counted
-        and {{ is_in('status', "'" ~ var('cancelled_statuses') | join(',') ~ "'") }} as is_cancelled,
+        and {{ is_in('status', text_of(var('cancelled_statuses'))) }} as is_cancelled,
         is_counted
-        and {{ is_in('status', "'" ~ var('failed_payment_statuses') | join(',') ~ "'") }} as is_failed_payment
+        and {{ is_in('status', text_of(var('failed_payment_statuses'))) }} as is_failed_payment
     from identified
 ),
 
 numbered as (
     select
         classified.*,
-        case when is_purchase and identity is not null then
-            row_number() over (
-                partition by integration, identity, is_purchase
-                order by ordered_at, order_id
-            )
+        case
+            when is_purchase and identity is not null
+                then row_number() over (
+                    partition by integration, identity, is_purchase
+                    order by ordered_at, order_id
+                )
         end as order_sequence
     from classified
 )

@@ -4,4 +4,7 @@ select
     segment,
     part_of,
     definition
-from (values {{ segments('words') }}) as definitions (segment, part_of, definition)
+from (
+    values
+    {{ segments('words') }}
+) as definitions (segment, part_of, definition)

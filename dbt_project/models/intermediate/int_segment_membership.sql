@@ -12,7 +12,11 @@ members as (
         inputs.*,
         rules.segment
     from inputs
-    cross join lateral (values {{ segments('rule') }}) as rules (segment, is_member)
+    cross join
+        lateral (
+            values
+            {{ segments('rule') }}
+        ) as rules (segment, is_member)
     where rules.is_member
 )
 

@@ -29,7 +29,7 @@ select
     coalesce(
         integrations.settled_statuses,
         paid_statuses.paid_statuses,
-        '{{ var('default_settled_statuses') | join(',') }}'
+        {{ text_of(var('default_settled_statuses')) }}
     ) as settled_statuses,
     integrations.refund_statuses,
     integrations.created_at as list_since,

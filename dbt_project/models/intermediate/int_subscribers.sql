@@ -97,7 +97,8 @@ joined as (
         own_accounts.email as account_email,
         own_accounts.firstname as account_firstname,
         own_accounts.lastname as account_lastname,
-        case when {{ is_usable_phone('own_accounts.phone') }} then own_accounts.phone
+        case
+            when {{ is_usable_phone('own_accounts.phone') }} then own_accounts.phone
         end as account_phone,
         bridges.user_id as bridged_id,
         contacts.first_ordered_at,

@@ -1,15 +1,31 @@
+{% set last_day = local_date(last_moment_before('settings.as_of'), 'settings.timezone') %}
+
 with settings as (
     select * from {{ ref('int_shop_settings') }}
 ),
 
-purchases as (
+first_months as (
     select
         integration,
         identity,
-        total,
-        {{ month_of('ordered_on') }} as month,
-        min({{ month_of('ordered_on') }}) over (partition by integration, identity) as cohort_month
+        min({{ month_of('ordered_on') }}) as cohort_month
     from {{ ref('int_purchases') }}
+    group by integration, identity
+),
+
+purchases as (
+    select
+        bought.integration,
+        bought.identity,
+        bought.total,
+        first_months.cohort_month,
+        {{ months_between('first_months.cohort_month', month_of('bought.ordered_on')) }}
+            as month_number
+    from {{ ref('int_purchases') }} as bought
+    inner join first_months
+        on
+            bought.integration = first_months.integration
+            and bought.identity = first_months.identity
 ),
 
 cohorts as (
@@ -25,11 +41,11 @@ activity as (
     select
         integration,
         cohort_month,
-        {{ months_between('cohort_month', 'month') }} as month_number,
+        month_number,
         count(distinct identity) as buyers,
         sum(total) as revenue
     from purchases
-    group by 1, 2, 3
+    group by integration, cohort_month, month_number
 ),
 
 -- Every month up to the one that as_of is in: no gaps where nobody bought.
@@ -41,11 +57,8 @@ calendar as (
         spine.number as month_number
     from cohorts
     inner join settings on cohorts.integration = settings.integration
-    cross join lateral
-        {{ each_number(months_between(
-            'cohorts.cohort_month',
-            local_date(last_moment_before('settings.as_of'), 'settings.timezone')
-        )) }} as spine
+    cross join
+        lateral {{ each_number(months_between('cohorts.cohort_month', last_day)) }} as spine
 )
 
 select

@@ -24,8 +24,11 @@ people as (
         settings.as_of,
         settings.timezone,
         -- Years as in the published metric; nobody's lifespan starts before a second purchase.
-        case when facts.n >= 2
-            then {{ days_between('facts.first_at', 'facts.last_at', 'settings.timezone') }} / 365.25
+        case
+            when facts.n >= 2
+                then
+                    {{ days_between('facts.first_at', 'facts.last_at', 'settings.timezone') }}
+                    / 365.25
             else 0
         end as lifespan_years
     from facts
@@ -57,17 +60,14 @@ of_people as (
         sum(rev_net) as net_revenue,
         sum(n_cancelled) as cancelled,
         sum(refunded) as refunded,
-        sum(n_failed_payment) as failed_payment,
-        {% for days in [30, 60, 90] -%}
-        {{ count_if('n >= 1 and ' ~ days_after('first_at', days) ~ ' <= as_of') }}
-            as ripe_{{ days }}d,
+        {% for days in [30, 60, 90] %}
+        {{ count_if(days_after('first_at', days) ~ ' <= as_of') }} as ripe_{{ days }}d,
         {{ count_if(
             days_after('first_at', days) ~ ' <= as_of and second_at <= '
             ~ days_after('first_at', days)
-        ) }} as second_{{ days }}d
-        {%- if not loop.last %},
-        {% endif %}
-        {%- endfor %}
+        ) }} as second_{{ days }}d,
+        {% endfor %}
+        sum(n_failed_payment) as failed_payment
     from people
     group by integration
 ),

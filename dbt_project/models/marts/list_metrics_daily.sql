@@ -1,3 +1,5 @@
+{% set last_day = local_date(last_moment_before('settings.as_of'), 'settings.timezone') %}
+
 with settings as (
     select * from {{ ref('int_shop_settings') }}
 ),
@@ -13,15 +15,22 @@ purchases as (
     group by integration, ordered_on
 ),
 
-subscriptions as (
+subscribed as (
     select
         facts.integration,
-        {{ local_date('facts.subscribed_at', 'settings.timezone') }} as day,
-        count(*) as new_subscribers
+        {{ local_date('facts.subscribed_at', 'settings.timezone') }} as day
     from {{ ref('int_customer_facts') }} as facts
     inner join settings on facts.integration = settings.integration
     where facts.subscribed_at < settings.as_of
-    group by 1, 2
+),
+
+subscriptions as (
+    select
+        integration,
+        day,
+        count(*) as new_subscribers
+    from subscribed
+    group by integration, day
 ),
 
 first_days as (
@@ -43,10 +52,8 @@ calendar as (
         spine.day
     from settings
     inner join first_days on settings.integration = first_days.integration
-    cross join lateral
-        {{ each_day(
-            'first_days.first_day', local_date(last_moment_before('settings.as_of'), 'settings.timezone')
-        ) }} as spine
+    cross join
+        lateral {{ each_day('first_days.first_day', last_day) }} as spine
 )
 
 select

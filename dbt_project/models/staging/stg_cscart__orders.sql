@@ -24,7 +24,9 @@ select
     coalesce(orders.discount, 0) + coalesce(orders.subtotal_discount, 0) as discount,
     orders.shipping_cost,
     orders.tax_total,
-    upper(coalesce({{ cleaned('orders.s_country') }}, {{ cleaned('orders.b_country') }})) as country,
+    upper(
+        coalesce({{ cleaned('orders.s_country') }}, {{ cleaned('orders.b_country') }})
+    ) as country,
     orders.ordered_at,
     orders.updated_at,
     orders.deleted_at
