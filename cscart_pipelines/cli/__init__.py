@@ -1,4 +1,4 @@
 """The command line `cscart-pipelines`: words in, words out.
 
-Commands parse, call the other rooms and print. A rule that Dagster would need too belongs elsewhere.
+Commands parse, call the other rooms and print. A rule that Dagster needs too belongs elsewhere.
 """

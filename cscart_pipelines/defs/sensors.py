@@ -5,7 +5,7 @@ Sensors only look at the registry; none of them asks a shop anything. Not here: 
 
 import dagster as dg
 
-from cscart_pipelines.defs.jobs import build_lists
+from cscart_pipelines.defs.jobs import build_lists, resync, resync_request
 from cscart_pipelines.defs.partitions import NAME, difference, integration_partitions
 from cscart_pipelines.defs.resources import Pipelines
 
@@ -33,6 +33,30 @@ def follow_registry(
     if delete:
         requests.append(integration_partitions.build_delete_request(delete))
     return dg.SensorResult(dynamic_partitions_requests=requests)
+
+
+@dg.sensor(
+    job=resync,
+    minimum_interval_seconds=10,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts the synchronisations that were asked for with --background.",
+)
+def start_requested(
+    context: dg.SensorEvaluationContext, pipelines: Pipelines
+) -> dg.SensorResult | dg.SkipReason:
+    """A request is taken once its integration has a partition, in the order of asking."""
+    present = list(context.instance.get_dynamic_partitions(NAME))
+    with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
+        taken = connection.execute(
+            "DELETE FROM registry.sync_requests WHERE integration = ANY(%s)"
+            " RETURNING integration, whole",
+            [present],
+        ).fetchall()
+    if not taken:
+        return dg.SkipReason("Nothing was asked for.")
+    return dg.SensorResult(
+        run_requests=[resync_request([key], present, full=whole) for key, whole in taken]
+    )
 
 
 @dg.sensor(

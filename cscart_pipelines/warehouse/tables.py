@@ -326,6 +326,16 @@ sync_runs = Table(
     schema=REGISTRY,
 )
 
+sync_requests = Table(
+    "sync_requests",
+    metadata,
+    Column("integration", Text, primary_key=True),
+    Column("whole", Boolean, nullable=False, server_default=text("false")),
+    _moment("requested_at", nullable=False, server_default=func.now()),
+    schema=REGISTRY,
+)
+"""Synchronisations asked for with --background; the daemon takes them."""
+
 list_builds = Table(
     "list_builds",
     metadata,

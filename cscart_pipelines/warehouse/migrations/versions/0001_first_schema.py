@@ -413,6 +413,19 @@ def upgrade() -> None:
         schema="registry",
     )
     op.create_table(
+        "sync_requests",
+        sa.Column("integration", sa.Text(), nullable=False),
+        sa.Column("whole", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column(
+            "requested_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("integration", name=op.f("sync_requests_pkey")),
+        schema="registry",
+    )
+    op.create_table(
         "sync_runs",
         sa.Column("id", sa.BigInteger(), autoincrement=True, nullable=False),
         sa.Column("integration", sa.Text(), nullable=False),

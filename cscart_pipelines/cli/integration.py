@@ -1,0 +1,369 @@
+"""`cscart-pipelines integration …`: connecting shops, starting and resyncing them, their status.
+
+Not here: rules about what is allowed (`integrations.lifecycle`), how runs are shown (`running`).
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import SecretStr
+from rich.prompt import Prompt
+
+from cscart_pipelines.cli import console, exits
+from cscart_pipelines.cli.premises import Premises, opened
+from cscart_pipelines.cli.running import run_in_foreground
+from cscart_pipelines.cscart.capabilities import Capabilities
+from cscart_pipelines.integrations import secrets
+from cscart_pipelines.integrations.connection import shortcomings, test_connection
+from cscart_pipelines.integrations.lifecycle import Act, require
+from cscart_pipelines.integrations.registry import Integration
+from cscart_pipelines.integrations.settings import InvalidSettingsError, check
+
+app = typer.Typer(no_args_is_help=True, help="Connect shops, synchronise them, see their status.")
+
+Key = Annotated[str, typer.Argument(metavar="KEY", help="The integration's key.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+YES_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
+
+
+@app.command()
+def add(
+    key: Key,
+    url: Annotated[str, typer.Option(help="Address of the shop: https://shop.example.")],
+    email: Annotated[str, typer.Option(help="E-mail of the shop's administrator.")],
+    api_key_env: Annotated[
+        str | None, typer.Option(metavar="VAR", help="Take the API key from this variable, now.")
+    ] = None,
+    api_key_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Take the API key from this file, now.")
+    ] = None,
+    api_key_ref: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REF", help="Keep no key: read env:NAME or file:/path whenever it is needed."
+        ),
+    ] = None,
+    list_name: Annotated[
+        str | None, typer.Option(help="Name of the list; default: the key.")
+    ] = None,
+    timezone: Annotated[str, typer.Option(help="Days begin there, as Europe/Athens.")] = "UTC",
+    currency: Annotated[str, typer.Option(help="The shop's primary currency.")] = "EUR",
+    settled_statuses: Annotated[
+        str | None, typer.Option(metavar="P,C", help="Statuses that count as purchases.")
+    ] = None,
+    refund_statuses: Annotated[
+        str, typer.Option(metavar="X", help="Statuses that mean refunded.")
+    ] = "",
+    include_guests: Annotated[
+        bool, typer.Option(help="Whether buyers without account join the list.")
+    ] = True,
+    user_id: Annotated[
+        str | None, typer.Option(help="Client id stamped on fulfilment orders.")
+    ] = None,
+    order_prefix: Annotated[str, typer.Option(help="CS makes order 1000012 into CS1000012.")] = "",
+    start_date: Annotated[
+        str | None,
+        typer.Option(metavar="dd/MM/yyyy", help="Fulfilment ignores earlier orders."),
+    ] = None,
+    countries: Annotated[
+        str, typer.Option(metavar="GB,Greece", help="Fulfilment: only these; empty means all.")
+    ] = "",
+    order_statuses: Annotated[
+        str, typer.Option(metavar="O,P", help="Fulfilment: only these; empty means all.")
+    ] = "",
+    update_tracking_number: Annotated[str, typer.Option(metavar="yes|no")] = "no",
+    update_tracking_url: Annotated[str, typer.Option(metavar="yes|no")] = "no",
+    update_stock: Annotated[str, typer.Option(metavar="yes|no")] = "no",
+    stock_schedule: Annotated[str | None, typer.Option(metavar="CRON")] = None,
+    shipped_status: Annotated[str | None, typer.Option(metavar="LETTER")] = None,
+    partially_shipped_status: Annotated[str | None, typer.Option(metavar="LETTER")] = None,
+    notify_customer: Annotated[str, typer.Option(metavar="yes|no")] = "no",
+    start: Annotated[bool, typer.Option("--start", help="Synchronise at once.")] = False,
+) -> None:
+    """Connect a shop: check the settings, test the connection, save.
+
+    The API key: CS-Cart admin panel, Customers > Administrators, the administrator's page, tab
+    API access; tick "Yes, allow this user to use the API" and copy the key.
+    """
+    values: dict[str, Any] = {
+        "integration": key, "list_name": key if list_name is None else list_name, "url": url,
+        "email": email, "timezone": timezone, "currency": currency,
+        "settled_statuses": settled_statuses, "refund_statuses": refund_statuses,
+        "include_guests": include_guests, "user_id": user_id, "order_prefix": order_prefix,
+        "start_date": start_date, "countries": countries, "order_statuses": order_statuses,
+        "stock_schedule": stock_schedule, "shipped_status": shipped_status,
+        "partially_shipped_status": partially_shipped_status, "api_key_reference": api_key_ref,
+    }  # fmt: skip
+    problems: dict[str, str] = {}
+    for name, text in (
+        ("update_tracking_number", update_tracking_number),
+        ("update_tracking_url", update_tracking_url),
+        ("update_stock", update_stock),
+        ("notify_customer", notify_customer),
+    ):
+        if text.lower() not in YES_NO:
+            problems[name] = f"{text!r} is neither yes nor no"
+        values[name] = YES_NO.get(text.lower(), False)
+    try:
+        settings = check(values)
+    except InvalidSettingsError as error:
+        raise InvalidSettingsError({**error.problems, **problems}) from None
+    if problems:
+        raise InvalidSettingsError(problems)
+    api_key = _read_key(api_key_env, api_key_file, api_key_ref)
+    with opened() as premises:
+        _refuse_known(premises, settings.integration, settings.list_name)
+        with console.err.status(f"testing the connection to {settings.url}"):
+            found = test_connection(settings, api_key)
+        _show_test(found)
+        premises.registry.add(settings, api_key, found.model_dump(mode="json"))
+        console.out.print(
+            f"[green]✓[/] {settings.integration} is saved: list “{settings.list_name}”, "
+            f"status {console.status('ready')}."
+        )
+        if start:
+            _run(premises, settings.integration, Act.START)
+        else:
+            console.out.print(f"  Next: cscart-pipelines integration start {settings.integration}")
+
+
+@app.command()
+def test(key: Key, as_json: Json = False) -> None:
+    """Test the connection of a saved integration, with its present details."""
+    with opened() as premises:
+        integration = premises.registry.get(key)
+        api_key = premises.registry.api_key(key)
+        with console.err.status(f"testing the connection to {integration.settings.url}"):
+            found = test_connection(integration.settings, api_key)
+        premises.registry.record_test(key, found.model_dump(mode="json"))
+        if as_json:
+            console.print_json(found.model_dump(mode="json"))
+        else:
+            _show_test(found)
+
+
+@app.command()
+def start(
+    key: Key,
+    background: Annotated[
+        bool, typer.Option("--background", help="Leave it to the daemon.")
+    ] = False,
+) -> None:
+    """First synchronisation: read the shop, build its list."""
+    with opened() as premises:
+        _run(premises, key, Act.START, background=background)
+
+
+@app.command()
+def resync(
+    key: Key,
+    full: Annotated[bool, typer.Option("--full", help="Read everything again.")] = False,
+    background: Annotated[
+        bool, typer.Option("--background", help="Leave it to the daemon.")
+    ] = False,
+) -> None:
+    """Fetch what has changed and rebuild the list, now."""
+    with opened() as premises:
+        _run(premises, key, Act.RESYNC, full=full, background=background)
+
+
+@app.command("list")
+def list_integrations(as_json: Json = False) -> None:
+    """All integrations: status, age of the data, last error."""
+    with opened() as premises:
+        integrations = premises.registry.all()
+    if as_json:
+        console.print_json([summary(one) for one in integrations])
+        return
+    if not integrations:
+        console.out.print("No integrations yet. Next: cscart-pipelines integration add --help")
+        return
+    table = console.table("integration", "list", "status", "synchronised", "shop", "reason")
+    for one in integrations:
+        table.add_row(
+            one.key,
+            one.settings.list_name,
+            console.status(one.status),
+            console.ago(one.last_synced_at),
+            one.settings.url,
+            one.status_reason or "",
+        )
+    console.out.print(table)
+
+
+@app.command()
+def show(key: Key, as_json: Json = False) -> None:
+    """All settings of an integration; the API key is never shown."""
+    with opened() as premises:
+        integration = premises.registry.get(key)
+    if as_json:
+        console.print_json({**summary(integration), "settings": _settings(integration)})
+        return
+    table = console.table("setting", "value")
+    for name, value in _settings(integration).items():
+        table.add_row(name, _shown(value))
+    table.add_row("status", console.status(integration.status))
+    console.out.print(table)
+
+
+@app.command("status")
+def show_status(key: Key, as_json: Json = False) -> None:
+    """Status, reason, progress and the last runs of an integration."""
+    with opened() as premises:
+        integration = premises.registry.get(key)
+        runs = _runs(premises, key)
+    if as_json:
+        console.print_json({**summary(integration), "runs": runs})
+        return
+    _print_status(integration, runs)
+
+
+# --- what the commands share ---------------------------------------------------------------------
+
+
+def _run(
+    premises: Premises, key: str, act: Act, *, full: bool = False, background: bool = False
+) -> None:
+    integration = premises.registry.get(key)
+    require(act, premises.registry.standing(integration))
+    if background:
+        with premises.warehouse.connect(autocommit=True) as connection:
+            connection.execute(
+                "INSERT INTO registry.sync_requests (integration, whole) VALUES (%s, %s)"
+                " ON CONFLICT (integration) DO UPDATE SET whole = excluded.whole",
+                [key, full],
+            )
+        console.out.print(
+            f"Left to the daemon. It starts within seconds where `make up` is running; "
+            f"see it with: cscart-pipelines integration status {key}"
+        )
+        return
+    run_in_foreground(premises, [key], full=full)
+    _print_status(premises.registry.get(key), _runs(premises, key)[:1])
+    console.out.print(
+        f"  Next: cscart-pipelines segments {key}   or   cscart-pipelines lists {key}"
+    )
+
+
+def _read_key(variable: str | None, file: Path | None, reference: str | None) -> SecretStr:
+    given = [one for one in (variable, file, reference) if one is not None]
+    if len(given) > 1:
+        raise InvalidSettingsError({"api_key": "expected from one place, not several"})
+    if variable is not None:
+        return secrets.resolve(f"env:{variable}")
+    if file is not None:
+        return secrets.resolve(f"file:{file}")
+    if reference is not None:
+        if not secrets.is_reference(reference):
+            raise InvalidSettingsError({"api_key_ref": "expected env:NAME or file:/path"})
+        return secrets.resolve(reference)
+    if not sys.stdin.isatty():
+        raise InvalidSettingsError(
+            {"api_key": "expected --api-key-env or --api-key-file where nobody can be asked"}
+        )
+    return secrets.checked(Prompt.ask("API key", password=True, console=console.err).strip())
+
+
+def _refuse_known(premises: Premises, key: str, list_name: str) -> None:
+    """Before the test, so that nobody waits for it in vain; the database has the last word."""
+    for one in premises.registry.all():
+        if one.key == key:
+            raise InvalidSettingsError({"integration": f"{key!r} exists already"})
+        if one.settings.list_name == list_name:
+            raise InvalidSettingsError({"list_name": f"the list {list_name!r} exists already"})
+
+
+def _show_test(found: Capabilities) -> None:
+    console.out.print(
+        f"[green]✓[/] connected: CS-Cart {found.family}, API {found.api_version}, "
+        f"{console.whole(found.orders_total)} orders"
+    )
+    for line in shortcomings(found):
+        console.out.print(f"  [yellow]![/] {line}")
+    if found.clock_skew is not None and abs(found.clock_skew) > 60:
+        console.out.print(
+            f"  [yellow]![/] the shop's clock is {found.clock_skew:+.0f} s off; its time is used"
+        )
+
+
+def summary(integration: Integration) -> dict[str, Any]:
+    """An integration in short, for JSON."""
+    return {
+        "integration": integration.key,
+        "list_name": integration.settings.list_name,
+        "url": integration.settings.url,
+        "status": str(integration.status),
+        "reason": integration.status_reason,
+        "since": integration.status_since,
+        "attempts": integration.attempts,
+        "first_synced_at": integration.first_synced_at,
+        "last_synced_at": integration.last_synced_at,
+        "tested_at": integration.tested_at,
+    }
+
+
+def _settings(integration: Integration) -> dict[str, Any]:
+    values = dict(integration.settings)
+    values["api_key"] = values.pop("api_key_reference") or "••••••••"
+    return values
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == "" or value == ():
+        return "[dim]–[/]"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _runs(premises: Premises, key: str) -> list[dict[str, Any]]:
+    from psycopg.rows import dict_row
+
+    with premises.warehouse.connect(autocommit=True) as connection:
+        cursor = connection.cursor(row_factory=dict_row)
+        return cursor.execute(
+            "SELECT kind, state, phase, rows_done, rows_total, started_at, heartbeat_at,"
+            " finished_at, error, error_kind, run_id, stats FROM registry.sync_runs"
+            " WHERE integration = %s ORDER BY id DESC LIMIT 5",
+            [key],
+        ).fetchall()
+
+
+def _print_status(integration: Integration, runs: list[dict[str, Any]]) -> None:
+    console.out.print(
+        f"[bold]{integration.key}[/]  {console.status(integration.status)}"
+        f"  since {console.ago(integration.status_since)}"
+        f"  · synchronised {console.ago(integration.last_synced_at)}"
+    )
+    if integration.status_reason:
+        console.out.print(f"  [red]{integration.status_reason}[/]")
+    for run in runs:
+        console.out.print(f"  {_run_line(run)}")
+
+
+def _run_line(run: dict[str, Any]) -> str:
+    ended = run["finished_at"] or datetime.now(UTC)
+    seconds = (ended - run["started_at"]).total_seconds()
+    line = (
+        f"{run['started_at']:%Y-%m-%d %H:%M} UTC  {run['kind']:<6} {run['state']}, {seconds:.0f} s"
+    )
+    if run["state"] == "running":
+        phase, done, total = run["phase"] or "starting", run["rows_done"], run["rows_total"]
+        return f"{line}, {phase} {done:,} of {total or '?'}"
+    if run["state"] == "failed":
+        return f"{line}: {run['error']}"
+    entities = (run["stats"] or {}).get("entities", {})
+    changed = []
+    for name in ("customers", "orders"):
+        if numbers := entities.get(name):
+            rows = sum(numbers[what] for what in ("inserted", "updated", "deleted"))
+            changed.append(f"{rows:,} {name}")
+    return f"{line}; changed: {', '.join(changed)}"
+
+
+__all__ = ["app", "exits", "summary"]

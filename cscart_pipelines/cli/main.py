@@ -1,0 +1,81 @@
+"""`cscart-pipelines`: the commands in one place, and what becomes of their failures.
+
+Not here: what a command does (the other modules of this room).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+import typer
+
+from cscart_pipelines.cli import console, exits, integration, reports, services, tools
+from cscart_pipelines.integrations.settings import InvalidSettingsError
+
+app = typer.Typer(
+    name="cscart-pipelines",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="CS-Cart shops as lists, segments and metrics; tracking numbers and stock back.",
+)
+app.add_typer(integration.app, name="integration")
+app.command()(reports.lists)
+app.command()(reports.segments)
+app.command()(services.demo)
+app.command()(services.up)
+app.command()(services.sandbox)
+app.command()(tools.sql)
+app.command()(tools.doctor)
+app.command(
+    context_settings={
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "help_option_names": [],
+    }
+)(tools.dbt)
+
+
+def main() -> None:
+    """The entry point: every expected failure is one line and the contract's exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    try:
+        code = app(arguments, prog_name="cscart-pipelines", standalone_mode=False)
+        return int(code or 0)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        error.show()
+        return exits.WRONG_USAGE
+    except (KeyboardInterrupt, click.Abort):
+        console.err.print("stopped")
+        return exits.STOPPED
+    except BrokenPipeError:
+        # Whoever read our output (head, less) has gone; nothing more to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.DONE
+    except InvalidSettingsError as error:
+        console.err.print("[red]✗[/] these settings cannot be used:")
+        for field, text in error.problems.items():
+            console.err.print(f"  [bold]{_option(field)}[/] {text}", soft_wrap=True)
+        return exits.WRONG_USAGE
+    except Exception as error:
+        code = exits.code_of(error)
+        if code is None:
+            raise
+        console.err.print(f"[red]✗[/] {error}", soft_wrap=True, markup=True)
+        return code
+
+
+def _option(field: str) -> str:
+    """A field as the command line spells it."""
+    return "KEY" if field == "integration" else f"--{field.replace('_', '-')}"
+
+
+if __name__ == "__main__":
+    main()

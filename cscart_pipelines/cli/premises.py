@@ -1,0 +1,58 @@
+"""What commands work in: settings, the opened warehouse and the registry. No commands here."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cscart_pipelines.integrations.registry import Registry
+from cscart_pipelines.settings import Settings, read_settings
+from cscart_pipelines.warehouse.connect import Warehouse, open_warehouse
+
+PROJECT = Path(__file__).parents[2]
+"""The checkout: workspace.yaml, dagster.yaml and dbt_project lie there."""
+
+
+@dataclass(frozen=True)
+class Premises:
+    """An opened warehouse with what belongs to it."""
+
+    settings: Settings
+    warehouse: Warehouse
+    registry: Registry
+
+
+@contextlib.contextmanager
+def opened() -> Iterator[Premises]:
+    """Opens the warehouse; synchronisations whose process is gone are ended first."""
+    settings = read_settings()
+    with open_warehouse(settings) as warehouse:
+        registry = Registry(warehouse, settings)
+        registry.release_dead()
+        yield Premises(settings, warehouse, registry)
+
+
+def dagster_environment(settings: Settings) -> dict[str, str]:
+    """What a process of Dagster needs: its home, with the project's dagster.yaml in it.
+
+    A dagster.yaml that somebody has put there or changed is left alone.
+    """
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    ours, theirs, note = (
+        PROJECT / "dagster.yaml",
+        home / "dagster.yaml",
+        home / ".dagster.yaml.ours",
+    )
+    unchanged = theirs.exists() and note.exists() and theirs.read_bytes() == note.read_bytes()
+    if not theirs.exists() or (unchanged and theirs.read_bytes() != ours.read_bytes()):
+        shutil.copyfile(ours, theirs)
+        shutil.copyfile(ours, note)
+    return {
+        "DAGSTER_HOME": str(home),
+        "CSCART_PIPELINES_HOME": str(settings.home),
+        "DAGSTER_DISABLE_TELEMETRY": "yes",
+    }

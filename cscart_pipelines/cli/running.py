@@ -1,0 +1,223 @@
+"""Runs in the foreground: a process of Dagster beside this one, watched through the registry.
+
+The bars come from `registry.sync_runs`, which any process can read, so they say what is committed
+and not what is hoped for. Not here: what a run does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from cscart_pipelines.cli import console, exits
+from cscart_pipelines.cli.premises import PROJECT, Premises, dagster_environment
+
+DBT_LINE = re.compile(r"\b(\d+) of (\d+) (?!START)[A-Z]")
+PHASES = ("customers", "products", "orders", "statuses", "shipments")
+LISTS = "lists and segments"
+
+
+@dataclass
+class Child:
+    """What the process of Dagster has said so far; filled by a thread that reads it."""
+
+    stage: str = "starting"
+    built: int = 0
+    to_build: int | None = None
+    finished: dict[str, bool] = field(default_factory=dict)
+
+    def hear(self, line: str) -> None:
+        if line.startswith("{"):
+            with contextlib.suppress(ValueError):
+                said = json.loads(line)
+                if said.get("event") == "running":
+                    self.stage = said["job"]
+                elif said.get("event") == "finished":
+                    self.finished[said["job"]] = bool(said["ok"])
+        elif found := DBT_LINE.search(line):
+            # Threads of dbt report out of order.
+            self.built, self.to_build = max(self.built, int(found[1])), int(found[2])
+
+
+def run_in_foreground(
+    premises: Premises, keys: list[str], *, full: bool = False, build: bool = True
+) -> None:
+    """Synchronises and rebuilds now, with a bar. Raises CommandError with the true reason."""
+    log = _log_file(premises)
+    arguments = [sys.executable, "-m", "cscart_pipelines.defs.foreground"]
+    arguments += ["--resync", *keys] * bool(keys) + ["--full"] * full + ["--build"] * build
+    last_run = _newest_run(premises)
+    child = Child()
+    with log.open("ab") as log_stream:
+        process = subprocess.Popen(
+            arguments,
+            stdout=subprocess.PIPE,
+            stderr=log_stream,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **dagster_environment(premises.settings)},
+            cwd=PROJECT,
+        )
+        assert process.stdout is not None
+        listener = threading.Thread(
+            target=_listen, args=(process.stdout, child, log_stream), daemon=True
+        )
+        listener.start()
+        try:
+            _watch(premises, process, child, keys, last_run, build)
+        except KeyboardInterrupt:
+            process.wait()  # it got the Ctrl-C too, and ends its run properly
+            raise exits.CommandError(
+                "Stopped. What was loaded stays, and the next synchronisation goes on from there.",
+                exits.STOPPED,
+            ) from None
+        listener.join()
+    _judge(premises, keys, last_run, child, process.returncode, log)
+
+
+def _listen(stream: IO[bytes], child: Child, log: IO[bytes]) -> None:
+    for line in stream:
+        log.write(line)
+        child.hear(line.decode(errors="replace").strip())
+
+
+def _watch(
+    premises: Premises,
+    process: subprocess.Popen[bytes],
+    child: Child,
+    keys: list[str],
+    last_run: int,
+    build: bool,
+) -> None:
+    progress = Progress(
+        SpinnerColumn(finished_text="[green]✓[/]"),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        console=console.err,
+    )
+    names = [*PHASES] * bool(keys) + [LISTS] * build
+    with progress, premises.warehouse.connect(autocommit=True) as connection:
+        starting: TaskID | None = progress.add_task("starting the run", total=None)
+        bars: dict[str, TaskID] = {}
+
+        def show(name: str, done: int, total: int | None) -> None:
+            nonlocal starting
+            if starting is not None:
+                progress.remove_task(starting)
+                starting = None
+                for other in names:
+                    bars[other] = progress.add_task(f"[dim]{other}[/]", total=None, start=False)
+            for other in names[: names.index(name)]:
+                _complete(progress, bars[other])
+            if not progress.tasks[progress.task_ids.index(bars[name])].started:
+                progress.start_task(bars[name])
+            progress.update(bars[name], description=name, completed=done, total=total)
+
+        ended = False
+        while not ended:
+            try:
+                process.wait(0.25)
+                ended = True
+            except subprocess.TimeoutExpired:
+                pass
+            row = connection.execute(
+                "SELECT phase, rows_done, rows_total, stats FROM registry.sync_runs"
+                " WHERE integration = ANY(%s) AND id > %s ORDER BY id DESC LIMIT 1",
+                [keys, last_run],
+            ).fetchone()
+            if row and row[0] in PHASES:
+                show(row[0], row[1], row[2])
+            if build and child.stage == "build_lists":
+                show(LISTS, child.built, child.to_build)
+            if row and row[3] and bars:
+                _settle(progress, bars, row[3])
+        if process.returncode == 0:
+            for bar in bars.values():
+                _complete(progress, bar)
+
+
+def _settle(progress: Progress, bars: dict[str, TaskID], stats: dict[str, Any]) -> None:
+    """Once the shop is read, its bars show what was read, also of phases too short to be seen."""
+    for name, numbers in stats.get("entities", {}).items():
+        if name in bars:
+            rows = numbers["rows"]
+            progress.update(bars[name], description=name, completed=rows, total=rows)
+            _complete(progress, bars[name])
+
+
+def _complete(progress: Progress, bar: TaskID) -> None:
+    task = progress.tasks[progress.task_ids.index(bar)]
+    if not task.started:
+        progress.start_task(bar)
+    total = task.total if task.total is not None else task.completed
+    progress.update(bar, total=total, completed=total)
+
+
+class _Rate(ProgressColumn):
+    """Rows per second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        if speed is None or not task.total:
+            return Text("")
+        return Text(f"{speed:,.0f}/s", style="dim")
+
+
+def _judge(
+    premises: Premises, keys: list[str], last_run: int, child: Child, code: int, log: Path
+) -> None:
+    """Turns the outcome into words: first of all what the registry says of the shops."""
+    if code == 0:
+        return
+    premises.registry.release_dead()
+    with premises.warehouse.connect(autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT integration, error, error_kind FROM registry.sync_runs"
+            " WHERE integration = ANY(%s) AND id > %s AND state = 'failed' ORDER BY id LIMIT 1",
+            [keys, last_run],
+        ).fetchone()
+    if row:
+        kind = exits.SHOP_UNREACHABLE if row[2] in exits.SHOP_KINDS else exits.RUN_FAILED
+        raise exits.CommandError(f"{row[0]}: {row[1]}", kind)
+    what = "The lists could not be rebuilt" if child.finished.get("resync") else "The run failed"
+    raise exits.CommandError(f"{what}; the reason is at the end of {log}")
+
+
+def _newest_run(premises: Premises) -> int:
+    with premises.warehouse.connect(autocommit=True) as connection:
+        row: Any = connection.execute(
+            "SELECT coalesce(max(id), 0) FROM registry.sync_runs"
+        ).fetchone()
+    return int(row[0])
+
+
+def _log_file(premises: Premises) -> Path:
+    folder = premises.settings.home / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in sorted(folder.glob("run-*.log"))[:-30]:
+        old.unlink(missing_ok=True)
+    return folder / f"run-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.log"

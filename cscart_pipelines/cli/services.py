@@ -1,0 +1,191 @@
+"""`demo`, `up` and `sandbox`: the project as running processes.
+
+Not here: what those processes do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+
+from cscart_pipelines.cli import console, exits, reports
+from cscart_pipelines.cli.premises import PROJECT, Premises, dagster_environment, opened
+from cscart_pipelines.cli.running import run_in_foreground
+from cscart_pipelines.integrations.connection import test_connection
+from cscart_pipelines.integrations.lifecycle import Act, refusal
+from cscart_pipelines.integrations.registry import UnknownIntegrationError
+from cscart_pipelines.integrations.settings import check
+
+DEMO = "demo"
+SANDBOX_PORT = 8765
+UI_PORT = 3000
+
+
+def sandbox(
+    profile: Annotated[
+        str, typer.Option(help="CS-Cart version to behave as: 4.7, 4.12, 4.13, 4.16, 4.20.")
+    ] = "4.20",
+    port: Annotated[
+        int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")
+    ] = SANDBOX_PORT,
+    catalogue: Annotated[
+        str, typer.Option(help="cdnow (7,000 real purchases) or small.")
+    ] = "cdnow",
+) -> None:
+    """A CS-Cart shop to try the project on, until Ctrl-C."""
+    # Imported here: only this command and the tests ever need the shop.
+    from cscart_pipelines.sandbox.server import SandboxShop, serve
+
+    def ready(shop: SandboxShop) -> None:
+        console.out.print(f"[green]✓[/] sandbox shop {profile} at {shop.url}")
+        console.out.print(f"  e-mail  {shop.email}\n  API key {shop.api_key}")
+        sys.stdout.flush()
+
+    try:
+        serve(profile, port, catalogue, on_ready=ready)
+    except (OSError, ValueError) as error:
+        raise exits.CommandError(
+            f"the sandbox shop cannot start: {error}", exits.WRONG_USAGE
+        ) from None
+
+
+def demo() -> None:
+    """From nothing to segments: a sandbox shop, connected, synchronised, in lists and segments."""
+    started = time.monotonic()
+    console.out.print("[bold]A CS-Cart shop becomes lists, segments and metrics[/]\n")
+    with opened() as premises, running_sandbox() as url:
+        console.out.print(f"[green]✓[/] PostgreSQL and the sandbox shop are up ({url})")
+        _connect_demo(premises, url)
+        run_in_foreground(premises, [DEMO])
+        console.out.print("[green]✓[/] synchronised, lists and segments built\n")
+        reports.print_overview(reports.overview(premises, DEMO)[0])
+        console.out.print()
+        reports.print_segments(reports.segment_rows(premises, DEMO), DEMO)
+    console.out.print(
+        f"\nDone in {time.monotonic() - started:.0f} s. The data stays to look at:\n"
+        '  cscart-pipelines sql "SELECT * FROM analytics.segment_members LIMIT 10"\n'
+        "  make up SANDBOX=1        the Dagster UI with this run, its lineage and checks\n"
+        "  cscart-pipelines integration add --help        connect your own shop"
+    )
+
+
+def up(
+    with_sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Start the sandbox shop too.")
+    ] = False,
+    port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = UI_PORT,
+) -> None:
+    """PostgreSQL, the Dagster UI and its daemon with the schedules on, until Ctrl-C."""
+    with opened() as premises, contextlib.ExitStack() as stack:
+        if _taken(port):
+            raise exits.CommandError(
+                f"port {port} is taken; stop what uses it, or choose another with --port",
+                exits.WRONG_USAGE,
+            )
+        if with_sandbox:
+            url = stack.enter_context(running_sandbox(SANDBOX_PORT))
+            console.out.print(f"[green]✓[/] sandbox shop at {url}")
+            _connect_demo(premises, url)
+        environment = {**os.environ, **dagster_environment(premises.settings)}
+        program = Path(sys.executable).with_name("dagster")
+        process = subprocess.Popen(
+            [str(program), "dev", "-w", str(PROJECT / "workspace.yaml"), "-h", "127.0.0.1",
+             "-p", str(port), "--log-level", "warning"],
+            env=environment,
+            cwd=PROJECT,
+            start_new_session=True,  # one Ctrl-C, sent on once, in order
+        )  # fmt: skip
+        stack.callback(_stop, process)
+        signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+        console.out.print(
+            f"[green]✓[/] PostgreSQL is up\n[green]✓[/] Dagster UI: http://127.0.0.1:{port}"
+        )
+        console.out.print("  Ctrl-C stops it all")
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            console.out.print("stopping")
+            return
+    raise exits.CommandError(f"Dagster ended by itself with code {code}")
+
+
+@contextlib.contextmanager
+def running_sandbox(port: int = 0) -> Iterator[str]:
+    """The sandbox shop as a process of its own; yields its address. An occupied port gives way."""
+    port = 0 if port and _taken(port) else port
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cscart_pipelines.cli.main", "sandbox", "--port", str(port)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "COLUMNS": "200"},
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if "http://" not in line:
+            raise exits.CommandError("the sandbox shop did not start")
+        yield line[line.index("http://") :].strip()
+    finally:
+        _stop(process)
+
+
+def _connect_demo(premises: Premises, url: str) -> None:
+    """The integration `demo`, made or brought to the sandbox's present address."""
+    from cscart_pipelines.sandbox.server import SandboxShop
+
+    shop = SandboxShop(catalogue="empty")
+    key = SecretStr(shop.api_key)
+    settings = check(
+        {"integration": DEMO, "list_name": "Sandbox customers", "url": url, "email": shop.email}
+    )
+    found = test_connection(settings, key).model_dump(mode="json")
+    try:
+        known = premises.registry.get(DEMO)
+    except UnknownIntegrationError:
+        premises.registry.add(settings, key, found)
+        console.out.print(
+            f"[green]✓[/] connected as integration “{DEMO}”, the connection is tested"
+        )
+        return
+    if known.settings.url != url:
+        # Only the sandbox's port changes from start to start; a real shop's address is fixed.
+        with premises.warehouse.connect(autocommit=True) as connection:
+            connection.execute(
+                "UPDATE registry.integrations SET url = %s WHERE integration = %s", [url, DEMO]
+            )
+    premises.registry.record_test(DEMO, found)
+    if reason := refusal(Act.RESYNC, premises.registry.standing(premises.registry.get(DEMO))):
+        console.out.print(f"[dim]{DEMO}: {reason}[/]")
+    console.out.print(
+        f"[green]✓[/] integration “{DEMO}” is there already; it is brought up to date"
+    )
+
+
+def _taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _stop(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+    """Asks the process to end, and makes sure that it and its children do."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGINT)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
