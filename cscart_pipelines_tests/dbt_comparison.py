@@ -12,11 +12,31 @@ from cscart_pipelines_tests.dbt_fixtures import Database, frame
 from cscart_pipelines_tests.dbt_oracle import Oracle
 from cscart_pipelines_tests.dbt_oracle_segments import affinities, expected_members
 
-FACTS = (
-    "n n_30 n_90 n_365 revenue rev_net rev_365 aov dsl gap_avg gap_store n_all n_cancelled "
-    "refunded refunded_total n_discounted n_incomplete email_ok mobile_ok is_guest "
-    "first_at second_at last_at"
-).split()
+FACTS = [
+    "n",
+    "n_30",
+    "n_90",
+    "n_365",
+    "revenue",
+    "rev_net",
+    "rev_365",
+    "aov",
+    "dsl",
+    "gap_avg",
+    "gap_store",
+    "n_all",
+    "n_cancelled",
+    "refunded",
+    "refunded_total",
+    "n_discounted",
+    "n_incomplete",
+    "email_ok",
+    "mobile_ok",
+    "is_guest",
+    "first_at",
+    "second_at",
+    "last_at",
+]
 
 
 class Built:

@@ -75,7 +75,11 @@ def dbt(
             command += ["--vars", json.dumps(variables)]
         kept = {k: v for k, v in os.environ.items() if not k.startswith("CSCART_PIPELINES_DBT")}
         done = subprocess.run(
-            command, env={**kept, **(environment or {})}, capture_output=True, text=True, check=False
+            command,
+            env={**kept, **(environment or {})},
+            capture_output=True,
+            text=True,
+            check=False,
         )
     assert done.returncode == expect, done.stdout[-8000:] + done.stderr[-2000:]
     return done.stdout

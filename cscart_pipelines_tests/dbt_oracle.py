@@ -18,15 +18,51 @@ import pandas as pd
 from cscart_pipelines_tests.dbt_fixtures import Row, Shop
 
 DAY = pd.Timedelta(days=1)
-ORDER_COLUMNS = (
-    "order_id user_id raw identity at total status counted incomplete purchase refunded "
-    "cancelled failed discounted"
-).split()
-FACT_COLUMNS = (
-    "identity email_ok mobile_ok is_guest n first_at second_at last_at n_30 n_90 n_365 revenue "
-    "rev_net rev_365 aov dsl gap_avg gap_store gap_ended n_all gross n_cancelled n_failed refunded "
-    "refunded_total n_discounted n_incomplete"
-).split()
+ORDER_COLUMNS = [
+    "order_id",
+    "user_id",
+    "raw",
+    "identity",
+    "at",
+    "total",
+    "status",
+    "counted",
+    "incomplete",
+    "purchase",
+    "refunded",
+    "cancelled",
+    "failed",
+    "discounted",
+]
+FACT_COLUMNS = [
+    "identity",
+    "email_ok",
+    "mobile_ok",
+    "is_guest",
+    "n",
+    "first_at",
+    "second_at",
+    "last_at",
+    "n_30",
+    "n_90",
+    "n_365",
+    "revenue",
+    "rev_net",
+    "rev_365",
+    "aov",
+    "dsl",
+    "gap_avg",
+    "gap_store",
+    "gap_ended",
+    "n_all",
+    "gross",
+    "n_cancelled",
+    "n_failed",
+    "refunded",
+    "refunded_total",
+    "n_discounted",
+    "n_incomplete",
+]
 
 
 def normal(email: str | None) -> str | None:

@@ -13,9 +13,7 @@ Members = dict[str, set[str]]
 def simple_segments(oracle: Oracle) -> Members:
     """Segments that look at one person at a time, Apifon's seven first."""
     f, people = oracle.facts, oracle.live
-    registered = {
-        i for i, person in people.items() if oracle.within(person["registered_at"], 30)
-    }
+    registered = {i for i, person in people.items() if oracle.within(person["registered_at"], 30)}
     fresh = {i for i, person in people.items() if oracle.within(person["subscribed_at"], 30)}
     abandoned = {i for i, recovered in oracle._checkouts(30) if not recovered}
 

@@ -71,9 +71,7 @@ def built(module_database: Database, shop: Shop, dbt_target: Path) -> Built:
     return Built(module_database)
 
 
-def test_customers_purchases_revenue_and_repeat_rate(
-    built: Built, purchases: pd.DataFrame
-) -> None:
+def test_customers_purchases_revenue_and_repeat_rate(built: Built, purchases: pd.DataFrame) -> None:
     (metrics,) = built.of("list_metrics", "cdnow").to_dict("records")
     per_buyer = purchases.groupby("identity").size()
 
