@@ -62,7 +62,7 @@ def dbt(
     target: Path | None = None,
     expect: int = 0,
 ) -> str:
-    """Runs dbt in a process of its own; returns what it printed. Fails unless it exits as expected."""
+    """Runs dbt in its own process; returns what it printed. Fails unless it exits as expected."""
     with tempfile.TemporaryDirectory() as scratch:
         command = [
             str(Path(sys.executable).with_name("dbt")),

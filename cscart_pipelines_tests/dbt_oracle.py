@@ -238,8 +238,8 @@ class Oracle:
 
     @cached_property
     def facts(self) -> pd.DataFrame:
-        purchases = {k: rows for k, rows in self.purchases.groupby("identity")}
-        orders = {k: rows for k, rows in self.mine.groupby("identity")}
+        purchases = dict(iter(self.purchases.groupby("identity")))
+        orders = dict(iter(self.mine.groupby("identity")))
         gap_store = self.purchases.gap.median()
         rows = []
         for identity, person in self.live.items():

@@ -138,4 +138,4 @@ def affinities(oracle: Oracle) -> set[tuple[str, str]]:
 
 
 def expected_members(oracle: Oracle) -> Members:
-    return {key: who for key, who in (simple_segments(oracle) | list_segments(oracle)).items()}
+    return simple_segments(oracle) | list_segments(oracle)

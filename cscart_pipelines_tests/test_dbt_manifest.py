@@ -18,22 +18,20 @@ from cscart_pipelines_tests.dbt_fixtures import PROJECT, dbt
 
 LAYERS = {"staging": "stg_", "intermediate": "int_", "marts": ""}
 CLOCKS = r"\b(now\s*\(|current_timestamp|current_date|localtimestamp|clock_timestamp|getdate)"
-CONTRACT = set(
-    [
-        "lists",
-        "subscribers",
-        "orders",
-        "order_lines",
-        "customer_facts",
-        "rfm_scores",
-        "segments",
-        "segment_members",
-        "segment_changes",
-        "list_metrics",
-        "list_metrics_daily",
-        "cohort_retention",
-    ]
-)
+CONTRACT = {
+    "lists",
+    "subscribers",
+    "orders",
+    "order_lines",
+    "customer_facts",
+    "rfm_scores",
+    "segments",
+    "segment_members",
+    "segment_changes",
+    "list_metrics",
+    "list_metrics_daily",
+    "cohort_retention",
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What dbt puts into the context of a template, for sqlfluff: so that it can lint without a database.
+"""What dbt puts into the context of a template: so that sqlfluff can lint without a database.
 
 Only what the models and macros of this project use. The rest (ref, source, config) sqlfluff brings.
 """
