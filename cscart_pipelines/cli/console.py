@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 
+PROGRAM = "cscart-pipelines"
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -22,6 +26,17 @@ STATUS_STYLES = {
     "failed": "bold red",
     "disabled": "dim",
 }
+
+
+def command(words: str) -> str:
+    """A command to type next, spelled so that it works from here (the .venv may not be active)."""
+    beside = Path(sys.executable).with_name(PROGRAM)
+    found = shutil.which(PROGRAM)
+    if beside.exists() and (found is None or not Path(found).samefile(beside)):
+        with contextlib.suppress(ValueError):
+            beside = beside.relative_to(Path.cwd())
+        return f"{beside} {words}"
+    return f"{PROGRAM} {words}"
 
 
 def status(text: str) -> str:

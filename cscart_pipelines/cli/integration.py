@@ -129,7 +129,9 @@ def add(
         if start:
             _run(premises, settings.integration, Act.START)
         else:
-            console.out.print(f"  Next: cscart-pipelines integration start {settings.integration}")
+            console.out.print(
+                f"  Next: {console.command(f'integration start {settings.integration}')}"
+            )
 
 
 @app.command()
@@ -181,7 +183,7 @@ def list_integrations(as_json: Json = False) -> None:
         console.print_json([summary(one) for one in integrations])
         return
     if not integrations:
-        console.out.print("No integrations yet. Next: cscart-pipelines integration add --help")
+        console.out.print(f"No integrations yet. Next: {console.command('integration add --help')}")
         return
     table = console.table("integration", "list", "status", "synchronised", "shop", "reason")
     for one in integrations:
@@ -240,14 +242,12 @@ def _run(
             )
         console.out.print(
             f"Left to the daemon. It starts within seconds where `make up` is running; "
-            f"see it with: cscart-pipelines integration status {key}"
+            f"see it with: {console.command(f'integration status {key}')}"
         )
         return
     run_in_foreground(premises, [key], full=full)
     _print_status(premises.registry.get(key), _runs(premises, key)[:1])
-    console.out.print(
-        f"  Next: cscart-pipelines segments {key}   or   cscart-pipelines lists {key}"
-    )
+    console.out.print(f"  Next: {console.command(f'segments {key}')}")
 
 
 def _read_key(variable: str | None, file: Path | None, reference: str | None) -> SecretStr:

@@ -20,7 +20,7 @@ from cscart_pipelines.cli.premises import Premises, opened
 Row = dict[str, Any]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-NOT_BUILT = "The lists have not been built yet; next: cscart-pipelines integration start KEY"
+NOT_BUILT = "The lists have not been built yet; integration start KEY does that"
 APIFON = (
     "new_customers", "recent_buyers_30", "recent_buyers_90", "non_buyers_30", "non_buyers_90",
     "frequent_buyers", "lapsed_customers",
@@ -48,7 +48,7 @@ def lists(
     elif key is not None:
         print_overview(rows[0])
     elif not rows:
-        console.out.print("No lists yet. Next: cscart-pipelines integration add --help")
+        console.out.print(f"No lists yet. Next: {console.command('integration add --help')}")
     else:
         _print_lists(rows)
 
@@ -260,6 +260,5 @@ def print_segments(rows: list[Row], key: str) -> None:
     if empty:
         console.out.print(f"[dim]nobody in: {', '.join(empty)}[/]")
     console.out.print(
-        f"[dim]who and why: cscart-pipelines segments {key} --export DIR, "
-        f"or the table analytics.segment_members[/]"
+        f"[dim]who and why: {console.command(f'segments {key} --export DIR')}[/]", soft_wrap=True
     )

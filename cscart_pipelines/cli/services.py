@@ -20,12 +20,13 @@ import typer
 from pydantic import SecretStr
 
 from cscart_pipelines.cli import console, exits, reports
-from cscart_pipelines.cli.premises import PROJECT, Premises, dagster_environment, opened
+from cscart_pipelines.cli.premises import Premises, dagster_environment, opened
 from cscart_pipelines.cli.running import run_in_foreground
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.lifecycle import Act, refusal
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.settings import check
+from cscart_pipelines.settings import Settings
 
 DEMO = "demo"
 SANDBOX_PORT = 8765
@@ -74,9 +75,10 @@ def demo() -> None:
         reports.print_segments(reports.segment_rows(premises, DEMO), DEMO)
     console.out.print(
         f"\nDone in {time.monotonic() - started:.0f} s. The data stays to look at:\n"
-        '  cscart-pipelines sql "SELECT * FROM analytics.segment_members LIMIT 10"\n'
-        "  make up SANDBOX=1        the Dagster UI with this run, its lineage and checks\n"
-        "  cscart-pipelines integration add --help        connect your own shop"
+        f'  {console.command("sql")} "SELECT * FROM analytics.segment_members LIMIT 10"\n'
+        f"  {console.command('integration add --help')}   connects your own shop\n"
+        "  make up SANDBOX=1   shows this run, its lineage and checks in the Dagster UI",
+        soft_wrap=True,
     )
 
 
@@ -87,37 +89,92 @@ def up(
     port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = UI_PORT,
 ) -> None:
     """PostgreSQL, the Dagster UI and its daemon with the schedules on, until Ctrl-C."""
+    signal.signal(signal.SIGTERM, _interrupt)
     with opened() as premises, contextlib.ExitStack() as stack:
         if _taken(port):
             raise exits.CommandError(
                 f"port {port} is taken; stop what uses it, or choose another with --port",
                 exits.WRONG_USAGE,
             )
-        if with_sandbox:
-            url = stack.enter_context(running_sandbox(SANDBOX_PORT))
-            console.out.print(f"[green]✓[/] sandbox shop at {url}")
-            _connect_demo(premises, url)
-        environment = {**os.environ, **dagster_environment(premises.settings)}
-        program = Path(sys.executable).with_name("dagster")
-        process = subprocess.Popen(
-            [str(program), "dev", "-w", str(PROJECT / "workspace.yaml"), "-h", "127.0.0.1",
-             "-p", str(port), "--log-level", "warning"],
-            env=environment,
-            cwd=PROJECT,
-            start_new_session=True,  # one Ctrl-C, sent on once, in order
-        )  # fmt: skip
-        stack.callback(_stop, process)
-        signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
-        console.out.print(
-            f"[green]✓[/] PostgreSQL is up\n[green]✓[/] Dagster UI: http://127.0.0.1:{port}"
-        )
-        console.out.print("  Ctrl-C stops it all")
+        console.out.print("[green]✓[/] PostgreSQL is up")
         try:
-            code = process.wait()
+            if with_sandbox:
+                url = stack.enter_context(running_sandbox(SANDBOX_PORT))
+                console.out.print(f"[green]✓[/] sandbox shop at {url}")
+                _connect_demo(premises, url)
+            services = start_dagster(premises.settings, port)
+            stack.callback(_stop_all, list(services.values()))
+            with console.err.status("loading the definitions"):
+                _await_port(port, services)
+            console.out.print(f"[green]✓[/] Dagster UI at http://127.0.0.1:{port}, schedules on")
+            console.out.print("  Ctrl-C stops it all")
+            raise exits.CommandError(_await_death(services))
         except KeyboardInterrupt:
             console.out.print("stopping")
-            return
-    raise exits.CommandError(f"Dagster ended by itself with code {code}")
+
+
+def start_dagster(settings: Settings, port: int) -> dict[str, subprocess.Popen[bytes]]:
+    """Code server, UI and daemon: three processes, one copy of the definitions."""
+    environment = {**os.environ, **dagster_environment(settings)}
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        code_port = probe.getsockname()[1]
+    workspace = settings.dagster_home / "workspace.up.yaml"
+    workspace.write_text(
+        "load_from:\n  - grpc_server:\n      host: 127.0.0.1\n"
+        f"      port: {code_port}\n      location_name: cscart_pipelines\n"
+    )
+    level = ["--log-level", "warning"]
+    commands = {
+        "code server": ["dagster", "code-server", "start", "-m", "cscart_pipelines.definitions",
+                        "--location-name", "cscart_pipelines", "-h", "127.0.0.1",
+                        "-p", str(code_port), *level],
+        "UI": ["dagster-webserver", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port),
+               "--dagster-log-level", "warning"],
+        "daemon": ["dagster-daemon", "run", "-w", str(workspace), *level],
+    }  # fmt: skip
+    services: dict[str, subprocess.Popen[bytes]] = {}
+    for name, (program, *arguments) in commands.items():
+        services[name] = subprocess.Popen(
+            [str(Path(sys.executable).with_name(program)), *arguments],
+            env=environment,
+            cwd=settings.dagster_home,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # a Ctrl-C reaches this process, which stops them in order
+        )
+        if name == "code server":
+            _await_port(code_port, services)
+    return services
+
+
+def _await_port(port: int, services: dict[str, subprocess.Popen[bytes]]) -> None:
+    while not _taken(port):
+        for name, process in services.items():
+            if process.poll() is not None:
+                _stop_all(list(services.values()))
+                raise exits.CommandError(f"the {name} ended by itself, code {process.returncode}")
+        time.sleep(0.2)
+
+
+def _await_death(services: dict[str, subprocess.Popen[bytes]]) -> str:
+    """Returns when one of the processes has ended, which none should."""
+    while True:
+        for name, process in services.items():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return f"the {name} ended by itself, code {process.wait(1)}; everything is stopped"
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _stop_all(processes: list[subprocess.Popen[bytes]]) -> None:
+    """All are asked first: they end side by side."""
+    for process in processes:
+        if process.poll() is None:
+            process.terminate()
+    for process in reversed(processes):
+        _stop(process)
 
 
 @contextlib.contextmanager
@@ -181,8 +238,7 @@ def _taken(port: int) -> bool:
 def _stop(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
     """Asks the process to end, and makes sure that it and its children do."""
     if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGINT)
+        process.terminate()
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
