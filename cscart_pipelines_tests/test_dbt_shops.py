@@ -32,7 +32,7 @@ def shops() -> list[Oracle]:
 @pytest.fixture(scope="module")
 def built(module_database: Database, shops: list[Oracle], dbt_target: Path) -> Built:
     load(module_database, [oracle.shop for oracle in shops])
-    build(module_database, target=dbt_target)
+    assert "WARN=0" in build(module_database, target=dbt_target)
     return Built(module_database)
 
 

@@ -20,4 +20,5 @@ left join {{ ref('lists') }} as lists on metrics.integration = lists.integration
 where
     metrics.subscribers != coalesce(counted.subscribers, 0)
     or metrics.subscribers != coalesce(facts.subscribers, 0)
-    or metrics.subscribers is distinct from lists.subscribers
+    -- The registry is live: a list may be new, or gone, since the build began.
+    or metrics.subscribers != coalesce(lists.subscribers, metrics.subscribers)
