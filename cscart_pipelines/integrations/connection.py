@@ -60,9 +60,16 @@ def shortcomings(found: Capabilities) -> list[str]:
 
 
 def open_client(integration: Integration, registry: Registry, settings: Settings) -> ShopClient:
-    """A client for a tested integration. A shop that was empty when tested is probed again."""
+    """A client for a tested integration. A shop that was empty when tested is probed again.
+
+    Raises SecretError, and the ShopError of a probe that fails.
+    """
     key = registry.api_key(integration.key)
     capabilities = integration.capabilities or {}
+    if not capabilities.get("orders_seen", True):
+        # What it does with orders was concluded then, and may show by now.
+        capabilities = test_connection(integration.settings, key).model_dump(mode="json")
+        registry.record_test(integration.key, capabilities)
     return ShopClient(
         integration.settings.url,
         integration.settings.email,

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, Status, require
+from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, require
 from cscart_pipelines.integrations.registry import (
     DEAD_RUN,
     LOCK_SQL,
@@ -23,7 +23,14 @@ from cscart_pipelines.integrations.registry import (
     Registry,
     mark_failed,
 )
-from cscart_pipelines.warehouse.connect import Warehouse
+from cscart_pipelines.warehouse.connect import Warehouse, WarehouseUnavailableError
+
+KEEPALIVES = {
+    "tcp_keepalives_idle": "60",
+    "tcp_keepalives_interval": "15",
+    "tcp_keepalives_count": "4",
+}
+"""Seconds, and how often: after two minutes without a sign the server ends the connection."""
 
 
 class SyncLease:
@@ -33,8 +40,14 @@ class SyncLease:
     """
 
     def __init__(
-        self, connection: psycopg.Connection[Any], integration: Integration, kind: str, number: int
+        self,
+        warehouse: Warehouse,
+        connection: psycopg.Connection[Any],
+        integration: Integration,
+        kind: str,
+        number: int,
     ) -> None:
+        self._warehouse = warehouse
         self.connection = connection
         self.integration = integration
         self.kind = kind
@@ -52,8 +65,15 @@ class SyncLease:
         traceback: TracebackType | None,
     ) -> None:
         if self._open:
-            reason = f"{kind.__name__}: {error}" if kind else "the run ended early"
-            self.fail(reason, permanent=False, kind=kind and kind.__name__)
+            self.fail(_why(kind, error), permanent=False, kind=kind.__name__ if kind else None)
+
+    def capabilities(self) -> dict[str, Any]:
+        """What the shop can do, as it was found last: it may have been probed since the lease."""
+        row = self.connection.execute(
+            "SELECT capabilities FROM registry.integrations WHERE integration = %s",
+            [self.integration.key],
+        ).fetchone()
+        return dict(row[0] or {}) if row else {}
 
     def progress(self, phase: str, done: int, total: int | None) -> None:
         """Says how far the run is, within the caller's transaction. Also the sign of life."""
@@ -81,14 +101,20 @@ class SyncLease:
         self._close()
 
     def fail(self, reason: str, *, permanent: bool, kind: str | None = None) -> None:
-        """Status failed with the reason. A lost connection cannot say so: the next reader does."""
+        """Status failed with the reason; if the connection is lost, through another one.
+
+        If that fails as well, the next reader of the status finds a run without a lock.
+        """
+        key = self.integration.key
         try:
             with self.connection.transaction():
-                mark_failed(
-                    self.connection, self.integration.key, reason, permanent=permanent, kind=kind
-                )
+                mark_failed(self.connection, key, self._number, reason, permanent, kind)
         except psycopg.Error:
-            pass
+            try:
+                with self._warehouse.connect() as another:
+                    mark_failed(another, key, self._number, reason, permanent, kind)
+            except (psycopg.Error, WarehouseUnavailableError):
+                pass
         self._close()
 
     def _close(self) -> None:
@@ -114,17 +140,15 @@ def take(
     """Opens the gate, or raises NotAllowedError, UnknownIntegrationError, SecretError."""
     connection = warehouse.connect(autocommit=True)
     try:
+        # A machine that vanishes must not keep the shop locked for the hours of the default.
+        for name, seconds in KEEPALIVES.items():
+            connection.execute("SELECT set_config(%s, %s, false)", [name, seconds])
         locked = connection.execute(f"SELECT pg_try_advisory_lock({LOCK_SQL})", [key]).fetchone()
         if not locked or not locked[0]:
             registry.get(key)
             raise NotAllowedError(f"{act} is not allowed: a synchronisation is in progress")
-        with connection.transaction():
-            connection.execute(
-                "SELECT FROM registry.integrations WHERE integration = %s FOR UPDATE", [key]
-            )
-            status = registry.get(key).status
-            if status is Status.SYNCING:  # with its lock free, its process is gone
-                mark_failed(connection, key, DEAD_RUN, permanent=False)
+        with connection.transaction():  # with its lock free, a run that runs is gone
+            mark_failed(connection, key, None, DEAD_RUN)
         with connection.transaction():
             connection.execute(
                 "SELECT FROM registry.integrations WHERE integration = %s FOR UPDATE", [key]
@@ -145,7 +169,18 @@ def take(
                 [key, run_id, kind, socket.gethostname(), os.getpid()],
             ).fetchone()
         assert row is not None
-        return SyncLease(connection, integration, kind, row[0])
+        return SyncLease(warehouse, connection, integration, kind, row[0])
     except BaseException:
         connection.close()
         raise
+
+
+def _why(kind: type[BaseException] | None, error: BaseException | None) -> str:
+    """The reason to keep. Foreign errors may quote what they were given, so only their name."""
+    if kind is None:
+        return "the run ended early"
+    if issubclass(kind, KeyboardInterrupt | SystemExit):
+        return "the run was interrupted"
+    if kind.__module__.partition(".")[0] == __package__.partition(".")[0]:
+        return str(error)
+    return f"unexpected {kind.__name__}; the log of the run tells more"

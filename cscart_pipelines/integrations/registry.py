@@ -167,8 +167,7 @@ class Registry:
                     free = connection.execute(
                         f"SELECT pg_try_advisory_xact_lock({LOCK_SQL}) AS free", [key]
                     ).fetchone()
-                    if free and free["free"]:
-                        mark_failed(connection, key, DEAD_RUN, permanent=False)
+                    if free and free["free"] and mark_failed(connection, key, None, DEAD_RUN):
                         released.append(key)
         return released
 
@@ -191,23 +190,31 @@ class Registry:
 def mark_failed(
     connection: psycopg.Connection[Any],
     key: str,
+    run: int | None,
     reason: str,
-    *,
-    permanent: bool,
+    permanent: bool = False,
     kind: str | None = None,
-) -> None:
-    """Status failed, with reason, since when and how often; the running sync run likewise."""
-    connection.execute(
-        "UPDATE registry.sync_runs SET state = 'failed', finished_at = now(), error = %s,"
-        " error_kind = %s WHERE integration = %s AND state = 'running'",
-        [reason, kind, key],
+) -> bool:
+    """Status failed, with reason, since when and how often; its running sync run likewise.
+
+    Within the caller's transaction. `run`: only if that run is still the one that runs; None is for
+    whoever holds the lock, and so knows that nobody runs. False if there was nothing to mark.
+    """
+    ended = connection.execute(
+        "UPDATE registry.sync_runs SET state = 'failed', finished_at = now(), error = %(reason)s,"
+        " error_kind = %(kind)s WHERE integration = %(key)s AND state = 'running'"
+        " AND (%(run)s::bigint IS NULL OR id = %(run)s)",
+        {"reason": reason, "kind": kind, "key": key, "run": run},
     )
-    connection.execute(
+    if run is not None and ended.rowcount == 0:
+        return False
+    marked = connection.execute(
         "UPDATE registry.integrations SET status = 'failed', status_reason = %s,"
         " status_since = now(), attempts = attempts + 1, failure_permanent = %s,"
         " updated_at = now() WHERE integration = %s AND status = 'syncing'",
         [reason, permanent, key],
     )
+    return marked.rowcount > 0
 
 
 def _integration(row: dict[str, Any]) -> Integration:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 
 import psycopg
 
 from cscart_pipelines.cscart.client import Answer, ShopClient
 from cscart_pipelines.cscart.paging import Fetch, ListAnswer
+from cscart_pipelines.sync.clock import ShopClock
+from cscart_pipelines.sync.sizes import BatchSizes
 from cscart_pipelines.sync.state import StateStore
 from cscart_pipelines.warehouse.load import Changes, Loader
 
@@ -60,25 +62,6 @@ class EntityReport:
         }
 
 
-class ShopClock:
-    """The shop's own time, from the Date header of its answers (reference 14).
-
-    The header is cut to the second, so the reckoned time is never ahead of the shop.
-    """
-
-    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._now = now
-        self._skew: timedelta | None = None
-
-    def hear(self, date: datetime | None) -> None:
-        if date is not None:
-            self._skew = date - self._now()
-
-    def now(self) -> datetime:
-        """UTC, whole seconds. Without any Date header, our own time."""
-        return (self._now() + (self._skew or timedelta())).replace(microsecond=0)
-
-
 @dataclass
 class SyncContext:
     """One run over one shop."""
@@ -92,7 +75,8 @@ class SyncContext:
     kind: str
     """first, resync or full."""
     listener: Listener
-    clock: ShopClock = field(default_factory=ShopClock)
+    clock: ShopClock
+    sizes: BatchSizes = field(default_factory=BatchSizes)
 
     def get(self, entity: str, **arguments: Any) -> Answer:
         """One safe request, which also sets the shop's clock."""
@@ -114,5 +98,13 @@ class SyncContext:
         return bool(self.capabilities.get(capability))
 
     def count(self, query: str, *arguments: Any) -> int:
+        """The one number of a query whose first parameter is the integration."""
         row = self.connection.execute(query, [self.integration, *arguments]).fetchone()
         return int(row[0]) if row else 0
+
+    def warehouse_time(self) -> datetime:
+        """The clock that stamps `loaded_at` and `last_seen_at`."""
+        row = self.connection.execute("SELECT now()").fetchone()
+        assert row is not None
+        moment: datetime = row[0]
+        return moment

@@ -7,22 +7,17 @@ and compared by its hash. Guests are not here: they exist only in their orders.
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
-from cscart_pipelines.cscart.records import content_hash, parse_customer
+from cscart_pipelines.cscart.records import parse_customer
+from cscart_pipelines.sync.consumers import plain_consumer
 from cscart_pipelines.sync.context import EntityReport, SyncContext
-from cscart_pipelines.sync.walk import ListQuery, consumer, walk
+from cscart_pipelines.sync.order_parity import forget_parity
+from cscart_pipelines.sync.walk import ListQuery, Sweep, unfinished, walk
 from cscart_pipelines.warehouse import tables
 
 ENTITY = "customers"
-SIZES = (500, 250, 50, 10, 1)
-QUERY = ListQuery(
-    entity="users",
-    id_field="user_id",
-    params={"user_type": "C"},  # the list without it is refused from 4.16 on (reference 10.2)
-    size=SIZES[0],
-    sizes=SIZES,
-    growing=True,
-)
+_GONE = "SELECT count(*) FROM cscart.customers WHERE integration = %s AND deleted_at IS NOT NULL"
 
 
 def sync_customers(context: SyncContext) -> EntityReport:
@@ -31,16 +26,43 @@ def sync_customers(context: SyncContext) -> EntityReport:
     report = EntityReport(ENTITY)
     state = context.states.read(ENTITY)
     report.watermark_from = state.watermark
-    consume = consumer(context, tables.customers, parse_customer, content_hash, "user_id")
-    total = walk(
-        context, report, state, QUERY, consume, sweep=tables.customers, until=context.clock.now()
+    left = unfinished(state)
+    began = datetime.fromisoformat(left["began"]) if left else datetime.now(UTC)
+    query = ListQuery(
+        entity="users",
+        id_field="user_id",
+        # The list without it is refused from 4.16 on (reference 10.2).
+        params={"user_type": "C"},
+        sizes=context.sizes.customers,
+        growing=True,
+    )
+
+    def finish() -> None:
+        """Together with the tombstones."""
+        _follow_into_orders(context)
+        gone = context.count(_GONE)
+        if gone < state.totals.get("gone", 0) + context.count(_GONE + " AND deleted_at = now()"):
+            # Some came back, perhaps with their orders, of which the shop says nothing.
+            forget_parity(context)
+        state.watermark = context.clock.at(began).surely_over
+        state.totals = {
+            "gone": gone,
+            "began": began.isoformat(),
+            "began_before": state.totals.get("began"),
+        }
+
+    walked = walk(
+        context,
+        report,
+        state,
+        query,
+        plain_consumer(context.loader, tables.customers, parse_customer, "user_id"),
+        sweep=Sweep(tables.customers, finishing=finish),
     )
     with context.connection.transaction():
-        state.totals = {"total": total}
+        state.totals["total"] = walked.total
         context.states.save(state)
-        context.loader.resolve_rejects(ENTITY, tables.customers)
-        _follow_into_orders(context)
-    report.shop_total = total
+    report.shop_total = walked.total
     report.warehouse_total = context.count(
         "SELECT count(*) FROM cscart.customers WHERE integration = %s AND deleted_at IS NULL"
     )
@@ -50,13 +72,16 @@ def sync_customers(context: SyncContext) -> EntityReport:
 
 
 def _follow_into_orders(context: SyncContext) -> None:
-    """Orders of deleted accounts: the shop sets their user to 0 and tells nobody (10.3)."""
+    """Orders of accounts buried in this transaction: the shop sets their user to 0 silently (10.3).
+
+    Their hash goes too, so that the next reading of such an order counts as a change.
+    """
     context.connection.execute(
         """
-        UPDATE cscart.orders AS placed SET user_id = NULL
+        UPDATE cscart.orders AS placed SET user_id = NULL, content_hash = '', loaded_at = now()
         FROM cscart.customers AS gone
         WHERE placed.integration = %s AND gone.integration = placed.integration
-          AND placed.user_id = gone.user_id AND gone.deleted_at IS NOT NULL
+          AND placed.user_id = gone.user_id AND gone.deleted_at = now()
         """,
         [context.integration],
     )

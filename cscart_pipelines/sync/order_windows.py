@@ -12,14 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cscart_pipelines.sync.clock import Moment
+
 OVERLAP = timedelta(minutes=10)
+SET_BACK = timedelta(days=1)
+"""Further back than that, where the shop's clock has been set back behind our watermark."""
 RECENT = timedelta(days=30)
 """Without a filter on changes, orders younger than this are read again."""
+OPEN_FOR = timedelta(days=180)
+"""… and list rows of unsettled orders younger than this; a daily sweep compares all list rows."""
+FRESH = timedelta(days=3)
+"""Without details in the list, orders younger than this are read in full whatever their row says:
+an address or a line may have changed, which list rows do not show."""
 SETTLED_FOR_GOOD = frozenset("CIFDNT")
-"""Statuses that rarely change any more; all others are read again however old the order is."""
+"""Statuses that rarely change any more."""
 
 DETAILS = {"get_orders_data": 1}
 INCOMPLETE_TOO = {"include_incompleted": 1}
@@ -33,11 +42,13 @@ class Window:
     label: str
     params: dict[str, Any]
     details: bool
-    """Each row with its details; otherwise list rows, and details only of orders that differ."""
-    until: datetime | None = None
+    """Each row with its details; otherwise list rows, and details of orders that differ."""
+    created_until: datetime | None = None
+    """The window holds every order up to this time of creation: what it lacks is deleted."""
+    watermark: datetime | None = None
     """The watermark after this window."""
-    sweep: bool = False
-    """The window holds every order: what it lacks is deleted in the shop."""
+    afresh_since: datetime | None = None
+    """Without details in the list: orders created since are read in full, changed or not."""
 
 
 def _epoch(moment: datetime) -> int:
@@ -50,39 +61,65 @@ def created(until: datetime, since: datetime | None = None) -> dict[str, Any]:
     return {**INCOMPLETE_TOO, "period": "C", "time_from": start, "time_to": _epoch(until)}
 
 
-def whole(now: datetime, *, details: bool) -> Window:
+def whole(now: Moment, *, details: bool) -> Window:
     """Every order: the first synchronisation, and a full one."""
-    params = created(now) | (DETAILS if details else {})
-    return Window("whole", params, details, until=now, sweep=True)
+    end = now.surely_not_yet
+    params = created(end) | (DETAILS if details else {})
+    beginning = datetime.fromtimestamp(0, UTC)
+    return Window("whole", params, details, end, now.surely_over, afresh_since=beginning)
 
 
-def slim_sweep(now: datetime) -> Window:
+def unfinished_whole(params: dict[str, Any], watermark: datetime) -> Window:
+    """The window of a walk that was cut short, with the parameters it had."""
+    end = datetime.fromtimestamp(params["time_to"], UTC)
+    beginning = datetime.fromtimestamp(0, UTC)
+    details = params.keys() >= DETAILS.keys()
+    return Window("whole", params, details, end, watermark, afresh_since=beginning)
+
+
+def slim_sweep(until: datetime) -> Window:
     """Every order as a list row: finds deletions, and changes that the filters do not show."""
-    return Window("sweep", created(now), details=False, sweep=True)
+    return Window("sweep", created(until), details=False, created_until=until)
 
 
-def changed(
-    watermark: datetime,
-    now: datetime,
-    *,
-    details: bool,
-    updated_at_filter: bool,
-    known_statuses: Iterable[str] = (),
-) -> list[Window]:
-    """What has changed since the watermark, as far as the shop can say."""
-    extra = DETAILS if details else {}
-    if updated_at_filter:
-        params = {
-            **INCOMPLETE_TOO,
-            **extra,
-            "updated_at_from": _epoch(watermark - OVERLAP),
-            "updated_at_to": _epoch(now),
-        }
-        return [Window("changed", params, details, until=now)]
-    since = min(now - RECENT, watermark - OVERLAP)
-    windows = [Window("recent", created(now, since) | extra, details, until=now)]
-    open_letters = sorted(set(known_statuses) - SETTLED_FOR_GOOD)
-    if open_letters:
-        params = created(since) | {"status[]": open_letters}
-        windows.append(Window("open", params, details=False))
-    return windows
+def by_number(numbers: Iterable[int], *, afresh: bool = False) -> Window:
+    """These orders, as list rows; one that does not come is gone."""
+    text = ",".join(map(str, numbers))
+    beginning = datetime.fromtimestamp(0, UTC) if afresh else None
+    return Window(
+        "by number", {**INCOMPLETE_TOO, "order_id": text}, details=False, afresh_since=beginning
+    )
+
+
+def changed(watermark: datetime, now: Moment, *, details: bool) -> Window:
+    """What has changed since the watermark, where the shop can filter by that (from 4.13 on)."""
+    params = {
+        **INCOMPLETE_TOO,
+        **(DETAILS if details else {}),
+        "updated_at_from": _epoch(_since(watermark, now)),
+        "updated_at_to": _epoch(now.surely_not_yet),
+    }
+    return Window("changed", params, details, watermark=now.surely_over)
+
+
+def recent(watermark: datetime, now: Moment, *, details: bool) -> Window:
+    """Orders that may well have changed, where the shop cannot filter by change."""
+    since = min(now.surely_over - RECENT, _since(watermark, now))
+    params = created(now.surely_not_yet, since) | (DETAILS if details else {})
+    afresh = min(now.surely_over - FRESH, _since(watermark, now))
+    return Window("recent", params, details, watermark=now.surely_over, afresh_since=afresh)
+
+
+def still_open(before: datetime, now: Moment, letters: Iterable[str]) -> Window | None:
+    """List rows of unsettled orders created before that; None if there can be none."""
+    wanted = sorted(set(letters) - SETTLED_FOR_GOOD)
+    since = now.surely_over - OPEN_FOR
+    if not wanted or since >= before:
+        return None
+    return Window("open", created(before, since) | {"status[]": wanted}, details=False)
+
+
+def _since(watermark: datetime, now: Moment) -> datetime:
+    if watermark > now.surely_over:  # the clock was set back; from how far, nobody knows
+        return now.surely_over - (watermark - now.surely_over) - SET_BACK
+    return watermark - OVERLAP

@@ -13,19 +13,14 @@ from datetime import UTC, datetime, timedelta
 
 from cscart_pipelines.cscart.errors import PermanentShopError
 from cscart_pipelines.cscart.lists import read_short_list
-from cscart_pipelines.cscart.records import (
-    UnreadableRow,
-    content_hash,
-    parse_category,
-    parse_product,
-)
+from cscart_pipelines.cscart.records import parse_category, parse_product
+from cscart_pipelines.sync.consumers import plain_consumer
 from cscart_pipelines.sync.context import EntityReport, SyncContext
 from cscart_pipelines.sync.state import EntityState
-from cscart_pipelines.sync.walk import ListQuery, consumer, unfinished, walk
+from cscart_pipelines.sync.walk import ListQuery, Sweep, unfinished, walk
 from cscart_pipelines.warehouse import tables
 
 ENTITY = "products"
-SIZES = (200, 50, 10, 1)
 SWEEP_EVERY = timedelta(hours=24)
 SLIM = {"get_icon": 0, "get_detailed": 0, "get_additional": 0, "get_features": 0}
 """Without images and computed extras a row costs the shop a tenth (reference 11.1)."""
@@ -38,19 +33,24 @@ def sync_products(context: SyncContext) -> EntityReport:
     state = context.states.read(ENTITY)
     report.watermark_from = state.watermark
     now = context.clock.now()
-    consume = consumer(context, tables.products, parse_product, content_hash, "product_id")
+    consumer = plain_consumer(context.loader, tables.products, parse_product, "product_id")
+    sizes = context.sizes.products
     if _sweep_is_due(context, state):
-        query = ListQuery(ENTITY, "product_id", dict(SLIM), SIZES[0], SIZES, growing=True)
-        total = walk(context, report, state, query, consume, sweep=tables.products, until=now)
-        state.totals = {"total": total}
-        report.shop_total = total
+        query = ListQuery(ENTITY, "product_id", dict(SLIM), sizes, growing=True)
+        sweep = Sweep(tables.products)
+        walked = walk(context, report, state, query, consumer, sweep=sweep, until=now.surely_over)
+        state.totals = {"total": walked.total}
+        report.shop_total = walked.total
         _categories(context)
     else:
         assert state.watermark is not None
-        hours = math.ceil((now - state.watermark).total_seconds() / 3600) + 1
-        params = {**SLIM, "updated_in_hours": hours}
-        query = ListQuery(ENTITY, "product_id", params, SIZES[0], SIZES, growing=False)
-        walk(context, report, state, query, consume, until=now, label="changed", resumable=False)
+        # The shop counts the hours on its own clock, whatever that shows.
+        hours = math.ceil((now.surely_not_yet - state.watermark).total_seconds() / 3600) + 1
+        params = {**SLIM, "updated_in_hours": max(1, hours)}
+        query = ListQuery(
+            ENTITY, "product_id", params, sizes, growing=False, label="changed", resumable=False
+        )
+        walk(context, report, state, query, consumer, until=now.surely_over)
     with context.connection.transaction():
         context.states.save(state)
         context.loader.resolve_rejects(ENTITY, tables.products)
@@ -63,10 +63,9 @@ def sync_products(context: SyncContext) -> EntityReport:
 
 
 def _sweep_is_due(context: SyncContext, state: EntityState) -> bool:
-    if context.kind != "resync" or state.watermark is None or state.swept_at is None:
+    if context.kind == "full" or state.watermark is None or state.swept_at is None:
         return True
-    now = datetime.now(UTC)
-    return unfinished(state, now) is not None or now - state.swept_at > SWEEP_EVERY
+    return unfinished(state) is not None or datetime.now(UTC) - state.swept_at > SWEEP_EVERY
 
 
 def _categories(context: SyncContext) -> None:
@@ -74,15 +73,10 @@ def _categories(context: SyncContext) -> None:
         raw = read_short_list(context.client, "categories")
     except PermanentShopError:
         return  # not for this account, or not in this shop: lines keep the category's id
-    rows = []
-    for row in raw:
-        try:
-            parsed = parse_category(row)
-        except UnreadableRow:
-            continue
-        rows.append((*parsed, content_hash(parsed)))
+    consumer = plain_consumer(context.loader, tables.categories, parse_category, "category_id")
+    prepared = consumer.prepare(raw)
     with context.connection.transaction():
-        began = context.connection.execute("SELECT now()").fetchone()
-        context.loader.merge(tables.categories, rows)
-        context.loader.remember_seen("categories", 0, [row[0] for row in rows])
-        context.loader.bury_unseen(tables.categories, "categories", began and began[0])
+        began = context.warehouse_time()
+        consumer.load(prepared.rows)
+        context.loader.remember_seen("categories", 0, prepared.ids)
+        context.loader.bury_unseen(tables.categories, "categories", began)

@@ -6,6 +6,7 @@ step reads.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -14,15 +15,22 @@ from typing import Any
 import psycopg
 
 from cscart_pipelines.cscart.client import ShopClient
-from cscart_pipelines.cscart.errors import PermanentShopError, ShopError
+from cscart_pipelines.cscart.errors import AccessDenied, PermanentShopError, ShopError
 from cscart_pipelines.integrations.lease import SyncLease
 from cscart_pipelines.sync import customers, orders, products, shipments, statuses
+from cscart_pipelines.sync.clock import ShopClock
 from cscart_pipelines.sync.context import EntityReport, Listener, SyncContext
+from cscart_pipelines.sync.sizes import BatchSizes
 from cscart_pipelines.sync.state import StateStore
 from cscart_pipelines.warehouse.load import Loader
 
+log = logging.getLogger(__name__)
+
 ENTITIES = ("customers", "products", "orders", "statuses", "shipments")
 """In the order of the steps: statuses after orders, which may show new letters."""
+
+NEEDED = ("customers", "orders")
+"""Without these there is no list."""
 
 STEPS: dict[str, Callable[[SyncContext], EntityReport]] = {
     "customers": customers.sync_customers,
@@ -67,6 +75,7 @@ def synchronise(
     *,
     entities: Collection[str] = ENTITIES,
     listener: Listener | None = None,
+    sizes: BatchSizes | None = None,
 ) -> SyncReport:
     """Brings the raw tables of the leased shop up to date and closes the lease.
 
@@ -88,17 +97,26 @@ def synchronise(
             loader=Loader(lease.connection, integration.key),
             states=StateStore(lease.connection, integration.key),
             integration=integration.key,
-            capabilities=integration.capabilities or {},
+            capabilities=lease.capabilities(),
             kind=lease.kind,
             listener=listen,
+            clock=ShopClock(ask=lambda: client.get("version").date),
+            sizes=sizes or BatchSizes(),
         )
         try:
             for entity in ENTITIES:
-                if entity in entities and _readable(context, entity):
-                    calls = client.stats.calls
+                if entity not in entities or not _readable(context, entity):
+                    continue
+                calls = client.stats.calls
+                try:
                     step = STEPS[entity](context)
-                    step.calls = client.stats.calls - calls
-                    report.entities[entity] = step
+                except AccessDenied as error:
+                    if entity in NEEDED:
+                        raise
+                    log.warning("%s: %s are left out: %s", integration.key, entity, error.message)
+                    continue
+                step.calls = client.stats.calls - calls
+                report.entities[entity] = step
             if lease.kind != "resync":
                 context.loader.analyse()
             report.calls = client.stats.snapshot()
@@ -109,16 +127,20 @@ def synchronise(
             lease.fail(error.message, permanent=permanent, kind=type(error).__name__)
             raise SyncFailedError(error.message, permanent=permanent) from error
         except psycopg.Error as error:
-            reason = f"the warehouse failed: {' '.join(str(error).split())[:300]}"
+            # Not the whole text: the server quotes rows in it.
+            said = error.diag.message_primary or "the connection was lost"
+            reason = f"the warehouse failed: {said} ({type(error).__name__})"
             lease.fail(reason, permanent=False, kind=type(error).__name__)
-            raise SyncFailedError(reason, permanent=False) from error
+            raise SyncFailedError(reason, permanent=False) from None
     return report
 
 
 def _readable(context: SyncContext, entity: str) -> bool:
-    """Whether the shop's user may read it. Customers and orders are tried anyway: without them
-    there is no list, and the shop's refusal says which privilege is missing."""
-    if entity in ("customers", "orders"):
+    """Whether the shop's user may read it.
+
+    What is needed is tried anyway: the shop's refusal says which privilege is missing.
+    """
+    if entity in NEEDED:
         return True
     readable = context.capabilities.get("readable") or {}
     return bool(readable.get(entity, True))

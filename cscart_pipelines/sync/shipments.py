@@ -1,23 +1,28 @@
-"""Shipments: the newest since the last run; all of them at first and in a full synchronisation.
+"""Shipments: the newest each time, all of them once a week and where the shop's count differs.
 
-The shop tells neither changes nor deletions of shipments (reference 9.1), so an edited tracking
-number of an old shipment shows only in a full synchronisation. Not here: writing shipments.
+The shop tells neither changes nor deletions of shipments (reference 9.1): its total gives away what
+was deleted, and edits are seen on the newest at once, on the others by the weekly sweep. Not here:
+writing shipments.
 """
 
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 
 from cscart_pipelines.cscart.lists import read_page
-from cscart_pipelines.cscart.records import content_hash, parse_shipment
+from cscart_pipelines.cscart.loose import integer
+from cscart_pipelines.cscart.records import parse_shipment
+from cscart_pipelines.sync.consumers import Consumer, RawRow, plain_consumer
 from cscart_pipelines.sync.context import EntityReport, SyncContext
-from cscart_pipelines.sync.walk import ListQuery, RawRow, consumer, walk
+from cscart_pipelines.sync.state import EntityState
+from cscart_pipelines.sync.walk import ListQuery, Sweep, unfinished, walk
 from cscart_pipelines.warehouse import tables
 
 ENTITY = "shipments"
-SIZES = (200, 50, 10, 1)
-RECENT = 50
-"""The newest ones are read again each time, with whatever was edited since."""
+SWEEP_EVERY = timedelta(days=7)
+PAGES_OF_NEWEST = 4
+"""With more new ones than these pages hold, the whole list is swept."""
 NEWEST_FIRST = {"sort_by": "id", "sort_order": "desc"}
 
 
@@ -27,49 +32,94 @@ def sync_shipments(context: SyncContext) -> EntityReport:
     report = EntityReport(ENTITY)
     state = context.states.read(ENTITY)
     report.watermark_from = state.watermark
-    now = context.clock.now()
-    consume = consumer(context, tables.shipments, parse_shipment, content_hash, "shipment_id")
-    if context.kind != "resync" or state.watermark is None or state.walk is not None:
-        query = ListQuery(ENTITY, "shipment_id", {}, SIZES[0], SIZES, growing=True)
-        total = walk(context, report, state, query, consume, sweep=tables.shipments, until=now)
-        state.totals = {"total": total}
-        report.shop_total = total
-        with context.connection.transaction():
-            context.states.save(state)
-    else:
-        rows = _newest(context, report)
-        with context.connection.transaction():
-            batch = consume(rows)
-            for key, reason in batch.rejects:
-                context.loader.reject(ENTITY, key, reason)
-            report.changes, report.rejected = batch.changes, len(batch.rejects)
-            state.watermark = now
-            context.states.save(state)
-            context.listener(ENTITY, len(rows), len(rows))
+    consumer = plain_consumer(context.loader, tables.shipments, parse_shipment, "shipment_id")
     with context.connection.transaction():
-        context.loader.resolve_rejects(ENTITY, tables.shipments)
-    report.warehouse_total = context.count(
-        "SELECT count(*) FROM cscart.shipments WHERE integration = %s AND deleted_at IS NULL"
-    )
+        report.deleted += _follow_orders(context)
+    if _sweep_is_due(context, state) or not _newest(context, report, state, consumer):
+        _sweep(context, report, state, consumer)
+    report.warehouse_total = _live(context)
     report.watermark_to = state.watermark
     report.seconds = time.monotonic() - started
     return report
 
 
-def _newest(context: SyncContext, report: EntityReport) -> list[RawRow]:
-    """Down from the newest to the first page that holds nothing new."""
+def _sweep_is_due(context: SyncContext, state: EntityState) -> bool:
+    if context.kind == "full" or state.watermark is None or state.swept_at is None:
+        return True
+    return unfinished(state) is not None or datetime.now(UTC) - state.swept_at > SWEEP_EVERY
+
+
+def _sweep(
+    context: SyncContext, report: EntityReport, state: EntityState, consumer: Consumer
+) -> None:
+    now = context.clock.now().surely_over
+    query = ListQuery(ENTITY, "shipment_id", {}, context.sizes.shipments, growing=True)
+    walked = walk(context, report, state, query, consumer, sweep=Sweep(tables.shipments), until=now)
+    report.shop_total = walked.total
+    # A difference that a quiet sweep leaves is the shop's own; any other calls for another sweep.
+    unexplained = walked.total - _live(context) if walked.quiet else None
+    state.totals = {"total": walked.total, "unexplained": unexplained}
+    with context.connection.transaction():
+        context.states.save(state)
+
+
+def _newest(
+    context: SyncContext, report: EntityReport, state: EntityState, consumer: Consumer
+) -> bool:
+    """Loads what is new; False if that cannot be all that has changed."""
+    now = context.clock.now().surely_over
+    rows, total = _down_to_known(context, report)
+    if rows is None:
+        return False
+    prepared = consumer.prepare(rows)
+    with context.connection.transaction():
+        report.changes += consumer.load(prepared.rows)
+        for key, reason in prepared.rejects:
+            context.loader.reject(ENTITY, key, reason)
+        context.loader.resolve_rejects(ENTITY, tables.shipments)
+        report.rejected += len(prepared.rejects)
+        report.shop_total = total
+        state.watermark = now
+        context.states.save(state)
+        context.listener(ENTITY, len(rows), len(rows))
+    unexplained: int | None = state.totals.get("unexplained", 0)
+    return total - _live(context) == unexplained
+
+
+def _down_to_known(context: SyncContext, report: EntityReport) -> tuple[list[RawRow] | None, int]:
+    """From the newest to the first page that ends with known ones; None if that is too far."""
     highest = context.count(
         "SELECT coalesce(max(shipment_id), 0) FROM cscart.shipments WHERE integration = %s"
     )
     rows: list[RawRow] = []
-    page = 1
-    while True:
-        answer = read_page(context.client, ENTITY, page, RECENT, NEWEST_FIRST)
+    size = context.sizes.newest_shipments
+    for page in range(1, PAGES_OF_NEWEST + 1):
+        answer = read_page(context.client, ENTITY, page, size, NEWEST_FIRST)
         context.clock.hear(answer.date)
-        report.pages += 1
         rows += answer.rows
-        report.rows = len(rows)
-        ids = [int(row["shipment_id"]) for row in answer.rows if row.get("shipment_id")]
-        if not ids or min(ids) <= highest or page * RECENT >= answer.total:
-            return rows
-        page += 1
+        report.pages += 1
+        report.rows += len(answer.rows)
+        ids = [integer(row.get("shipment_id")) or 0 for row in answer.rows]
+        if not ids or min(ids) <= highest or page * size >= answer.total:
+            return rows, answer.total
+    return None, 0
+
+
+def _follow_orders(context: SyncContext) -> int:
+    """The shop deletes an order's shipments with it (reference 8.10)."""
+    return context.connection.execute(
+        """
+        UPDATE cscart.shipments AS sent SET deleted_at = now()
+        FROM cscart.orders AS placed
+        WHERE sent.integration = %s AND sent.deleted_at IS NULL
+          AND placed.integration = sent.integration AND placed.order_id = sent.order_id
+          AND placed.deleted_at IS NOT NULL
+        """,
+        [context.integration],
+    ).rowcount
+
+
+def _live(context: SyncContext) -> int:
+    return context.count(
+        "SELECT count(*) FROM cscart.shipments WHERE integration = %s AND deleted_at IS NULL"
+    )

@@ -1,12 +1,13 @@
 """The order statuses of a shop: what a letter is called and whether it counts as paid.
 
 They change when the owner of a shop changes them, so one look a day is enough, and one more when an
-order carries a letter that we do not know. N and T never appear in the list (reference 8.5).
+order carries a letter that we have not met. N and T never appear in the list (reference 8.5).
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 from cscart_pipelines.cscart.lists import read_short_list
@@ -18,15 +19,16 @@ ENTITY = "statuses"
 READ_EVERY = timedelta(hours=24)
 
 
-def sync_statuses(context: SyncContext, *, at_once: bool = False) -> EntityReport:
+def sync_statuses(context: SyncContext) -> EntityReport:
     """Reads the statuses when it is time. Raises ShopError."""
     started = time.monotonic()
     report = EntityReport(ENTITY)
     state = context.states.read(ENTITY)
     report.watermark_from = state.watermark
-    now = datetime.now(UTC)
-    due = state.swept_at is None or now - state.swept_at > READ_EVERY
-    if at_once or due or context.kind != "resync" or _unknown_letters(context):
+    due = state.swept_at is None or datetime.now(UTC) - state.swept_at > READ_EVERY
+    strangers = _unknown_letters(context)
+    # Letters that the list did not explain last time will not be explained by asking again.
+    if due or context.kind == "full" or strangers - set(state.totals.get("unknown", ())):
         raw = read_short_list(context.client, "statuses", {"type": "O"})
         report.rows, report.pages, report.shop_total = len(raw), 1, len(raw)
         rows, rejects = [], []
@@ -34,16 +36,21 @@ def sync_statuses(context: SyncContext, *, at_once: bool = False) -> EntityRepor
             try:
                 parsed = parse_status(row)
             except UnreadableRow as error:
-                rejects.append((str(row.get("status_id"))[:20], str(error)))
+                rejects.append(str(error))
                 continue
             rows.append((*parsed, content_hash(parsed)))
+        began = context.warehouse_time()
         with context.connection.transaction():
             report.changes = context.loader.merge(tables.statuses, rows)
-            report.deleted = _bury_missing(context, [row[1] for row in rows])
-            for key, reason in rejects:
-                context.loader.reject(ENTITY, key, reason)
+            if not rejects:
+                report.deleted = _bury_missing(context, [row[1] for row in rows])
+            for reason in rejects:
+                context.loader.reject(ENTITY, "unknown", reason)
+            context.loader.resolve_unseen(ENTITY, began)
             report.rejected = len(rejects)
-            state.swept_at, state.watermark = now, context.clock.now()
+            state.swept_at = datetime.now(UTC)
+            state.watermark = context.clock.now().surely_over
+            state.totals = {"unknown": sorted(_unknown_letters(context))}
             context.states.save(state)
             context.listener(ENTITY, len(rows), len(raw))
     report.warehouse_total = context.count(
@@ -54,27 +61,25 @@ def sync_statuses(context: SyncContext, *, at_once: bool = False) -> EntityRepor
     return report
 
 
-def _bury_missing(context: SyncContext, letters: list[str]) -> int:
+def _bury_missing(context: SyncContext, letters: Collection[str]) -> int:
     return context.connection.execute(
         "UPDATE cscart.statuses SET deleted_at = now() WHERE integration = %s AND type = 'O'"
         " AND deleted_at IS NULL AND status <> ALL(%s)",
-        [context.integration, letters],
+        [context.integration, list(letters)],
     ).rowcount
 
 
-def _unknown_letters(context: SyncContext) -> bool:
-    return bool(
-        context.count(
-            """
-            SELECT count(*) FROM (
-                SELECT DISTINCT status FROM cscart.orders
-                WHERE integration = %s AND deleted_at IS NULL AND status NOT IN ('N', 'T')
-            ) AS used
-            WHERE NOT EXISTS (
-                SELECT FROM cscart.statuses AS known
-                WHERE known.integration = %s AND known.type = 'O' AND known.status = used.status
-            )
-            """,
-            context.integration,
-        )
+def _unknown_letters(context: SyncContext) -> set[str]:
+    """Letters of live orders that are not in our list of statuses."""
+    found = context.connection.execute(
+        """
+        SELECT DISTINCT status FROM cscart.orders
+        WHERE integration = %(shop)s AND deleted_at IS NULL AND status NOT IN ('N', 'T')
+          AND status NOT IN (
+              SELECT status FROM cscart.statuses
+              WHERE integration = %(shop)s AND type = 'O' AND deleted_at IS NULL
+          )
+        """,
+        {"shop": context.integration},
     )
+    return {row[0] for row in found}

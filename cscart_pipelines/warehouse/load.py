@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -108,11 +109,18 @@ class Loader:
             [self._integration, entity],
         )
 
-    def bury_unseen(self, table: Table, entity: str, before: Any) -> int:
+    def bury_unseen(
+        self,
+        table: Table,
+        entity: str,
+        before: datetime,
+        *,
+        ordered_until: datetime | None = None,
+    ) -> int:
         """Marks rows that the finished sweep has not met as deleted; returns how many.
 
         Rows loaded after `before` (the start of the sweep) are spared: the sweep may have passed
-        their place before they appeared.
+        their place before they appeared. So are orders placed after `ordered_until`.
         """
         execute = self._connection.execute
         execute("DROP TABLE IF EXISTS pg_temp.seen_ids")
@@ -130,9 +138,14 @@ class Loader:
                 WHERE present.integration = %s AND present.deleted_at IS NULL
                   AND present.loaded_at < %s
                   AND NOT EXISTS (SELECT FROM seen_ids WHERE seen_ids.id = present.{key})
+                  {within}
                 """
-            ).format(table=_name(table), key=sql.Identifier(id_column(table))),
-            [self._integration, before],
+            ).format(
+                table=_name(table),
+                key=sql.Identifier(id_column(table)),
+                within=sql.SQL("AND present.ordered_at <= %s" if ordered_until else ""),
+            ),
+            [self._integration, before, *([ordered_until] if ordered_until else [])],
         )
         execute("SELECT set_config('enable_nestloop', 'on', true)")
         self.forget_seen(entity)
@@ -183,6 +196,22 @@ class Loader:
             complete=sql.SQL("AND row.has_details" if table is tables.orders else ""),
         )
         return self._connection.execute(query, [self._integration, entity]).rowcount
+
+    def resolve(self, entity: str, keys: Iterable[str]) -> int:
+        """Closes the rejects of these keys: they have been read, or are gone."""
+        return self._connection.execute(
+            "UPDATE cscart.rejects SET resolved_at = now() WHERE integration = %s AND entity = %s"
+            " AND resolved_at IS NULL AND entity_key = ANY(%s)",
+            [self._integration, entity, list(keys)],
+        ).rowcount
+
+    def resolve_unseen(self, entity: str, before: datetime, *, each: bool = True) -> int:
+        """Closes rejects that a sweep begun at `before` has not met; not `each`: without an id."""
+        return self._connection.execute(
+            "UPDATE cscart.rejects SET resolved_at = now() WHERE integration = %s AND entity = %s"
+            " AND resolved_at IS NULL AND last_seen_at < %s AND (%s OR entity_key !~ '^[0-9]+$')",
+            [self._integration, entity, before, each],
+        ).rowcount
 
     # --- staging ---------------------------------------------------------------------------------
 

@@ -1,0 +1,62 @@
+"""The shop's own time, and how far it can be trusted.
+
+Windows and watermarks are on the shop's clock, because it stamps the changes (reference 14). Not
+here: which windows (`order_windows`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+UNCERTAIN = timedelta(days=1)
+"""How far off the clock of a shop that never tells its time may be: any time zone's worth."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What is known about one moment on the shop's clock."""
+
+    surely_over: datetime
+    """The shop's time is not before this: a watermark can stand here."""
+    surely_not_yet: datetime
+    """The shop's time is not after this: a window that ends here leaves nothing out."""
+
+
+class ShopClock:
+    """The shop's time from the Date header of its answers.
+
+    The header is cut to the second, so the reckoned time is never ahead of the shop. `ask` fetches
+    a Date header when the time is wanted before any answer came.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[], datetime | None] = lambda: None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._ask = ask
+        self._now = now
+        self._asked = False
+        self._ahead: timedelta | None = None
+
+    def hear(self, date: datetime | None) -> None:
+        """Takes note of an answer's Date header that has just come; safe from any thread."""
+        if date is not None:
+            self._ahead = date - self._now()
+
+    def now(self) -> Moment:
+        """UTC, whole seconds. Asks the shop once if it has not said anything yet."""
+        if self._ahead is None and not self._asked:
+            self._asked = True
+            self.hear(self._ask())
+        return self.at(self._now())
+
+    def at(self, ours: datetime) -> Moment:
+        """What the shop's clock showed when ours showed that."""
+        if self._ahead is None:
+            ours = ours.replace(microsecond=0)
+            return Moment(ours - UNCERTAIN, ours + UNCERTAIN)
+        theirs = (ours + self._ahead).replace(microsecond=0)
+        return Moment(theirs, theirs)

@@ -1,0 +1,170 @@
+"""Reading a window of orders: rows with their details, or list rows and details where they differ.
+
+Not here: which windows (`order_windows`), pages and chunks (`walk`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from cscart_pipelines.cscart.errors import NotFound, TransientShopError
+from cscart_pipelines.cscart.records import (
+    OrderLineRow,
+    OrderRow,
+    UnreadableRow,
+    content_hash,
+    parse_order,
+)
+from cscart_pipelines.sync import order_windows as windows
+from cscart_pipelines.sync.consumers import Consumer, Prepared, RawRow, parse_rows
+from cscart_pipelines.sync.context import EntityReport, SyncContext
+from cscart_pipelines.sync.order_windows import Window
+from cscart_pipelines.sync.state import EntityState
+from cscart_pipelines.sync.walk import ListQuery, Sweep, Walked, walk
+from cscart_pipelines.warehouse import tables
+from cscart_pipelines.warehouse.load import Changes
+
+ENTITY = "orders"
+Parsed = tuple[OrderRow, list[OrderLineRow]]
+Loadable = tuple[tuple[Any, ...], list[OrderLineRow]]
+
+
+def read_window(
+    context: SyncContext,
+    report: EntityReport,
+    state: EntityState,
+    window: Window,
+    *,
+    seen: set[int] | None = None,
+) -> Walked:
+    """Walks through a window and loads what differs; ids of all its orders are added to `seen`."""
+    sizes = context.sizes
+    if window.details:
+        page_sizes, consumer = sizes.orders_with_details, _with_details(context)
+    else:
+        page_sizes, consumer = sizes.orders, _as_list_rows(context, window)
+        if window.label == "whole":
+            page_sizes = sizes.orders_one_by_one
+    sweep = None
+    if window.created_until is not None:
+        sweep = Sweep(tables.orders, window.created_until, each_reject=False)
+    query = ListQuery(
+        ENTITY,
+        "order_id",
+        window.params,
+        page_sizes,
+        growing=False,
+        heavy=windows.DETAILS,
+        label=window.label,
+        resumable=window.label == "whole",
+    )
+    if seen is not None:
+        consumer = _noting(consumer, seen)
+    return walk(context, report, state, query, consumer, sweep=sweep, until=window.watermark)
+
+
+def _with_details(context: SyncContext) -> Consumer:
+    def read(raw: RawRow) -> tuple[int, Loadable]:
+        row, lines = parse_order(raw)
+        return row.order_id, _loadable(row, lines)
+
+    return Consumer(lambda rows: parse_rows(rows, "order_id", read), _loading(context))
+
+
+def _as_list_rows(context: SyncContext, window: Window) -> Consumer:
+    """List rows are compared with ours; orders that differ are read in full, one by one."""
+
+    def read(raw: RawRow) -> tuple[int, OrderRow]:
+        row, _ = parse_order(raw)
+        return row.order_id, row
+
+    def prepare(rows: list[RawRow]) -> Prepared:
+        prepared = parse_rows(rows, "order_id", read)
+        wanted = _wanted(context, prepared.rows, window)
+        prepared.rows = []
+        for row, outcome in zip(wanted, _each(context, wanted), strict=True):
+            if isinstance(outcome, tuple):
+                prepared.rows.append(_loadable(*outcome))
+            elif outcome is None:  # deleted since its list row was read
+                prepared.ids.remove(row.order_id)
+            else:
+                prepared.rejects.append((str(row.order_id), outcome))
+                prepared.rows.append(_loadable(row._replace(has_details=False), []))
+        return prepared
+
+    return Consumer(prepare, _loading(context))
+
+
+def _noting(consumer: Consumer, seen: set[int]) -> Consumer:
+    def prepare(rows: list[RawRow]) -> Prepared:
+        prepared = consumer.prepare(rows)
+        seen.update(prepared.ids)
+        return prepared
+
+    return Consumer(prepare, consumer.load)
+
+
+def _loading(context: SyncContext) -> Callable[[list[Loadable]], Changes]:
+    detailed = OrderRow._fields.index("has_details")
+
+    def load(orders: list[Loadable]) -> Changes:
+        complete = [str(row[0]) for row, _ in orders if row[detailed]]
+        context.loader.resolve(ENTITY, complete)
+        return context.loader.merge_orders(orders)
+
+    return load
+
+
+def _loadable(row: OrderRow, lines: list[OrderLineRow]) -> Loadable:
+    return (*row, content_hash(row, lines)), lines
+
+
+# --- one by one ----------------------------------------------------------------------------------
+
+
+def _each(context: SyncContext, wanted: list[OrderRow]) -> Iterable[Parsed | str | None]:
+    """The orders in full; a reason for one that cannot be read, None for one that is gone."""
+
+    def read(row: OrderRow) -> Parsed | str | None:
+        try:
+            return parse_order(context.get(ENTITY, id=row.order_id, heavy_retries=1).body)
+        except NotFound:
+            return None
+        except UnreadableRow as error:
+            return str(error)
+        except TransientShopError as error:
+            if not error.lighter_may_help:
+                raise
+            return error.message
+
+    if not wanted:
+        return []
+    with ThreadPoolExecutor(context.client.max_parallel, "orders") as threads:
+        return list(threads.map(read, wanted))
+
+
+def _wanted(context: SyncContext, listed: list[OrderRow], window: Window) -> list[OrderRow]:
+    """List rows whose order we lack or have otherwise, or that are to be read afresh anyway."""
+    query = (
+        "SELECT order_id, status, total, email, user_id, firstname, lastname, phone, ordered_at"
+        " FROM cscart.orders WHERE integration = %s AND order_id = ANY(%s)"
+        " AND deleted_at IS NULL AND has_details"
+    )
+    ids = [row.order_id for row in listed]
+    found = context.connection.execute(query, [context.integration, ids])
+    known = {row[0]: row[1:] for row in found}
+    afresh = window.afresh_since
+
+    def ours(row: OrderRow) -> tuple[Any, ...]:
+        return (
+            row.status, row.total, row.email, row.user_id, row.firstname, row.lastname, row.phone,
+            row.ordered_at,
+        )  # fmt: skip
+
+    return [
+        row
+        for row in listed
+        if (afresh is not None and row.ordered_at >= afresh) or known.get(row.order_id) != ours(row)
+    ]

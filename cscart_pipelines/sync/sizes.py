@@ -1,0 +1,29 @@
+"""How much is asked for and stored at a time.
+
+Page sizes are those to start with and to shrink to when a shop cannot serve them; each divides the
+one before. Not here: when to shrink (`cscart.paging`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Sizes = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class BatchSizes:
+    """Rows per page, by list, and per transaction."""
+
+    customers: Sizes = (500, 250, 50, 10, 1)
+    products: Sizes = (200, 50, 10, 1)
+    shipments: Sizes = (200, 50, 10, 1)
+    orders_with_details: Sizes = (50, 25, 5, 1)
+    """Each costs the shop dozens of queries (reference 15)."""
+    orders: Sizes = (500, 250, 50, 10, 1)
+    orders_one_by_one: Sizes = (100, 50, 10, 1)
+    """List rows whose details are asked for one by one: a page of them is a lot of work."""
+    newest_shipments: int = 50
+    chunk_rows: int = 2000
+    chunk_seconds: float = 5.0
+    """A chunk is committed at the latest then: the progress is also the sign of life."""
