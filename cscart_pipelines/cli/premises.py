@@ -55,4 +55,5 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
         "DAGSTER_HOME": str(home),
         "CSCART_PIPELINES_HOME": str(settings.home),
         "DAGSTER_DISABLE_TELEMETRY": "yes",
+        "GRPC_VERBOSITY": "ERROR",  # its notes about fork() help nobody
     }

@@ -31,6 +31,8 @@ from cscart_pipelines.settings import Settings
 DEMO = "demo"
 SANDBOX_PORT = 8765
 UI_PORT = 3000
+STOP_SECONDS = 8
+"""For a process to end by itself. What is then cut off is a run, and a run may be cut anywhere."""
 
 
 def sandbox(
@@ -240,7 +242,7 @@ def _stop(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
