@@ -43,11 +43,16 @@ print(member.place.data, flush=True)
 """
 
 
+def environment(**more: str) -> dict[str, str]:
+    """For a process that imports what this one can import."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT), *sys.path]), **more}
+
+
 class User:
     """A process of its own that joins the server of a home and then waits for its end."""
 
     def __init__(self, home: Path, then: str = "sys.stdin.read()", **options: Any) -> None:
-        options.setdefault("env", {**os.environ, "PYTHONPATH": str(PROJECT)})
+        options.setdefault("env", environment())
         self.process = subprocess.Popen(
             [options.pop("python", sys.executable), "-c", USER + then, str(home)],
             stdin=subprocess.PIPE,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cscart_pipelines.settings import SettingsError, database_url, read_settings
+from cscart_pipelines_tests.embedded_fixtures import environment
 
 URL = "postgresql://shop:s3cret@db.example:6543/warehouse"
 
@@ -127,10 +128,10 @@ def test_other_numbers_of_parallel_requests_are_refused_with_the_range(bad: str)
 
 def test_importing_the_settings_reads_nothing() -> None:
     code = "import cscart_pipelines.settings, os; print('imported')"
-    environment = {"CSCART_PIPELINES_DATABASE_URL": "broken", "CSCART_PIPELINES_API_PARALLEL": "x"}
+    broken = {"CSCART_PIPELINES_DATABASE_URL": "broken", "CSCART_PIPELINES_API_PARALLEL": "x"}
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**environment, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env=environment(**broken),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stdout == "imported\n", done.stderr

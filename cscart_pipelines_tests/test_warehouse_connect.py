@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 import subprocess
@@ -23,7 +22,7 @@ from cscart_pipelines.warehouse.connect import (
 )
 from cscart_pipelines.warehouse.embedded import running, wait_until_stopped
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.embedded_fixtures import PROJECT, SECONDS, Homes, ask, using
+from cscart_pipelines_tests.embedded_fixtures import SECONDS, Homes, ask, environment, using
 from cscart_pipelines_tests.embedded_fixtures import homes as homes
 from cscart_pipelines_tests.embedded_fixtures import template_home as template_home
 
@@ -113,7 +112,7 @@ def test_without_a_url_the_embedded_server_is_joined_migrated_and_left_at_the_en
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "CSCART_PIPELINES_HOME": str(home), "PYTHONPATH": str(PROJECT)},
+        env=environment(CSCART_PIPELINES_HOME=str(home)),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stdout.split() == ["0", "0", "True"], done.stderr

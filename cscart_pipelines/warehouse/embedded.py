@@ -31,7 +31,7 @@ from psycopg import sql
 from sqlalchemy.engine import URL
 
 from cscart_pipelines.warehouse import locks
-from cscart_pipelines.warehouse.place import PORT, Place, control_folder, find_place
+from cscart_pipelines.warehouse.place import PORT, Place, control_folder, find_place, plainly
 from cscart_pipelines.warehouse.server import SUPERUSER, open_log
 
 DATABASE = "warehouse"
@@ -95,7 +95,7 @@ def join(home: Path) -> Membership:
 
     Raises EmbeddedServerError, NoPlaceError.
     """
-    with _joining:
+    with _joining, plainly(home):
         home = control_folder(home).parent
         known = _memberships.get(home)
         if known is None:

@@ -10,6 +10,7 @@ existed before has its mode or owner changed. Starting and stopping is not here 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -34,7 +35,14 @@ from cscart_pipelines.warehouse.account import (
     wheel_binaries,
 )
 
-__all__ = ["NoPlaceError", "Place", "control_folder", "find_place", "remove_place"]
+__all__ = [
+    "NoPlaceError",
+    "Place",
+    "control_folder",
+    "find_place",
+    "plainly",
+    "remove_place",
+]
 
 PORT = 5432
 SOCKET_NAME = f".s.PGSQL.{PORT}"
@@ -67,8 +75,8 @@ class Place:
 
 def control_folder(home: Path) -> Path:
     """Creates the home and the folder in it that holds the locks. Raises NoPlaceError."""
-    with _plainly(home):
-        home = home.resolve()
+    with plainly(home):
+        home = _resolve(home)
         if "\n" in str(home) or not _is_text(home):
             raise NoPlaceError("the path of CSCART_PIPELINES_HOME is not a line of plain text")
         # Others may pass through a home made by root (to reach the data), never list it.
@@ -92,7 +100,7 @@ def find_place(home: Path) -> Place:
     Always the same answer for the same home. Raises NoPlaceError.
     """
     control = control_folder(home)
-    with _plainly(control.parent):
+    with plainly(control.parent):
         if os.geteuid() != 0:
             account_name(os.geteuid())
             socket = _socket_folder(control / "run", control, None)
@@ -185,18 +193,23 @@ def _write_once(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def _plainly(home: Path) -> Iterator[None]:
+def plainly(home: Path) -> Iterator[None]:
+    """Tells what the system refuses (rights, full or read-only disk) as a NoPlaceError."""
     try:
         yield
-    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links
-        if isinstance(error, NoPlaceError):
-            raise
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
         raise NoPlaceError(
-            f"the embedded PostgreSQL cannot use the home {home}: {reason}{where}; choose another "
-            "CSCART_PIPELINES_HOME, or set CSCART_PIPELINES_DATABASE_URL"
+            f"the embedded PostgreSQL cannot use the home {home}: {error.strerror}{where}; choose "
+            "another CSCART_PIPELINES_HOME, or set CSCART_PIPELINES_DATABASE_URL"
         ) from None
+
+
+def _resolve(home: Path) -> Path:
+    try:
+        return home.resolve()
+    except RuntimeError:  # what Python before 3.13 says of links in a circle
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(home)) from None
 
 
 def _is_text(path: Path) -> bool:
