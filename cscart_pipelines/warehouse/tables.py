@@ -19,6 +19,7 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -325,6 +326,31 @@ sync_runs = Table(
     ),
     schema=REGISTRY,
 )
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("integration", Text, nullable=False),
+    _moment("at", nullable=False, server_default=func.clock_timestamp()),
+    Column("actor", Text, nullable=False, comment="who: the application name of the connection"),
+    Column("act", Text, nullable=False),
+    Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
+    Index("audit_integration_at_idx", "integration", "at"),
+    schema=REGISTRY,
+)
+"""Every change of an integration; written by a trigger, without secrets."""
+
+forgotten = Table(
+    "forgotten",
+    metadata,
+    Column("integration", Text, nullable=False),
+    Column("identity_hash", LargeBinary, nullable=False),
+    _moment("forgotten_at", nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("integration", "identity_hash"),
+    schema=REGISTRY,
+)
+"""People whose data was purged: what the shop still has of them is not loaded again."""
 
 sync_requests = Table(
     "sync_requests",
