@@ -1,0 +1,29 @@
+"""Which benchmarks there are. To add one: a module with `run(options) -> Report`, and a line here.
+
+A benchmark measures processes that do only what is measured, judges aims by `Aim`, and gives
+figures that hold on a busy machine too: CPU seconds, counts, and ratios within one run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks import load, parse, sync
+from benchmarks.options import Options
+from benchmarks.report import Report
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One entry of `python -m benchmarks --help`."""
+
+    about: str
+    run: Callable[[Options], Report]
+
+
+BENCHMARKS = {
+    "parse": Benchmark("reading the rows of an answer, per row", parse.run),
+    "load": Benchmark("our load beside bare COPY and executemany of the same rows", load.run),
+    "sync": Benchmark("first sync and a resync with 1 % changed, by number of orders", sync.run),
+}

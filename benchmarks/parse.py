@@ -1,0 +1,65 @@
+"""What it costs to read a row of an answer: decoding the page, typing the row, hashing it.
+
+Ratios to decoding the same bytes hold on any machine. Not here: network, warehouse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from benchmarks.measure import per_row
+from benchmarks.options import Options
+from benchmarks.report import Cell, Report, Table
+from benchmarks.shop import pages
+from cscart_pipelines.cscart.records import content_hash, parse_customer, parse_order
+
+ORDERS = 6_000
+"""As many orders, and a third as many customers."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    name: str
+    path: str
+    entity: str
+    page: int
+    parse: Callable[[Any], Any]
+    hash: Callable[[Any], bytes]
+
+
+KINDS = (
+    _Kind("orders with details", "orders?get_orders_data=1", "orders", 50, parse_order,
+          lambda parsed: content_hash(*parsed)),
+    _Kind("orders as list rows", "orders", "orders", 500, parse_order,
+          lambda parsed: content_hash(*parsed)),
+    _Kind("customers", "users", "users", 500, parse_customer, content_hash),
+)  # fmt: skip
+COLUMNS = (
+    "rows", "bytes/row", "decode µs", "parse µs", "hash µs", "sum µs", "sum/decode",
+    "rows/CPU s",
+)  # fmt: skip
+
+
+def run(options: Options) -> Report:
+    rounds = 3 if options.quick else 7
+    table = Table("Reading one row, CPU", COLUMNS, note="the best of several rounds, one thread")
+    for kind in KINDS:
+        options.say(kind.name)
+        table.rows.append(_measure(kind, min(ORDERS, options.orders[-1]), rounds))
+    return Report("parse", [table])
+
+
+def _measure(kind: _Kind, orders: int, rounds: int) -> tuple[Cell, ...]:
+    bodies = pages(kind.path, orders, kind.page)
+    raw = [row for body in bodies for row in orjson.loads(body)[kind.entity]]
+    parsed = [kind.parse(row) for row in raw]
+    decode = per_row(lambda: [orjson.loads(body) for body in bodies], len(raw), rounds)
+    parse = per_row(lambda: [kind.parse(row) for row in raw], len(raw), rounds)
+    hashing = per_row(lambda: [kind.hash(row) for row in parsed], len(raw), rounds)
+    whole = decode + parse + hashing
+    size = sum(map(len, bodies)) // len(raw)
+    return (kind.name, size, decode, parse, hashing, whole, whole / decode, 1e6 / whole)
