@@ -100,27 +100,27 @@ def add(
         "partially_shipped_status": partially_shipped_status, "api_key_reference": api_key_ref,
     }  # fmt: skip
     problems: dict[str, str] = {}
-    for name, text in (
-        ("update_tracking_number", update_tracking_number),
-        ("update_tracking_url", update_tracking_url),
-        ("update_stock", update_stock),
-        ("notify_customer", notify_customer),
-    ):
-        if text.lower() not in YES_NO:
-            problems[name] = f"{text!r} is neither yes nor no"
-        values[name] = YES_NO.get(text.lower(), False)
+    try:
+        values |= yes_no(
+            update_tracking_number=update_tracking_number,
+            update_tracking_url=update_tracking_url,
+            update_stock=update_stock,
+            notify_customer=notify_customer,
+        )
+    except InvalidSettingsError as error:
+        problems = error.problems
     try:
         settings = check(values)
     except InvalidSettingsError as error:
         raise InvalidSettingsError({**error.problems, **problems}) from None
     if problems:
         raise InvalidSettingsError(problems)
-    api_key = _read_key(api_key_env, api_key_file, api_key_ref)
+    api_key = read_key(api_key_env, api_key_file, api_key_ref)
     with opened() as premises:
         _refuse_known(premises, settings.integration, settings.list_name)
         with console.err.status(f"testing the connection to {settings.url}"):
             found = test_connection(settings, api_key)
-        _show_test(found)
+        show_test(found)
         premises.registry.add(settings, api_key, found.model_dump(mode="json"))
         console.out.print(
             f"[green]✓[/] {settings.integration} is saved: list “{settings.list_name}”, "
@@ -146,7 +146,7 @@ def test(key: Key, as_json: Json = False) -> None:
         if as_json:
             console.print_json(found.model_dump(mode="json"))
         else:
-            _show_test(found)
+            show_test(found)
 
 
 @app.command()
@@ -250,7 +250,21 @@ def _run(
     console.out.print(f"  Next: {console.command(f'segments {key}')}")
 
 
-def _read_key(variable: str | None, file: Path | None, reference: str | None) -> SecretStr:
+def yes_no(**texts: str | None) -> dict[str, bool]:
+    """Settings given as yes or no; those not given (None) are left out."""
+    given = {name: text.lower() for name, text in texts.items() if text is not None}
+    problems = {
+        name: f"{text!r} is neither yes nor no"
+        for name, text in given.items()
+        if text not in YES_NO
+    }
+    if problems:
+        raise InvalidSettingsError(problems)
+    return {name: YES_NO[text] for name, text in given.items()}
+
+
+def read_key(variable: str | None, file: Path | None, reference: str | None) -> SecretStr:
+    """The API key from where it was said to be, or from the person."""
     given = [one for one in (variable, file, reference) if one is not None]
     if len(given) > 1:
         raise InvalidSettingsError({"api_key": "expected from one place, not several"})
@@ -278,7 +292,8 @@ def _refuse_known(premises: Premises, key: str, list_name: str) -> None:
             raise InvalidSettingsError({"list_name": f"the list {list_name!r} exists already"})
 
 
-def _show_test(found: Capabilities) -> None:
+def show_test(found: Capabilities) -> None:
+    """What a passed connection test found."""
     console.out.print(
         f"[green]✓[/] connected: CS-Cart {found.family}, API {found.api_version}, "
         f"{console.whole(found.orders_total)} orders"

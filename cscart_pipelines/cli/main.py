@@ -11,7 +11,7 @@ import sys
 import click
 import typer
 
-from cscart_pipelines.cli import console, exits, integration, reports, services, tools
+from cscart_pipelines.cli import console, desk, exits, integration, reports, services, tools
 from cscart_pipelines.integrations.settings import InvalidSettingsError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command()(services.demo)
 app.command()(services.up)
 app.command()(services.sandbox)
 app.command()(tools.sql)
+app.command("purge-person")(desk.purge_person)
 app.command()(tools.doctor)
 app.command(
     context_settings={

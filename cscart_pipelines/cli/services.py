@@ -219,7 +219,7 @@ def _connect_demo(premises: Premises, url: str) -> None:
         )
         return
     if known.settings.url != url:
-        # Only the sandbox's port changes from start to start; a real shop's address is fixed.
+        # The sandbox's port changes from start to start; its host does not.
         with premises.warehouse.connect(autocommit=True) as connection:
             connection.execute(
                 "UPDATE registry.integrations SET url = %s WHERE integration = %s", [url, DEMO]

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from cscart_pipelines.integrations import secrets
 from cscart_pipelines.integrations.lifecycle import Standing, Status
+from cscart_pipelines.integrations.purge import purge_integration
 from cscart_pipelines.integrations.settings import (
     IntegrationSettings,
     InvalidSettingsError,
@@ -85,7 +86,9 @@ class Registry:
         columns = ", ".join(values)
         marks = ", ".join(f"%({name})s" for name in values)
         try:
-            with self._connect() as connection:
+            with self._connect() as connection, connection.transaction():
+                # What a removed integration of the same key left behind is another shop's.
+                purge_integration(connection, settings.integration)
                 connection.execute(
                     f"INSERT INTO registry.integrations ({columns}, tested_at)"  # noqa: S608
                     f" VALUES ({marks}, now())",

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
@@ -218,6 +219,11 @@ def fingerprint(settings: IntegrationSettings, api_key: str) -> str:
     """Names the connection details that a test has passed; says nothing about the key itself."""
     text = "\0".join((settings.url, settings.email.lower(), api_key))
     return hashlib.blake2b(text.encode(), digest_size=16, person=b"connection").hexdigest()
+
+
+def host_of(url: str) -> str:
+    """The host of a shop's address, in lower case: what an integration keeps for life."""
+    return (urlsplit(url).hostname or "").lower()
 
 
 _CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))

@@ -7,6 +7,9 @@ and hands out connections. Not here: tables (`tables`), their changes (`migrate`
 from __future__ import annotations
 
 import contextlib
+import getpass
+import os
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,8 +36,9 @@ class WarehouseUnavailableError(RuntimeError):
 class Warehouse:
     """One PostgreSQL database that holds the project's schemas."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, actor: str | None = None) -> None:
         self.url = url
+        self._actor = actor or _whoever_this_is()
         self._engine: Engine | None = None
 
     @property
@@ -61,6 +65,7 @@ class Warehouse:
             "password": self.url.password,
             "dbname": self.url.database,
             "connect_timeout": CONNECT_SECONDS,
+            "application_name": self._actor,
         }
         rest = {k: v for k, v in self.url.query.items() if k not in ("host", "port")}
         return {k: v for k, v in {**arguments, **rest}.items() if v is not None}
@@ -81,9 +86,22 @@ class Warehouse:
             self._engine.dispose()
 
 
+def _whoever_this_is() -> str:
+    """Who the audit trail names: at most 63 bytes of it are kept."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"[:60]
+
+
 @contextlib.contextmanager
-def open_warehouse(settings: Settings, *, migrate: bool = True) -> Iterator[Warehouse]:
+def open_warehouse(
+    settings: Settings, *, migrate: bool = True, actor: str | None = None
+) -> Iterator[Warehouse]:
     """Opens the configured warehouse with its schema up to date.
+
+    `actor` is whom the audit trail names; by default the account and machine.
 
     Without a configured URL the embedded server is joined, and left when the process ends: leaving
     earlier would stop and start it between two uses. Raises WarehouseUnavailableError.
@@ -95,7 +113,7 @@ def open_warehouse(settings: Settings, *, migrate: bool = True) -> Iterator[Ware
             raise WarehouseUnavailableError(str(error)) from error
     else:
         url = settings.sqlalchemy_url()
-    warehouse = Warehouse(url)
+    warehouse = Warehouse(url, actor)
     try:
         if migrate:
             _bring_up_to_date(warehouse)

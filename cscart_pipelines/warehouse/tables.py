@@ -333,13 +333,14 @@ audit = Table(
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("integration", Text, nullable=False),
     _moment("at", nullable=False, server_default=func.clock_timestamp()),
-    Column("actor", Text, nullable=False, comment="who: the application name of the connection"),
+    Column("actor", Text, nullable=False),
     Column("act", Text, nullable=False),
     Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
     Index("audit_integration_at_idx", "integration", "at"),
     schema=REGISTRY,
 )
-"""Every change of an integration; written by a trigger, without secrets."""
+"""Every change of an integration, written by a trigger, without secrets. The actor is the
+application name of the connection: who at which machine, or which run."""
 
 forgotten = Table(
     "forgotten",

@@ -1,0 +1,119 @@
+"""Integrations as a file: read it, say what would change, do it. Secrets only by reference.
+
+Pure except for reading the file; the doing is `acts` and `registry`. Integrations that the file
+does not name are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cscart_pipelines.integrations.registry import Integration
+from cscart_pipelines.integrations.secrets import is_reference
+from cscart_pipelines.integrations.settings import (
+    IntegrationSettings,
+    InvalidSettingsError,
+    check,
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One integration of the file: to add, to edit, or as it is."""
+
+    settings: IntegrationSettings
+    new: bool
+    differences: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+
+    @property
+    def needed(self) -> bool:
+        return self.new or bool(self.differences)
+
+
+def read(path: Path) -> list[IntegrationSettings]:
+    """Reads `integrations: [{integration: …, url: …, api_key: env:NAME, …}]`.
+
+    Raises InvalidSettingsError with every problem of every entry.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidSettingsError({"file": f"{path}: {error.strerror}"}) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        place = getattr(error, "problem_mark", None)
+        where = f", line {place.line + 1}" if place else ""
+        raise InvalidSettingsError({"file": f"{path} is not YAML{where}"}) from None
+    entries = document.get("integrations") if isinstance(document, Mapping) else None
+    if not isinstance(entries, list):
+        raise InvalidSettingsError({"file": f"{path}: expected a list under `integrations:`"})
+    found: list[IntegrationSettings] = []
+    problems: dict[str, str] = {}
+    for number, entry in enumerate(entries, 1):
+        name = f"entry {number}"
+        if not isinstance(entry, Mapping):
+            problems[name] = "expected settings as `name: value`"
+            continue
+        name = str(entry.get("integration", name))
+        try:
+            found.append(check(_loose(entry)))
+        except InvalidSettingsError as error:
+            problems |= {f"{name}.{key}": text for key, text in error.problems.items()}
+    for what in ("integration", "list_name"):
+        values = [getattr(one, what) for one in found]
+        for value in sorted({value for value in values if values.count(value) > 1}):
+            problems[f"{value}.{what}"] = "is in the file twice"
+    if problems:
+        raise InvalidSettingsError(problems)
+    return found
+
+
+def _loose(entry: Mapping[str, Any]) -> dict[str, Any]:
+    values = dict(entry)
+    reference = values.pop("api_key", None)
+    if not isinstance(reference, str) or not is_reference(reference):
+        raise InvalidSettingsError(
+            {"api_key": "expected env:NAME or file:/path; the key itself has no place in a file"}
+        )
+    values["api_key_reference"] = reference
+    values.setdefault("list_name", values.get("integration"))
+    for name, value in values.items():
+        if name == "start_date" and value is not None:
+            values[name] = value if isinstance(value, str) else f"{value:%d/%m/%Y}"
+    return values
+
+
+def plan(wanted: list[IntegrationSettings], known: list[Integration]) -> list[Change]:
+    """What the file asks for, against what is there."""
+    present = {one.key: one.settings.model_dump() for one in known}
+    changes = []
+    for settings in wanted:
+        before = present.get(settings.integration)
+        if before is None:
+            changes.append(Change(settings, new=True))
+            continue
+        differences = {
+            name: (before[name], value)
+            for name, value in settings.model_dump().items()
+            if before[name] != value
+        }
+        changes.append(Change(settings, new=False, differences=differences))
+    return changes
+
+
+def export(known: list[Integration]) -> str:
+    """The file that `read` would take. A sealed key cannot be written: a reference stands in."""
+    entries = []
+    for one in known:
+        values = one.settings.model_dump(mode="json", exclude_defaults=True)
+        values["api_key"] = values.pop("api_key_reference", None) or (
+            f"env:{one.key.upper().replace('-', '_')}_API_KEY"
+        )
+        if one.settings.start_date is not None:
+            values["start_date"] = f"{one.settings.start_date:%d/%m/%Y}"
+        entries.append(values)
+    return yaml.safe_dump({"integrations": entries}, sort_keys=False, allow_unicode=True)
