@@ -12,9 +12,12 @@ from typing import Protocol
 import dagster as dg
 import requests
 
+from cscart_pipelines.defs.raw_assets import FAILED
 from cscart_pipelines.settings import Settings, read_settings
 
 log = logging.getLogger("cscart_pipelines.alerts")
+LONGEST = 2000
+"""Characters of a reason; chat systems refuse longer messages."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +52,19 @@ class WebhookSink:
     def send(self, alert: Alert) -> None:
         body = {"text": f"{alert.job} failed: {alert.message}", **asdict(alert)}
         try:
-            requests.post(
+            response = requests.post(
                 self._url,
                 data=json.dumps(body),
                 headers={"Content-Type": "application/json"},
                 timeout=10,
                 allow_redirects=False,
-            ).raise_for_status()
-        except requests.RequestException as error:
+            )
+            trouble = "" if response.ok and not response.is_redirect else str(response.status_code)
+        except Exception as error:  # whatever it is, the failure itself must still be told
+            trouble = type(error).__name__
+        if trouble:
             # The address may hold a token, so only the kind of trouble is logged.
-            log.error("the alert webhook did not take the alert: %s", type(error).__name__)
+            log.error("the alert webhook did not take the alert: %s", trouble)
 
 
 def sinks(settings: Settings) -> list[Sink]:
@@ -72,18 +78,32 @@ def sinks(settings: Settings) -> list[Sink]:
 @dg.run_failure_sensor(
     name="alert_on_failure",
     default_status=dg.DefaultSensorStatus.RUNNING,
+    # Runs started by the command line are not told: whoever started them is looking at it.
     description="Tells the log, and the webhook if one is set, about every failed run.",
 )
 def alert_on_failure(context: dg.RunFailureSensorContext) -> None:
-    run = context.dagster_run
-    message = context.failure_event.message or "no reason given"
-    for event in context.get_step_failure_events():
-        data = event.step_failure_data
-        if data.user_failure_data is not None and data.user_failure_data.description:
-            message = data.user_failure_data.description
-        elif data.error is not None:
-            message = data.error.message.strip().splitlines()[0]
-    partition = run.tags.get("dagster/partition")
-    alert = Alert(run.job_name, run.run_id, message, (partition,) if partition else ())
+    alert = _alert(context)
     for sink in sinks(read_settings()):
         sink.send(alert)
+
+
+def _alert(context: dg.RunFailureSensorContext) -> Alert:
+    """The reason is that of the step that failed; the run's own says only that one did."""
+    run = context.dagster_run
+    message = context.failure_event.message or "no reason given"
+    partition = run.tags.get("dagster/partition")
+    shops: list[str] = [partition] if partition else []
+    for event in context.get_step_failure_events():
+        data = event.step_failure_data
+        failure = data.user_failure_data
+        if failure is not None and failure.description:
+            message = failure.description
+            named = failure.metadata.get(FAILED)
+            if isinstance(named, dg.JsonMetadataValue) and isinstance(named.data, list):
+                shops = [str(key) for key in named.data]
+        elif data.error is not None:
+            error = data.error
+            while error.cause is not None:
+                error = error.cause
+            message = error.message
+    return Alert(run.job_name, run.run_id, " ".join(message.split())[:LONGEST], tuple(shops))

@@ -16,6 +16,7 @@ import dagster as dg
 from dagster import DagsterInstance
 
 from cscart_pipelines import definitions as location
+from cscart_pipelines.defs import processes
 from cscart_pipelines.defs.jobs import resync_request
 from cscart_pipelines.defs.partitions import NAME, difference
 from cscart_pipelines.defs.resources import Pipelines
@@ -31,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     _say(event="loading")
     definitions: dg.Definitions = location.defs()
     with DagsterInstance.get() as instance:
+        processes.end_dead(instance)
         done = True
         if asked.resync:
             request = _request(instance, asked.resync, full=asked.full)

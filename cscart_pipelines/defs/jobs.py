@@ -16,12 +16,14 @@ resync = dg.define_asset_job(
     "resync",
     selection=dg.AssetSelection.assets(read_shop),
     partitions_def=integration_partitions,
+    tags={"dagster/max_runtime": str(24 * 3600)},
     description="Reads shops into the raw tables. A partition is an integration.",
 )
 
 build_lists = dg.define_asset_job(
     "build_lists",
     selection=dg.AssetSelection.assets(lists),
+    tags={"dagster/max_runtime": str(3 * 3600)},
     description="Rebuilds lists, segments and metrics of all integrations from the raw tables.",
 )
 

@@ -4,8 +4,7 @@ Every shop succeeds or fails on its own; the run fails at the end if one did, an
 here: what a synchronisation does (`sync.run`), who may start one (`integrations.lease`).
 """
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,22 +12,22 @@ import dagster as dg
 from pydantic import Field
 
 from cscart_pipelines.cscart.errors import ShopError
-from cscart_pipelines.defs import raw_checks
+from cscart_pipelines.defs import processes, raw_checks
 from cscart_pipelines.defs.partitions import integration_partitions
 from cscart_pipelines.defs.raw_metadata import (
     definition_metadata,
     materialisation_metadata,
     outcome_table,
 )
-from cscart_pipelines.defs.resources import Pipelines, Premises
-from cscart_pipelines.integrations.connection import open_client
-from cscart_pipelines.integrations.lease import take
-from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, Status
+from cscart_pipelines.defs.resources import Pipelines
+from cscart_pipelines.defs.visits import Visits
+from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.secrets import SecretError
-from cscart_pipelines.sync.run import ENTITIES, SyncFailedError, SyncReport, synchronise
+from cscart_pipelines.sync.run import ENTITIES, SyncFailedError, SyncReport
 
-SHOPS_AT_ONCE = 4
+FAILED = "failed_integrations"
+"""The failure's metadata under which alerts find the shops."""
 DESCRIPTIONS = {
     "customers": "Registered customers; swept whole each time, for the shop tells no changes.",
     "orders": "Orders with their lines; what changed since the watermark, on the shop's clock.",
@@ -75,6 +74,7 @@ def read_shop(
     context: dg.AssetExecutionContext, config: ResyncConfig, pipelines: Pipelines
 ) -> Iterator[Any]:
     """Synchronises the selected entities of every shop of this run."""
+    processes.sign(context.instance, context.run_id)
     entities = [key.path[-1] for key in context.selected_asset_keys]
     keys = [k for k in context.partition_keys if not config.only or k in config.only]
     reports: list[SyncReport] = []
@@ -82,42 +82,30 @@ def read_shop(
     refused: dict[str, str] = {}
     with pipelines.open() as premises:
         premises.registry.release_dead()
-        with ThreadPoolExecutor(SHOPS_AT_ONCE, "shop") as threads:
-            started = {
-                threads.submit(_synchronise, premises, key, config, entities, context.run_id): key
-                for key in keys
-            }
-            for future in as_completed(started):
-                key = started[future]
-                try:
-                    report = future.result()
-                except NotAllowedError as error:
-                    refused[key] = str(error)
-                    context.log.info(f"{key}: {error}")
-                except (SyncFailedError, ShopError, SecretError, UnknownIntegrationError) as error:
-                    failures[key] = str(error)
-                    context.log.error(f"{key}: {error}")
-                except Exception as error:  # a mistake of ours in one shop must not stop the others
-                    failures[key] = f"{type(error).__name__}: {error}"
-                    context.log.exception(f"{key}: unexpected failure")
-                else:
-                    reports.append(report)
-                    _log_materialisations(context, report)
+        visits = Visits(
+            premises,
+            entities,
+            context.run_id,
+            full=config.full,
+            scheduled=config.scheduled,
+        )
+        for key, future in visits.pay(keys):
+            try:
+                report = future.result()
+            except NotAllowedError as error:
+                refused[key] = str(error)
+                context.log.info(f"{key} is not synchronised: {error}")
+            except (SyncFailedError, ShopError, SecretError, UnknownIntegrationError) as error:
+                failures[key] = str(error)
+                context.log.error(f"{key}: {error}")
+            except Exception as error:  # a mistake of ours in one shop must not stop the others
+                failures[key] = f"{type(error).__name__}: {error}"
+                context.log.exception(f"{key}: unexpected failure")
+            else:
+                reports.append(report)
+                _log_materialisations(context, report)
         yield from raw_checks.results(premises, context.selected_asset_check_keys)
     _finish(context, reports, failures, refused)
-
-
-def _synchronise(
-    premises: Premises, key: str, config: ResyncConfig, entities: Sequence[str], run_id: str
-) -> SyncReport:
-    """One shop, in a thread of its own, through the gate that everybody goes through."""
-    integration = premises.registry.get(key)
-    act = Act.SCHEDULED if config.scheduled else Act.RESYNC
-    if integration.status is Status.READY and not config.scheduled:
-        act = Act.START
-    lease = take(premises.warehouse, premises.registry, key, act, full=config.full, run_id=run_id)
-    with lease, open_client(lease.integration, premises.registry, premises.settings) as client:
-        return synchronise(lease, client, entities=entities)
 
 
 def _log_materialisations(context: dg.AssetExecutionContext, report: SyncReport) -> None:
@@ -138,9 +126,7 @@ def _finish(
     refused: dict[str, str],
 ) -> None:
     """Says what happened; a failed shop fails the run, a refused start does not."""
-    table = outcome_table(reports, failures)
-    for key, reason in refused.items():
-        context.log.info(f"{key} was not synchronised: {reason}")
+    table = outcome_table(reports, failures, refused)
     if not failures:
         context.log.info(f"{len(reports)} integrations synchronised\n{table.value}")
         return
@@ -148,6 +134,6 @@ def _finish(
     raise dg.Failure(
         description=f"{len(failures)} of {len(failures) + len(reports)} failed: {names}. "
         + "; ".join(f"{key}: {reason}" for key, reason in sorted(failures.items()))[:2000],
-        metadata={"outcome": table},
+        metadata={"outcome": table, FAILED: dg.MetadataValue.json(sorted(failures))},
         allow_retries=False,
     )

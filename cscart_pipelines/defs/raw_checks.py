@@ -1,7 +1,8 @@
 """Checks of the raw tables, computed by the run that loads them: SQL in, verdicts out.
 
-They look at all integrations at once; a verdict names the shops it is about. Not here: rules about
-lists and segments, which are dbt tests.
+They look at all integrations at once, but for disabled and removed ones, whose rows nobody brings
+up to date; a verdict names the shops it is about. Not here: rules about lists and segments, which
+are dbt tests.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ from typing import Any
 
 import dagster as dg
 
+from cscart_pipelines.defs.raw_metadata import cell
 from cscart_pipelines.defs.resources import Premises
+
+SHOWN = 50
+"""Findings that a verdict names; the rest it counts."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ def _readable(entity: str) -> Check:
         "No row of the shop is set aside as unreadable.",
         f"""
         SELECT integration, format('%s: %s', entity_key, reason) FROM cscart.rejects
-        WHERE entity = '{entity}' AND resolved_at IS NULL ORDER BY last_seen_at DESC LIMIT 50
+        WHERE entity = '{entity}' AND resolved_at IS NULL
         """,
         dg.AssetCheckSeverity.WARN,
     )
@@ -117,7 +122,7 @@ CHECKS = [
         """
         SELECT line.integration, format('order %s', line.order_id) FROM cscart.order_lines AS line
         LEFT JOIN cscart.orders AS placed USING (integration, order_id)
-        WHERE placed.order_id IS NULL LIMIT 50
+        WHERE placed.order_id IS NULL
         """,
     ),
     Check(
@@ -164,7 +169,7 @@ def results(
         for check in CHECKS:
             if check.spec.key not in selected:
                 continue
-            findings = connection.execute(check.query.encode()).fetchall()
+            findings = connection.execute(_of_served_shops(check.query)).fetchall()
             yield dg.AssetCheckResult(
                 check_name=check.name,
                 asset_key=["cscart", check.entity],
@@ -174,12 +179,22 @@ def results(
             )
 
 
+def _of_served_shops(query: str) -> bytes:
+    return f"""
+        SELECT found.integration, found.what, count(*) OVER ()
+        FROM ({query}) AS found (integration, what)
+        JOIN registry.integrations AS shop USING (integration)
+        WHERE shop.status <> 'disabled' ORDER BY 1, 2 LIMIT {SHOWN}
+    """.encode()
+
+
 def _metadata(findings: list[tuple[Any, ...]]) -> dict[str, Any]:
     if not findings:
         return {"findings": 0}
     lines = ["| integration | finding |", "|---|---|"]
-    lines += [f"| {key} | {text} |" for key, text in findings[:50]]
+    lines += [f"| {key} | {cell(text)} |" for key, text, _ in findings]
     return {
-        "findings": len(findings),
+        "findings": findings[0][2],
+        "integrations": ", ".join(sorted({key for key, _, _ in findings})),
         "which": dg.MarkdownMetadataValue("\n".join(lines)),
     }

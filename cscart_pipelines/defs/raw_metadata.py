@@ -50,6 +50,7 @@ def materialisation_metadata(report: EntityReport, kind: str) -> dict[str, Any]:
     numbers = report.numbers()
     seconds = max(report.seconds, 1e-6)
     shown: dict[str, Any] = {
+        "dagster/table_name": f"cscart.{report.entity}",
         "dagster/row_count": report.warehouse_total or 0,
         "kind": kind,
         "rows_read": numbers["rows"],
@@ -70,12 +71,16 @@ def materialisation_metadata(report: EntityReport, kind: str) -> dict[str, Any]:
     return shown
 
 
-def outcome_table(reports: list[SyncReport], failures: dict[str, str]) -> dg.MarkdownMetadataValue:
+def outcome_table(
+    reports: list[SyncReport], failures: dict[str, str], refused: dict[str, str]
+) -> dg.MarkdownMetadataValue:
     """One line a shop, failed ones first: what a person wants to see of a run over many."""
     lines = ["| integration | outcome | customers | orders | changed | API calls | seconds |"]
     lines.append("|---|---|--:|--:|--:|--:|--:|")
     for key, reason in sorted(failures.items()):
-        lines.append(f"| {key} | **failed**: {_cell(reason)} | | | | | |")
+        lines.append(f"| {key} | **failed**: {cell(reason)} | | | | | |")
+    for key, reason in sorted(refused.items()):
+        lines.append(f"| {key} | not synchronised: {cell(reason)} | | | | | |")
     for report in sorted(reports, key=lambda one: one.integration):
         entities = report.entities
         changed = sum(one.changes.written + one.deleted for one in entities.values())
@@ -92,5 +97,6 @@ def _total(entities: dict[str, EntityReport], name: str) -> str:
     return "" if report is None or report.warehouse_total is None else f"{report.warehouse_total:,}"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """The text as one cell of a Markdown table."""
     return text.replace("|", "\\|").replace("\n", " ")

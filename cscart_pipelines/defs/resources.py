@@ -1,4 +1,4 @@
-"""The resources of every op: the warehouse, and dbt over the same database.
+"""The resources of every op, and where ops are executed.
 
 Not here: settings (they are read from the environment when a run begins, never when code loads).
 """
@@ -29,10 +29,11 @@ class Pipelines(dg.ConfigurableResource):  # type: ignore[type-arg]
     @contextlib.contextmanager
     def open(self) -> Iterator[Premises]:
         settings = read_settings()
-        with open_warehouse(settings) as warehouse:
+        with open_warehouse(settings, actor="dagster") as warehouse:
             yield Premises(settings, warehouse, Registry(warehouse, settings))
 
 
 @dg.definitions
 def resources() -> dg.Definitions:
-    return dg.Definitions(resources={"pipelines": Pipelines()})
+    # In the run's own process: a process of its own for each step costs two seconds.
+    return dg.Definitions(resources={"pipelines": Pipelines()}, executor=dg.in_process_executor)

@@ -3,17 +3,32 @@
 Sensors only look at the registry; none of them asks a shop anything. Not here: alerts.
 """
 
+import time
+
 import dagster as dg
 
+from cscart_pipelines.defs import processes
 from cscart_pipelines.defs.jobs import build_lists, resync, resync_request
 from cscart_pipelines.defs.partitions import NAME, difference, integration_partitions
+from cscart_pipelines.defs.rebuild import Asked, Fate, Registry, decide
 from cscart_pipelines.defs.resources import Pipelines
+
+RUN_KEY = "dagster/run_key"
+REQUEST_TAG = "cscart/lists"
+UNCOVERED = """
+    SELECT id, extract(epoch FROM now() - finished_at) FROM registry.sync_runs
+    WHERE state <> 'running' AND (state = 'succeeded' OR rows_done > 0)
+      AND id > (SELECT coalesce(max(covers_sync), 0) FROM registry.list_builds)
+    ORDER BY id
+"""
+"""What failed before it loaded anything changes no list."""
 
 
 @dg.sensor(
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="One partition per integration; ends synchronisations whose process is gone.",
+    description="One partition per integration; ends synchronisations and runs whose process is"
+    " gone.",
 )
 def follow_registry(
     context: dg.SensorEvaluationContext, pipelines: Pipelines
@@ -23,6 +38,8 @@ def follow_registry(
         integrations = premises.registry.all()
     for key in released:
         context.log.warning(f"{key}: its synchronisation was dead and has been ended")
+    for run_id in processes.end_dead(context.instance):
+        context.log.warning(f"run {run_id}: its process is gone; marked as failed")
     present = list(context.instance.get_dynamic_partitions(NAME))
     add, delete = difference(integrations, present)
     if not add and not delete:
@@ -44,19 +61,36 @@ def follow_registry(
 def start_requested(
     context: dg.SensorEvaluationContext, pipelines: Pipelines
 ) -> dg.SensorResult | dg.SkipReason:
-    """A request is taken once its integration has a partition, in the order of asking."""
+    """A request is taken away once its run exists: a crash in between neither loses nor doubles it.
+
+    Until then it is answered with the same run key, and Dagster starts one run for one key.
+    """
     present = list(context.instance.get_dynamic_partitions(NAME))
+    wanted: list[dg.RunRequest] = []
     with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
-        taken = connection.execute(
-            "DELETE FROM registry.sync_requests WHERE integration = ANY(%s)"
-            " RETURNING integration, whole",
-            [present],
+        connection.execute(
+            "DELETE FROM registry.sync_requests AS request WHERE NOT EXISTS (SELECT FROM"
+            " registry.integrations AS shop WHERE shop.integration = request.integration"
+            " AND shop.status <> 'disabled')"
+        )
+        asked = connection.execute(
+            "SELECT integration, whole, requested_at FROM registry.sync_requests"
+            " ORDER BY requested_at, integration"
         ).fetchall()
-    if not taken:
+        for key, whole, moment in asked:
+            run_key = f"{key}-{'full' if whole else 'resync'}-{moment.timestamp():.6f}"
+            if _runs_of(context.instance, RUN_KEY, run_key):
+                connection.execute(
+                    "DELETE FROM registry.sync_requests"
+                    " WHERE integration = %s AND whole = %s AND requested_at = %s",
+                    [key, whole, moment],
+                )
+            elif key in present:
+                request = resync_request([key], present, full=whole)
+                wanted.append(request.with_replaced_attrs(run_key=run_key))
+    if not wanted:
         return dg.SkipReason("Nothing was asked for.")
-    return dg.SensorResult(
-        run_requests=[resync_request([key], present, full=whole) for key, whole in taken]
-    )
+    return dg.SensorResult(run_requests=wanted)
 
 
 @dg.sensor(
@@ -68,23 +102,28 @@ def start_requested(
 def rebuild_lists(
     context: dg.SensorEvaluationContext, pipelines: Pipelines
 ) -> dg.SensorResult | dg.SkipReason:
-    """The cursor is the last synchronisation that a build was asked for."""
+    """The cursor is the last request, see `rebuild`."""
+    asked = Asked.from_cursor(context.cursor)
     with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
-        row = connection.execute(
-            """
-            SELECT (SELECT coalesce(max(id), 0) FROM registry.sync_runs WHERE state <> 'running'),
-                   (SELECT coalesce(max(covers_sync), 0) FROM registry.list_builds),
-                   (SELECT count(*) FROM registry.sync_runs WHERE state = 'running')
-            """
-        ).fetchone()
-    assert row is not None
-    newest, covered, running = row
-    asked = int(context.cursor or 0)
-    if newest <= max(covered, asked):
-        return dg.SkipReason("Every synchronisation is in the lists.")
-    if running and newest - max(covered, asked) < 50:
-        # An hourly run over many shops ends one shop after the other: one build at its end.
-        return dg.SkipReason(f"{running} synchronisations are still running.")
-    return dg.SensorResult(
-        run_requests=[dg.RunRequest(run_key=f"lists-{newest}")], cursor=str(newest)
-    )
+        finished = connection.execute(UNCOVERED).fetchall()
+        running = connection.execute(
+            "SELECT id FROM registry.sync_runs WHERE state = 'running' ORDER BY id"
+        ).fetchall()
+    registry = Registry([(n, float(age)) for n, age in finished], [row[0] for row in running])
+    decision = decide(asked, registry, _fate(context.instance, asked), time.time())
+    if isinstance(decision, str):
+        return dg.SkipReason(decision)
+    request = dg.RunRequest(run_key=decision.request, tags={REQUEST_TAG: decision.request or ""})
+    return dg.SensorResult(run_requests=[request], cursor=decision.to_cursor())
+
+
+def _fate(instance: dg.DagsterInstance, asked: Asked) -> Fate:
+    """Runs that Dagster starts again after a crash carry the tag too."""
+    runs = _runs_of(instance, REQUEST_TAG, asked.request) if asked.request else []
+    if any(run.status is dg.DagsterRunStatus.SUCCESS for run in runs):
+        return Fate.SUCCEEDED
+    return Fate.UNDER_WAY if any(not run.is_finished for run in runs) else Fate.FAILED
+
+
+def _runs_of(instance: dg.DagsterInstance, tag: str, value: str) -> list[dg.DagsterRun]:
+    return list(instance.get_runs(filters=dg.RunsFilter(tags={tag: value})))

@@ -1,0 +1,95 @@
+"""Going through the shops of one run, some at a time, each through the gate that everybody uses.
+
+A cancelled run ends the visits under way and starts no others. Not here: what Dagster is told of
+them (`raw_assets`), what a synchronisation does (`sync.run`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from datetime import datetime
+
+from cscart_pipelines.cscart.client import ShopClient
+from cscart_pipelines.defs.resources import Premises
+from cscart_pipelines.integrations.connection import open_client
+from cscart_pipelines.integrations.lease import take
+from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, Status
+from cscart_pipelines.sync.run import SyncReport, synchronise
+
+SHOPS_AT_ONCE = 4
+
+
+class Stopped(Exception):  # noqa: N818  (its name is read by people, as the reason of a failure)
+    """The run was cancelled while this shop was being read."""
+
+
+class Visits:
+    """The shops of one run, each in a thread of its own. `scheduled`: nobody asked for them."""
+
+    def __init__(
+        self,
+        premises: Premises,
+        entities: Sequence[str],
+        run_id: str,
+        *,
+        full: bool,
+        scheduled: bool,
+    ) -> None:
+        self._premises = premises
+        self._entities = entities
+        self._run_id = run_id
+        self._full = full
+        self._scheduled = scheduled
+        self._began = _warehouse_time(premises)
+        self._stop = threading.Event()
+        self._clients: set[ShopClient] = set()
+
+    def pay(self, keys: Sequence[str]) -> Iterator[tuple[str, Future[SyncReport]]]:
+        """Yields each shop when it is done. A cancelled run ends the visits under way first."""
+        with ThreadPoolExecutor(SHOPS_AT_ONCE, "shop") as threads:
+            try:
+                started = {threads.submit(self._visit, key): key for key in keys}
+                for future in as_completed(started):
+                    yield started[future], future
+            except BaseException:
+                self._stop.set()
+                for client in list(self._clients):
+                    client.close()  # whoever waits before trying again gives up
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _visit(self, key: str) -> SyncReport:
+        premises = self._premises
+        integration = premises.registry.get(key)
+        act = Act.SCHEDULED if self._scheduled else Act.RESYNC
+        if integration.status is Status.READY and not self._scheduled:
+            act = Act.START
+        last = integration.last_synced_at
+        if self._scheduled and last is not None and last > self._began:
+            raise NotAllowedError("it has been synchronised since this run began")
+        lease = take(
+            premises.warehouse, premises.registry, key, act, full=self._full, run_id=self._run_id
+        )
+        with lease, open_client(lease.integration, premises.registry, premises.settings) as client:
+            self._clients.add(client)
+            try:
+                return synchronise(
+                    lease, client, entities=self._entities, listener=self._check_for_stop
+                )
+            finally:
+                self._clients.discard(client)
+
+    def _check_for_stop(self, phase: str, done: int, total: int | None) -> None:
+        if self._stop.is_set():
+            raise Stopped("the run was cancelled; what was loaded stays")
+
+
+def _warehouse_time(premises: Premises) -> datetime:
+    """The clock that also stamps `last_synced_at`."""
+    with premises.warehouse.connect(autocommit=True) as connection:
+        row = connection.execute("SELECT now()").fetchone()
+    assert row is not None
+    moment: datetime = row[0]
+    return moment
