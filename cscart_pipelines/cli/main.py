@@ -5,6 +5,7 @@ Not here: what a command does (the other modules of this room).
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -45,6 +46,9 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
+    """Runs one command and returns its exit code."""
+    # Retries and the like are for the log of a run, not for the person at the terminal.
+    logging.getLogger("cscart_pipelines").addHandler(logging.NullHandler())
     try:
         code = app(arguments, prog_name="cscart-pipelines", standalone_mode=False)
         return int(code or 0)
