@@ -39,7 +39,7 @@ hypothesis_settings.load_profile("project")
 
 TEMPLATE = "template_warehouse"
 OWN_SERVER = "CSCART_PIPELINES_TEST_DATABASE_URL"
-"""A PostgreSQL to test on instead of the embedded one; its user must be allowed to make databases."""
+"""A PostgreSQL to test on instead of the embedded one; its user must be able to make databases."""
 
 
 @dataclass
