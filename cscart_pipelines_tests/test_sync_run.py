@@ -189,7 +189,9 @@ def test_ids_beyond_32_bits_nul_characters_and_any_script(
 ) -> None:
     with connected(warehouse_database, settings) as made:
         big = 2**40
-        made.store.add_customer("a@example.com", user_id=big, firstname="N\x00UL", lastname="🙂" * 9)
+        made.store.add_customer(
+            "a@example.com", user_id=big, firstname="N\x00UL", lastname="🙂" * 9
+        )
         made.store.place_order(order_id=big + 1, user_id=big, lines=[(1, 1)])
         made.sync(sizes=replace(SMALL, chunk_rows=1))
         assert made.live("customers")[(big,)]["firstname"] == "NUL"

@@ -10,10 +10,11 @@ import time
 from datetime import UTC, datetime
 
 from cscart_pipelines.cscart.records import parse_customer
-from cscart_pipelines.sync.consumers import plain_consumer
+from cscart_pipelines.sync.consumers import Consumer, plain_consumer
 from cscart_pipelines.sync.context import EntityReport, SyncContext
 from cscart_pipelines.sync.order_parity import forget_parity
-from cscart_pipelines.sync.walk import ListQuery, Sweep, unfinished, walk
+from cscart_pipelines.sync.state import EntityState
+from cscart_pipelines.sync.walk import ListQuery, Sweep, Walked, unfinished, walk
 from cscart_pipelines.warehouse import tables
 
 ENTITY = "customers"
@@ -26,8 +27,6 @@ def sync_customers(context: SyncContext) -> EntityReport:
     report = EntityReport(ENTITY)
     state = context.states.read(ENTITY)
     report.watermark_from = state.watermark
-    left = unfinished(state)
-    began = datetime.fromisoformat(left["began"]) if left else datetime.now(UTC)
     query = ListQuery(
         entity="users",
         id_field="user_id",
@@ -36,6 +35,33 @@ def sync_customers(context: SyncContext) -> EntityReport:
         sizes=context.sizes.customers,
         growing=True,
     )
+
+    consumer = plain_consumer(context.loader, tables.customers, parse_customer, "user_id")
+    left = unfinished(state)
+    walked = _sweep(context, report, state, query, consumer)
+    if left is not None:  # its first part is as old as the run that was cut short
+        walked = _sweep(context, report, state, query, consumer)
+    with context.connection.transaction():
+        state.totals["total"] = walked.total
+        context.states.save(state)
+    report.shop_total = walked.total
+    report.warehouse_total = context.count(
+        "SELECT count(*) FROM cscart.customers WHERE integration = %s AND deleted_at IS NULL"
+    )
+    report.watermark_to = state.watermark
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _sweep(
+    context: SyncContext,
+    report: EntityReport,
+    state: EntityState,
+    query: ListQuery,
+    consumer: Consumer,
+) -> Walked:
+    left = unfinished(state)
+    began = datetime.fromisoformat(left["began"]) if left else datetime.now(UTC)
 
     def finish() -> None:
         """Together with the tombstones."""
@@ -51,24 +77,8 @@ def sync_customers(context: SyncContext) -> EntityReport:
             "began_before": state.totals.get("began"),
         }
 
-    walked = walk(
-        context,
-        report,
-        state,
-        query,
-        plain_consumer(context.loader, tables.customers, parse_customer, "user_id"),
-        sweep=Sweep(tables.customers, finishing=finish),
-    )
-    with context.connection.transaction():
-        state.totals["total"] = walked.total
-        context.states.save(state)
-    report.shop_total = walked.total
-    report.warehouse_total = context.count(
-        "SELECT count(*) FROM cscart.customers WHERE integration = %s AND deleted_at IS NULL"
-    )
-    report.watermark_to = state.watermark
-    report.seconds = time.monotonic() - started
-    return report
+    sweep = Sweep(tables.customers, finishing=finish)
+    return walk(context, report, state, query, consumer, sweep=sweep)
 
 
 def _follow_into_orders(context: SyncContext) -> None:

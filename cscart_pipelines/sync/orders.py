@@ -30,12 +30,13 @@ def sync_orders(context: SyncContext) -> EntityReport:
     report.watermark_from = state.watermark
     now = context.clock.now()
     end, walked = now.surely_not_yet, None
-    window = _whole_window(context, state, now)
+    left = unfinished(state)
+    window = _whole_window(context, state, left, now)
     if window is not None:
         walked = read_window(context, report, state, window)
         end = window.created_until or end
         now = context.clock.now()
-    if window is None or now.surely_not_yet - end > CATCH_UP:
+    if window is None or left is not None or now.surely_not_yet - end > CATCH_UP:
         end, walked = now.surely_not_yet, None
         _read_changes(context, report, state, now)
     mend(context, report, state)
@@ -45,9 +46,10 @@ def sync_orders(context: SyncContext) -> EntityReport:
     return report
 
 
-def _whole_window(context: SyncContext, state: EntityState, now: Moment) -> Window | None:
+def _whole_window(
+    context: SyncContext, state: EntityState, left: dict[str, Any] | None, now: Moment
+) -> Window | None:
     """The list of all orders, if it is to be read, or read to its end; else None."""
-    left: dict[str, Any] | None = unfinished(state)
     if left is not None:
         return windows.unfinished_whole(left["params"], datetime.fromisoformat(left["until"]))
     if state.watermark is None or context.kind == "full":

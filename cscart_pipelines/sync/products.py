@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from cscart_pipelines.cscart.errors import PermanentShopError
 from cscart_pipelines.cscart.lists import read_short_list
 from cscart_pipelines.cscart.records import parse_category, parse_product
-from cscart_pipelines.sync.consumers import plain_consumer
+from cscart_pipelines.sync.consumers import Consumer, plain_consumer
 from cscart_pipelines.sync.context import EntityReport, SyncContext
 from cscart_pipelines.sync.state import EntityState
 from cscart_pipelines.sync.walk import ListQuery, Sweep, unfinished, walk
@@ -32,25 +32,13 @@ def sync_products(context: SyncContext) -> EntityReport:
     report = EntityReport(ENTITY)
     state = context.states.read(ENTITY)
     report.watermark_from = state.watermark
-    now = context.clock.now()
-    consumer = plain_consumer(context.loader, tables.products, parse_product, "product_id")
-    sizes = context.sizes.products
+    left = unfinished(state)
     if _sweep_is_due(context, state):
-        query = ListQuery(ENTITY, "product_id", dict(SLIM), sizes, growing=True)
-        sweep = Sweep(tables.products)
-        walked = walk(context, report, state, query, consumer, sweep=sweep, until=now.surely_over)
-        state.totals = {"total": walked.total}
-        report.shop_total = walked.total
-        _categories(context)
+        _sweep(context, report, state)
+        if left is not None:  # its first part is as old as the run that was cut short
+            _changes(context, report, state)
     else:
-        assert state.watermark is not None
-        # The shop counts the hours on its own clock, whatever that shows.
-        hours = math.ceil((now.surely_not_yet - state.watermark).total_seconds() / 3600) + 1
-        params = {**SLIM, "updated_in_hours": max(1, hours)}
-        query = ListQuery(
-            ENTITY, "product_id", params, sizes, growing=False, label="changed", resumable=False
-        )
-        walk(context, report, state, query, consumer, until=now.surely_over)
+        _changes(context, report, state)
     with context.connection.transaction():
         context.states.save(state)
         context.loader.resolve_rejects(ENTITY, tables.products)
@@ -60,6 +48,43 @@ def sync_products(context: SyncContext) -> EntityReport:
     report.watermark_to = state.watermark
     report.seconds = time.monotonic() - started
     return report
+
+
+def _consumer(context: SyncContext) -> Consumer:
+    return plain_consumer(context.loader, tables.products, parse_product, "product_id")
+
+
+def _sweep(context: SyncContext, report: EntityReport, state: EntityState) -> None:
+    query = ListQuery(ENTITY, "product_id", dict(SLIM), context.sizes.products, growing=True)
+    walked = walk(
+        context,
+        report,
+        state,
+        query,
+        _consumer(context),
+        sweep=Sweep(tables.products),
+        until=context.clock.now().surely_over,
+    )
+    state.totals = {"total": walked.total}
+    report.shop_total = walked.total
+    _categories(context)
+
+
+def _changes(context: SyncContext, report: EntityReport, state: EntityState) -> None:
+    now = context.clock.now()
+    assert state.watermark is not None
+    # The shop counts the hours on its own clock, whatever that shows.
+    hours = math.ceil((now.surely_not_yet - state.watermark).total_seconds() / 3600) + 1
+    query = ListQuery(
+        ENTITY,
+        "product_id",
+        {**SLIM, "updated_in_hours": max(1, hours)},
+        context.sizes.products,
+        growing=False,
+        label="changed",
+        resumable=False,
+    )
+    walk(context, report, state, query, _consumer(context), until=now.surely_over)
 
 
 def _sweep_is_due(context: SyncContext, state: EntityState) -> bool:

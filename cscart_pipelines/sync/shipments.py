@@ -35,7 +35,11 @@ def sync_shipments(context: SyncContext) -> EntityReport:
     consumer = plain_consumer(context.loader, tables.shipments, parse_shipment, "shipment_id")
     with context.connection.transaction():
         report.deleted += _follow_orders(context)
-    if _sweep_is_due(context, state) or not _newest(context, report, state, consumer):
+    left, due = unfinished(state), _sweep_is_due(context, state)
+    if due:
+        _sweep(context, report, state, consumer)
+    # The first part of a sweep that was cut short is as old as that run.
+    if (left or not due) and not _newest(context, report, state, consumer):
         _sweep(context, report, state, consumer)
     report.warehouse_total = _live(context)
     report.watermark_to = state.watermark
