@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from benchmarks.measure import Cost, rate, ratio, total
 from benchmarks.options import Options
-from benchmarks.premises import Premises, premises
+from benchmarks.parse import yardstick
+from benchmarks.premises import premises
 from benchmarks.report import Aim, Cell, Report, Table
-from benchmarks.shop import ShopProcess, serve
+from benchmarks.shop import serve
 from benchmarks.sync_run import FIRST, RESYNC, SyncRun, register, run_sync
 
 START_UP = 3.0
@@ -37,22 +38,21 @@ NAMES = {"customers": "list rows", "orders": "orders, details"}
 
 def run(options: Options) -> Report:
     runs: list[SyncRun] = []
+    reading = yardstick()
     for orders in options.orders:
         options.say(f"starting a shop of {orders:,} orders")
         with serve(orders) as shop, premises() as place:
             register(place, shop)
             for kind in (FIRST, RESYNC):
                 options.say(f"{orders:,} orders, {kind}")
-                runs.append(_one(place, shop, orders, kind))
-    tables = [_runs(runs), _parts(runs)]
+                changed = shop.change() if kind == RESYNC else orders
+                runs.append(
+                    run_sync(place, shop, reading, orders=orders, kind=kind, changed=changed)
+                )
+    tables = [_runs(runs), _parts(runs), _beside_reading(runs)]
     if len(options.orders) > 1:
         tables.append(_growth(runs))
     return Report("sync", tables, _aims(runs))
-
-
-def _one(place: Premises, shop: ShopProcess, orders: int, kind: str) -> SyncRun:
-    changed = shop.change() if kind == RESYNC else orders
-    return run_sync(place, shop, orders, kind, changed)
 
 
 def _runs(runs: list[SyncRun]) -> Table:
@@ -92,6 +92,27 @@ def _part(
 ) -> tuple[Cell, ...]:
     speed = (rate(rows, cost.wall), rate(rows, cost.all_cpu)) if rows else (None, None)
     return (one.orders, one.kind, name, rows, requests, cost.wall, cost.cpu, cost.server, *speed)
+
+
+def _beside_reading(runs: list[SyncRun]) -> Table:
+    """Figures for machines whose speed changes with the work beside."""
+    columns = (
+        "orders", "reading µs", "process µs", "PG µs", "process / reading", "PG / reading",
+    )  # fmt: skip
+    table = Table(
+        "CPU of an order in the first sync, beside reading one in the same minute",
+        columns,
+        note="reading: decoding, parsing and hashing one order, as in the benchmark parse",
+    )
+    for one in runs:
+        if one.kind == FIRST:
+            step = one.steps["orders"]
+            process, server = (cpu / step.rows * 1e6 for cpu in (step.cost.cpu, step.cost.server))
+            table.rows.append(
+                (one.orders, one.reading, process, server, process / one.reading,
+                 server / one.reading)
+            )  # fmt: skip
+    return table
 
 
 def _growth(runs: list[SyncRun]) -> Table:

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ class SyncRun:
     requests: int
     """As the shop counts them."""
     shop_cpu: float
+    reading: float
+    """The yardstick of `parse` beside this run: microseconds of CPU per order."""
 
 
 def register(place: Premises, shop: ShopProcess) -> None:
@@ -70,8 +73,17 @@ def register(place: Premises, shop: ShopProcess) -> None:
     registry.add(settings, key, found.model_dump(mode="json"))
 
 
-def run_sync(place: Premises, shop: ShopProcess, orders: int, kind: str, changed: int) -> SyncRun:
+def run_sync(
+    place: Premises,
+    shop: ShopProcess,
+    yardstick: Callable[[], float],
+    *,
+    orders: int,
+    kind: str,
+    changed: int,
+) -> SyncRun:
     """Raises RuntimeError when the synchronisation fails; what it said is on stderr."""
+    reading = yardstick()
     served, shop_cpu, server_cpu = shop.requests_served(), shop.cpu(), place.server_cpu()
     told, whole = _process(
         {"home": str(place.settings.home), "integration": KEY, "act": str(ACTS[kind])}
@@ -92,6 +104,7 @@ def run_sync(place: Premises, shop: ShopProcess, orders: int, kind: str, changed
         peak_bytes=told["peak_bytes"],
         requests=shop.requests_served() - served,
         shop_cpu=shop.cpu() - shop_cpu,
+        reading=(reading + yardstick()) / 2,
     )
 
 

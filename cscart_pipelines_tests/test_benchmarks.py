@@ -72,6 +72,10 @@ def test_a_small_run_fills_every_table_and_leaves_nothing_behind(tmp_path: Path)
         assert least < run["requests"] <= least + 8
         assert parts[orders, run["run"], "whole process"]["requests"] == run["requests"]
         assert 20 < run["peak MB"] < 1000
+    beside = found["sync"]["tables"][
+        "CPU of an order in the first sync, beside reading one in the same minute"
+    ]
+    assert [row["orders"] for row in beside] == list(SIZES)
     growth = found["sync"]["tables"]["The largest shop beside the smallest"]
     assert [row["run"] for row in growth] == ["first sync", "resync, 1 %"]
 
