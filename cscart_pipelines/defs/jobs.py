@@ -7,7 +7,7 @@ the second follow the first (`sensors`).
 import dagster as dg
 
 from cscart_pipelines.defs.lists import lists
-from cscart_pipelines.defs.partitions import NAME, integration_partitions
+from cscart_pipelines.defs.partitions import NAME
 from cscart_pipelines.defs.raw_assets import read_shop
 from cscart_pipelines.defs.resources import Pipelines
 from cscart_pipelines.integrations.lifecycle import Act, refusal
@@ -15,7 +15,6 @@ from cscart_pipelines.integrations.lifecycle import Act, refusal
 resync = dg.define_asset_job(
     "resync",
     selection=dg.AssetSelection.assets(read_shop),
-    partitions_def=integration_partitions,
     tags={"dagster/max_runtime": str(24 * 3600)},
     description="Reads shops into the raw tables. A partition is an integration.",
 )

@@ -58,21 +58,21 @@ def lists(
     pipelines: Pipelines,
 ) -> Iterator[Any]:
     """Runs `dbt build` over the warehouse: models and their tests, as assets and checks."""
-    processes.sign(context.instance, context.run_id)
+    processes.sign(context.instance, context.run.run_id)
     as_of = _moment(config.as_of)
     with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [BUILD_LOCK])
         covered = connection.execute(COVERED).fetchone()
         arguments = ["build", "--exclude-resource-type", "unit_test",
                      "--vars", json.dumps({"as_of": as_of})]  # fmt: skip
-        target = _room_for(project.project_dir / project.target_path / "builds", context.run_id)
+        target = _room_for(project.project_dir / project.target_path / "builds", context.run.run_id)
         # dbt takes the connection from the environment, here and in the process it starts.
         with _environment(premises.warehouse.dbt_environment()):
             yield from dbt.cli(arguments, context=context, target_path=target).stream()
         if len(context.selected_asset_keys) == len(lists.keys):
             connection.execute(
                 "INSERT INTO registry.list_builds (run_id, covers_sync, as_of) VALUES (%s, %s, %s)",
-                [context.run_id, covered and covered[0], as_of],
+                [context.run.run_id, covered and covered[0], as_of],
             )
 
 

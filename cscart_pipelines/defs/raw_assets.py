@@ -74,7 +74,7 @@ def read_shop(
     context: dg.AssetExecutionContext, config: ResyncConfig, pipelines: Pipelines
 ) -> Iterator[Any]:
     """Synchronises the selected entities of every shop of this run."""
-    processes.sign(context.instance, context.run_id)
+    processes.sign(context.instance, context.run.run_id)
     entities = [key.path[-1] for key in context.selected_asset_keys]
     keys = [k for k in context.partition_keys if not config.only or k in config.only]
     reports: list[SyncReport] = []
@@ -85,7 +85,7 @@ def read_shop(
         visits = Visits(
             premises,
             entities,
-            context.run_id,
+            context.run.run_id,
             full=config.full,
             scheduled=config.scheduled,
         )
