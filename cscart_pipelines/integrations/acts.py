@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,12 +24,19 @@ from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.lifecycle import (
     Act,
     NotAllowedError,
+    Standing,
     Status,
     after_enable,
     require,
 )
 from cscart_pipelines.integrations.purge import purge_integration
-from cscart_pipelines.integrations.registry import LOCK_SQL, Integration, Registry
+from cscart_pipelines.integrations.registry import (
+    DEAD_RUN,
+    LOCK_SQL,
+    Integration,
+    Registry,
+    mark_failed,
+)
 from cscart_pipelines.integrations.settings import (
     IntegrationSettings,
     InvalidSettingsError,
@@ -43,6 +50,9 @@ from cscart_pipelines.warehouse.connect import Warehouse
 RULE_BROKEN = "CS004"
 """SQLSTATE of the triggers that hold the rules in the database."""
 STOP_SECONDS = 60.0
+BRIEF_SECONDS = 5.0
+"""Another act holds the lock for a moment only; a synchronisation shows in the status."""
+CONNECTION_DETAILS = frozenset({"url", "email", "api_key", "api_key_reference"})
 REMOVE_INSTEAD = "cannot be changed: remove the integration and create a new one in its place"
 BOOK = ("sync_state", "sync_requests", "sweep_seen", "sync_runs", "integrations")
 
@@ -79,26 +89,33 @@ class FrontDesk:
             for name, value in after.model_dump().items()
             if before[name] != value
         }
+        saved = {name: value for name, (_, value) in changes.items()}
         if api_key is not None:
             changes["api_key"] = ("••••", "changed")
+            saved["api_key_reference"] = None
+            saved["api_key_sealed"] = secrets.seal(self._settings, api_key.get_secret_value())
+        elif saved.get("api_key_reference"):
+            saved["api_key_sealed"] = None
+        elif "api_key_reference" in saved:
+            raise InvalidSettingsError({"api_key": "expected, where the reference to it goes"})
         if not changes:
             return Edited({}, None)
-        effective = api_key or self._key_after(known, after)
         tested = None
-        if {"url", "email", "api_key", "api_key_reference"} & changes.keys():
+        if CONNECTION_DETAILS & changes.keys():
+            effective = api_key or self._key_after(known, after)
             tested = test_connection(after, effective)
-        self._save(known, after, api_key, tested, effective)
+            saved["capabilities"] = Jsonb(tested.model_dump(mode="json"))
+            saved["tested_fingerprint"] = fingerprint(after, effective.get_secret_value())
+            saved["failure_permanent"] = False
+        self._save(known.key, saved, tested is not None)
         return Edited(changes, tested)
 
     def disable(self, key: str) -> None:
-        self._change_status(key, Act.DISABLE, Status.DISABLED)
+        """Raises NotAllowedError, UnknownIntegrationError; `enable` likewise."""
+        self._change_status(key, Act.DISABLE, lambda standing: Status.DISABLED)
 
     def enable(self, key: str) -> Status:
-        standing = self._registry.standing(self._registry.get(key))
-        require(Act.ENABLE, standing)
-        status = after_enable(standing)
-        self._change_status(key, Act.ENABLE, status)
-        return status
+        return self._change_status(key, Act.ENABLE, after_enable)
 
     def remove(self, key: str, *, force: bool = False, purge_data: bool = False) -> dict[str, int]:
         """Deletes settings, key, watermarks and runs; with `purge_data` the shop's data as well.
@@ -109,7 +126,7 @@ class FrontDesk:
         standing = self._registry.standing(self._registry.get(key))
         if not (force and standing.status is Status.SYNCING):
             require(Act.REMOVE, standing)
-        with self._locked(key, force=force) as connection, connection.transaction():
+        with self._locked(key, Act.REMOVE, force=force) as connection, connection.transaction():
             purged = purge_integration(connection, key) if purge_data else {}
             for table in BOOK:
                 connection.execute(
@@ -127,80 +144,69 @@ class FrontDesk:
             return secrets.resolve(after.api_key_reference)
         return self._registry.api_key(known.key)
 
-    def _save(
-        self,
-        known: Integration,
-        after: IntegrationSettings,
-        api_key: SecretStr | None,
-        tested: Capabilities | None,
-        effective: SecretStr,
-    ) -> None:
-        values: dict[str, Any] = {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in after.model_dump().items()
-            if name != "integration"
-        }
-        if api_key is not None:
-            values["api_key_sealed"] = secrets.seal(self._settings, api_key.get_secret_value())
-            values["api_key_reference"] = None
-        elif after.api_key_reference:
-            values["api_key_sealed"] = None
-        if tested is not None:
-            settings = (
-                after if api_key is None else after.model_copy(update={"api_key_reference": None})
-            )
-            values["capabilities"] = Jsonb(tested.model_dump(mode="json"))
-            values["tested_fingerprint"] = fingerprint(settings, effective.get_secret_value())
-            values["failure_permanent"] = False
+    def _save(self, key: str, saved: Mapping[str, Any], tested: bool) -> None:
+        """Only what has changed: another edit at the same time may have changed something else."""
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in saved.items()}
         assignments = sql.SQL(", ").join(
             sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name))
             for name in values
         )
-        moment = sql.SQL(", tested_at = now()" if tested is not None else "")
+        moment = sql.SQL(", tested_at = now()" if tested else "")
         query = sql.SQL(
             "UPDATE registry.integrations SET {}{}, updated_at = now()"
             " WHERE integration = %(key)s AND status <> 'syncing' RETURNING 1"
         ).format(assignments, moment)
         with _rules(), self._warehouse.connect(autocommit=True) as connection:
-            if connection.execute(query, {**values, "key": known.key}).fetchone() is None:
-                self._registry.get(known.key)  # gone meanwhile?
-                raise NotAllowedError(
-                    "edit is not allowed: settings cannot be edited while it is syncing; "
-                    "wait until it ends"
-                )
+            if connection.execute(query, {**values, "key": key}).fetchone() is None:
+                known = self._registry.get(key)  # gone meanwhile?
+                require(Act.EDIT, self._registry.standing(known))
+                raise NotAllowedError("edit is not allowed: it was syncing just now; try again")
 
-    def _change_status(self, key: str, act: Act, status: Status) -> None:
-        with self._locked(key) as connection, _rules(), connection.transaction():
-            connection.execute(
-                "SELECT FROM registry.integrations WHERE integration = %s FOR UPDATE", [key]
-            )
-            require(act, self._registry.standing(self._registry.get(key)))
+    def _change_status(self, key: str, act: Act, follow: Callable[[Standing], Status]) -> Status:
+        with self._locked(key, act) as connection, _rules(), connection.transaction():
+            standing = self._registry.standing(self._registry.get(key))
+            require(act, standing)
+            status = follow(standing)
             connection.execute(
                 "UPDATE registry.integrations SET status = %s, status_reason = NULL,"
                 " status_since = now(), updated_at = now() WHERE integration = %s",
                 [str(status), key],
             )
+        return status
 
     @contextlib.contextmanager
-    def _locked(self, key: str, *, force: bool = False) -> Iterator[psycopg.Connection[Any]]:
-        """A connection that holds the integration's lock: nobody can begin to sync it."""
+    def _locked(
+        self, key: str, act: Act, *, force: bool = False
+    ) -> Iterator[psycopg.Connection[Any]]:
+        """A connection that holds the integration's lock: nobody can begin to sync it.
+
+        Raises NotAllowedError while it is syncing, UnknownIntegrationError.
+        """
         with self._warehouse.connect(autocommit=True) as connection:
-            deadline = time.monotonic() + STOP_SECONDS
-            while True:
-                row = connection.execute(
-                    f"SELECT pg_try_advisory_lock({LOCK_SQL})", [key]
-                ).fetchone()
-                if row and row[0]:
-                    break
-                if not force or time.monotonic() > deadline:
-                    raise NotAllowedError("it is syncing; wait until it ends, or use --force")
-                _stop_holder(connection, key)
+            deadline = time.monotonic() + (STOP_SECONDS if force else BRIEF_SECONDS)
+            while not _try_lock(connection, key):
+                standing = self._registry.standing(self._registry.get(key))
+                if not force:
+                    require(act, standing)  # syncing: says so at once
+                if time.monotonic() > deadline:
+                    raise NotAllowedError(f"{act} is not allowed: something else is at work on it")
+                if force:
+                    _stop_holder(connection, key)
                 time.sleep(0.1)
             try:
+                # With its lock free, a run that runs is gone.
+                with connection.transaction():
+                    mark_failed(connection, key, None, DEAD_RUN)
+                self._registry.get(key)  # removed by whoever held the lock?
                 yield connection
             finally:
                 with contextlib.suppress(psycopg.Error):
                     connection.execute("SELECT pg_advisory_unlock_all()")
+
+
+def _try_lock(connection: psycopg.Connection[Any], key: str) -> bool:
+    row = connection.execute(f"SELECT pg_try_advisory_lock({LOCK_SQL})", [key]).fetchone()
+    return bool(row and row[0])
 
 
 def _stop_holder(connection: psycopg.Connection[Any], key: str) -> None:

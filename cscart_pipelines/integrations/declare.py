@@ -14,7 +14,6 @@ from typing import Any
 import yaml
 
 from cscart_pipelines.integrations.registry import Integration
-from cscart_pipelines.integrations.secrets import is_reference
 from cscart_pipelines.integrations.settings import (
     IntegrationSettings,
     InvalidSettingsError,
@@ -44,7 +43,7 @@ def read(path: Path) -> list[IntegrationSettings]:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidSettingsError({"file": f"{path}: {error.strerror}"}) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # no text, 31 February, too deep
         place = getattr(error, "problem_mark", None)
         where = f", line {place.line + 1}" if place else ""
         raise InvalidSettingsError({"file": f"{path} is not YAML{where}"}) from None
@@ -62,7 +61,10 @@ def read(path: Path) -> list[IntegrationSettings]:
         try:
             found.append(check(_loose(entry)))
         except InvalidSettingsError as error:
-            problems |= {f"{name}.{key}": text for key, text in error.problems.items()}
+            for key, text in error.problems.items():
+                if key == "api_key_reference":
+                    key, text = "api_key", f"{text}; the key itself has no place in a file"
+                problems[f"{name}.{key}"] = text
     for what in ("integration", "list_name"):
         values = [getattr(one, what) for one in found]
         for value in sorted({value for value in values if values.count(value) > 1}):
@@ -74,16 +76,9 @@ def read(path: Path) -> list[IntegrationSettings]:
 
 def _loose(entry: Mapping[str, Any]) -> dict[str, Any]:
     values = dict(entry)
-    reference = values.pop("api_key", None)
-    if not isinstance(reference, str) or not is_reference(reference):
-        raise InvalidSettingsError(
-            {"api_key": "expected env:NAME or file:/path; the key itself has no place in a file"}
-        )
-    values["api_key_reference"] = reference
+    # Not a reference: refused with the other problems of the entry.
+    values["api_key_reference"] = values.pop("api_key", None) or ""
     values.setdefault("list_name", values.get("integration"))
-    for name, value in values.items():
-        if name == "start_date" and value is not None:
-            values[name] = value if isinstance(value, str) else f"{value:%d/%m/%Y}"
     return values
 
 

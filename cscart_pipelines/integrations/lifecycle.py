@@ -69,7 +69,14 @@ _INSTEAD: dict[tuple[Act, Status], str] = {
     (Act.EDIT, Status.SYNCING): "settings cannot be edited while it is syncing; wait until it ends",
     (Act.REMOVE, Status.SYNCING): "it is syncing; wait until it ends",
     (Act.DISABLE, Status.SYNCING): "it is syncing; wait until it ends",
-    (Act.ENABLE, Status.SYNCING): "it is syncing already",
+    (Act.DISABLE, Status.DISABLED): "it is disabled already",
+    (Act.ENABLE, Status.SYNCING): "it is not disabled",
+    (Act.ENABLE, Status.READY): "it is not disabled; use start",
+    (Act.ENABLE, Status.ENABLED): "it is enabled already",
+    (Act.ENABLE, Status.FAILED): "it is not disabled; use resync",
+    (Act.SCHEDULED, Status.SYNCING): "a synchronisation is in progress",
+    (Act.TRACKING_FILE, Status.SYNCING): "wait until the synchronisation ends",
+    (Act.TRACKING_FILE, Status.FAILED): "its last synchronisation failed; use resync",
 }
 
 
@@ -84,8 +91,6 @@ def refusal(act: Act, standing: Standing) -> str | None:
         return _INSTEAD.get((act, status), default)
     if act in (Act.START, Act.RESYNC, Act.SCHEDULED) and not standing.tested:
         return "its connection details have changed since the last test; use test first"
-    if act is Act.RESYNC and status is Status.FAILED and not standing.synced_before:
-        return None  # seed 000: retry from Failed, also when the first synchronisation failed
     if act is Act.SCHEDULED and status is Status.FAILED and standing.permanent_failure:
         return "its last failure needs a person: edit the settings or resync by hand"
     return None

@@ -5,8 +5,10 @@ Not here: who may see a key (nobody: it goes from here to the shop's client and 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import tempfile
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -33,28 +35,28 @@ def sealer(settings: Settings) -> Fernet:
                 "print(Fernet.generate_key().decode())'` prints"
             ) from None
     path = settings.home / KEY_FILE
-    settings.home.mkdir(parents=True, exist_ok=True)
     try:
-        # Made under another name and linked: two processes at once agree on one key, and a crash
-        # leaves no half key.
         if not path.exists():
-            scratch = path.with_name(f"{KEY_FILE}.{os.getpid()}")
-            scratch.unlink(missing_ok=True)
-            descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(Fernet.generate_key())
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                os.link(scratch, path)
-            except FileExistsError:
-                pass
-            finally:
-                scratch.unlink()
+            _make_key_file(path)
         return Fernet(path.read_bytes().strip())
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it holds no key"
         raise SecretError(f"the key file {path} cannot be used: {reason}") from None
+
+
+def _make_key_file(path: Path) -> None:
+    """Made under another name and linked: two at once agree on one key, and a crash leaves none."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, scratch = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(Fernet.generate_key())
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(scratch, path)
+    finally:
+        Path(scratch).unlink()
 
 
 def seal(settings: Settings, secret: str) -> bytes:
@@ -78,19 +80,28 @@ def is_reference(text: str) -> bool:
 
 
 def resolve(reference: str) -> SecretStr:
-    """Reads a key from where `env:NAME` or `file:/path` points."""
+    """Reads a key from where `env:NAME` or `file:/path` points. Raises SecretError."""
     kind, _, where = reference.partition(":")
     if kind == "env":
         value = os.environ.get(where, "").strip()
         if not value:
-            raise SecretError(f"the environment variable {where} is not set or empty")
+            raise SecretError(f"the environment variable {_name(where)} is not set or empty")
         return checked(value)
+    if kind != "file":
+        raise SecretError("where the API key is kept: expected env:NAME or file:/path")
     try:
-        return checked(Path(where).expanduser().read_text().strip())
+        text = Path(where).expanduser().read_bytes()[:4096].decode()
     except OSError as error:
-        raise SecretError(f"the file {where} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise SecretError(f"the file {where} is not text") from None
+        raise SecretError(f"the file {_name(where)} cannot be read: {error.strerror}") from None
+    except (ValueError, RuntimeError):  # bytes that are no text; a name that no file can have
+        raise SecretError(f"the file {_name(where)} is not text") from None
+    return checked(text.strip())
+
+
+def _name(where: str) -> str:
+    """Where it was looked for, unless somebody gave the key itself instead of its place."""
+    looks_like_a_key = re.fullmatch(r"(?=.*\d)[A-Za-z0-9]{16,}", where)
+    return "that was named (is it the key itself?)" if looks_like_a_key else where
 
 
 def checked(value: str) -> SecretStr:

@@ -22,13 +22,14 @@ from pydantic import (
     Field,
     ValidationError,
     field_validator,
-    model_validator,
 )
 
 from cscart_pipelines.cscart.address import InvalidAddress, normalise_base_url
 
 KEY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62})")
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|[^@\s]+@localhost")
+REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:[/~].*")
+ZONES = frozenset(available_timezones())
 TESTED_FIELDS = ("url", "email", "api_key_reference")
 """A change of one of these (or of the key itself) needs a new connection test (seed 000)."""
 FIXED_FIELDS = ("url", "list_name")
@@ -53,6 +54,14 @@ def _words(value: object) -> object:
 def _letter(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9]", value):
         raise ValueError(f"{value!r} is not a status; expected one letter or digit, as P or C")
+    return value
+
+
+def _printable(value: str, most: int) -> str:
+    """One line that any table, header and terminal takes."""
+    value = " ".join(value.split())
+    if not value or len(value) > most or not value.isprintable():
+        raise ValueError(f"expected 1 to {most} printable characters")
     return value
 
 
@@ -100,10 +109,17 @@ class IntegrationSettings(BaseModel):
     @field_validator("list_name")
     @classmethod
     def _list_name(cls, value: str) -> str:
-        value = " ".join(value.split())
-        if not value or len(value) > 120 or not value.isprintable():
-            raise ValueError("expected a name of 1 to 120 printable characters")
-        return value
+        return _printable(value, 120)
+
+    @field_validator("user_id")
+    @classmethod
+    def _client_id(cls, value: str | None) -> str | None:
+        return _printable(value, 120) if value else None
+
+    @field_validator("countries")
+    @classmethod
+    def _countries(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(_printable(part, 60) for part in value))
 
     @field_validator("url")
     @classmethod
@@ -117,14 +133,15 @@ class IntegrationSettings(BaseModel):
     @classmethod
     def _email(cls, value: str) -> str:
         value = value.strip()
-        if not EMAIL.fullmatch(value) or ":" in value:
+        odd = ":" in value or not value.isprintable() or len(value) > 254
+        if odd or not EMAIL.fullmatch(value):
             raise ValueError(f"{value!r} is not an e-mail address; expected admin@shop.example")
         return value
 
     @field_validator("timezone")
     @classmethod
     def _timezone(cls, value: str) -> str:
-        if value not in available_timezones():
+        if value not in ZONES:
             raise ValueError(f"{value!r} is not a time zone; expected a name as Europe/Athens")
         return value
 
@@ -136,14 +153,14 @@ class IntegrationSettings(BaseModel):
             raise ValueError(f"{value!r} is not a currency; expected three letters as EUR")
         return value
 
-    @field_validator("settled_statuses", "refund_statuses")
+    @field_validator("settled_statuses", "refund_statuses", "order_statuses")
     @classmethod
     def _letters(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if value is None:
             return None
         return tuple(dict.fromkeys(_letter(part) for part in value)) or None
 
-    @field_validator("refund_statuses", mode="after")
+    @field_validator("refund_statuses", "order_statuses", mode="after")
     @classmethod
     def _never_none(cls, value: tuple[str, ...] | None) -> tuple[str, ...]:
         return value or ()
@@ -166,9 +183,11 @@ class IntegrationSettings(BaseModel):
     @field_validator("start_date", mode="before")
     @classmethod
     def _start_date(cls, value: object) -> object:
-        if not isinstance(value, str) or not value:
-            return value or None
-        if re.fullmatch(r"\d{2}/\d{2}/\d{4}", value):
+        if value is None or value == "":
+            return None
+        if isinstance(value, date):
+            return value
+        if isinstance(value, str) and re.fullmatch(r"\d{2}/\d{2}/\d{4}", value):
             try:
                 return datetime.strptime(value, "%d/%m/%Y").date()
             except ValueError:
@@ -187,11 +206,15 @@ class IntegrationSettings(BaseModel):
             )
         return value
 
-    @model_validator(mode="after")
-    def _stock_needs_a_schedule(self) -> IntegrationSettings:
-        if self.update_stock and not self.stock_schedule:
-            raise ValueError("stock_schedule: expected a cron schedule when update_stock is yes")
-        return self
+    @field_validator("api_key_reference")
+    @classmethod
+    def _reference(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not REFERENCE.fullmatch(value) or not value.isprintable():
+            # Not repeated: it may be the key itself.
+            raise ValueError("expected env:NAME or file:/path")
+        return value
 
     @property
     def zone(self) -> ZoneInfo:
@@ -200,19 +223,35 @@ class IntegrationSettings(BaseModel):
 
 def check(values: Mapping[str, Any]) -> IntegrationSettings:
     """Reads settings from loose values. Raises InvalidSettingsError with every problem found."""
+    problems: dict[str, str] = {}
+    found = None
     try:
-        return IntegrationSettings.model_validate(dict(values))
+        found = IntegrationSettings.model_validate(dict(values))
     except ValidationError as error:
-        problems: dict[str, str] = {}
         for entry in error.errors(include_url=False, include_input=False):
-            text = str(entry["msg"]).removeprefix("Value error, ")
-            field = str(entry["loc"][0]) if entry["loc"] else text.split(":")[0]
-            if entry["type"] == "missing":
-                text = "is required"
-            elif not entry["loc"]:
-                text = text.split(": ", 1)[1]
-            problems.setdefault(field, text)
-        raise InvalidSettingsError(problems) from None
+            field = str(entry["loc"][0]) if entry["loc"] else "settings"
+            problems.setdefault(field, _plain(entry["type"], entry["msg"]))
+    # Beside the fields' own checks, so that it is told together with them.
+    stock = values.get("update_stock") if found is None else found.update_stock
+    if stock is True and not values.get("stock_schedule"):
+        problems.setdefault("stock_schedule", "expected a cron schedule when update_stock is yes")
+    if found is None or problems:
+        raise InvalidSettingsError(problems)
+    return found
+
+
+def _plain(kind: str, text: str) -> str:
+    """A message of the checking library as one of ours."""
+    plain = {
+        "missing": "is required",
+        "extra_forbidden": "is no setting",
+        "string_type": "expected text; in a YAML file put it in quotes",
+        "bool_type": "expected yes or no",
+        "bool_parsing": "expected yes or no",
+        "tuple_type": "expected a list of words, as P,C",
+        "invalid_key": "is no setting",
+    }
+    return plain.get(kind) or text.removeprefix("Value error, ")
 
 
 def fingerprint(settings: IntegrationSettings, api_key: str) -> str:
@@ -242,4 +281,6 @@ def _is_cron_part(part: str, low: int, high: int) -> bool:
     if not found:
         return False
     first, last = found[1], found[2] or found[1]
+    if found[3] and int(found[3]) > high:
+        return False
     return first is None or low <= int(first) <= int(last) <= high

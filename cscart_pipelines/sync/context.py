@@ -15,6 +15,7 @@ import psycopg
 from cscart_pipelines.cscart.client import Answer, ShopClient
 from cscart_pipelines.cscart.paging import Fetch, ListAnswer
 from cscart_pipelines.sync.clock import ShopClock
+from cscart_pipelines.sync.forgotten import Forgotten
 from cscart_pipelines.sync.sizes import BatchSizes
 from cscart_pipelines.sync.state import StateStore
 from cscart_pipelines.warehouse.load import Changes, Loader
@@ -76,6 +77,7 @@ class SyncContext:
     """first, resync or full."""
     listener: Listener
     clock: ShopClock
+    forgotten: Forgotten
     sizes: BatchSizes = field(default_factory=BatchSizes)
 
     def get(self, entity: str, **arguments: Any) -> Answer:

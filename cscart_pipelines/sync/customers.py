@@ -36,7 +36,9 @@ def sync_customers(context: SyncContext) -> EntityReport:
         growing=True,
     )
 
-    consumer = plain_consumer(context.loader, tables.customers, parse_customer, "user_id")
+    consumer = context.forgotten.customers(
+        plain_consumer(context.loader, tables.customers, parse_customer, "user_id")
+    )
     left = unfinished(state)
     walked = _sweep(context, report, state, query, consumer)
     if left is not None:  # its first part is as old as the run that was cut short
@@ -44,7 +46,7 @@ def sync_customers(context: SyncContext) -> EntityReport:
     with context.connection.transaction():
         state.totals["total"] = walked.total
         context.states.save(state)
-    report.shop_total = walked.total
+    report.shop_total = walked.total - len(context.forgotten.accounts)
     report.warehouse_total = context.count(
         "SELECT count(*) FROM cscart.customers WHERE integration = %s AND deleted_at IS NULL"
     )

@@ -68,7 +68,7 @@ def read_window(
 def _with_details(context: SyncContext) -> Consumer:
     def read(raw: RawRow) -> tuple[int, Loadable]:
         row, lines = parse_order(raw)
-        return row.order_id, _loadable(row, lines)
+        return row.order_id, _loadable(context.forgotten.order(row), lines)
 
     return Consumer(lambda rows: parse_rows(rows, "order_id", read), _loading(context))
 
@@ -78,7 +78,7 @@ def _as_list_rows(context: SyncContext, window: Window) -> Consumer:
 
     def read(raw: RawRow) -> tuple[int, OrderRow]:
         row, _ = parse_order(raw)
-        return row.order_id, row
+        return row.order_id, context.forgotten.order(row)
 
     def prepare(rows: list[RawRow]) -> Prepared:
         prepared = parse_rows(rows, "order_id", read)
@@ -129,7 +129,8 @@ def _each(context: SyncContext, wanted: list[OrderRow]) -> Iterable[Parsed | str
 
     def read(row: OrderRow) -> Parsed | str | None:
         try:
-            return parse_order(context.get(ENTITY, id=row.order_id, heavy_retries=1).body)
+            full, lines = parse_order(context.get(ENTITY, id=row.order_id, heavy_retries=1).body)
+            return context.forgotten.order(full), lines
         except NotFound:
             return None
         except UnreadableRow as error:

@@ -20,6 +20,7 @@ from cscart_pipelines.integrations.lease import SyncLease
 from cscart_pipelines.sync import customers, orders, products, shipments, statuses
 from cscart_pipelines.sync.clock import ShopClock
 from cscart_pipelines.sync.context import EntityReport, Listener, SyncContext
+from cscart_pipelines.sync.forgotten import Forgotten
 from cscart_pipelines.sync.sizes import BatchSizes
 from cscart_pipelines.sync.state import StateStore
 from cscart_pipelines.warehouse.load import Loader
@@ -100,6 +101,7 @@ def synchronise(
             capabilities=lease.capabilities(),
             kind=lease.kind,
             listener=listen,
+            forgotten=Forgotten(lease.connection, integration.key, integration.settings.url),
             clock=ShopClock(ask=lambda: client.get("version").date),
             sizes=sizes or BatchSizes(),
         )

@@ -41,6 +41,7 @@ def sync_shipments(context: SyncContext) -> EntityReport:
     # The first part of a sweep that was cut short is as old as that run.
     if (left or not due) and not _newest(context, report, state, consumer):
         _sweep(context, report, state, consumer)
+    context.forgotten.clean_shipments()
     report.warehouse_total = _live(context)
     report.watermark_to = state.watermark
     report.seconds = time.monotonic() - started
