@@ -30,7 +30,11 @@ KEEPALIVES = {
     "tcp_keepalives_interval": "15",
     "tcp_keepalives_count": "4",
 }
-"""Seconds, and how often: after two minutes without a sign the server ends the connection."""
+"""Seconds, and how often: after two minutes without a sign the server ends the connection. By
+default it would take hours, and keep the shop locked so long after its machine has vanished."""
+LOADING = {"synchronous_commit": "off"}
+"""Chunks need not reach the disk one by one: rows and watermark are lost together or not at all,
+and the end of the run waits for all of them."""
 
 
 class SyncLease:
@@ -78,14 +82,19 @@ class SyncLease:
     def progress(self, phase: str, done: int, total: int | None) -> None:
         """Says how far the run is, within the caller's transaction. Also the sign of life."""
         self.connection.execute(
-            "UPDATE registry.sync_runs SET phase = %s, rows_done = %s, rows_total = %s,"
-            " heartbeat_at = clock_timestamp() WHERE id = %s",
-            [phase, done, total, self._number],
+            "UPDATE registry.sync_runs SET phase = %(phase)s, rows_done = %(done)s,"
+            " rows_total = %(total)s, heartbeat_at = clock_timestamp(),"
+            " phase_started_at = CASE WHEN phase = %(phase)s THEN phase_started_at"
+            " ELSE clock_timestamp() END,"
+            " phase_started_rows = CASE WHEN phase = %(phase)s THEN phase_started_rows"
+            " ELSE %(done)s END WHERE id = %(run)s",
+            {"phase": phase, "done": done, "total": total, "run": self._number},
         )
 
     def succeed(self, stats: dict[str, Any]) -> None:
         """Status enabled; the run is on the record with what it did."""
         with self.connection.transaction():
+            self.connection.execute("SET LOCAL synchronous_commit TO on")
             self.connection.execute(
                 "UPDATE registry.sync_runs SET state = 'succeeded', finished_at = now(),"
                 " phase = 'done', stats = %s WHERE id = %s",
@@ -140,9 +149,8 @@ def take(
     """Opens the gate, or raises NotAllowedError, UnknownIntegrationError, SecretError."""
     connection = warehouse.connect(autocommit=True)
     try:
-        # A machine that vanishes must not keep the shop locked for the hours of the default.
-        for name, seconds in KEEPALIVES.items():
-            connection.execute("SELECT set_config(%s, %s, false)", [name, seconds])
+        for name, value in (KEEPALIVES | LOADING).items():
+            connection.execute("SELECT set_config(%s, %s, false)", [name, value])
         locked = connection.execute(f"SELECT pg_try_advisory_lock({LOCK_SQL})", [key]).fetchone()
         if not locked or not locked[0]:
             registry.get(key)

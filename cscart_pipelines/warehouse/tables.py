@@ -310,6 +310,10 @@ sync_runs = Table(
     Column("phase", Text),
     Column("rows_done", BigInteger, nullable=False, server_default=text("0")),
     Column("rows_total", BigInteger),
+    _moment("phase_started_at", comment="with phase_started_rows, for the speed"),
+    Column(
+        "phase_started_rows", BigInteger, comment="rows_done then: a walk may be taken up again"
+    ),
     Column("host", Text),
     Column("pid", Integer),
     _moment("started_at", nullable=False, server_default=func.now()),

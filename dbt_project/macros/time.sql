@@ -89,3 +89,9 @@
 {% macro last_moment_before(moment) -%}
     ({{ moment }} - interval '1 microsecond')
 {%- endmacro %}
+
+
+{% macro seconds_between(first, last) -%}
+    {#- With fractions. -#}
+    extract(epoch from ({{ last }} - {{ first }}))
+{%- endmacro %}

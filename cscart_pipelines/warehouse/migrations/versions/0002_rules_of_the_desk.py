@@ -41,8 +41,7 @@ STATEMENTS = (
             RAISE EXCEPTION 'the key, the list name and the host of an integration are fixed'
                 USING ERRCODE = 'CS004';
         END IF;
-        IF OLD.status = 'syncing' AND NEW.status = 'syncing'
-           AND settings_before <> settings_after THEN
+        IF OLD.status = 'syncing' AND settings_before <> settings_after THEN
             RAISE EXCEPTION 'settings cannot be edited while it is syncing' USING ERRCODE = 'CS004';
         END IF;
         IF NEW.status <> OLD.status AND NOT (OLD.status || '>' || NEW.status) = ANY (ARRAY[
@@ -54,8 +53,25 @@ STATEMENTS = (
             RAISE EXCEPTION 'status %% cannot follow %%', NEW.status, OLD.status
                 USING ERRCODE = 'CS004';
         END IF;
+        IF NEW.status = 'enabled' AND NEW.first_synced_at IS NULL THEN
+            RAISE EXCEPTION 'an integration that was never synchronised cannot be enabled'
+                USING ERRCODE = 'CS004';
+        END IF;
         RETURN NEW;
     END $$
+    """,
+    """
+    CREATE FUNCTION registry.keep_while_syncing() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF OLD.status = 'syncing' THEN
+            RAISE EXCEPTION 'it cannot be removed while it is syncing' USING ERRCODE = 'CS004';
+        END IF;
+        RETURN OLD;
+    END $$
+    """,
+    """
+    CREATE TRIGGER keep_while_syncing BEFORE DELETE ON registry.integrations
+        FOR EACH ROW EXECUTE FUNCTION registry.keep_while_syncing()
     """,
     """
     CREATE FUNCTION registry.upkeep_columns() RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
@@ -109,10 +125,28 @@ STATEMENTS = (
         FOR EACH ROW EXECUTE FUNCTION registry.write_audit()
     """,
     """
+    ALTER TABLE registry.sync_runs
+        ADD COLUMN phase_started_at timestamptz, ADD COLUMN phase_started_rows bigint
+    """,
+    "COMMENT ON COLUMN registry.sync_runs.phase_started_at"
+    " IS 'with phase_started_rows, for the speed'",
+    "COMMENT ON COLUMN registry.sync_runs.phase_started_rows"
+    " IS 'rows_done then: a walk may be taken up again'",
+    """
     CREATE VIEW analytics.lists AS
     SELECT integration, list_name, status, status_reason, last_synced_at, timezone, currency,
-           0::bigint AS subscribers
+           0::bigint AS subscribers, run.phase, run.rows_done, run.rows_total,
+           round(100.0 * run.rows_done / nullif(run.rows_total, 0), 1) AS percent,
+           round(speed.per_second, 1) AS rows_per_second,
+           ceil((run.rows_total - run.rows_done) / nullif(speed.per_second, 0))::bigint
+               AS seconds_left
     FROM registry.integrations
+    LEFT JOIN (SELECT * FROM registry.sync_runs WHERE state = 'running') AS run
+        USING (integration)
+    CROSS JOIN LATERAL (
+        SELECT (run.rows_done - run.phase_started_rows)
+            / nullif(extract(epoch FROM run.heartbeat_at - run.phase_started_at), 0) AS per_second
+    ) AS speed
     """,
 )
 
