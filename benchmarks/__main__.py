@@ -9,6 +9,8 @@ import argparse
 import json
 import os
 import platform
+import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -90,5 +92,10 @@ def _data(reports: Sequence[Report]) -> dict[str, Any]:
     }
 
 
+def _end(number: int, _: object) -> None:
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)  # as Ctrl-C: servers and temporary homes are cleared away
     main()
