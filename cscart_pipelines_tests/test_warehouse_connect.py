@@ -220,12 +220,13 @@ def test_a_server_older_than_15_is_refused(old_server: int, tmp_path: Path) -> N
 
 
 def test_the_url_is_spelled_out_for_libpq_and_for_dbt() -> None:
-    warehouse = Warehouse(make_url("postgresql+psycopg://u:p%40ss@h:6543/d?sslmode=require"))
+    url = make_url("postgresql+psycopg://u:p%40ss@h:6543/d?sslmode=require")
+    warehouse = Warehouse(url, actor="ann@till")
     arguments = warehouse.connection_arguments()
     assert arguments.pop("connect_timeout") == 10
     assert arguments == {
         "host": "h", "port": 6543, "user": "u", "password": "p@ss", "dbname": "d",
-        "sslmode": "require",
+        "sslmode": "require", "application_name": "ann@till",
     }  # fmt: skip
     assert warehouse.dbt_environment() == {
         "CSCART_PIPELINES_DBT_HOST": "h",
