@@ -194,7 +194,7 @@ def _live_through(made: Connected, script: list[Any]) -> None:
 
 @pytest.mark.parametrize(("profile", "multivendor"), [("4.20", False), ("4.13", True)])
 @given(script=runs)
-@examples(max_examples=40)
+@examples(max_examples=25)
 def test_any_interleaving_ends_in_equality_where_changes_can_be_filtered(
     warehouse_database: Database,
     settings: Settings,
@@ -211,7 +211,7 @@ def test_any_interleaving_ends_in_equality_where_changes_can_be_filtered(
 
 @pytest.mark.parametrize("profile", ["4.7", "4.12"])
 @given(script=runs)
-@examples(max_examples=25)
+@examples(max_examples=15)
 def test_any_interleaving_ends_in_equality_where_changes_cannot_be_filtered(
     warehouse_database: Database, settings: Settings, profile: str, script: list[Any]
 ) -> None:

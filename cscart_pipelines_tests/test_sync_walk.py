@@ -25,6 +25,7 @@ from cscart_pipelines.integrations.lifecycle import Act
 from cscart_pipelines.integrations.registry import Registry
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.sync.run import SyncFailedError, synchronise
+from cscart_pipelines.sync.sizes import BatchSizes
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.sandbox_fixtures import NOW
 from cscart_pipelines_tests.sync_fixtures import SMALL, Connected, connected, fill_shop
@@ -305,7 +306,7 @@ def _peak(database: Database, settings: Settings, orders: int) -> int:
         lease = take(database.warehouse, registry, key, Act.START)
         with open_client(lease.integration, registry, settings) as client:
             tracemalloc.start()
-            report = synchronise(lease, client)
+            report = synchronise(lease, client, sizes=BatchSizes(chunk_rows=400))
             peak = tracemalloc.get_traced_memory()[1]
         assert report.entities["orders"].changes.inserted == orders
         assert report.entities["orders"].shop_total == orders
@@ -321,7 +322,7 @@ def test_memory_does_not_grow_with_the_number_of_orders(
     warehouse_database: Database, settings: Settings
 ) -> None:
     _peak(warehouse_database, settings, 100)  # imports and caches
-    few = _peak(warehouse_database, settings, 2_500)
-    many = _peak(warehouse_database, settings, 7_500)
+    few = _peak(warehouse_database, settings, 2_000)
+    many = _peak(warehouse_database, settings, 6_000)
     assert many < 1.3 * few
     assert many < 100_000_000

@@ -43,6 +43,8 @@ class Consumer:
     """Outside any transaction: may ask the shop for more."""
     load: Callable[[list[Any]], Changes]
     """Within the transaction of the chunk: only the warehouse."""
+    compares: bool = False
+    """`prepare` looks into the warehouse."""
 
 
 def parse_rows(

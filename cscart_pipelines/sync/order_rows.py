@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from cscart_pipelines.cscart.errors import NotFound, TransientShopError
@@ -94,7 +95,7 @@ def _as_list_rows(context: SyncContext, window: Window) -> Consumer:
                 prepared.rows.append(_loadable(row._replace(has_details=False), []))
         return prepared
 
-    return Consumer(prepare, _loading(context))
+    return Consumer(prepare, _loading(context), compares=True)
 
 
 def _noting(consumer: Consumer, seen: set[int]) -> Consumer:
@@ -103,7 +104,7 @@ def _noting(consumer: Consumer, seen: set[int]) -> Consumer:
         seen.update(prepared.ids)
         return prepared
 
-    return Consumer(prepare, consumer.load)
+    return replace(consumer, prepare=prepare)
 
 
 def _loading(context: SyncContext) -> Callable[[list[Loadable]], Changes]:

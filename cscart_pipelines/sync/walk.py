@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -117,6 +118,7 @@ class _Journey:
         self._note: dict[str, Any] = dict(note)
         self._chunk = Prepared()
         self._poison: list[tuple[str, str]] = []
+        self._loading: Future[None] | None = None
 
     def run(self) -> Walked:
         context, query, sizes = self._context, self._query, self._context.sizes
@@ -137,13 +139,16 @@ class _Journey:
             on_poison=self._set_aside,
         )
         last_commit = time.monotonic()
-        for page in pages:
-            self._take(page)
-            late = time.monotonic() - last_commit > sizes.chunk_seconds
-            if len(self._chunk.ids) >= sizes.chunk_rows or late:
-                self._commit(page.remaining)
-                last_commit = time.monotonic()
-        self._commit(0, finished=True)
+        # One chunk is loaded while the pages of the next are read and parsed.
+        with ThreadPoolExecutor(1, "load") as self._loader:
+            for page in pages:
+                self._take(page)
+                late = time.monotonic() - last_commit > sizes.chunk_seconds
+                if len(self._chunk.ids) >= sizes.chunk_rows or late:
+                    self._commit(page.remaining)
+                    last_commit = time.monotonic()
+            self._commit(0, finished=True)
+            self._wait()
         return Walked(self._note["total"], self._note["lowest"] == self._note["highest"])
 
     def _begin(self, until: datetime | None) -> dict[str, Any]:
@@ -177,16 +182,33 @@ class _Journey:
         note["lowest"] = page.total if note["lowest"] is None else min(note["lowest"], page.total)
         note["highest"] = max(note["highest"] or 0, page.total)
         if page.rows:
+            if self._consumer.compares:
+                self._wait()  # it asks the warehouse through the connection that loads
             self._chunk.add(self._consumer.prepare(page.rows))
 
     def _commit(self, remaining: int, *, finished: bool = False) -> None:
-        context, state, note = self._context, self._state, self._note
+        """Hands the chunk over to be loaded, once the one before it is."""
+        self._wait()
         chunk, self._chunk = self._chunk, Prepared()
         for key, reason in self._poison:
             chunk.rejects.append((key, reason))
             if key.isdecimal():
                 chunk.ids.append(int(key))  # broken, but there
         self._poison = []
+        note = self._note
+        note["remaining"] = remaining
+        part = note["part"]
+        note["part"] += 1
+        self._loading = self._loader.submit(self._load, chunk, part, dict(note), finished)
+
+    def _wait(self) -> None:
+        if self._loading is not None:
+            loading, self._loading = self._loading, None
+            loading.result()
+
+    def _load(self, chunk: Prepared, part: int, note: dict[str, Any], finished: bool) -> None:
+        """One transaction, in a thread of its own: nobody else may use the connection meanwhile."""
+        context, state = self._context, self._state
         with context.connection.transaction():
             if chunk.rows:
                 self._report.changes += self._consumer.load(chunk.rows)
@@ -194,15 +216,13 @@ class _Journey:
                 context.loader.reject(state.entity, key, reason)
             self._report.rejected += len(chunk.rejects)
             if note["remember"] and chunk.ids:
-                context.loader.remember_seen(state.entity, note["part"], chunk.ids)
-                note["part"] += 1
-            note["remaining"] = remaining
+                context.loader.remember_seen(state.entity, part, chunk.ids)
             if self._query.resumable:
-                state.walk = dict(note)
+                state.walk = note
             if finished:
                 self._finish()
             context.states.save(state)
-            total = int(note["total"])
+            total, remaining = int(note["total"]), int(note["remaining"])
             context.listener(state.entity, max(0, total - remaining), total)
 
     def _finish(self) -> None:
