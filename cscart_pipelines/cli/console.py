@@ -4,20 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 PROGRAM = "cscart-pipelines"
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+WIDE = 240
+"""Columns where no terminal says how many it has: tables in files and pipes are not cut."""
+
+
+class _Console(Console):
+    """Leaves a broken pipe to whoever runs the command."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        raise BrokenPipeError
+
+
+def _console(stream: TextIO, *, stderr: bool) -> Console:
+    told = stream.isatty() or "COLUMNS" in os.environ
+    return _Console(stderr=stderr, highlight=False, emoji=False, width=None if told else WIDE)
+
+
+out = _console(sys.stdout, stderr=False)
+err = _console(sys.stderr, stderr=True)
 
 STATUS_STYLES = {
     "ready": "cyan",
@@ -37,6 +56,15 @@ def command(words: str) -> str:
             beside = beside.relative_to(Path.cwd())
         return f"{beside} {words}"
     return f"{PROGRAM} {words}"
+
+
+def plain(value: Any) -> str:
+    """What others wrote, shown as it is: no markup, no control characters."""
+    text = str(value)
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
+    # A backslash at the end would take the bracket of our own markup for text.
+    return escape(text) + ("\u200b" if text.endswith("\\") else "")
 
 
 def status(text: str) -> str:
@@ -70,6 +98,17 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit} ago"
     return "just now"
+
+
+def duration(seconds: float | None) -> str:
+    """A time span as a person would say it."""
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def bar(value: float, most: float, width: int = 18) -> str:

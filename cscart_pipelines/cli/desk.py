@@ -14,14 +14,15 @@ from psycopg.rows import dict_row
 from rich.prompt import Confirm
 
 from cscart_pipelines.cli import console, exits
-from cscart_pipelines.cli.integration import Json, Key, app, read_key, show_test, yes_no
+from cscart_pipelines.cli.board import Json, Key
+from cscart_pipelines.cli.integration import app, read_key, show_test, yes_no
 from cscart_pipelines.cli.premises import Premises, opened
 from cscart_pipelines.integrations import declare, secrets
 from cscart_pipelines.integrations.acts import FrontDesk
 from cscart_pipelines.integrations.connection import test_connection
-from cscart_pipelines.integrations.forget import forget
+from cscart_pipelines.integrations.forget import forget, known_integrations
 from cscart_pipelines.integrations.lifecycle import Act, require
-from cscart_pipelines.integrations.settings import InvalidSettingsError
+from cscart_pipelines.integrations.settings import InvalidSettingsError, check
 
 GTM_ADVICE = (
     "If the onsite tracking file was imported in Google Tag Manager, delete it there too: "
@@ -86,17 +87,28 @@ def edit(
     for emptied in ("settled_statuses", "user_id", "start_date"):
         if values.get(emptied) == "":
             values[emptied] = None
-    values |= yes_no(
-        update_tracking_number=update_tracking_number,
-        update_tracking_url=update_tracking_url,
-        update_stock=update_stock,
-        notify_customer=notify_customer,
-    )
+    problems: dict[str, str] = {}
+    try:
+        values |= yes_no(
+            update_tracking_number=update_tracking_number,
+            update_tracking_url=update_tracking_url,
+            update_stock=update_stock,
+            notify_customer=notify_customer,
+        )
+    except InvalidSettingsError as error:
+        problems = error.problems
     fresh = None
     if api_key_env or api_key_file or new_api_key:
-        fresh = read_key(api_key_env, api_key_file, None)
+        fresh = read_key(api_key_env, api_key_file, api_key_ref)
         values["api_key_reference"] = None
     with opened() as premises, console.err.status("checking"):
+        if problems:
+            before = premises.registry.get(key).settings.model_dump()
+            try:
+                check({**before, **values})
+            except InvalidSettingsError as error:
+                problems = {**error.problems, **problems}
+            raise InvalidSettingsError(problems)
         done = _desk(premises).edit(key, values, fresh)
     if not done.changes:
         console.out.print("Nothing to change.")
@@ -180,7 +192,9 @@ def apply(
         needed = [change for change in changes if change.needed]
         for change in needed:
             sign = "[green]+[/]" if change.new else "[yellow]~[/]"
-            console.out.print(f"{sign} {change.settings.integration}  {change.settings.url}")
+            console.out.print(
+                f"{sign} {change.settings.integration}  {console.plain(change.settings.url)}"
+            )
             _show_changes(change.differences)
         if not needed:
             console.out.print("Nothing to change.")
@@ -203,7 +217,8 @@ def apply(
                     raise
                 failures.append(error)
                 console.err.print(
-                    f"[red]✗[/] {change.settings.integration}: {error}", soft_wrap=True
+                    f"[red]✗[/] {change.settings.integration}: {console.plain(error)}",
+                    soft_wrap=True,
                 )
     if failures:
         raise exits.CommandError(
@@ -234,7 +249,7 @@ def export(
         sys.stdout.write(text)
     else:
         output.write_text(text, encoding="utf-8")
-        console.out.print(f"written to {output}")
+        console.out.print(f"written to {console.plain(output)}")
 
 
 @app.command()
@@ -266,8 +281,8 @@ def audit(
             if name not in ("status", "integration")
         )
         table.add_row(
-            f"{row['at']:%Y-%m-%d %H:%M:%S}", row["integration"], row["actor"], row["act"],
-            detail[:160],
+            f"{row['at']:%Y-%m-%d %H:%M:%S}", row["integration"],
+            console.plain(row["actor"]), row["act"], console.plain(detail[:160]),
         )  # fmt: skip
     console.out.print(table)
 
@@ -284,9 +299,12 @@ def purge_person(
     if "@" not in email:
         raise InvalidSettingsError({"email": "expected the e-mail address of a person"})
     with opened() as premises:
-        keys = [one.key for one in premises.registry.all()]
+        with premises.warehouse.connect(autocommit=True) as connection:
+            keys = known_integrations(connection)
         if integration is not None:
-            keys = [premises.registry.get(integration).key]
+            if integration not in keys:
+                premises.registry.get(integration)  # says that there is none
+            keys = [integration]
         if (
             not yes
             and sys.stdin.isatty()
@@ -313,7 +331,8 @@ def purge_person(
 
 def _show_changes(changes: dict[str, tuple[Any, Any]]) -> None:
     for name, (before, after) in changes.items():
-        console.out.print(f"  {name}: [red]{_plain(before)}[/] → [green]{_plain(after)}[/]")
+        before, after = console.plain(_plain(before)), console.plain(_plain(after))
+        console.out.print(f"  {name}: [red]{before}[/] → [green]{after}[/]")
 
 
 def _plain(value: Any) -> str:

@@ -6,7 +6,6 @@ Not here: rules about what is allowed (`integrations.lifecycle`), how runs are s
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,20 +13,17 @@ import typer
 from pydantic import SecretStr
 from rich.prompt import Prompt
 
-from cscart_pipelines.cli import console, exits
+from cscart_pipelines.cli import board, console
+from cscart_pipelines.cli.board import Json, Key, print_status, recent_runs
 from cscart_pipelines.cli.premises import Premises, opened
 from cscart_pipelines.cli.running import run_in_foreground
 from cscart_pipelines.cscart.capabilities import Capabilities
 from cscart_pipelines.integrations import secrets
 from cscart_pipelines.integrations.connection import shortcomings, test_connection
 from cscart_pipelines.integrations.lifecycle import Act, require
-from cscart_pipelines.integrations.registry import Integration
 from cscart_pipelines.integrations.settings import InvalidSettingsError, check
 
 app = typer.Typer(no_args_is_help=True, help="Connect shops, synchronise them, see their status.")
-
-Key = Annotated[str, typer.Argument(metavar="KEY", help="The integration's key.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 YES_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
 
 
@@ -88,7 +84,8 @@ def add(
     """Connect a shop: check the settings, test the connection, save.
 
     The API key: CS-Cart admin panel, Customers > Administrators, the administrator's page, tab
-    API access; tick "Yes, allow this user to use the API" and copy the key.
+    API access; tick "Yes, allow this user to use the API" and copy the key. Step by step, with
+    the privileges it needs and what the messages mean: docs/connect-a-shop.md
     """
     values: dict[str, Any] = {
         "integration": key, "list_name": key if list_name is None else list_name, "url": url,
@@ -109,13 +106,21 @@ def add(
         )
     except InvalidSettingsError as error:
         problems = error.problems
+    settings = None
     try:
         settings = check(values)
     except InvalidSettingsError as error:
-        raise InvalidSettingsError({**error.problems, **problems}) from None
-    if problems:
+        problems = {**error.problems, **problems}
+    sources = (api_key_env, api_key_file, api_key_ref)
+    if problems and not any(sources) and sys.stdin.isatty():
+        raise InvalidSettingsError(problems)  # nobody is asked for a key in vain
+    try:
+        api_key = read_key(*sources)
+    except (InvalidSettingsError, secrets.SecretError) as error:
+        more = getattr(error, "problems", None) or {"api_key": str(error)}
+        raise InvalidSettingsError({**more, **problems}) from None
+    if settings is None or problems:
         raise InvalidSettingsError(problems)
-    api_key = read_key(api_key_env, api_key_file, api_key_ref)
     with opened() as premises:
         _refuse_known(premises, settings.integration, settings.list_name)
         with console.err.status(f"testing the connection to {settings.url}"):
@@ -123,7 +128,8 @@ def add(
         show_test(found)
         premises.registry.add(settings, api_key, found.model_dump(mode="json"))
         console.out.print(
-            f"[green]✓[/] {settings.integration} is saved: list “{settings.list_name}”, "
+            f"[green]✓[/] {settings.integration} is saved: "
+            f"list “{console.plain(settings.list_name)}”, "
             f"status {console.status('ready')}."
         )
         if start:
@@ -174,55 +180,9 @@ def resync(
         _run(premises, key, Act.RESYNC, full=full, background=background)
 
 
-@app.command("list")
-def list_integrations(as_json: Json = False) -> None:
-    """All integrations: status, age of the data, last error."""
-    with opened() as premises:
-        integrations = premises.registry.all()
-    if as_json:
-        console.print_json([summary(one) for one in integrations])
-        return
-    if not integrations:
-        console.out.print(f"No integrations yet. Next: {console.command('integration add --help')}")
-        return
-    table = console.table("integration", "list", "status", "synchronised", "shop", "reason")
-    for one in integrations:
-        table.add_row(
-            one.key,
-            one.settings.list_name,
-            console.status(one.status),
-            console.ago(one.last_synced_at),
-            one.settings.url,
-            one.status_reason or "",
-        )
-    console.out.print(table)
-
-
-@app.command()
-def show(key: Key, as_json: Json = False) -> None:
-    """All settings of an integration; the API key is never shown."""
-    with opened() as premises:
-        integration = premises.registry.get(key)
-    if as_json:
-        console.print_json({**summary(integration), "settings": _settings(integration)})
-        return
-    table = console.table("setting", "value")
-    for name, value in _settings(integration).items():
-        table.add_row(name, _shown(value))
-    table.add_row("status", console.status(integration.status))
-    console.out.print(table)
-
-
-@app.command("status")
-def show_status(key: Key, as_json: Json = False) -> None:
-    """Status, reason, progress and the last runs of an integration."""
-    with opened() as premises:
-        integration = premises.registry.get(key)
-        runs = _runs(premises, key)
-    if as_json:
-        console.print_json({**summary(integration), "runs": runs})
-        return
-    _print_status(integration, runs)
+app.command("list")(board.list_integrations)
+app.command("show")(board.show)
+app.command("status")(board.show_status)
 
 
 # --- what the commands share ---------------------------------------------------------------------
@@ -246,7 +206,7 @@ def _run(
         )
         return
     run_in_foreground(premises, [key], full=full)
-    _print_status(premises.registry.get(key), _runs(premises, key)[:1])
+    print_status(premises.registry.get(key), recent_runs(premises, key)[:1])
     console.out.print(f"  Next: {console.command(f'segments {key}')}")
 
 
@@ -295,90 +255,15 @@ def _refuse_known(premises: Premises, key: str, list_name: str) -> None:
 def show_test(found: Capabilities) -> None:
     """What a passed connection test found."""
     console.out.print(
-        f"[green]✓[/] connected: CS-Cart {found.family}, API {found.api_version}, "
+        f"[green]✓[/] connected: CS-Cart {found.family}, "
+        f"API {console.plain(found.api_version)}, "
         f"{console.whole(found.orders_total)} orders"
     )
     for line in shortcomings(found):
         console.out.print(f"  [yellow]![/] {line}")
+    if found.style == "api.php":
+        console.out.print("  [yellow]![/] the shop does not rewrite addresses; api.php is used")
     if found.clock_skew is not None and abs(found.clock_skew) > 60:
         console.out.print(
             f"  [yellow]![/] the shop's clock is {found.clock_skew:+.0f} s off; its time is used"
         )
-
-
-def summary(integration: Integration) -> dict[str, Any]:
-    """An integration in short, for JSON."""
-    return {
-        "integration": integration.key,
-        "list_name": integration.settings.list_name,
-        "url": integration.settings.url,
-        "status": str(integration.status),
-        "reason": integration.status_reason,
-        "since": integration.status_since,
-        "attempts": integration.attempts,
-        "first_synced_at": integration.first_synced_at,
-        "last_synced_at": integration.last_synced_at,
-        "tested_at": integration.tested_at,
-    }
-
-
-def _settings(integration: Integration) -> dict[str, Any]:
-    values = dict(integration.settings)
-    values["api_key"] = values.pop("api_key_reference") or "••••••••"
-    return values
-
-
-def _shown(value: Any) -> str:
-    if value is None or value == "" or value == ():
-        return "[dim]–[/]"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
-
-
-def _runs(premises: Premises, key: str) -> list[dict[str, Any]]:
-    from psycopg.rows import dict_row
-
-    with premises.warehouse.connect(autocommit=True) as connection:
-        cursor = connection.cursor(row_factory=dict_row)
-        return cursor.execute(
-            "SELECT kind, state, phase, rows_done, rows_total, started_at, heartbeat_at,"
-            " finished_at, error, error_kind, run_id, stats FROM registry.sync_runs"
-            " WHERE integration = %s ORDER BY id DESC LIMIT 5",
-            [key],
-        ).fetchall()
-
-
-def _print_status(integration: Integration, runs: list[dict[str, Any]]) -> None:
-    console.out.print(
-        f"[bold]{integration.key}[/]  {console.status(integration.status)}"
-        f"  since {console.ago(integration.status_since)}"
-        f"  · synchronised {console.ago(integration.last_synced_at)}"
-    )
-    if integration.status_reason:
-        console.out.print(f"  [red]{integration.status_reason}[/]")
-    for run in runs:
-        console.out.print(f"  {_run_line(run)}")
-
-
-def _run_line(run: dict[str, Any]) -> str:
-    ended = run["finished_at"] or datetime.now(UTC)
-    seconds = (ended - run["started_at"]).total_seconds()
-    line = (
-        f"{run['started_at']:%Y-%m-%d %H:%M} UTC  {run['kind']:<6} {run['state']}, {seconds:.0f} s"
-    )
-    if run["state"] == "running":
-        phase, done, total = run["phase"] or "starting", run["rows_done"], run["rows_total"]
-        return f"{line}, {phase} {done:,} of {total or '?'}"
-    if run["state"] == "failed":
-        return f"{line}: {run['error']}"
-    entities = (run["stats"] or {}).get("entities", {})
-    changed = []
-    for name in ("customers", "orders"):
-        if numbers := entities.get(name):
-            rows = sum(numbers[what] for what in ("inserted", "updated", "deleted"))
-            changed.append(f"{rows:,} {name}")
-    return f"{line}; changed: {', '.join(changed)}"
-
-
-__all__ = ["app", "exits", "summary"]

@@ -10,6 +10,7 @@ import os
 import sys
 
 import click
+import psycopg
 import typer
 
 from cscart_pipelines.cli import console, desk, exits, integration, reports, services, tools
@@ -51,6 +52,7 @@ def run(arguments: list[str]) -> int:
     logging.getLogger("cscart_pipelines").addHandler(logging.NullHandler())
     try:
         code = app(arguments, prog_name="cscart-pipelines", standalone_mode=False)
+        sys.stdout.flush()  # here, where a reader that has gone is expected
         return int(code or 0)
     except click.exceptions.Exit as done:
         return done.exit_code
@@ -67,19 +69,36 @@ def run(arguments: list[str]) -> int:
     except InvalidSettingsError as error:
         console.err.print("[red]✗[/] these settings cannot be used:")
         for field, text in error.problems.items():
-            console.err.print(f"  [bold]{_option(field)}[/] {text}", soft_wrap=True)
+            console.err.print(f"  [bold]{_option(field)}[/] {console.plain(text)}", soft_wrap=True)
+        return exits.WRONG_USAGE
+    except psycopg.OperationalError as error:
+        said = " ".join((error.diag.message_primary or str(error)).split())
+        console.err.print(f"[red]✗[/] the warehouse is gone: {console.plain(said)}", soft_wrap=True)
+        return exits.RUN_FAILED
+    except OSError as error:
+        if error.filename is None:
+            raise
+        console.err.print(
+            f"[red]✗[/] {console.plain(error.filename)}: {error.strerror}", soft_wrap=True
+        )
         return exits.WRONG_USAGE
     except Exception as error:
         code = exits.code_of(error)
         if code is None:
             raise
-        console.err.print(f"[red]✗[/] {error}", soft_wrap=True, markup=True)
+        console.err.print(f"[red]✗[/] {console.plain(error)}", soft_wrap=True)
         return code
 
 
 def _option(field: str) -> str:
     """A field as the command line spells it."""
-    return "KEY" if field == "integration" else f"--{field.replace('_', '-')}"
+    if field == "integration":
+        return "KEY"
+    if field == "api_key_reference":
+        return "--api-key-ref"
+    if field == "file" or "." in field:  # of a file for `apply`
+        return console.plain(field)
+    return f"--{field.replace('_', '-')}"
 
 
 if __name__ == "__main__":

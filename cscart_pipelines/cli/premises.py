@@ -35,13 +35,20 @@ def opened() -> Iterator[Premises]:
         yield Premises(settings, warehouse, registry)
 
 
+def private_folder(path: Path) -> Path:
+    """Logs and the history of runs are for the account that runs us: a new folder is closed."""
+    if not path.exists():
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
 def dagster_environment(settings: Settings) -> dict[str, str]:
     """What a process of Dagster needs: its home, with the project's dagster.yaml in it.
 
     A dagster.yaml that somebody has put there or changed is left alone.
     """
     home = settings.dagster_home
-    home.mkdir(parents=True, exist_ok=True)
+    private_folder(home)
     ours, theirs, note = (
         PROJECT / "dagster.yaml",
         home / "dagster.yaml",

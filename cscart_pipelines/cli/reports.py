@@ -73,7 +73,9 @@ def segments(
         return
     print_segments(rows, key)
     if export is not None:
-        console.out.print(f"{written:,} members in {len(rows)} files written to {export}")
+        console.out.print(
+            f"{written:,} members in {len(rows)} files written to {console.plain(export)}"
+        )
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -176,7 +178,7 @@ def _print_lists(rows: list[Row]) -> None:
     for row in rows:
         metrics = row["metrics"] or {}
         table.add_row(
-            f"{row['list_name']} [dim]{row['integration']}[/]",
+            f"{console.plain(row['list_name'])} [dim]{row['integration']}[/]",
             console.status(row["status"]),
             console.whole(metrics.get("subscribers")),
             console.whole(metrics.get("buyers")),
@@ -192,9 +194,9 @@ def print_overview(row: Row) -> None:
     """One list: the five metrics of seed 000 first, then the rest."""
     metrics, currency = row["metrics"], row["currency"]
     status = console.status(row["status"])
-    head = f"[bold]{row['list_name']}[/] [dim]{row['integration']}[/]  {status}"
+    head = f"[bold]{console.plain(row['list_name'])}[/] [dim]{row['integration']}[/]  {status}"
     if metrics is None:
-        console.out.print(f"{head}\n{row['status_reason'] or NOT_BUILT}")
+        console.out.print(f"{head}\n{console.plain(row['status_reason'] or NOT_BUILT)}")
         return
     table = console.table("", ("", "right"), "  ", "", ("", "right"))
     table.show_header = False

@@ -32,7 +32,7 @@ from rich.progress import (
 from rich.text import Text
 
 from cscart_pipelines.cli import console, exits
-from cscart_pipelines.cli.premises import PROJECT, Premises, dagster_environment
+from cscart_pipelines.cli.premises import PROJECT, Premises, dagster_environment, private_folder
 
 DBT_LINE = re.compile(r"\b(\d+) of (\d+) (?!START)[A-Z]")
 PHASES = ("customers", "products", "orders", "statuses", "shipments")
@@ -216,8 +216,7 @@ def _newest_run(premises: Premises) -> int:
 
 
 def _log_file(premises: Premises) -> Path:
-    folder = premises.settings.home / "logs"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = private_folder(premises.settings.home / "logs")
     for old in sorted(folder.glob("run-*.log"))[:-30]:
         old.unlink(missing_ok=True)
     return folder / f"run-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.log"

@@ -52,9 +52,9 @@ def sql(
     if as_json:
         console.print_json([dict(zip(names, row, strict=True)) for row in rows])
         return
-    table = console.table(*names)
+    table = console.table(*(console.plain(name) for name in names))
     for row in rows[:1000]:
-        table.add_row(*("[dim]NULL[/]" if value is None else str(value) for value in row))
+        table.add_row(*("[dim]NULL[/]" if cell is None else console.plain(cell) for cell in row))
     console.out.print(table)
     console.out.print(f"[dim]{len(rows):,} rows{', the first 1,000 shown' * (len(rows) > 1000)}[/]")
 
@@ -114,7 +114,7 @@ def doctor(as_json: Json = False) -> None:
     else:
         for finding in findings:
             mark = "[green]✓[/]" if finding["ok"] else "[red]✗[/]"
-            console.out.print(f"{mark} {finding['check']:<13} {finding['says']}")
+            console.out.print(f"{mark} {finding['check']:<13} {console.plain(finding['says'])}")
     if not all(finding["ok"] for finding in findings):
         raise typer.Exit(exits.RUN_FAILED)
 
