@@ -18,10 +18,13 @@ import pytest
 from pydantic import SecretStr
 
 from cscart_pipelines import definitions
-from cscart_pipelines.defs.resources import Pipelines, Premises
+from cscart_pipelines.defs.resources import Premises
 from cscart_pipelines.integrations import settings as integration_settings
 from cscart_pipelines.integrations.connection import test_connection as probe_connection
+from cscart_pipelines.integrations.registry import Registry
 from cscart_pipelines.sandbox.server import SandboxShop
+from cscart_pipelines.settings import read_settings
+from cscart_pipelines.warehouse.connect import open_warehouse
 from cscart_pipelines_tests.conftest import Database
 
 PYDANTIC = "ignore:The .__(fields|.*)__. attribute is deprecated"
@@ -46,8 +49,10 @@ class ControlRoom:
 
     @contextlib.contextmanager
     def premises(self) -> Iterator[Premises]:
-        with Pipelines().open() as premises:
-            yield premises
+        """As `Pipelines` opens them, wherever the environment points now."""
+        settings = read_settings(self.environment)
+        with open_warehouse(settings) as warehouse:
+            yield Premises(settings, warehouse, Registry(warehouse, settings))
 
     def connect(self, key: str, shop: SandboxShop, *, api_key: str | None = None) -> None:
         """Saves a tested integration and makes its partition. `api_key`: the one that is saved."""
@@ -112,7 +117,7 @@ class ControlRoom:
 
 @contextlib.contextmanager
 def control_room(database: Database, home: Path, *, on_disk: bool = False) -> Iterator[ControlRoom]:
-    """Sets the environment while it lasts. `on_disk`: schedules want an instance that has a place."""
+    """Sets the environment while it lasts. `on_disk`: schedules want an instance with a place."""
     environment = {**database.settings_env, "CSCART_PIPELINES_HOME": str(home)}
     home.mkdir(parents=True, exist_ok=True)
     with (

@@ -34,12 +34,6 @@ def loaded(
         yield room
 
 
-@pytest.fixture(autouse=True)
-def _environment(loaded: ControlRoom, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in loaded.environment.items():
-        monkeypatch.setenv(name, value)
-
-
 def verdicts(room: ControlRoom) -> dict[str, dg.AssetCheckResult]:
     with room.premises() as premises:
         return {

@@ -45,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _request(instance: DagsterInstance, keys: list[str], *, full: bool) -> dg.RunRequest:
     """The run over these shops; their partitions are made if the sensor has not been by yet."""
     with Pipelines().open() as premises:
+        for key in keys:
+            premises.registry.get(key)
         add, _ = difference(premises.registry.all(), list(instance.get_dynamic_partitions(NAME)))
     if add:
         instance.add_dynamic_partitions(NAME, add)
