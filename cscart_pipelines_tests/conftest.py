@@ -26,7 +26,7 @@ from sqlalchemy.engine import URL
 from cscart_pipelines.settings import Settings, read_settings
 from cscart_pipelines.warehouse import migrate
 from cscart_pipelines.warehouse.connect import Warehouse
-from cscart_pipelines.warehouse.embedded import Membership, join
+from cscart_pipelines.warehouse.embedded import Membership, join, wait_until_stopped
 from cscart_pipelines.warehouse.place import remove_place
 
 hypothesis_settings.register_profile(
@@ -103,15 +103,9 @@ def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
     _quicken(member)
     yield member.url("postgres")
     member.leave()
-    if not _others(home):
-        remove_place(home)
+    # The last worker to leave cleans up; a server that the others still use is left to them.
+    if wait_until_stopped(home, seconds=5) and remove_place(home):
         shutil.rmtree(home, ignore_errors=True)
-
-
-def _others(home: Path) -> bool:
-    from cscart_pipelines.warehouse.embedded import wait_until_stopped
-
-    return not wait_until_stopped(home, seconds=20)
 
 
 def _quicken(member: Membership) -> None:

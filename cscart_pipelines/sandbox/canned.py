@@ -133,7 +133,7 @@ class CannedShop:
         until = intval(params.get("updated_at_to", NOW * 2))
         if since <= self._changed_at(1) and until >= self.clock():
             return everything
-        if self.changed and since > NOW:
+        if self.changed and since > NOW - DAY:
             changed: Sequence[int] = range(CHANGED_EVERY, self.count + 1, CHANGED_EVERY)
         else:
             changed = everything

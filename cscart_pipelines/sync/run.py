@@ -21,6 +21,7 @@ from cscart_pipelines.sync import customers, orders, products, shipments, status
 from cscart_pipelines.sync.clock import ShopClock
 from cscart_pipelines.sync.context import EntityReport, Listener, SyncContext
 from cscart_pipelines.sync.forgotten import Forgotten
+from cscart_pipelines.sync.garbage import few_collections
 from cscart_pipelines.sync.sizes import BatchSizes
 from cscart_pipelines.sync.state import StateStore
 from cscart_pipelines.warehouse.load import Loader
@@ -91,7 +92,7 @@ def synchronise(
         if listener is not None:
             listener(phase, done, total)
 
-    with lease:
+    with lease, few_collections():
         context = SyncContext(
             client=client,
             connection=lease.connection,

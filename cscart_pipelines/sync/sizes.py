@@ -24,6 +24,6 @@ class BatchSizes:
     orders_one_by_one: Sizes = (100, 50, 10, 1)
     """List rows whose details are asked for one by one: a page of them is a lot of work."""
     newest_shipments: int = 50
-    chunk_rows: int = 2000
+    chunk_rows: int = 5000
     chunk_seconds: float = 5.0
     """A chunk is committed at the latest then: the progress is also the sign of life."""

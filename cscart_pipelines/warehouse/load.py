@@ -302,7 +302,8 @@ def _merge_query(table: Table, remember: bool) -> sql.Composed:
     """Inserts or updates the staged rows that differ. Two parameters: the integration, twice.
 
     Unchanged rows are filtered by a join beforehand: ON CONFLICT alone would lock, and so write,
-    every one of them.
+    every one of them. The join looks rows up one by one (LIMIT): the planner would rather read the
+    whole shop for every chunk, and a first synchronisation would grow with its square.
     """
     keys = [c.name for c in table.primary_key.columns if c.name != "integration"]
     columns = [name for name in row_columns(table) if name not in keys]
@@ -322,8 +323,11 @@ def _merge_query(table: Table, remember: bool) -> sql.Composed:
         INSERT INTO {table} AS present (integration, {all_columns})
         SELECT %s, {staged_columns}
         FROM {stage} AS staged
-        LEFT JOIN {table} AS old ON old.integration = %s AND {same_key}
-        WHERE old.integration IS NULL OR old.content_hash <> staged.content_hash
+        LEFT JOIN LATERAL (
+            SELECT known.content_hash, known.deleted_at FROM {table} AS known
+            WHERE known.integration = %s AND {same_key} LIMIT 1
+        ) AS old ON true
+        WHERE old.content_hash IS NULL OR old.content_hash <> staged.content_hash
            OR old.deleted_at IS NOT NULL
         ON CONFLICT (integration, {keys}) DO UPDATE
         SET {assignments}, loaded_at = now(), deleted_at = NULL
@@ -337,7 +341,7 @@ def _merge_query(table: Table, remember: bool) -> sql.Composed:
             sql.SQL("staged.{}").format(sql.Identifier(name)) for name in row_columns(table)
         ),
         same_key=sql.SQL(" AND ").join(
-            sql.SQL("old.{0} = staged.{0}").format(sql.Identifier(key)) for key in keys
+            sql.SQL("known.{0} = staged.{0}").format(sql.Identifier(key)) for key in keys
         ),
         keys=sql.SQL(", ").join(map(sql.Identifier, keys)),
         assignments=sql.SQL(", ").join(map(assignment, columns)),
