@@ -179,10 +179,8 @@ def test_a_signal_ends_the_run_properly(kind: signal.Signals, desk: Desk) -> Non
     ((status, reason),) = desk.room.rows(
         "SELECT status, status_reason FROM registry.integrations WHERE integration = %s", key
     )
-    assert (status, reason) == (
-        "failed",
-        "Stopped: the run was cancelled; what was loaded stays",
-    )
+    assert status == "failed"
+    assert reason.endswith("the run was cancelled; what was loaded stays")
     assert desk.room.rows("SELECT count(*) FROM registry.sync_runs WHERE state = 'running'") == [
         (0,)
     ]
