@@ -29,7 +29,7 @@ check: $(STAMP)
 	@$(BIN)/mypy
 	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
 	@$(BIN)/dbt --quiet parse --no-partial-parse --project-dir dbt_project --profiles-dir dbt_project
-	@$(BIN)/dagster definitions validate -w workspace.yaml --log-level warning
+	@$(BIN)/dg check defs > /dev/null
 	@echo "all checks passed"
 
 bench: $(STAMP)

@@ -23,7 +23,11 @@ from cscart_pipelines.integrations.connection import shortcomings, test_connecti
 from cscart_pipelines.integrations.lifecycle import Act, require
 from cscart_pipelines.integrations.settings import InvalidSettingsError, check
 
-app = typer.Typer(no_args_is_help=True, help="Connect shops, synchronise them, see their status.")
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Connect shops, synchronise them, see their status.",
+)
 YES_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
 
 
@@ -197,7 +201,8 @@ def _run(
         with premises.warehouse.connect(autocommit=True) as connection:
             connection.execute(
                 "INSERT INTO registry.sync_requests (integration, whole) VALUES (%s, %s)"
-                " ON CONFLICT (integration) DO UPDATE SET whole = excluded.whole",
+                " ON CONFLICT (integration) DO UPDATE SET"
+                " whole = excluded.whole, requested_at = now()",
                 [key, full],
             )
         console.out.print(

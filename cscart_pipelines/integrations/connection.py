@@ -5,12 +5,14 @@ Not here: what the answers of a shop mean (`cscart`), where settings are kept (`
 
 from __future__ import annotations
 
+import contextlib
+
 from pydantic import SecretStr
 
 from cscart_pipelines.cscart.address import Style
 from cscart_pipelines.cscart.capabilities import Capabilities, probe
 from cscart_pipelines.cscart.client import ShopClient
-from cscart_pipelines.cscart.errors import AccessDenied
+from cscart_pipelines.cscart.errors import AccessDenied, ShopError
 from cscart_pipelines.integrations.registry import Integration, Registry
 from cscart_pipelines.integrations.settings import IntegrationSettings
 from cscart_pipelines.settings import Settings
@@ -62,14 +64,16 @@ def shortcomings(found: Capabilities) -> list[str]:
 def open_client(integration: Integration, registry: Registry, settings: Settings) -> ShopClient:
     """A client for a tested integration. A shop that was empty when tested is probed again.
 
-    Raises SecretError, and the ShopError of a probe that fails.
+    Raises SecretError. A probe that fails is left to the synchronisation, which will meet the same
+    trouble and knows whether it lasts.
     """
     key = registry.api_key(integration.key)
     capabilities = integration.capabilities or {}
     if not capabilities.get("orders_seen", True):
         # What it does with orders was concluded then, and may show by now.
-        capabilities = test_connection(integration.settings, key).model_dump(mode="json")
-        registry.record_test(integration.key, capabilities)
+        with contextlib.suppress(ShopError):
+            capabilities = test_connection(integration.settings, key).model_dump(mode="json")
+            registry.record_test(integration.key, capabilities)
     return ShopClient(
         integration.settings.url,
         integration.settings.email,

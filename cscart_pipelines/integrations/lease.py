@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
+from cscart_pipelines.cscart.errors import PermanentShopError
 from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, require
 from cscart_pipelines.integrations.registry import (
     DEAD_RUN,
@@ -23,6 +24,7 @@ from cscart_pipelines.integrations.registry import (
     Registry,
     mark_failed,
 )
+from cscart_pipelines.integrations.secrets import SecretError
 from cscart_pipelines.warehouse.connect import Warehouse, WarehouseUnavailableError
 
 KEEPALIVES = {
@@ -69,7 +71,9 @@ class SyncLease:
         traceback: TracebackType | None,
     ) -> None:
         if self._open:
-            self.fail(_why(kind, error), permanent=False, kind=kind.__name__ if kind else None)
+            # Before the synchronisation proper: the key cannot be read, or a fresh probe failed.
+            lasting = isinstance(error, PermanentShopError | SecretError)
+            self.fail(_why(kind, error), permanent=lasting, kind=kind.__name__ if kind else None)
 
     def capabilities(self) -> dict[str, Any]:
         """What the shop can do, as it was found last: it may have been probed since the lease."""
