@@ -19,6 +19,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from cscart_pipelines.cli import console
 from cscart_pipelines.cli import main as cli
 from cscart_pipelines.integrations.acts import FrontDesk
 from cscart_pipelines.integrations.registry import LOCK_SQL, Registry
@@ -179,6 +180,8 @@ def run(
 ) -> Iterator[Run]:
     """A command in this process, on the desk's warehouse."""
     monkeypatch.setenv("CSCART_PIPELINES_HOME", str(desk.settings.home))
+    for stream in (console.out, console.err):
+        monkeypatch.setattr(stream, "width", console.WIDE)  # whatever the test runner's terminal
     for name, value in desk.database.settings_env.items():
         monkeypatch.setenv(name, value)
 

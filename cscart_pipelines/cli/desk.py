@@ -276,7 +276,9 @@ def audit(
     table = console.table("when (UTC)", "integration", "who", "what", "detail")
     for row in reversed(rows):
         detail = ", ".join(
-            f"{name}: {value[0]} → {value[1]}" if isinstance(value, list) else f"{name}: {value}"
+            f"{name}: {value}"
+            if row["act"] == "added" or not isinstance(value, list)
+            else f"{name}: {value[0]} → {value[1]}"
             for name, value in row["detail"].items()
             if name not in ("status", "integration")
         )

@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from typing import Any
 
-import click
 import psycopg
 import typer
 
@@ -21,6 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # frames cut long options where a terminal has 80 columns
     help="CS-Cart shops as lists, segments and metrics; tracking numbers and stock back.",
 )
 app.add_typer(integration.app, name="integration")
@@ -41,6 +42,12 @@ app.command(
 )(tools.dbt)
 
 
+WrongUsage: Any = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
+"""What typer raises about words it does not understand: of click, or of its own copy of click."""
+
+
 def main() -> None:
     """The entry point: every expected failure is one line and the contract's exit code."""
     sys.exit(run(sys.argv[1:]))
@@ -54,12 +61,12 @@ def run(arguments: list[str]) -> int:
         code = app(arguments, prog_name="cscart-pipelines", standalone_mode=False)
         sys.stdout.flush()  # here, where a reader that has gone is expected
         return int(code or 0)
-    except click.exceptions.Exit as done:
-        return done.exit_code
-    except click.ClickException as error:
+    except typer.Exit as done:
+        return int(done.exit_code)
+    except WrongUsage as error:
         error.show()
         return exits.WRONG_USAGE
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         console.err.print("stopped")
         return exits.STOPPED
     except BrokenPipeError:

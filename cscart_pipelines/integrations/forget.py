@@ -148,6 +148,7 @@ def _forget_in(
         [integration, [str(one) for one in ids]],
     )
     note("cscart.rejects", rejects.rowcount)
+    addresses = _addresses_of(connection, integration, identity, ids)
     blank = sql.SQL(", ").join(
         sql.SQL("{} = NULL").format(sql.Identifier(name)) for name in PERSONAL_ORDER_COLUMNS
     )
@@ -160,10 +161,38 @@ def _forget_in(
     ).fetchall()
     note("cscart.orders", len(orders))
     note("cscart.shipments", forget_comments(connection, integration))
+    gone = [identity, *_of_nobody_else(connection, integration, addresses)]
     for schema, table, columns in _tables_naming_people(connection):
-        rows = _forget_in_table(connection, schema, table, columns, integration, identity)
+        rows = _forget_in_table(connection, schema, table, columns, integration, gone)
         note(f"{schema}.{table}", rows)
     return touched
+
+
+def _addresses_of(
+    connection: psycopg.Connection[Any], integration: str, identity: str, ids: list[int]
+) -> list[str]:
+    """Under which other addresses the person's accounts have ordered."""
+    rows = connection.execute(
+        "SELECT DISTINCT lower(trim(email)) FROM cscart.orders WHERE integration = %s"
+        " AND user_id = ANY(%s) AND lower(trim(email)) <> %s",
+        [integration, ids, identity],
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def _of_nobody_else(
+    connection: psycopg.Connection[Any], integration: str, addresses: list[str]
+) -> list[str]:
+    """Those of the addresses that nothing in the raw tables has any more."""
+    rows = connection.execute(
+        "SELECT address FROM unnest(%(addresses)s::text[]) AS address WHERE address NOT IN ("
+        " SELECT lower(trim(email)) FROM cscart.customers WHERE integration = %(shop)s"
+        " AND lower(trim(email)) = ANY(%(addresses)s) UNION ALL"
+        " SELECT lower(trim(email)) FROM cscart.orders WHERE integration = %(shop)s"
+        " AND lower(trim(email)) = ANY(%(addresses)s))",
+        {"addresses": addresses, "shop": integration},
+    ).fetchall()
+    return [row[0] for row in rows]
 
 
 def forget_comments(connection: psycopg.Connection[Any], integration: str) -> int:
@@ -213,15 +242,15 @@ def _forget_in_table(
     table: str,
     columns: list[str],
     integration: str,
-    identity: str,
+    identities: list[str],
 ) -> int:
     """Rows about the person go; orders for analysts stay, without the person."""
     name = sql.Identifier(schema, table)
     match = sql.SQL(" OR ").join(
-        sql.SQL("lower(trim({})) = %(identity)s").format(sql.Identifier(column))
+        sql.SQL("lower(trim({})) = ANY(%(identities)s)").format(sql.Identifier(column))
         for column in columns
     )
-    values = {"integration": integration, "identity": identity}
+    values = {"integration": integration, "identities": identities}
     if (schema, table) == ("analytics", "orders"):
         blank = sql.SQL(", ").join(
             sql.SQL("{} = NULL").format(sql.Identifier(column)) for column in PERSONAL_BUILT_COLUMNS

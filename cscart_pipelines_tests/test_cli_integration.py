@@ -1,0 +1,443 @@
+"""`integration …`: what each command prints, its JSON, its exit code; never the key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cscart_pipelines.cli import main as cli
+from cscart_pipelines.integrations.lease import take
+from cscart_pipelines.integrations.lifecycle import Act
+from cscart_pipelines.sandbox.server import SandboxShop
+from cscart_pipelines_tests.desk_fixtures import KEY, Desk, Result, Run
+from cscart_pipelines_tests.desk_fixtures import desk as desk
+from cscart_pipelines_tests.desk_fixtures import run as run
+
+COMMANDS = (
+    "add", "test", "start", "resync", "list", "show", "status", "edit", "disable", "enable",
+    "remove", "tracking-file", "apply", "export", "audit",
+)  # fmt: skip
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxShop]:
+    with SandboxShop("4.20", "small", api_key=KEY) as made:
+        monkeypatch.setenv("SHOP_KEY", KEY)
+        yield made
+
+
+def add(run: Run, shop: SandboxShop, key: str = "shop", *more: str) -> Result:
+    return run("integration", "add", key, "--url", shop.url, "--email", shop.email,
+               "--api-key-env", "SHOP_KEY", *more)  # fmt: skip
+
+
+# --- add -----------------------------------------------------------------------------------------
+
+
+def test_add_tests_saves_and_says_what_is_next(run: Run, desk: Desk, shop: SandboxShop) -> None:
+    done = add(run, shop, "shop", "--list-name", "Friends [bold]of[/] tea")
+    assert done.code == 0
+    assert "✓ connected: CS-Cart 4.16 or newer, API 2.1, 0 orders" in done.out
+    assert "shop is saved: list “Friends [bold]of[/] tea”, status ready." in done.out
+    assert "integration start shop" in done.out
+    assert KEY not in done.said
+    assert desk.status() == "ready"
+    assert desk.rows("SELECT list_name, status, subscribers FROM analytics.lists") == [
+        ("Friends [bold]of[/] tea", "ready", 0)
+    ]
+
+
+def test_every_wrong_setting_is_told_at_once_with_its_option(run: Run) -> None:
+    done = run("integration", "add", "Shop", "--url", "nowhere", "--email", "x",
+               "--currency", "E", "--update-stock", "perhaps",
+               "--api-key-env", "NOT_SET")  # fmt: skip
+    assert done.code == 2
+    assert done.err.startswith("✗ these settings cannot be used:\n")
+    told = [line.split()[0] for line in done.err.splitlines()[1:]]
+    assert sorted(told) == ["--api-key", "--currency", "--email", "--update-stock", "--url", "KEY"]
+
+
+def test_a_failed_test_saves_nothing(run: Run, desk: Desk, shop: SandboxShop) -> None:
+    shop.api_user.api_key = "replaced"
+    done = add(run, shop)
+    assert done.code == 3
+    assert "refused the credentials (401)" in done.err
+    assert KEY not in done.said
+    assert desk.registry.all() == []
+
+
+def test_a_key_or_a_list_that_exists_is_refused_before_the_shop_is_asked(
+    run: Run, shop: SandboxShop
+) -> None:
+    add(run, shop)
+    shop.requests.clear()
+    assert "KEY 'shop' exists already" in add(run, shop, "shop", "--list-name", "other").err
+    taken = add(run, shop, "other", "--list-name", "shop")
+    assert (taken.code, "--list-name the list 'shop' exists already" in taken.err) == (2, True)
+    assert len(shop.requests) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "--api-key-env or --api-key-file where nobody can be asked"),
+        (["--api-key-env", "A", "--api-key-file", "b"], "from one place, not several"),
+        (["--api-key-env", KEY], "is not set or empty"),
+        (["--api-key-file", "/not/there"], "/not/there cannot be read"),
+        (["--api-key-ref", KEY], "expected env:NAME or file:/path"),
+        (["--api-key-ref", "env:NOT_SET"], "the environment variable NOT_SET is not set"),
+    ],
+)
+def test_where_the_key_comes_from(
+    run: Run, shop: SandboxShop, options: list[str], said: str
+) -> None:
+    done = run("integration", "add", "shop", "--url", shop.url, "--email", shop.email, *options)
+    assert (done.code, said in done.err) == (2, True), done.err
+    assert KEY not in done.said
+
+
+def test_a_reference_is_kept_instead_of_the_key(run: Run, desk: Desk, shop: SandboxShop) -> None:
+    done = run("integration", "add", "shop", "--url", shop.url, "--email", shop.email,
+               "--api-key-ref", "env:SHOP_KEY")  # fmt: skip
+    assert done.code == 0
+    assert desk.registry.get("shop").settings.api_key_reference == "env:SHOP_KEY"
+    assert desk.rows("SELECT api_key_sealed FROM registry.integrations") == [(None,)]
+
+
+# --- looking -------------------------------------------------------------------------------------
+
+
+def test_the_board_shows_status_age_and_what_is_wrong(run: Run, desk: Desk) -> None:
+    assert "No integrations yet" in run("integration", "list").out
+    desk.save("tea", list_name="[red]Tea[/")
+    desk.save("hats")
+    desk.put("hats", "failed")
+    desk.execute("UPDATE registry.integrations SET attempts = 3 WHERE integration = 'hats'")
+    desk.put("tea", "enabled")
+    board = run("integration", "list").out.splitlines()
+    assert board[0] == "1 enabled  1 failed"
+    hats, tea = (line.split() for line in board[2:])
+    assert hats == ["hats", "hats", "failed", "just", "now", "https://hats.example",
+                    "it", "broke", "(3", "times)"]  # fmt: skip
+    assert tea == ["tea", "[red]Tea[/", "enabled", "just", "now", "https://tea.example"]
+    listed = run("integration", "list", "--json").json
+    assert [(one["integration"], one["status"], one["attempts"]) for one in listed] == [
+        ("hats", "failed", 3),
+        ("tea", "enabled", 0),
+    ]
+    assert listed[0]["progress"] is None
+
+
+def test_show_tells_every_setting_and_masks_the_key(run: Run, desk: Desk) -> None:
+    desk.save(countries="GB,Greece", user_id="[/]")
+    done = run("integration", "show", "shop")
+    assert done.code == 0
+    lines = {line.split()[0]: line.split()[1:] for line in done.out.splitlines()[1:]}
+    assert lines["countries"] == ["GB,", "Greece"]
+    assert lines["user_id"] == ["[/]"]
+    assert lines["api_key"] == ["••••••••"]
+    shown = run("integration", "show", "shop", "--json").json
+    assert shown["settings"]["api_key"] == "••••••••"
+    assert shown["settings"]["countries"] == ["GB", "Greece"]
+    assert "api_key_sealed" not in str(shown)
+
+
+def test_progress_is_seen_by_any_process_while_another_synchronises(run: Run, desk: Desk) -> None:
+    desk.save("shop")
+    with take(desk.database.warehouse, desk.registry, "shop", Act.START) as lease:
+        lease.progress("customers", 200, 4000)
+        desk.execute(
+            "UPDATE registry.sync_runs SET phase_started_at = now() - interval '10 seconds'"
+        )
+        lease.progress("customers", 1200, 4000)
+        done = run("integration", "status", "shop")
+        assert "shop  syncing  since just now" in done.out
+        assert "customers  ███████░░░" in done.out
+        assert "30 %  1,200 of 4,000 rows" in done.out
+        progress = run("integration", "status", "shop", "--json").json["progress"]
+        assert (progress["phase"], progress["percent"]) == ("customers", 30)
+        assert (progress["rows_done"], progress["rows_total"]) == (1200, 4000)
+        assert progress["rows_per_second"] == pytest.approx(100, rel=0.2)
+        assert progress["seconds_left"] == pytest.approx(28, rel=0.2)
+        assert f"{progress['rows_per_second']:,.0f} rows/s" in done.out
+        # The table of lists says the same.
+        ((listed,),) = desk.rows("SELECT to_jsonb(l) FROM analytics.lists AS l")
+        assert {name: listed[name] for name in progress} == progress
+        assert " syncing customers 30 % " in run("integration", "list").out
+        lease.progress("orders", 500, None)
+        said = run("integration", "status", "shop")
+        assert "500 of ? rows" in said.out
+        progress = run("integration", "list", "--json").json[0]["progress"]
+        assert (progress["percent"], progress["seconds_left"]) == (None, None)
+        lease.succeed({})
+    assert run("integration", "status", "shop", "--json").json["progress"] is None
+    assert desk.rows("SELECT phase, percent, seconds_left FROM analytics.lists") == [
+        (None, None, None)
+    ]
+
+
+def test_status_tells_the_reason_and_the_last_runs(run: Run, desk: Desk) -> None:
+    desk.save("shop")
+    lease = take(desk.database.warehouse, desk.registry, "shop", Act.START)
+    lease.fail("the shop said [no]", permanent=False)
+    done = run("integration", "status", "shop")
+    assert "shop  failed  since just now  · synchronised never" in done.out
+    assert "  the shop said [no]" in done.out
+    assert "first  failed, 0 s: the shop said [no]" in done.out
+    told = run("integration", "status", "shop", "--json").json
+    assert (told["status"], told["reason"], told["attempts"]) == (
+        "failed",
+        "the shop said [no]",
+        1,
+    )
+    assert told["runs"][0]["error"] == "the shop said [no]"
+
+
+def test_a_run_that_died_is_found_out_by_the_next_command(run: Run, desk: Desk) -> None:
+    desk.save("shop")
+    take(desk.database.warehouse, desk.registry, "shop", Act.START).connection.close()
+    told = run("integration", "status", "shop", "--json").json
+    assert (told["status"], told["runs"][0]["state"]) == ("failed", "failed")
+    assert "ended without a word" in told["reason"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["test", "start", "resync", "show", "status", "edit", "disable", "enable", "remove",
+     "tracking-file"],
+)  # fmt: skip
+def test_an_unknown_key_is_wrong_usage_with_advice(run: Run, command: str) -> None:
+    done = run("integration", command, "nobody")
+    assert done.code == 2
+    assert "there is no integration 'nobody'; `cscart-pipelines integration list`" in done.err
+
+
+# --- changing ------------------------------------------------------------------------------------
+
+
+def test_test_records_what_it_found(run: Run, desk: Desk, shop: SandboxShop) -> None:
+    desk.save_shop(shop)
+    assert run("integration", "test", "shop", "--json").json["family"] == "4.16 or newer"
+    shop.api_user.api_key = "replaced"
+    done = run("integration", "test", "shop")
+    assert (done.code, KEY in done.said) == (3, False)
+    shop.router.rewrite = "api.php"
+
+
+def test_an_edit_shows_what_changes(run: Run, desk: Desk, shop: SandboxShop) -> None:
+    desk.save_shop(shop, settled_statuses="P")
+    done = run("integration", "edit", "shop", "--timezone", "Asia/Tokyo", "--settled-statuses", "",
+               "--api-key-env", "SHOP_KEY", "--update-stock", "yes", "--stock-schedule",
+               "0 * * * *", "--user-id", "[x]")  # fmt: skip
+    assert done.code == 0
+    assert "timezone: UTC → Asia/Tokyo" in done.out
+    assert "settled_statuses: P → –" in done.out
+    assert "user_id: – → [x]" in done.out
+    assert "api_key: •••• → changed" in done.out
+    assert "✓ connected" in done.out
+    assert KEY not in done.said
+    assert "Nothing to change." in run("integration", "edit", "shop").out
+
+
+def test_an_edit_tells_all_mistakes_and_the_advice_for_fixed_fields(run: Run, desk: Desk) -> None:
+    desk.save()
+    done = run("integration", "edit", "shop", "--currency", "E", "--update-stock", "perhaps")
+    assert (done.code, "--currency" in done.err, "--update-stock" in done.err) == (2, True, True)
+    done = run("integration", "edit", "shop", "--list-name", "x", "--url", "https://x.example")
+    assert done.code == 2
+    assert done.err.count("remove the integration and create a new one in its place") == 2
+
+
+def test_what_the_status_does_not_allow_leaves_with_4(run: Run, desk: Desk) -> None:
+    desk.save()
+    for command, said in {
+        "resync": "it has not been started yet; use start",
+        "enable": "it is not disabled; use start",
+        "tracking-file": "it has not been started yet; use start",
+    }.items():
+        done = run("integration", command, "shop")
+        assert (done.code, done.err.strip()) == (
+            4,
+            f"✗ {command} is not allowed: {said}",
+        )
+    with take(desk.database.warehouse, desk.registry, "shop", Act.START) as lease:
+        for command, *options in (
+            ["start"], ["resync"], ["edit", "--currency", "USD"], ["disable"], ["remove"],
+            ["start", "--background"],
+        ):  # fmt: skip
+            done = run("integration", command, "shop", *options)
+            assert done.code == 4, command
+            assert "sync" in done.err
+        lease.succeed({})
+
+
+def test_an_untested_change_leaves_with_4(
+    run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_KEY", "a" * 32)
+    desk.save(api_key="a" * 32, api_key_reference="env:SHOP_KEY")
+    monkeypatch.setenv("SHOP_KEY", KEY)
+    done = run("integration", "start", "shop")
+    assert (done.code, "use test first" in done.err) == (4, True)
+
+
+def test_start_and_resync_in_the_background_are_left_to_the_daemon(run: Run, desk: Desk) -> None:
+    desk.save()
+    assert "Left to the daemon" in run("integration", "start", "shop", "--background").out
+    assert desk.rows("SELECT integration, whole FROM registry.sync_requests") == [("shop", False)]
+    desk.put("shop", "enabled")
+    run("integration", "resync", "shop", "--full", "--background")
+    assert desk.rows("SELECT integration, whole FROM registry.sync_requests") == [("shop", True)]
+
+
+def test_disable_enable_and_the_gate_of_the_tracking_file(run: Run, desk: Desk) -> None:
+    desk.save()
+    desk.put("shop", "enabled")
+    assert (
+        "does not write the onsite tracking file yet"
+        in run("integration", "tracking-file", "shop").err
+    )
+    assert "shop is disabled" in run("integration", "disable", "shop").out
+    done = run("integration", "tracking-file", "shop")
+    assert (done.code, "it is disabled; use enable first" in done.err) == (4, True)
+    assert "shop is enabled" in run("integration", "enable", "shop").out
+
+
+def test_remove_says_what_is_gone_what_stays_and_the_advice(run: Run, desk: Desk) -> None:
+    category = (
+        "INSERT INTO cscart.categories (integration, category_id, content_hash)"
+        " VALUES ('shop', 1, '')"
+    )
+    desk.save()
+    desk.execute(category)
+    done = run("integration", "remove", "shop")
+    assert done.code == 0
+    assert "shop is removed; its settings and its API key are deleted" in done.out
+    assert "Its data stays" in done.out
+    assert "Google Tag Manager" in done.out
+    desk.save()
+    desk.execute(category)
+    assert "1 rows of cscart.categories" in run("integration", "remove", "shop", "--purge-data").out
+    assert desk.registry.all() == []
+
+
+# --- as a file, and the trail --------------------------------------------------------------------
+
+
+def test_apply_shows_the_difference_first_and_twice_is_as_once(
+    run: Run, desk: Desk, shop: SandboxShop, tmp_path: Path
+) -> None:
+    file = tmp_path / "integrations.yaml"
+    entry = {"integration": "shop", "url": shop.url, "email": shop.email, "api_key": "env:SHOP_KEY"}
+    file.write_text(json.dumps({"integrations": [entry]}))
+    done = run("integration", "apply", "-f", str(file), "--dry-run")
+    assert (done.code, done.out.startswith(f"+ shop  {shop.url}")) == (0, True)
+    assert desk.registry.all() == []
+    assert "✓ shop" in run("integration", "apply", "-f", str(file)).out
+    assert "Nothing to change." in run("integration", "apply", "-f", str(file)).out
+    file.write_text(json.dumps({"integrations": [{**entry, "timezone": "Asia/Tokyo"}]}))
+    done = run("integration", "apply", "-f", str(file))
+    assert "~ shop" in done.out
+    assert "timezone: UTC → Asia/Tokyo" in done.out
+    assert desk.registry.get("shop").settings.timezone == "Asia/Tokyo"
+    exported = run("integration", "export").out
+    assert "api_key: env:SHOP_KEY" in exported
+    assert KEY not in exported
+    file.write_text(exported)
+    assert "Nothing to change." in run("integration", "apply", "-f", str(file)).out
+
+
+def test_apply_goes_on_after_a_failure_and_says_so(
+    run: Run, desk: Desk, shop: SandboxShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WRONG", "wrong")
+    entry = {"url": shop.url, "email": shop.email}
+    file = tmp_path / "integrations.yaml"
+    entries = [
+        {**entry, "integration": "bad", "api_key": "env:WRONG"},
+        {**entry, "integration": "good", "api_key": "env:SHOP_KEY"},
+    ]
+    file.write_text(json.dumps({"integrations": entries}))
+    done = run("integration", "apply", "-f", str(file))
+    assert done.code == 3
+    assert "✗ bad: " in done.err
+    assert "✗ 1 of 2 changes failed" in done.err
+    assert [one.key for one in desk.registry.all()] == ["good"]
+
+
+def test_a_file_with_mistakes_is_told_entry_by_entry(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "integrations.yaml"
+    file.write_text(f"integrations: [{{integration: tea, url: x, api_key: {KEY}}}]")
+    done = run("integration", "apply", "-f", str(file))
+    assert done.code == 2
+    assert "tea.api_key expected env:NAME or file:/path; the key itself has no place" in done.err
+    assert KEY not in done.said
+    done = run("integration", "apply", "-f", str(tmp_path / "none.yaml"))
+    assert (done.code, "No such file" in done.err) == (2, True)
+
+
+def test_an_export_that_cannot_be_written_is_told(run: Run, tmp_path: Path) -> None:
+    done = run("integration", "export", "-o", str(tmp_path / "no" / "file.yaml"))
+    assert (done.code, "No such file or directory" in done.err) == (2, True)
+    assert run("integration", "export", "-o", str(tmp_path / "all.yaml")).code == 0
+    assert (tmp_path / "all.yaml").read_text() == "integrations: []\n"
+
+
+def test_the_trail_is_shown_in_the_order_of_events(run: Run, desk: Desk) -> None:
+    desk.save("a")
+    desk.save("b")
+    desk.put("a", "enabled")
+    lines = run("integration", "audit", "a").out.splitlines()[1:]
+    expected = ("added", "status syncing", "status enabled")
+    assert [word for word, line in zip(expected, lines, strict=True) if word in line] == [*expected]
+    rows = run("integration", "audit", "--json", "--limit", "2").json
+    assert [row["act"] for row in rows] == ["status enabled", "status syncing"]
+    assert KEY not in str(rows)
+
+
+# --- help ----------------------------------------------------------------------------------------
+
+
+def test_help_names_every_command_and_where_the_key_is_found(run: Run) -> None:
+    text = run("integration", "--help").out
+    for command in COMMANDS:
+        assert f" {command} " in text
+        assert run("integration", command, "--help").code == 0
+    text = " ".join(run("integration", "add", "--help").out.replace("│", " ").split())
+    assert "Customers > Administrators" in text
+    assert "API access" in text
+    assert "docs/connect-a-shop.md" in text
+    for option in (
+        "--list-name", "--api-key-env", "--api-key-file", "--api-key-ref", "--timezone",
+        "--settled-statuses", "--stock-schedule", "--notify-customer", "--start",
+    ):  # fmt: skip
+        assert option in text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["integration", "add"],
+        ["integration", "nonsense"],
+        ["nonsense"],
+        ["integration", "list", "-x"],
+        ["integration", "audit", "--limit", "many"],
+    ],
+)
+def test_wrong_usage_leaves_with_2(run: Run, arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert done.code == 2
+    assert "Usage" in done.err
+
+
+def test_a_mistake_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: Any, **options: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "app", broken)
+    with pytest.raises(ZeroDivisionError):
+        cli.run(["integration", "list"])
