@@ -63,8 +63,7 @@ def plain(value: Any) -> str:
     text = str(value)
     if not text.isprintable():
         text = "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
-    # A backslash at the end would take the bracket of our own markup for text.
-    return escape(text) + ("\u200b" if text.endswith("\\") else "")
+    return escape(text)
 
 
 def status(text: str) -> str:

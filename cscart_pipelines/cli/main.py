@@ -58,9 +58,11 @@ def run(arguments: list[str]) -> int:
     # Retries and the like are for the log of a run, not for the person at the terminal.
     logging.getLogger("cscart_pipelines").addHandler(logging.NullHandler())
     try:
-        code = app(arguments, prog_name="cscart-pipelines", standalone_mode=False)
+        code = int(app(arguments, prog_name="cscart-pipelines", standalone_mode=False) or 0)
         sys.stdout.flush()  # here, where a reader that has gone is expected
-        return int(code or 0)
+        if code == exits.STOPPED:  # typer's word for a Ctrl-C
+            console.err.print("stopped")
+        return code
     except typer.Exit as done:
         return int(done.exit_code)
     except WrongUsage as error:
@@ -70,9 +72,11 @@ def run(arguments: list[str]) -> int:
         console.err.print("stopped")
         return exits.STOPPED
     except BrokenPipeError:
-        # Whoever read our output (head, less) has gone; nothing more to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exits.DONE
+        return _nobody_reads()
+    except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # typer takes it for a failure
+            return _nobody_reads()
+        raise
     except InvalidSettingsError as error:
         console.err.print("[red]✗[/] these settings cannot be used:")
         for field, text in error.problems.items():
@@ -95,6 +99,12 @@ def run(arguments: list[str]) -> int:
             raise
         console.err.print(f"[red]✗[/] {console.plain(error)}", soft_wrap=True)
         return code
+
+
+def _nobody_reads() -> int:
+    """Whoever read our output (head, less) has gone; nothing more to say."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
+    return exits.DONE
 
 
 def _option(field: str) -> str:

@@ -39,7 +39,8 @@ def sql(
         with premises.warehouse.connect() as connection:
             connection.read_only = not write
             try:
-                cursor = connection.execute(query.encode())
+                # Prepared, so that it is one statement: COMMIT; DELETE … would be two.
+                cursor = connection.execute(query.encode(), prepare=not write)
             except psycopg.Error as error:
                 raise exits.CommandError(
                     f"PostgreSQL says: {' '.join(str(error).split())}", exits.WRONG_USAGE

@@ -1,0 +1,269 @@
+"""The command line as a program: pipes, stops, the warehouse gone, `sql`, `doctor`, `dbt`."""
+
+from __future__ import annotations
+
+import signal
+import stat
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+import pytest
+from cryptography.fernet import Fernet
+
+from cscart_pipelines.cli import console, main
+from cscart_pipelines.cli.premises import dagster_environment
+from cscart_pipelines.settings import Settings
+from cscart_pipelines_tests.desk_fixtures import KEY, Desk, Run
+from cscart_pipelines_tests.desk_fixtures import desk as desk
+from cscart_pipelines_tests.desk_fixtures import run as run
+
+# --- sql -----------------------------------------------------------------------------------------
+
+
+def test_sql_prints_a_table_or_json(run: Run) -> None:
+    query = "SELECT 1.10::numeric AS total, NULL AS nothing, '[red]x[/' AS name, now() AS at"
+    done = run("sql", query)
+    assert done.code == 0
+    assert done.out.split()[:4] == ["total", "nothing", "name", "at"]
+    assert "1.10   NULL     [red]x[/" in done.out
+    assert "1 rows" in done.out
+    (row,) = run("sql", "--json", query).json
+    assert (row["total"], row["nothing"], row["name"]) == ("1.10", None, "[red]x[/")
+
+
+def test_sql_shows_no_control_characters_of_strangers(run: Run) -> None:
+    assert "\x1b" not in run("sql", "SELECT E'\\x1b]0;x\\x07' AS name").out
+
+
+def test_sql_only_reads_unless_told_otherwise(run: Run, desk: Desk) -> None:
+    desk.save()
+    done = run("sql", "DELETE FROM registry.integrations")
+    assert (done.code, "read-only transaction" in done.err) == (2, True)
+    assert run("sql", "COMMIT; DELETE FROM registry.integrations").code == 2
+    assert len(desk.registry.all()) == 1
+    assert "DELETE 1" in run("sql", "--write", "DELETE FROM registry.integrations").out
+    assert desk.registry.all() == []
+
+
+def test_a_query_that_is_none_is_told_in_a_line(run: Run) -> None:
+    done = run("sql", "SELEC [1]")
+    assert done.code == 2
+    assert done.err.startswith('✗ PostgreSQL says: syntax error at or near "SELEC"')
+
+
+# --- doctor --------------------------------------------------------------------------------------
+
+
+def test_doctor_finds_all_well(run: Run, desk: Desk) -> None:
+    desk.save()
+    done = run("doctor")
+    assert (done.code, "✗" in done.out) == (0, False)
+    found = {one["check"]: one for one in run("doctor", "--json").json}
+    assert set(found) == {
+        "python", "packages", "home", "dagster home", "database", "secret key", "integrations",
+    }  # fmt: skip
+    assert found["integrations"]["says"] == "1 ready"
+    assert "by URL" in found["database"]["says"]
+    assert KEY not in str(found)
+
+
+def test_doctor_names_a_key_that_opens_nothing(
+    run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.save()
+    other = Fernet.generate_key().decode()
+    monkeypatch.setenv("CSCART_PIPELINES_SECRET_KEY", other)
+    done = run("doctor")
+    assert done.code == 1
+    assert "✗ integrations  the stored API key was sealed with another secret key" in done.out
+    assert other not in done.said
+
+
+def test_doctor_goes_on_where_the_database_is_gone(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CSCART_PIPELINES_DATABASE_URL", "postgresql://u:geheim@127.0.0.1:1/x")
+    done = run("doctor")
+    assert done.code == 1
+    assert "✗ database" in done.out
+    assert "✓ secret key" in done.out
+    assert "geheim" not in done.said
+
+
+# --- the program ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("CSCART_PIPELINES_DATABASE_URL", "postgresql://u:geheim@127.0.0.1:1/x", "cannot connect"),
+        ("CSCART_PIPELINES_DATABASE_URL", "mysql://u:geheim@h/x", "expected postgresql://"),
+        ("CSCART_PIPELINES_API_PARALLEL", "many", "expected a number, 1 to 32"),
+    ],
+)
+def test_an_environment_that_cannot_be_used_is_told_without_passwords(
+    run: Run, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    done = run("integration", "list")
+    assert done.code == (1 if "connect" in said else 2)
+    assert said in done.err
+    assert done.err.count("\n") == 1
+    assert "geheim" not in done.said
+
+
+def test_a_warehouse_that_goes_away_in_the_middle_is_told_in_a_line(run: Run, desk: Desk) -> None:
+    """The session is ended by another one while the command waits for its answer."""
+    done = run(
+        "sql", "--write", "SELECT pg_terminate_backend(pg_backend_pid())"
+    )  # fmt: skip
+    assert done.code in (1, 2)
+    assert "terminating connection" in done.err
+    assert run("integration", "list").code == 0
+
+
+def test_an_operational_error_of_the_driver_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone(*arguments: object, **options: object) -> None:
+        raise psycopg.OperationalError("the connection is closed")
+
+    monkeypatch.setattr(main, "app", gone)
+    assert main.run([]) == 1
+    assert capsys.readouterr().err == "✗ the warehouse is gone: the connection is closed\n"
+
+
+def test_a_stop_at_the_keyboard_leaves_with_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "app", stopped)
+    assert main.run([]) == 130
+    assert capsys.readouterr().err == "stopped\n"
+
+
+def test_a_reader_that_leaves_early_is_no_failure(desk: Desk) -> None:
+    """As with `| head -1`: neither a traceback nor an exit code."""
+    for arguments in (
+        ["sql", "SELECT generate_series(1, 1000), repeat('x', 200)"],
+        ["sql", "--json", "SELECT generate_series(1, 100000)"],
+    ):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cscart_pipelines.cli.main", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=desk.environment,
+        )
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        said = process.stderr.read().decode()
+        process.stderr.close()
+        assert (process.wait(), said) == (0, "")
+
+
+def test_output_that_is_no_terminal_is_plain_and_not_cut(desk: Desk) -> None:
+    environment = {k: v for k, v in desk.environment.items() if k not in ("COLUMNS", "FORCE_COLOR")}
+    name = "a long name " * 8
+    desk.save(list_name=name)
+    done = desk.command("integration", "list", env=environment)
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout
+    assert name.strip() in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_script_gets_the_exit_code_and_json_from_the_program(desk: Desk) -> None:
+    done = desk.command("integration", "status", "nobody", "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("✗ there is no integration 'nobody'")
+
+
+def test_a_terminated_command_dies_of_it(desk: Desk) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cscart_pipelines.cli.main", "sql", "SELECT pg_sleep(600)"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=desk.environment,
+    )
+    waiting = "SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)' AND pid <> %s"
+    while not desk.rows(waiting.replace("%pg", "%%pg"), 0):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.stderr
+    with process.stderr:
+        assert process.stderr.read() == b"stopped\n"
+    assert process.wait() == 130
+
+
+def test_dbt_is_run_on_the_warehouse_with_its_exit_code(desk: Desk, tmp_path: Path) -> None:
+    target = ("--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path))
+    done = desk.command("dbt", "--quiet", "parse", *target)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "target" / "manifest.json").exists()
+    assert desk.command("dbt", "nonsense").returncode == 2
+
+
+def test_purge_person_reports_what_was_touched(run: Run, desk: Desk) -> None:
+    desk.save("a")
+    desk.save("b")
+    desk.execute(
+        "INSERT INTO cscart.customers (integration, user_id, email, content_hash)"
+        " VALUES ('a', 1, 'Ada@Example.com', '')"
+    )
+    assert run("purge-person", "nobody").code == 2
+    assert run("purge-person", "a@b.c", "--integration", "c").code == 2
+    with desk.lock("b"):
+        done = run("purge-person", "ada@example.com")
+        assert (done.code, "in progress: b" in done.err) == (4, True)
+    done = run("purge-person", "ada@example.com", "--integration", "a")
+    assert (done.code, "1 cscart.customers" in done.out) == (0, True)
+    done = run("purge-person", "ada@example.com", "--json")
+    assert done.json == {"a": {}, "b": {}}
+
+
+def test_help_names_every_command(run: Run) -> None:
+    text = run("--help").out
+    for command in ("integration", "lists", "segments", "demo", "up", "sandbox", "sql", "doctor",
+                    "dbt", "purge-person"):  # fmt: skip
+        assert f"\n  {command} " in text
+        if command != "dbt":  # its own help is dbt's
+            assert run(command, "--help").code == 0
+
+
+def test_folders_with_logs_and_runs_are_closed_to_others(settings: Settings) -> None:
+    home = Path(dagster_environment(settings)["DAGSTER_HOME"])
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    # A dagster.yaml that somebody has changed is left alone; ours is renewed.
+    (home / "dagster.yaml").write_text("theirs: true\n")
+    dagster_environment(settings)
+    assert (home / "dagster.yaml").read_text() == "theirs: true\n"
+
+
+# --- words and numbers ---------------------------------------------------------------------------
+
+
+def test_numbers_and_times_as_a_person_reads_them() -> None:
+    assert console.whole(1234567) == "1,234,567"
+    assert console.money(Decimal("1234.5"), "EUR") == "1,234.50 EUR"
+    assert (console.whole(None), console.money(None), console.share(None)) == ("–",) * 3
+    assert console.share(Decimal("0.1234")) == "12.3 %"
+    assert [console.duration(s) for s in (None, 5, 65, 3700)] == [
+        "–",
+        "5 s",
+        "1 min 5 s",
+        "1 h 1 min",
+    ]
+    assert console.bar(0, 5) == "" and console.bar(5, 5, 4) == "████"
+    assert len(console.bar(1, 1000, 4)) == 1
+
+
+def test_what_others_wrote_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    for text in ("[red]x[/]", "[/", "a[b]c", "\\[x]", "back\\", ":smile:", "a\x1b[31mb", "Ω]"):
+        console.out.print(f"[bold]{console.plain(text)}[/]|")
+        shown = capsys.readouterr().out
+        assert shown == f"{text}|\n".replace("\x1b", "�")
