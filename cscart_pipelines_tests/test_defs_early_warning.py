@@ -8,10 +8,10 @@ from cscart_pipelines.defs.early_warning import connections_job
 from cscart_pipelines.integrations.lifecycle import Status
 from cscart_pipelines.integrations.registry import LOCK_SQL
 from cscart_pipelines.sandbox.server import SandboxShop
-from cscart_pipelines_tests.defs_fixtures import PYDANTIC, ControlRoom, control_room, location
+from cscart_pipelines_tests.defs_fixtures import PYDANTIC, ControlRoom, location, room
 
 pytestmark = pytest.mark.filterwarnings(PYDANTIC)
-__all__ = ["control_room"]
+__all__ = ["room"]
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,8 @@ def _enable(room: ControlRoom, *keys: str) -> None:
     with room.database.connect() as connection:
         for status in ("syncing", "enabled"):
             connection.execute(
-                "UPDATE registry.integrations SET status = %s WHERE integration = ANY(%s)",
+                "UPDATE registry.integrations SET status = %s, first_synced_at = now()"
+                " WHERE integration = ANY(%s)",
                 [status, list(keys)],
             )
 
@@ -35,17 +36,17 @@ def _look(room: ControlRoom) -> bool:
 
 
 def test_a_replaced_key_fails_the_integration_before_the_next_hour(
-    control_room: ControlRoom,
+    room: ControlRoom,
 ) -> None:
     with SandboxShop() as well, SandboxShop() as refusing, SandboxShop() as crashing:
-        control_room.connect("well", well)
-        control_room.connect("refusing", refusing)
-        control_room.connect("crashing", crashing)
-        _enable(control_room, "well", "refusing", "crashing")
+        room.connect("well", well)
+        room.connect("refusing", refusing)
+        room.connect("crashing", crashing)
+        _enable(room, "well", "refusing", "crashing")
         refusing.api_user.api_key = "another0key0another0key0another0"
         crashing.faults.add("server_error", count=None)
-        assert not _look(control_room), "the run fails, and so alerts"
-    with control_room.premises() as premises:
+        assert not _look(room), "the run fails, and so alerts"
+    with room.premises() as premises:
         found = {one.key: one for one in premises.registry.all()}
     assert {key: one.status for key, one in found.items()} == {
         "well": Status.ENABLED,
@@ -57,21 +58,21 @@ def test_a_replaced_key_fails_the_integration_before_the_next_hour(
     assert "401" in (found["refusing"].status_reason or "")
 
 
-def test_nothing_wrong_is_a_green_run_of_one_request_a_shop(control_room: ControlRoom) -> None:
+def test_nothing_wrong_is_a_green_run_of_one_request_a_shop(room: ControlRoom) -> None:
     with SandboxShop() as shop:
-        control_room.connect("well", shop)
-        _enable(control_room, "well")
+        room.connect("well", shop)
+        _enable(room, "well")
         before = len(shop.requests)
-        assert _look(control_room)
+        assert _look(room)
         assert len(shop.requests) == before + 1
 
 
-def test_a_shop_that_is_being_synchronised_is_left_to_its_run(control_room: ControlRoom) -> None:
-    with SandboxShop() as shop, control_room.database.connect() as syncing:
-        control_room.connect("busy", shop)
-        _enable(control_room, "busy")
+def test_a_shop_that_is_being_synchronised_is_left_to_its_run(room: ControlRoom) -> None:
+    with SandboxShop() as shop, room.database.connect() as syncing:
+        room.connect("busy", shop)
+        _enable(room, "busy")
         shop.api_user.api_key = "another0key0another0key0another0"
         syncing.execute(f"SELECT pg_advisory_lock({LOCK_SQL})", ["busy"])
-        _look(control_room)
-        with control_room.premises() as premises:
+        _look(room)
+        with room.premises() as premises:
             assert premises.registry.get("busy").status is Status.ENABLED

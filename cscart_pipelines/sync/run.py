@@ -62,6 +62,10 @@ class SyncReport:
     calls: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
 
+    def written(self) -> int:
+        """Rows that this run changed in the warehouse."""
+        return sum(entity.changes.written for entity in self.entities.values())
+
     def numbers(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
@@ -121,7 +125,7 @@ def synchronise(
                 step.calls = client.stats.calls - calls
                 report.entities[entity] = step
             if lease.kind != "resync":
-                context.loader.analyse()
+                context.loader.analyse(report.written())
             report.calls = client.stats.snapshot()
             report.seconds = time.monotonic() - started
             lease.succeed(report.numbers())
