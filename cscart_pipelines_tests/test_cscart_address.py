@@ -96,14 +96,21 @@ def test_both_styles_carry_the_version():
 @pytest.mark.parametrize(
     ("style", "location", "base"),
     [
-        ("rewrite", "https://www.shop.example/api/2.0/version", "https://www.shop.example"),
-        ("rewrite", "https://shop.example/store/api/2.0/version/", "https://shop.example/store"),
-        ("rewrite", "/store/api/2.0/version?x=1", "http://shop.example/store"),
+        ("rewrite", "https://www.shop.example/api/version", "https://www.shop.example"),
+        ("rewrite", "https://shop.example/store/api/version/", "https://shop.example/store"),
+        ("rewrite", "/store/api/version?x=1", "http://shop.example/store"),
         ("rewrite", "https://shop.example/login", None),
-        ("rewrite", "https://u:p@shop.example/api/2.0/version", None),
-        ("api.php", "https://shop.example/api.php?_d=2.0/version", "https://shop.example"),
+        ("rewrite", "https://u:p@shop.example/api/version", None),
+        ("api.php", "https://shop.example/api.php?_d=version", "https://shop.example"),
     ],
 )
 def test_a_redirect_tells_the_base_address_behind_it(style, location, base):
     address = Address("http://shop.example", style)
     assert address.base_behind(address.url("version"), location) == base
+
+
+def test_the_versions_are_asked_for_without_a_version() -> None:
+    """Reference 2.1: `BASE/api/version`."""
+    assert Address("https://shop.example").url("version") == "https://shop.example/api/version"
+    behind = Address("https://shop.example", "api.php").url("version")
+    assert behind == "https://shop.example/api.php?_d=version&ajax_custom=1"

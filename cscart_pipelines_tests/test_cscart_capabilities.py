@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from cscart_pipelines.cscart.capabilities import Capabilities, probe
@@ -138,3 +140,17 @@ def test_a_shop_without_this_version_of_the_api_is_too_old():
     reply = b"HTTP/1.1 404 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
     with canned_server(reply) as url, pytest.raises(ShopTooOld):
         probe(url, "a@b.example", "k", connect=quick)
+
+
+def test_a_shop_that_hides_its_version_is_known_by_its_lists():
+    with SandboxShop("4.20", with_orders) as shop:
+        answer = shop.respond
+
+        def hide(request):
+            if request.path.endswith("/version"):
+                request = dataclasses.replace(request, path=request.path + "s_of_nothing")
+            return answer(request)
+
+        shop._wire.respond = hide
+        found = ask(shop)
+    assert found.orders_with_details and found.updated_at_filter

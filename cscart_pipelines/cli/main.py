@@ -94,11 +94,11 @@ def run(arguments: list[str]) -> int:
         )
         return exits.WRONG_USAGE
     except Exception as error:
-        code = exits.code_of(error)
-        if code is None:
+        expected = exits.code_of(error)
+        if expected is None:
             raise
         console.err.print(f"[red]✗[/] {console.plain(error)}", soft_wrap=True)
-        return code
+        return expected
 
 
 def _nobody_reads() -> int:

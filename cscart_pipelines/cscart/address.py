@@ -25,6 +25,9 @@ Params = Mapping[str, Scalar | Sequence[Scalar]]
 API_VERSION = "2.0"
 """Asked for by name: what an address without a version means depends on the shop (2.2)."""
 
+UNVERSIONED = ("version", "versions")
+"""What tells the versions is asked for without one (reference 2.1)."""
+
 EXPECTED = "http(s)://host[:port], with the shop's sub-directory if it has one"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
@@ -109,6 +112,8 @@ class Address:
 
     def path(self, entity: str, id: int | str | None = None) -> str:
         """The part that names the entity, version first: `2.0/orders/96`."""
+        if entity in UNVERSIONED:
+            return entity
         tail = entity.strip("/") if id is None else f"{entity.strip('/')}/{id}"
         return quote(f"{API_VERSION}/{tail}", safe="/")
 

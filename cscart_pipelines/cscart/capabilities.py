@@ -12,6 +12,7 @@ says whether it was seen or concluded: if concluded, probe again once orders hav
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -113,7 +114,9 @@ def _find_api(client: ShopClient) -> Answer | ShopError:
     """The answer to GET /version, or why there is none in this style of addresses."""
     try:
         answer = client.get("version", heavy_retries=1)
-    except (ApiNotFound, NotFound) as error:
+    except NotFound as error:
+        return _without_version(client) or error
+    except ApiNotFound as error:
         return error
     except TransientShopError as error:
         if error.cause != "page":
@@ -122,6 +125,17 @@ def _find_api(client: ShopClient) -> Answer | ShopError:
     if not isinstance(mapping(answer.body).get("Version"), str | int | float):
         return ApiNotFound("The answer is JSON, but not that of a CS-Cart shop.")
     return answer
+
+
+def _without_version(client: ShopClient) -> Answer | None:
+    """A shop (or something before it) that hides its version, but has API 2.0 all the same."""
+    try:
+        answer = client.get("orders", params={"items_per_page": 1})
+    except PermanentShopError:
+        return None
+    if "params" not in mapping(answer.body):
+        return None
+    return replace(answer, body={"Version": "2.0"})
 
 
 def _look_around(client: ShopClient, style: Style, version: Answer) -> Capabilities:
@@ -179,7 +193,10 @@ def _ask(client: ShopClient, entity: str, params: Params) -> Answer | None:
 
 
 def _may_read(client: ShopClient, entity: str) -> bool:
-    return _ask(client, entity, {"items_per_page": 1}) is not None
+    try:
+        return _ask(client, entity, {"items_per_page": 1}) is not None
+    except ApiNotFound:  # the web server's own page: not there either
+        return False
 
 
 def _newest_order(client: ShopClient) -> Answer | None:
