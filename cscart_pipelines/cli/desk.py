@@ -1,6 +1,7 @@
-"""`cscart-pipelines integration …` over its life: edit, disable, enable, remove, apply, audit.
+"""`cscart-pipelines integration …` over its life: edit, disable, enable, remove.
 
-Not here: connecting, starting and looking (`integration`), the rules (`integrations.lifecycle`).
+Not here: connecting and starting (`integration`), looking (`board`), integrations as a file
+(`declared`), the rules (`integrations.lifecycle`).
 """
 
 from __future__ import annotations
@@ -10,17 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from psycopg.rows import dict_row
 from rich.prompt import Confirm
 
 from cscart_pipelines.cli import console, exits
-from cscart_pipelines.cli.board import Json, Key
-from cscart_pipelines.cli.integration import app, read_key, show_test, yes_no
+from cscart_pipelines.cli.board import Key
+from cscart_pipelines.cli.integration import read_key, show_test, yes_no
 from cscart_pipelines.cli.premises import Premises, opened
-from cscart_pipelines.integrations import declare, secrets
 from cscart_pipelines.integrations.acts import FrontDesk
-from cscart_pipelines.integrations.connection import test_connection
-from cscart_pipelines.integrations.forget import forget, known_integrations
 from cscart_pipelines.integrations.lifecycle import Act, require
 from cscart_pipelines.integrations.settings import InvalidSettingsError, check
 
@@ -31,11 +28,22 @@ GTM_ADVICE = (
 Text = Annotated[str | None, typer.Option()]
 
 
-def _desk(premises: Premises) -> FrontDesk:
+def desk_of(premises: Premises) -> FrontDesk:
     return FrontDesk(premises.warehouse, premises.registry, premises.settings)
 
 
-@app.command()
+def show_changes(changes: dict[str, tuple[Any, Any]]) -> None:
+    for name, (before, after) in changes.items():
+        before, after = console.plain(_plain(before)), console.plain(_plain(after))
+        console.out.print(f"  {name}: [red]{before}[/] → [green]{after}[/]")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value) or "–"
+    return "–" if value in (None, "") else str(value)
+
+
 def edit(
     key: Key,
     url: Annotated[
@@ -109,33 +117,30 @@ def edit(
             except InvalidSettingsError as error:
                 problems = {**error.problems, **problems}
             raise InvalidSettingsError(problems)
-        done = _desk(premises).edit(key, values, fresh)
+        done = desk_of(premises).edit(key, values, fresh)
     if not done.changes:
         console.out.print("Nothing to change.")
         return
     if done.test is not None:
         show_test(done.test)
-    _show_changes(done.changes)
+    show_changes(done.changes)
     console.out.print(f"[green]✓[/] {key} is saved")
 
 
-@app.command()
 def disable(key: Key) -> None:
     """Stop synchronising; settings and data stay."""
     with opened() as premises:
-        _desk(premises).disable(key)
+        desk_of(premises).disable(key)
     console.out.print(f"[green]✓[/] {key} is {console.status('disabled')}. {GTM_ADVICE}")
 
 
-@app.command()
 def enable(key: Key) -> None:
     """Synchronise again, from where it stopped."""
     with opened() as premises:
-        status = _desk(premises).enable(key)
+        status = desk_of(premises).enable(key)
     console.out.print(f"[green]✓[/] {key} is {console.status(status)}")
 
 
-@app.command()
 def remove(
     key: Key,
     purge_data: Annotated[
@@ -158,7 +163,7 @@ def remove(
             )
         ):
             raise exits.CommandError("nothing was removed", exits.WRONG_USAGE)
-        purged = _desk(premises).remove(key, force=force, purge_data=purge_data)
+        purged = desk_of(premises).remove(key, force=force, purge_data=purge_data)
     console.out.print(f"[green]✓[/] {key} is removed; its settings and its API key are deleted")
     for table, rows in purged.items():
         console.out.print(f"  {rows:>9,} rows of {table}")
@@ -167,7 +172,6 @@ def remove(
     console.out.print(f"  {GTM_ADVICE}")
 
 
-@app.command("tracking-file")
 def tracking_file(
     key: Key,
     output: Annotated[Path | None, typer.Option("-o", metavar="FILE")] = None,
@@ -177,167 +181,3 @@ def tracking_file(
         integration = premises.registry.get(key)
         require(Act.TRACKING_FILE, premises.registry.standing(integration))
     raise exits.CommandError("this release does not write the onsite tracking file yet")
-
-
-@app.command()
-def apply(
-    file: Annotated[Path, typer.Option("-f", "--file", help="integrations.yaml")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the difference.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-) -> None:
-    """Make the integrations those of a file: shows the difference first; twice is as once."""
-    wanted = declare.read(file)
-    with opened() as premises:
-        changes = declare.plan(wanted, premises.registry.all())
-        needed = [change for change in changes if change.needed]
-        for change in needed:
-            sign = "[green]+[/]" if change.new else "[yellow]~[/]"
-            console.out.print(
-                f"{sign} {change.settings.integration}  {console.plain(change.settings.url)}"
-            )
-            _show_changes(change.differences)
-        if not needed:
-            console.out.print("Nothing to change.")
-            return
-        if dry_run:
-            return
-        if (
-            not yes
-            and sys.stdin.isatty()
-            and not Confirm.ask(f"Apply {len(needed)} changes?", console=console.err, default=False)
-        ):
-            raise exits.CommandError("nothing was changed", exits.WRONG_USAGE)
-        failures: list[BaseException] = []
-        for change in needed:
-            try:
-                _apply(premises, change)
-                console.out.print(f"[green]✓[/] {change.settings.integration}")
-            except Exception as error:
-                if exits.code_of(error) is None:
-                    raise
-                failures.append(error)
-                console.err.print(
-                    f"[red]✗[/] {change.settings.integration}: {console.plain(error)}",
-                    soft_wrap=True,
-                )
-    if failures:
-        raise exits.CommandError(
-            f"{len(failures)} of {len(needed)} changes failed",
-            max(exits.code_of(error) or exits.RUN_FAILED for error in failures),
-        )
-
-
-def _apply(premises: Premises, change: declare.Change) -> None:
-    settings = change.settings
-    if not change.new:
-        values = {name: after for name, (_, after) in change.differences.items()}
-        _desk(premises).edit(settings.integration, values)
-        return
-    api_key = secrets.resolve(settings.api_key_reference or "")
-    found = test_connection(settings, api_key)
-    premises.registry.add(settings, api_key, found.model_dump(mode="json"))
-
-
-@app.command()
-def export(
-    output: Annotated[Path | None, typer.Option("-o", metavar="FILE")] = None,
-) -> None:
-    """All integrations as a file for `apply`; keys appear as references only."""
-    with opened() as premises:
-        text = declare.export(premises.registry.all())
-    if output is None:
-        sys.stdout.write(text)
-    else:
-        output.write_text(text, encoding="utf-8")
-        console.out.print(f"written to {console.plain(output)}")
-
-
-@app.command()
-def audit(
-    key: Annotated[str | None, typer.Argument(metavar="[KEY]")] = None,
-    limit: Annotated[int, typer.Option(help="The newest so many.")] = 50,
-    as_json: Json = False,
-) -> None:
-    """Who did what to which integration, and every change of status."""
-    with opened() as premises, premises.warehouse.connect(autocommit=True) as connection:
-        rows = (
-            connection.cursor(row_factory=dict_row)
-            .execute(
-                "SELECT at, integration, actor, act, detail FROM registry.audit"
-                " WHERE %(key)s::text IS NULL OR integration = %(key)s"
-                " ORDER BY id DESC LIMIT %(limit)s",
-                {"key": key, "limit": limit},
-            )
-            .fetchall()
-        )
-    if as_json:
-        console.print_json(rows)
-        return
-    table = console.table("when (UTC)", "integration", "who", "what", "detail")
-    for row in reversed(rows):
-        detail = ", ".join(
-            f"{name}: {value}"
-            if row["act"] == "added" or not isinstance(value, list)
-            else f"{name}: {value[0]} → {value[1]}"
-            for name, value in row["detail"].items()
-            if name not in ("status", "integration")
-        )
-        table.add_row(
-            f"{row['at']:%Y-%m-%d %H:%M:%S}", row["integration"],
-            console.plain(row["actor"]), row["act"], console.plain(detail[:160]),
-        )  # fmt: skip
-    console.out.print(table)
-
-
-def purge_person(
-    email: Annotated[str, typer.Argument(metavar="EMAIL")],
-    integration: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Only there; default: everywhere.")
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Forget a person: raw tables, marts and rejects; orders stay, without the person."""
-    if "@" not in email:
-        raise InvalidSettingsError({"email": "expected the e-mail address of a person"})
-    with opened() as premises:
-        with premises.warehouse.connect(autocommit=True) as connection:
-            keys = known_integrations(connection)
-        if integration is not None:
-            if integration not in keys:
-                premises.registry.get(integration)  # says that there is none
-            keys = [integration]
-        if (
-            not yes
-            and sys.stdin.isatty()
-            and not Confirm.ask(
-                f"Forget {email} in {len(keys)} integrations for good?",
-                console=console.err,
-                default=False,
-            )
-        ):
-            raise exits.CommandError("nothing was purged", exits.WRONG_USAGE)
-        with premises.warehouse.connect(autocommit=True) as connection:
-            report = forget(connection, keys, email)
-    if as_json:
-        console.print_json(report)
-        return
-    for key, tables in report.items():
-        console.out.print(f"[bold]{key}[/]" + ("" if tables else "  nothing was there"))
-        for name, rows in tables.items():
-            console.out.print(f"  {rows:>7,} {name}")
-    console.out.print(
-        "What the shop itself still has is not loaded again; delete the person there too."
-    )
-
-
-def _show_changes(changes: dict[str, tuple[Any, Any]]) -> None:
-    for name, (before, after) in changes.items():
-        before, after = console.plain(_plain(before)), console.plain(_plain(after))
-        console.out.print(f"  {name}: [red]{before}[/] → [green]{after}[/]")
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(value) or "–"
-    return "–" if value in (None, "") else str(value)

@@ -13,7 +13,17 @@ from typing import Any
 import psycopg
 import typer
 
-from cscart_pipelines.cli import console, desk, exits, integration, reports, services, tools
+from cscart_pipelines.cli import (
+    console,
+    declared,
+    desk,
+    exits,
+    integration,
+    reports,
+    services,
+    tools,
+    trail,
+)
 from cscart_pipelines.integrations.settings import InvalidSettingsError
 
 app = typer.Typer(
@@ -24,6 +34,14 @@ app = typer.Typer(
     rich_markup_mode=None,  # frames cut long options where a terminal has 80 columns
     help="CS-Cart shops as lists, segments and metrics; tracking numbers and stock back.",
 )
+integration.app.command()(desk.edit)
+integration.app.command()(desk.disable)
+integration.app.command()(desk.enable)
+integration.app.command()(desk.remove)
+integration.app.command("tracking-file")(desk.tracking_file)
+integration.app.command()(declared.apply)
+integration.app.command()(declared.export)
+integration.app.command()(trail.audit)
 app.add_typer(integration.app, name="integration")
 app.command()(reports.lists)
 app.command()(reports.segments)
@@ -31,7 +49,7 @@ app.command()(services.demo)
 app.command()(services.up)
 app.command()(services.sandbox)
 app.command()(tools.sql)
-app.command("purge-person")(desk.purge_person)
+app.command("purge-person")(trail.purge_person)
 app.command()(tools.doctor)
 app.command(
     context_settings={

@@ -1,0 +1,90 @@
+"""`integration apply` and `export`: the integrations as a file.
+
+Not here: reading the file and what would change (`integrations.declare`).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.prompt import Confirm
+
+from cscart_pipelines.cli import console, exits
+from cscart_pipelines.cli.desk import desk_of, show_changes
+from cscart_pipelines.cli.premises import Premises, opened
+from cscart_pipelines.integrations import declare, secrets
+from cscart_pipelines.integrations.connection import test_connection
+
+
+def apply(
+    file: Annotated[Path, typer.Option("-f", "--file", help="integrations.yaml")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the difference.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Make the integrations those of a file: shows the difference first; twice is as once."""
+    wanted = declare.read(file)
+    with opened() as premises:
+        changes = declare.plan(wanted, premises.registry.all())
+        needed = [change for change in changes if change.needed]
+        for change in needed:
+            sign = "[green]+[/]" if change.new else "[yellow]~[/]"
+            console.out.print(
+                f"{sign} {change.settings.integration}  {console.plain(change.settings.url)}"
+            )
+            show_changes(change.differences)
+        if not needed:
+            console.out.print("Nothing to change.")
+            return
+        if dry_run:
+            return
+        if (
+            not yes
+            and sys.stdin.isatty()
+            and not Confirm.ask(f"Apply {len(needed)} changes?", console=console.err, default=False)
+        ):
+            raise exits.CommandError("nothing was changed", exits.WRONG_USAGE)
+        failures: list[BaseException] = []
+        for change in needed:
+            try:
+                _apply(premises, change)
+                console.out.print(f"[green]✓[/] {change.settings.integration}")
+            except Exception as error:
+                if exits.code_of(error) is None:
+                    raise
+                failures.append(error)
+                console.err.print(
+                    f"[red]✗[/] {change.settings.integration}: {console.plain(error)}",
+                    soft_wrap=True,
+                )
+    if failures:
+        raise exits.CommandError(
+            f"{len(failures)} of {len(needed)} changes failed",
+            max(exits.code_of(error) or exits.RUN_FAILED for error in failures),
+        )
+
+
+def _apply(premises: Premises, change: declare.Change) -> None:
+    settings = change.settings
+    if not change.new:
+        values = {name: after for name, (_, after) in change.differences.items()}
+        desk_of(premises).edit(settings.integration, values)
+        return
+    api_key = secrets.resolve(settings.api_key_reference or "")
+    found = test_connection(settings, api_key)
+    premises.registry.add(settings, api_key, found.model_dump(mode="json"))
+
+
+def export(
+    output: Annotated[Path | None, typer.Option("-o", metavar="FILE")] = None,
+) -> None:
+    """All integrations as a file for `apply`; keys appear as references only."""
+    with opened() as premises:
+        text = declare.export(premises.registry.all())
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        output.write_text(text, encoding="utf-8")
+        console.out.print(f"written to {console.plain(output)}")

@@ -1,0 +1,97 @@
+"""`integration audit` and `purge-person`: what was done, and forgetting whom it was done for.
+
+Not here: who writes the trail (the database), what forgetting means (`integrations.forget`).
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from psycopg.rows import dict_row
+from rich.prompt import Confirm
+
+from cscart_pipelines.cli import console, exits
+from cscart_pipelines.cli.board import Json
+from cscart_pipelines.cli.premises import opened
+from cscart_pipelines.integrations.forget import forget, known_integrations
+from cscart_pipelines.integrations.settings import InvalidSettingsError
+
+
+def audit(
+    key: Annotated[str | None, typer.Argument(metavar="[KEY]")] = None,
+    limit: Annotated[int, typer.Option(help="The newest so many.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Who did what to which integration, and every change of status."""
+    with opened() as premises, premises.warehouse.connect(autocommit=True) as connection:
+        rows = (
+            connection.cursor(row_factory=dict_row)
+            .execute(
+                "SELECT at, integration, actor, act, detail FROM registry.audit"
+                " WHERE %(key)s::text IS NULL OR integration = %(key)s"
+                " ORDER BY id DESC LIMIT %(limit)s",
+                {"key": key, "limit": limit},
+            )
+            .fetchall()
+        )
+    if as_json:
+        console.print_json(rows)
+        return
+    table = console.table("when (UTC)", "integration", "who", "what", "detail")
+    for row in reversed(rows):
+        detail = ", ".join(
+            f"{name}: {value}"
+            if row["act"] == "added" or not isinstance(value, list)
+            else f"{name}: {value[0]} → {value[1]}"
+            for name, value in row["detail"].items()
+            if name not in ("status", "integration")
+        )
+        table.add_row(
+            f"{row['at']:%Y-%m-%d %H:%M:%S}", row["integration"],
+            console.plain(row["actor"]), row["act"], console.plain(detail[:160]),
+        )  # fmt: skip
+    console.out.print(table)
+
+
+def purge_person(
+    email: Annotated[str, typer.Argument(metavar="EMAIL")],
+    integration: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Only there; default: everywhere.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Forget a person: raw tables, marts and rejects; orders stay, without the person."""
+    if "@" not in email:
+        raise InvalidSettingsError({"email": "expected the e-mail address of a person"})
+    with opened() as premises:
+        with premises.warehouse.connect(autocommit=True) as connection:
+            keys = known_integrations(connection)
+        if integration is not None:
+            if integration not in keys:
+                premises.registry.get(integration)  # says that there is none
+            keys = [integration]
+        if (
+            not yes
+            and sys.stdin.isatty()
+            and not Confirm.ask(
+                f"Forget {email} in {len(keys)} integrations for good?",
+                console=console.err,
+                default=False,
+            )
+        ):
+            raise exits.CommandError("nothing was purged", exits.WRONG_USAGE)
+        with premises.warehouse.connect(autocommit=True) as connection:
+            report = forget(connection, keys, email)
+    if as_json:
+        console.print_json(report)
+        return
+    for key, tables in report.items():
+        console.out.print(f"[bold]{key}[/]" + ("" if tables else "  nothing was there"))
+        for name, rows in tables.items():
+            console.out.print(f"  {rows:>7,} {name}")
+    console.out.print(
+        "What the shop itself still has is not loaded again; delete the person there too."
+    )
