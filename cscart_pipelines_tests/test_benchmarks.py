@@ -88,7 +88,7 @@ def test_a_small_run_fills_every_table_and_leaves_nothing_behind(tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (["nonsense"], "no benchmark 'nonsense'; there are parse, load, sync"),
+        (["nonsense"], "no benchmark 'nonsense'; there are parse, load, tick, sync"),
         (["--orders", "0"], "expected numbers above 0"),
         (["--orders", "many"], "expected numbers above 0"),
         (["--orders", "100,,200"], "expected numbers above 0"),
