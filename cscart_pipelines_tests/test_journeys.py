@@ -33,6 +33,8 @@ from cscart_pipelines_tests.desk_fixtures import desk as desk
 PROGRAM = str(Path(sys.executable).with_name("cscart-pipelines"))
 SECONDS = 120
 
+pytestmark = pytest.mark.timeout(900)  # whole runs on a machine that others use too
+
 
 def processes_of(home: Path) -> list[str]:
     """Those that were started in or for this home."""

@@ -118,8 +118,13 @@ def remove_place(home: Path) -> bool:
     False, and nothing is deleted, while the server is in use or stopping.
     """
     control = home.resolve() / "postgres"
-    if not control.is_dir():
+    try:
+        return _remove_under_lock(home, control)
+    except FileNotFoundError:  # never there, or another process was faster
         return True
+
+
+def _remove_under_lock(home: Path, control: Path) -> bool:
     with locks.exclusive(control / locks.START):
         users = locks.open_lock(control / locks.USERS)
         try:
