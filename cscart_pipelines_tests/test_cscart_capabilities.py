@@ -142,15 +142,31 @@ def test_a_shop_without_this_version_of_the_api_is_too_old():
         probe(url, "a@b.example", "k", connect=quick)
 
 
-def test_a_shop_that_hides_its_version_is_known_by_its_lists():
+@pytest.mark.parametrize("page", [False, True], ids=["the shop's 404", "the web server's 404"])
+def test_a_shop_that_hides_its_version_is_known_by_its_lists(page):
     with SandboxShop("4.20", with_orders) as shop:
         answer = shop.respond
 
         def hide(request):
             if request.path.endswith("/version"):
-                request = dataclasses.replace(request, path=request.path + "s_of_nothing")
+                nowhere = "/no/such/page" if page else request.path + "s_of_nothing"
+                request = dataclasses.replace(request, path=nowhere)
             return answer(request)
 
         shop._wire.respond = hide
         found = ask(shop)
     assert found.orders_with_details and found.updated_at_filter
+
+
+def test_a_wrong_key_is_named_even_where_the_version_is_hidden():
+    with SandboxShop("4.20", with_orders) as shop:
+        answer = shop.respond
+
+        def hide(request):
+            if request.path.endswith("/version"):
+                request = dataclasses.replace(request, path="/no/such/page")
+            return answer(request)
+
+        shop._wire.respond = hide
+        with pytest.raises(CredentialsRefused):
+            ask(shop, api_key="wrong")

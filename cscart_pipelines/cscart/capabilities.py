@@ -24,6 +24,7 @@ from .client import ShopClient
 from .errors import (
     AccessDenied,
     ApiNotFound,
+    CredentialsRefused,
     NotFound,
     PermanentShopError,
     ShopError,
@@ -114,10 +115,8 @@ def _find_api(client: ShopClient) -> Answer | ShopError:
     """The answer to GET /version, or why there is none in this style of addresses."""
     try:
         answer = client.get("version", heavy_retries=1)
-    except NotFound as error:
+    except (NotFound, ApiNotFound) as error:  # the latter: the web server's own 404 page
         return _without_version(client) or error
-    except ApiNotFound as error:
-        return error
     except TransientShopError as error:
         if error.cause != "page":
             raise
@@ -130,8 +129,14 @@ def _find_api(client: ShopClient) -> Answer | ShopError:
 def _without_version(client: ShopClient) -> Answer | None:
     """A shop (or something before it) that hides its version, but has API 2.0 all the same."""
     try:
-        answer = client.get("orders", params={"items_per_page": 1})
+        answer = client.get("orders", params={"items_per_page": 1}, heavy_retries=1)
+    except CredentialsRefused:
+        raise
     except PermanentShopError:
+        return None
+    except TransientShopError as error:
+        if error.cause != "page":
+            raise
         return None
     if "params" not in mapping(answer.body):
         return None
@@ -234,7 +239,7 @@ def _has_combinations(client: ShopClient) -> bool:
     """Whether the entity exists: that is checked before privileges and parameters (4.3)."""
     try:
         client.get("combinations", params={"product_id": 1})
-    except NotFound:
+    except (NotFound, ApiNotFound):
         return False
     except PermanentShopError:
         return True
