@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import stat
 import subprocess
@@ -32,6 +33,13 @@ def test_sql_prints_a_table_or_json(run: Run) -> None:
     assert "1 rows" in done.out
     (row,) = run("sql", "--json", query).json
     assert (row["total"], row["nothing"], row["name"]) == ("1.10", None, "[red]x[/")
+
+
+def test_sql_reads_the_query_from_a_pipe_for_json(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("SELECT 2 AS b\n"))
+    assert run("sql", "--json").json == [{"b": 2}]
 
 
 def test_sql_shows_no_control_characters_of_strangers(run: Run) -> None:

@@ -24,7 +24,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def sql(
     query: Annotated[
-        str | None, typer.Argument(metavar="[QUERY]", help="One statement; none opens psql.")
+        str | None,
+        typer.Argument(
+            metavar="[QUERY]",
+            help="One statement; none opens psql, or with --json reads it from stdin.",
+        ),
     ] = None,
     write: Annotated[
         bool, typer.Option("--write", help="Allow changes; without it the session only reads.")
@@ -32,6 +36,8 @@ def sql(
     as_json: Json = False,
 ) -> None:
     """Ask the warehouse something: analytics.segments, analytics.orders, …"""
+    if query is None and as_json:  # psql has no JSON; a script's query comes in by the pipe
+        query = sys.stdin.read()
     with opened() as premises:
         if query is None:
             _open_psql(premises.warehouse.connection_arguments())
