@@ -25,5 +25,6 @@ class BatchSizes:
     """List rows whose details are asked for one by one: a page of them is a lot of work."""
     newest_shipments: int = 50
     chunk_rows: int = 5000
-    chunk_seconds: float = 5.0
-    """A chunk is committed at the latest then: the progress is also the sign of life."""
+    chunk_seconds: float = 1.0
+    """A chunk is committed at the latest then: what a crash costs of a slow shop's pages. The
+    progress is also the sign of life."""
