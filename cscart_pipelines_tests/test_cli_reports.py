@@ -102,7 +102,7 @@ def test_segments_shows_how_many_and_what_they_bought(ask: Run) -> None:
 
 def test_segments_that_are_not_built_are_told(ask: Run) -> None:
     done = ask("segments", "late")
-    assert (done.code, "have not been built yet" in done.err) == (1, True)
+    assert (done.code, "have not been built yet" in done.err) == (4, True)
     assert ask("segments", "nobody").code == 2
     assert ask("lists", "nobody").code == 2
 

@@ -144,9 +144,10 @@ def test_a_missing_privilege_that_is_useful_is_only_said() -> None:
     with SandboxShop("4.20", "small", privileges={"view_orders", "view_users"}) as shop:
         lines = room.shortcomings(ask(shop.url, shop.api_key, shop.email))
     assert lines == [
-        "products cannot be read; with the privilege view_catalog they can",
-        "categories cannot be read; with the privilege view_catalog they can",
-        "statuses cannot be read; with the privilege manage_order_statuses they can",
+        "products cannot be read: the privilege view_catalog is missing, or the shop has none",
+        "categories cannot be read: the privilege view_catalog is missing, or the shop has none",
+        "statuses cannot be read: the privilege manage_order_statuses is missing, or the shop has"
+        " none",
     ]
 
 

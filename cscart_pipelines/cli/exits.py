@@ -19,7 +19,7 @@ DONE, RUN_FAILED, WRONG_USAGE, SHOP_UNREACHABLE, NOT_ALLOWED, STOPPED = 0, 1, 2,
 SHOP_KINDS = frozenset(
     {
         "Unreachable", "CredentialsRefused", "AccessDenied", "ApiNotFound", "TlsTrouble",
-        "RedirectRefused", "ShopTooOld",
+        "RedirectRefused", "ShopTooOld", "TransientShopError",
     }
 )  # fmt: skip
 """Failures of a run that mean: the shop could not be reached or refused the credentials."""

@@ -66,7 +66,7 @@ def segments(
         premises.registry.get(key)
         rows = segment_rows(premises, key)
         if not rows:
-            raise exits.CommandError(NOT_BUILT)
+            raise exits.CommandError(NOT_BUILT, exits.NOT_ALLOWED)
         written = export_members(premises, key, rows, export) if export is not None else 0
     if as_json:
         console.print_json(rows)

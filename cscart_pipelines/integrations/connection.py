@@ -55,7 +55,7 @@ test_connection.__test__ = False  # type: ignore[attr-defined]  # its name is no
 def shortcomings(found: Capabilities) -> list[str]:
     """What works without, but not as well; one line each, for whoever set the connection up."""
     return [
-        f"{entity} cannot be read; with the privilege {privilege} they can"
+        f"{entity} cannot be read: the privilege {privilege} is missing, or the shop has none"
         for entity, privilege in USEFUL.items()
         if not getattr(found.readable, entity)
     ]
