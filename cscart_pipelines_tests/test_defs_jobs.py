@@ -61,6 +61,28 @@ def test_due_integrations_in_one_run(room: ControlRoom) -> None:
     assert request.run_config["ops"]["read_shop"]["config"]["scheduled"] is True
 
 
+def test_hundreds_are_read_in_bounded_runs(room: ControlRoom) -> None:
+    with small_shop(orders=1) as shop:
+        room.connect("a-000", shop)
+    room.execute("UPDATE registry.integrations SET status = 'syncing'")
+    room.execute("UPDATE registry.integrations SET status = 'enabled', first_synced_at = now()")
+    columns = "url, email, api_key_sealed, tested_fingerprint, status, first_synced_at"
+    room.execute(
+        f"INSERT INTO registry.integrations (integration, list_name, {columns})"
+        f" SELECT 'a-' || lpad(n::text, 3, '0'), 'list ' || n, {columns}"
+        " FROM registry.integrations, generate_series(1, 599) AS n"
+    )
+    keys = [f"a-{number:03}" for number in range(600)]
+    room.instance.add_dynamic_partitions("integration", keys[1:])
+    with dg.build_schedule_context(instance=room.instance) as context:
+        answer = hourly_resync(context, pipelines=Pipelines())
+    assert isinstance(answer, list)
+    assert [len(only(request)) for request in answer] == [250, 250, 100]
+    assert [key for request in answer for key in only(request)] == keys
+    assert answer[1].tags["dagster/asset_partition_range_start"] == "a-250"
+    assert answer[1].tags["dagster/asset_partition_range_end"] == "a-499"
+
+
 def test_one_that_is_syncing_is_left_alone_and_a_dead_one_is_due_again(room: ControlRoom) -> None:
     with small_shop(orders=1) as shop:
         room.connect("alive", shop)

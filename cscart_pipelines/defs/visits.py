@@ -18,7 +18,8 @@ from cscart_pipelines.integrations.lease import take
 from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, Status
 from cscart_pipelines.sync.run import SyncReport, synchronise
 
-SHOPS_AT_ONCE = 4
+SHOPS_AT_ONCE = 8
+"""A slow shop mostly waits: so many may be slow before the others notice."""
 
 
 class Stopped(Exception):  # noqa: N818  (its name is read by people, as the reason of a failure)
