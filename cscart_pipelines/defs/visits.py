@@ -19,7 +19,7 @@ from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, Status
 from cscart_pipelines.sync.run import SyncReport, synchronise
 
 SHOPS_AT_ONCE = 4
-"""More cost more: at 8 a tick over 200 quick shops took half as much CPU again (one interpreter)."""
+"""At 8, a tick over 200 quick shops took half as much CPU again: they share one interpreter."""
 
 
 class Stopped(Exception):  # noqa: N818  (its name is read by people, as the reason of a failure)
