@@ -48,11 +48,11 @@ REGISTRY = "registry"
 SCHEMAS = (RAW, REGISTRY, "fulfilment", "analytics")
 
 
-def _moment(name: str, **options: Any) -> Column[Any]:
+def moment_column(name: str, **options: Any) -> Column[Any]:
     return Column(name, DateTime(timezone=True), **options)
 
 
-def _integration() -> Column[str]:
+def integration_column() -> Column[str]:
     return Column("integration", Text, nullable=False)
 
 
@@ -61,11 +61,11 @@ def _raw(name: str, key: tuple[str, ...], *columns: Column[Any]) -> Table:
     return Table(
         name,
         metadata,
-        _integration(),
+        integration_column(),
         *columns,
         Column("content_hash", LargeBinary, nullable=False),
-        _moment("loaded_at", nullable=False, server_default=func.now()),
-        _moment("deleted_at"),
+        moment_column("loaded_at", nullable=False, server_default=func.now()),
+        moment_column("deleted_at"),
         PrimaryKeyConstraint("integration", *key),
         schema=RAW,
     )
@@ -84,8 +84,8 @@ customers = _raw(
     Column("company", Text),
     Column("company_id", BigInteger),
     Column("status", Text, comment="A active, D disabled"),
-    _moment("registered_at"),
-    _moment("last_login_at"),
+    moment_column("registered_at"),
+    moment_column("last_login_at"),
 )
 
 orders = _raw(
@@ -105,10 +105,10 @@ orders = _raw(
     Column("company", Text),
     Column("status", Text, nullable=False),
     Column("total", Numeric, nullable=False, comment="primary currency of the shop"),
-    _moment("ordered_at", nullable=False),
+    moment_column("ordered_at", nullable=False),
     Column("has_details", Boolean, nullable=False, comment="false: only the list row was read"),
     # What only the detail object tells (reference 8.3); NULL without details.
-    _moment("updated_at"),
+    moment_column("updated_at"),
     Column("subtotal", Numeric),
     Column("discount", Numeric),
     Column("subtotal_discount", Numeric),
@@ -137,7 +137,7 @@ orders = _raw(
 order_lines = Table(
     "order_lines",
     metadata,
-    _integration(),
+    integration_column(),
     Column("order_id", BigInteger, nullable=False),
     Column("item_id", Text, nullable=False, comment="cart id: a 32-bit number as text"),
     Column("product_id", BigInteger),
@@ -169,8 +169,8 @@ products = _raw(
     Column("list_price", Numeric),
     Column("tracking", Text),
     Column("main_category", BigInteger),
-    _moment("created_at"),
-    _moment("updated_at"),
+    moment_column("created_at"),
+    moment_column("updated_at"),
 )
 
 categories = _raw(
@@ -197,7 +197,7 @@ shipments = _raw(
     ("shipment_id",),
     Column("shipment_id", BigInteger, nullable=False),
     Column("order_id", BigInteger),
-    _moment("shipped_at"),
+    moment_column("shipped_at"),
     Column("status", Text),
     Column("tracking_number", Text),
     Column("carrier", Text),
@@ -211,14 +211,14 @@ shipments = _raw(
 rejects = Table(
     "rejects",
     metadata,
-    _integration(),
+    integration_column(),
     Column("entity", Text, nullable=False, comment="customers, orders, products, …"),
     Column("entity_key", Text, nullable=False, comment="the id, or position:N where none is known"),
     Column("reason", Text, nullable=False, comment="field and expectation; never the payload"),
     Column("attempts", Integer, nullable=False, server_default=text("1")),
-    _moment("first_seen_at", nullable=False, server_default=func.now()),
-    _moment("last_seen_at", nullable=False, server_default=func.now()),
-    _moment("resolved_at"),
+    moment_column("first_seen_at", nullable=False, server_default=func.now()),
+    moment_column("last_seen_at", nullable=False, server_default=func.now()),
+    moment_column("resolved_at"),
     PrimaryKeyConstraint("integration", "entity", "entity_key"),
     schema=RAW,
 )
@@ -253,7 +253,7 @@ integrations = Table(
     Column("notify_customer", Boolean, nullable=False, server_default=text("false")),
     Column("status", Text, nullable=False, server_default="ready"),
     Column("status_reason", Text),
-    _moment("status_since", nullable=False, server_default=func.now()),
+    moment_column("status_since", nullable=False, server_default=func.now()),
     Column(
         "attempts",
         Integer,
@@ -264,11 +264,11 @@ integrations = Table(
     Column("failure_permanent", Boolean, nullable=False, server_default=text("false")),
     Column("capabilities", JSONB),
     Column("tested_fingerprint", Text, comment="of the connection details that passed the test"),
-    _moment("tested_at"),
-    _moment("first_synced_at"),
-    _moment("last_synced_at"),
-    _moment("created_at", nullable=False, server_default=func.now()),
-    _moment("updated_at", nullable=False, server_default=func.now()),
+    moment_column("tested_at"),
+    moment_column("first_synced_at"),
+    moment_column("last_synced_at"),
+    moment_column("created_at", nullable=False, server_default=func.now()),
+    moment_column("updated_at", nullable=False, server_default=func.now()),
     UniqueConstraint("list_name"),
     schema=REGISTRY,
 )
@@ -276,13 +276,13 @@ integrations = Table(
 sync_state = Table(
     "sync_state",
     metadata,
-    _integration(),
+    integration_column(),
     Column("entity", Text, nullable=False),
-    _moment("watermark", comment="the shop's clock: all changes before it are loaded"),
+    moment_column("watermark", comment="the shop's clock: all changes before it are loaded"),
     Column("walk", JSONB, comment="an unfinished walk through pages, to go on from"),
     Column("totals", JSONB, comment="counts the shop reported at the last finished walk"),
-    _moment("swept_at", comment="last full sweep that looked for deletions"),
-    _moment("updated_at", nullable=False, server_default=func.now()),
+    moment_column("swept_at", comment="last full sweep that looked for deletions"),
+    moment_column("updated_at", nullable=False, server_default=func.now()),
     PrimaryKeyConstraint("integration", "entity"),
     schema=REGISTRY,
 )
@@ -290,7 +290,7 @@ sync_state = Table(
 sweep_seen = Table(
     "sweep_seen",
     metadata,
-    _integration(),
+    integration_column(),
     Column("entity", Text, nullable=False),
     Column("part", BigInteger, nullable=False),
     Column("ids", ARRAY(BigInteger), nullable=False),
@@ -303,22 +303,22 @@ sync_runs = Table(
     "sync_runs",
     metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=True),
-    _integration(),
+    integration_column(),
     Column("run_id", Text, comment="the Dagster run, where there is one"),
     Column("kind", Text, nullable=False, comment="first, resync or full"),
     Column("state", Text, nullable=False, comment="running, succeeded, failed"),
     Column("phase", Text),
     Column("rows_done", BigInteger, nullable=False, server_default=text("0")),
     Column("rows_total", BigInteger),
-    _moment("phase_started_at", comment="with phase_started_rows, for the speed"),
+    moment_column("phase_started_at", comment="with phase_started_rows, for the speed"),
     Column(
         "phase_started_rows", BigInteger, comment="rows_done then: a walk may be taken up again"
     ),
     Column("host", Text),
     Column("pid", Integer),
-    _moment("started_at", nullable=False, server_default=func.now()),
-    _moment("heartbeat_at", nullable=False, server_default=func.now()),
-    _moment("finished_at"),
+    moment_column("started_at", nullable=False, server_default=func.now()),
+    moment_column("heartbeat_at", nullable=False, server_default=func.now()),
+    moment_column("finished_at"),
     Column("error", Text),
     Column("error_kind", Text, comment="class of the failure, for exit codes and alerts"),
     Column("stats", JSONB),
@@ -336,7 +336,7 @@ audit = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("integration", Text, nullable=False),
-    _moment("at", nullable=False, server_default=func.clock_timestamp()),
+    moment_column("at", nullable=False, server_default=func.clock_timestamp()),
     Column("actor", Text, nullable=False),
     Column("act", Text, nullable=False),
     Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
@@ -351,7 +351,7 @@ forgotten = Table(
     metadata,
     Column("integration", Text, nullable=False),
     Column("identity_hash", LargeBinary, nullable=False),
-    _moment("forgotten_at", nullable=False, server_default=func.now()),
+    moment_column("forgotten_at", nullable=False, server_default=func.now()),
     PrimaryKeyConstraint("integration", "identity_hash"),
     schema=REGISTRY,
 )
@@ -362,7 +362,7 @@ sync_requests = Table(
     metadata,
     Column("integration", Text, primary_key=True),
     Column("whole", Boolean, nullable=False, server_default=text("false")),
-    _moment("requested_at", nullable=False, server_default=func.now()),
+    moment_column("requested_at", nullable=False, server_default=func.now()),
     schema=REGISTRY,
 )
 """Synchronisations asked for with --background; the daemon takes them."""
@@ -373,8 +373,8 @@ list_builds = Table(
     Column("id", BigInteger, primary_key=True, autoincrement=True),
     Column("run_id", Text, comment="the Dagster run"),
     Column("covers_sync", BigInteger, nullable=False, comment="every sync run up to this is in it"),
-    _moment("as_of", nullable=False, comment="what the models take for now"),
-    _moment("finished_at", nullable=False, server_default=func.now()),
+    moment_column("as_of", nullable=False, comment="what the models take for now"),
+    moment_column("finished_at", nullable=False, server_default=func.now()),
     schema=REGISTRY,
 )
 """Finished builds of lists and segments: what needs no second one."""
