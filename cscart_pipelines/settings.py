@@ -38,6 +38,9 @@ class Settings(BaseModel):
     """Where failure alerts are posted as JSON, beside the log."""
     api_parallel: int = 4
     """Requests to one shop at the same time."""
+    write_settle: float = 60.0
+    """Seconds after which a write without an answer, and not to be seen in the shop, counts as not
+    applied. Longer than the slowest request the shop's web server lets run."""
 
     @property
     def embedded(self) -> bool:
@@ -87,6 +90,12 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         if not parallel.isdecimal() or not 1 <= int(parallel) <= 32:
             raise SettingsError(f"{PREFIX}API_PARALLEL is {parallel!r}; expected a number, 1 to 32")
         values["api_parallel"] = int(parallel)
+    if settle := env.get(f"{PREFIX}WRITE_SETTLE_SECONDS"):
+        if not settle.isdecimal() or not 1 <= int(settle) <= 3600:
+            raise SettingsError(
+                f"{PREFIX}WRITE_SETTLE_SECONDS is {settle!r}; expected a number, 1 to 3600"
+            )
+        values["write_settle"] = float(settle)
     settings = Settings(**values)
     if settings.database_url is not None:
         settings.sqlalchemy_url()

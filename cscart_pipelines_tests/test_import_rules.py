@@ -1,4 +1,5 @@
-"""Imports go one way: defs, cli -> sync -> integrations -> cscart, warehouse -> settings.
+"""Imports go one way: defs, cli -> sync, fulfilment -> integrations -> cscart, warehouse ->
+settings.
 
 The shop and the store room never see each other, only the control room knows Dagster, and nobody
 but the command line imports the sandbox.
@@ -19,9 +20,10 @@ MAY_SEE = {
     "warehouse": {"warehouse", "settings"},
     "integrations": {"integrations"} | LOWER,
     "sync": {"sync", "integrations"} | LOWER,
-    "defs": {"defs", "definitions", "sync", "integrations"} | LOWER,
+    "fulfilment": {"fulfilment", "integrations"} | LOWER,
+    "defs": {"defs", "definitions", "sync", "fulfilment", "integrations"} | LOWER,
     "definitions": {"defs"},
-    "cli": {"cli", "sync", "integrations", "sandbox"} | LOWER,
+    "cli": {"cli", "sync", "fulfilment", "integrations", "sandbox"} | LOWER,
     "sandbox": {"sandbox"},
 }
 ONLY_IN = {
@@ -29,7 +31,7 @@ ONLY_IN = {
     "dagster_dbt": {"defs"},
     "typer": {"cli"},
     "rich": {"cli"},
-    "psycopg": {"warehouse", "integrations", "sync", "cli", "defs"},
+    "psycopg": {"warehouse", "integrations", "sync", "fulfilment", "cli", "defs"},
 }
 """Libraries that belong to certain rooms."""
 

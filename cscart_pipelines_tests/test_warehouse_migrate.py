@@ -8,8 +8,10 @@ import sys
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from cscart_pipelines.warehouse import migrate
-from cscart_pipelines.warehouse import fulfilment_tables  # noqa: F401 (its tables join the list)
+from cscart_pipelines.warehouse import (
+    fulfilment_tables,  # noqa: F401 (its tables join the list)
+    migrate,
+)
 from cscart_pipelines.warehouse.tables import metadata
 from cscart_pipelines_tests.conftest import Database
 

@@ -32,6 +32,7 @@ class Act(StrEnum):
     ENABLE = "enable"
     REMOVE = "remove"
     TRACKING_FILE = "tracking-file"
+    PUSH = "writing to the shop"
 
 
 class NotAllowedError(RuntimeError):
@@ -59,6 +60,8 @@ _ALLOWED: dict[Act, frozenset[Status]] = {
     Act.ENABLE: frozenset({Status.DISABLED}),
     Act.REMOVE: frozenset({Status.READY, Status.ENABLED, Status.FAILED, Status.DISABLED}),
     Act.TRACKING_FILE: frozenset({Status.ENABLED}),
+    # Also while it syncs or after a failed sync: parcels do not wait for lists.
+    Act.PUSH: frozenset({Status.SYNCING, Status.ENABLED, Status.FAILED}),
 }
 
 _INSTEAD: dict[tuple[Act, Status], str] = {
@@ -89,7 +92,7 @@ def refusal(act: Act, standing: Standing) -> str | None:
             Status.READY: "it has not been started yet; use start",
         }.get(status, f"its status is {status}")
         return _INSTEAD.get((act, status), default)
-    if act in (Act.START, Act.RESYNC, Act.SCHEDULED) and not standing.tested:
+    if act in (Act.START, Act.RESYNC, Act.SCHEDULED, Act.PUSH) and not standing.tested:
         return "its connection details have changed since the last test; use test first"
     if act is Act.SCHEDULED and status is Status.FAILED and standing.permanent_failure:
         return "its last failure needs a person: edit the settings or resync by hand"

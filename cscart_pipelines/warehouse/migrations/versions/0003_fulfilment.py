@@ -70,7 +70,9 @@ STATEMENTS = (
     )
     """,
     """
-    CREATE UNIQUE INDEX journal_one_open_idx ON fulfilment.journal (integration, kind, target) WHERE state IN ('planned', 'applying', 'ambiguous')
+    CREATE UNIQUE INDEX journal_one_open_idx
+        ON fulfilment.journal (integration, kind, target)
+        WHERE state IN ('planned', 'applying', 'ambiguous')
     """,
     "CREATE INDEX journal_order_idx ON fulfilment.journal (integration, order_id)",
     "CREATE INDEX journal_product_idx ON fulfilment.journal (integration, product_id)",
@@ -171,7 +173,9 @@ STATEMENTS = (
     )
     """,
     """
-    CREATE INDEX shipments_open_idx ON fulfilment.shipments (integration, received_at) WHERE state IN ('waiting', 'taken')
+    CREATE INDEX shipments_open_idx
+        ON fulfilment.shipments (integration, received_at)
+        WHERE state IN ('waiting', 'taken')
     """,
     """COMMENT ON COLUMN fulfilment.shipments.sku IS ''''': all that is left'""",
     """COMMENT ON COLUMN fulfilment.shipments.quantity IS 'NULL: all that is left'""",
@@ -206,7 +210,9 @@ STATEMENTS = (
     )
     """,
     """
-    CREATE INDEX stock_levels_open_idx ON fulfilment.stock_levels (integration, received_at) WHERE state IN ('waiting', 'held')
+    CREATE INDEX stock_levels_open_idx
+        ON fulfilment.stock_levels (integration, received_at)
+        WHERE state IN ('waiting', 'held')
     """,
     """
     COMMENT ON COLUMN fulfilment.stock_levels.state

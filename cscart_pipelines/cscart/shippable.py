@@ -1,0 +1,180 @@
+"""An order as somebody sees it who is about to ship it: what is left, what was shipped, and how.
+
+Read live, for writing back; the warehouse's copy of an order is in `orders`. By allow-list like
+there: shipping methods may carry a carrier's credentials (reference 8.3). Not here: the writes
+(`writes`), and deciding about them (the fulfilment room).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from .answers import Answer
+from .client import ShopClient
+from .errors import TransientShopError
+from .lists import read_page
+from .loose import (
+    INT4,
+    Raw,
+    UnreadableRow,
+    entries,
+    integer,
+    mapping,
+    moment,
+    need_integer,
+    need_key,
+    need_moment,
+    need_money,
+    need_object,
+    need_text,
+    reference,
+    text,
+)
+
+_PAGE = 250
+_MOST_PAGES = 40
+
+
+@dataclass(frozen=True)
+class ShippableLine:
+    """One line: how many were ordered and how many are still to ship (reference 8.4)."""
+
+    item_id: str
+    product_id: int | None
+    product_code: str | None
+    product: str | None
+    ordered: int
+    left: int
+    """Pieces that no shipment holds yet; 0 for what is downloaded and never shipped."""
+
+
+@dataclass(frozen=True)
+class ShippableOrder:
+    """One order, read just now. `ordered_at` in UTC, `total` in the shop's primary currency."""
+
+    order_id: int
+    status: str
+    is_parent: bool
+    parent_order_id: int | None
+    ordered_at: datetime
+    updated_at: datetime | None
+    total: Decimal
+    shipping_id: int | None
+    shipment_ids: tuple[int, ...]
+    lines: tuple[ShippableLine, ...]
+
+    @property
+    def left(self) -> int:
+        """Pieces still to ship."""
+        return sum(line.left for line in self.lines)
+
+
+@dataclass(frozen=True)
+class ShipmentSeen:
+    """A shipment as the shop has it. `quantities`: item id to pieces."""
+
+    shipment_id: int
+    order_id: int | None
+    tracking_number: str
+    carrier: str
+    tracking_url: str
+    """What the shop computes for a carrier it knows; empty for others (reference 9.5)."""
+    comments: str
+    shipped_at: datetime | None
+    quantities: dict[str, int]
+
+
+def read_order(client: ShopClient, order_id: int) -> ShippableOrder:
+    """GET of the order's detail. Raises NotFound, UnreadableRow, and what the client raises."""
+    return parse_shippable(_body(client.get("orders", id=order_id)))
+
+
+def read_shipments(client: ShopClient, order_id: int) -> list[ShipmentSeen]:
+    """All shipments of the order, by id. Raises UnreadableRow and what the client raises.
+
+    Other orders' shipments are dropped: a filter that the shop does not know is ignored by it.
+    """
+    found: dict[int, ShipmentSeen] = {}
+    for page in range(1, _MOST_PAGES + 1):
+        answer = read_page(client, "shipments", page, _PAGE, {"order_id": order_id})
+        known = len(found)
+        for row in answer.rows:
+            seen = parse_shipment_seen(row)
+            if seen.order_id == order_id:
+                found[seen.shipment_id] = seen
+        # Past the end the last page is repeated (reference 6.3).
+        if len(answer.rows) < _PAGE or len(found) == known or page * _PAGE >= answer.total:
+            return [found[key] for key in sorted(found)]
+    raise TransientShopError("The shop's list of shipments does not end.", cause="page")
+
+
+def parse_shippable(raw: Raw) -> ShippableOrder:
+    """An order detail (reference 8.3). Raises UnreadableRow."""
+    get = need_object(raw).get
+    if "products" not in raw:
+        raise UnreadableRow("products", "the order's lines")
+    shipments = get("shipment_ids")
+    if isinstance(shipments, str):  # the docs' spelling; the source sends a list
+        shipments = shipments.split(",")
+    ids = [reference(value) for _, value in entries(shipments)]
+    methods = (text(get("shipping_ids")) or "").split(",")
+    groups = [mapping(group).get("shipping_id") for _, group in entries(get("shipping"))]
+    known = [reference(value) for value in (*methods, *groups)]
+    return ShippableOrder(
+        order_id=need_key(get("order_id"), "order_id"),
+        status=need_text(get("status"), "status"),
+        is_parent=get("is_parent_order") == "Y",
+        parent_order_id=reference(get("parent_order_id")),
+        ordered_at=need_moment(get("timestamp"), "timestamp"),
+        updated_at=moment(get("updated_at")),
+        total=need_money(get("total"), "total"),
+        shipping_id=next((value for value in known if value), None),
+        shipment_ids=tuple(sorted(value for value in ids if value)),
+        lines=tuple(
+            sorted(
+                (_line(key, line) for key, line in entries(get("products"))),
+                key=lambda line: line.item_id,
+            )
+        ),
+    )
+
+
+def parse_shipment_seen(raw: Raw) -> ShipmentSeen:
+    """A row of `/shipments` (reference 9.1). Raises UnreadableRow."""
+    get = need_object(raw).get
+    pieces = {key: integer(value, INT4) for key, value in entries(get("products"))}
+    return ShipmentSeen(
+        shipment_id=need_key(get("shipment_id"), "shipment_id"),
+        order_id=reference(get("order_id")),
+        tracking_number=text(get("tracking_number")) or "",
+        carrier=text(get("carrier")) or "",
+        tracking_url=text(mapping(get("carrier_info")).get("tracking_url")) or "",
+        comments=text(get("comments")) or "",
+        shipped_at=moment(get("shipment_timestamp")),
+        quantities={key: value for key, value in pieces.items() if value is not None},
+    )
+
+
+def _line(key: str, raw: Any) -> ShippableLine:
+    get = need_object(raw).get
+    extra = mapping(get("extra"))
+    ordered = need_integer(get("amount"), "products.amount", INT4)
+    downloaded = extra.get("is_edp") == "Y" and extra.get("edp_shipping") != "Y"
+    left = integer(get("shipment_amount"), INT4)
+    if left is None:  # not sent by every version: what was ordered less what was shipped
+        left = ordered - (integer(get("shipped_amount"), INT4) or 0)
+    return ShippableLine(
+        item_id=text(get("item_id")) or text(get("cart_id")) or key,
+        product_id=reference(get("product_id")),
+        product_code=text(get("product_code")),
+        product=text(extra.get("product")) or text(get("product")),
+        ordered=ordered,
+        left=0 if downloaded else max(left, 0),
+    )
+
+
+def _body(answer: Answer) -> Raw:
+    return need_object(answer.body)

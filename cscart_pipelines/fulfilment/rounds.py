@@ -1,0 +1,175 @@
+"""One push to one shop, from the gate to the record: may it, whose turn is it, how did it end.
+
+What the sensors need to know of the last push is kept in `fulfilment.rounds`: after a failure the
+next one waits, longer each time. Not here: what is pushed (`tracking`, `stock`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import psycopg
+
+from cscart_pipelines.cscart.client import ShopClient
+from cscart_pipelines.cscart.errors import ShopError
+from cscart_pipelines.fulfilment.journal import Journal
+from cscart_pipelines.fulfilment.report import PushReport
+from cscart_pipelines.fulfilment.turn import take_turn
+from cscart_pipelines.integrations.connection import open_client
+from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, require
+from cscart_pipelines.integrations.registry import Integration, Registry
+from cscart_pipelines.integrations.settings import IntegrationSettings
+from cscart_pipelines.settings import Settings
+from cscart_pipelines.warehouse.connect import Warehouse
+
+RoundKind = Literal["shipments", "stock"]
+LONGEST_PAUSE = 3600
+"""Seconds between pushes to a shop that keeps failing."""
+
+
+class PushFailedError(RuntimeError):
+    """The push ended early or left something undone; the message says what. `report` as far as it
+    went."""
+
+    def __init__(self, message: str, report: PushReport) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+@dataclass(frozen=True)
+class PushContext:
+    """What a push works with. In a dry run nothing is journalled, marked or written."""
+
+    integration: Integration
+    client: ShopClient
+    journal: Journal
+    settle: float
+    """Seconds; see Settings.write_settle."""
+    limit: int | None = None
+    """At most so many orders, or stock levels."""
+    dry_run: bool = False
+
+    @property
+    def settings(self) -> IntegrationSettings:
+        return self.integration.settings
+
+    @property
+    def recalculates(self) -> bool:
+        """The shop re-prices an order even when only its status is written (reference 8.8): 2.0 is
+        the API up to 4.7, which has no quick path."""
+        return str((self.integration.capabilities or {}).get("api_version", "2.1")) < "2.1"
+
+
+def switched_off(kind: RoundKind, settings: IntegrationSettings) -> str | None:
+    """Why nothing of the kind is written to this shop, with the way to change it."""
+    edit = f"cscart-pipelines integration edit {settings.integration}"
+    if kind == "stock":
+        if settings.update_stock:
+            return None
+        return f"stock update is switched off; `{edit} --update-stock yes` switches it on"
+    if settings.update_tracking_number or settings.update_tracking_url:
+        return None
+    return (
+        "tracking update is switched off;"
+        f" `{edit} --update-tracking-number yes --update-tracking-url yes` switches it on"
+    )
+
+
+@contextlib.contextmanager
+def open_round(
+    kind: RoundKind,
+    warehouse: Warehouse,
+    registry: Registry,
+    settings: Settings,
+    key: str,
+    *,
+    run_id: str | None = None,
+    limit: int | None = None,
+    dry_run: bool = False,
+    wait: float = 0,
+    client: ShopClient | None = None,
+) -> Iterator[PushContext]:
+    """Through the gate, with the turn taken; the record is kept on the way out.
+
+    `wait`: seconds for the turn. Raises NotAllowedError, UnknownIntegrationError, SecretError,
+    TurnTakenError.
+    """
+    integration = registry.get(key)
+    require(Act.PUSH, registry.standing(integration))
+    if (off := switched_off(kind, integration.settings)) is not None:
+        raise NotAllowedError(off)
+    with contextlib.ExitStack() as stack:
+        if dry_run:
+            connection = stack.enter_context(contextlib.closing(warehouse.connect(autocommit=True)))
+        else:
+            connection = stack.enter_context(take_turn(warehouse, key, wait=wait))
+        if client is None:
+            client = stack.enter_context(open_client(integration, registry, settings))
+        journal = Journal(connection, key, run_id)
+        context = PushContext(
+            integration, client, journal, settings.write_settle, limit, dry_run=dry_run
+        )
+        if dry_run:
+            yield context
+            return
+        _begin(connection, key, kind)
+        try:
+            yield context
+        except BaseException as error:
+            with contextlib.suppress(psycopg.Error):
+                _end(connection, key, kind, _reason(error))
+            raise
+        _end(connection, key, kind, None)
+
+
+def finish(report: PushReport, started: float, calls: int) -> PushReport:
+    """Closes the books of a push. Raises PushFailedError if something needs a person."""
+    report.calls = calls
+    report.seconds = round(time.monotonic() - started, 3)
+    if report.troubles and not report.dry_run:
+        shown = "; ".join(report.troubles[:5])
+        more = len(report.troubles) - 5
+        raise PushFailedError(shown + (f"; and {more} more" if more > 0 else ""), report)
+    return report
+
+
+def due(connection: psycopg.Connection[Any], kind: RoundKind) -> set[str]:
+    """Integrations that may be pushed to by themselves now: not waiting after a failure."""
+    rows = connection.execute(
+        "SELECT shop.integration FROM registry.integrations AS shop"
+        " LEFT JOIN fulfilment.rounds AS last ON last.integration = shop.integration"
+        " AND last.kind = %s"
+        " WHERE last.not_before IS NULL OR last.not_before <= now()",
+        [kind],
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+def _begin(connection: psycopg.Connection[Any], key: str, kind: str) -> None:
+    connection.execute(
+        "INSERT INTO fulfilment.rounds (integration, kind) VALUES (%s, %s)"
+        " ON CONFLICT (integration, kind) DO UPDATE SET started_at = now(), finished_at = NULL",
+        [key, kind],
+    )
+
+
+def _end(connection: psycopg.Connection[Any], key: str, kind: str, error: str | None) -> None:
+    connection.execute(
+        "UPDATE fulfilment.rounds SET finished_at = now(), error = %(error)s,"
+        " failures = CASE WHEN %(error)s::text IS NULL THEN 0 ELSE failures + 1 END,"
+        " not_before = CASE WHEN %(error)s::text IS NULL THEN NULL ELSE now() + least("
+        " 60 * power(2, least(failures, 10)), %(longest)s) * interval '1 second' END"
+        " WHERE integration = %(key)s AND kind = %(kind)s",
+        {"key": key, "kind": kind, "error": error, "longest": LONGEST_PAUSE},
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """Texts of this project are safe to keep; of others only the name."""
+    if isinstance(error, ShopError | PushFailedError):
+        return str(error)
+    return f"{type(error).__name__}; the log of the run tells more"

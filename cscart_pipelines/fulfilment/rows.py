@@ -1,0 +1,37 @@
+"""The rows that a fulfilment system sends, as they lie in the inboxes (CONTRACT: the two CSVs).
+
+Only their shape: reading them from files is `feed_files`, keeping them is `intake`, judging them is
+`parcels` and `stock_rules`. Quantities are decimals, so that 1.5 pieces can be refused and are not
+rounded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+
+@dataclass(frozen=True)
+class ShipmentRow:
+    """One line of a parcel. An empty `sku`: everything that is left of the order; a `quantity` of
+    None: all that is left of the SKU. `source`: file:line, None for rows inserted by SQL."""
+
+    order_number: str
+    tracking_number: str
+    sku: str = ""
+    quantity: Decimal | None = None
+    carrier: str | None = None
+    tracking_url: str | None = None
+    shipped_at: datetime | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class StockRow:
+    """Stock on hand of one SKU. `as_of`: when it was counted; None: when it is received."""
+
+    sku: str
+    quantity: Decimal | None
+    as_of: datetime | None = None
+    source: str | None = None
