@@ -1,0 +1,193 @@
+"""`fulfilment carriers` and `skus`: one shop's words for carriers and products.
+
+Each shows what is mapped, and with options changes it first, in one transaction. Not here: how a
+name finds its code when something is written (the fulfilment room).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import psycopg
+import typer
+from psycopg.rows import dict_row
+
+from cscart_pipelines.cli import console, exits
+from cscart_pipelines.cli.board import Json, Key
+from cscart_pipelines.cli.premises import opened
+
+Row = dict[str, Any]
+SHOWN = 1000
+
+
+def carriers(
+    key: Key,
+    put: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=CODE", help="NAME as you send it; * means all others."),
+    ] = None,
+    unset: Annotated[list[str] | None, typer.Option("--unset", metavar="NAME")] = None,
+    computes_url: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--computes-url", metavar="NAME", help="The shop makes this carrier's tracking link."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Which carrier name becomes which carrier code of the shop."""
+    given = [_pair("--set", text) for text in put or []]
+    with opened() as premises:
+        premises.registry.get(key)
+        with premises.warehouse.connect(autocommit=True) as connection:
+            with connection.transaction():
+                for name, code in given:
+                    _forget_carrier(connection, key, name)
+                    connection.execute(
+                        "INSERT INTO fulfilment.carriers (integration, name, code)"
+                        " VALUES (%s, %s, %s)",
+                        [key, name, code],
+                    )
+                for name in unset or []:
+                    _known("--unset", name, _forget_carrier(connection, key, name))
+                for name in computes_url or []:
+                    found = connection.execute(
+                        "UPDATE fulfilment.carriers SET computes_url = true"
+                        " WHERE integration = %s AND lower(name) = lower(%s)",
+                        [key, name],
+                    )
+                    _known("--computes-url", name, found.rowcount)
+            rows = _rows(
+                connection,
+                "SELECT name, code, computes_url FROM fulfilment.carriers WHERE integration = %s"
+                " ORDER BY name = '*', lower(name)",
+                key,
+            )
+    if as_json:
+        console.print_json(rows)
+        return
+    if rows:
+        table = console.table("carrier", "code in the shop", "tracking link by the shop")
+        for row in rows:
+            name = "* (all others)" if row["name"] == "*" else row["name"]
+            link = "yes" if row["computes_url"] else "if it knows the code"
+            table.add_row(console.plain(name), console.plain(row["code"]), link)
+        console.out.print(table)
+    else:
+        console.out.print(f"No carriers are mapped for {key}; the shop's own codes are recognised.")
+    _hint(f"fulfilment carriers {key} --set 'Royal Mail=royal_mail'")
+
+
+def skus(
+    key: Key,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="CSV sku,product_code to add; - is stdin."),
+    ] = None,
+    put: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SKU=CODE", help="SKU as you send it, product code here."),
+    ] = None,
+    unset: Annotated[list[str] | None, typer.Option("--unset", metavar="SKU")] = None,
+    as_json: Json = False,
+) -> None:
+    """Which SKU is which product code, where they are not the same."""
+    given = [_pair("--set", text) for text in put or []]
+    if file is not None:
+        given = [*_read_skus(file), *given]
+    with opened() as premises:
+        premises.registry.get(key)
+        with premises.warehouse.connect(autocommit=True) as connection:
+            with connection.transaction(), connection.cursor() as cursor:
+                cursor.executemany(
+                    "INSERT INTO fulfilment.sku_map (integration, sku, product_code)"
+                    " VALUES (%s, %s, %s) ON CONFLICT (integration, sku)"
+                    " DO UPDATE SET product_code = excluded.product_code",
+                    [(key, sku, code) for sku, code in given],
+                )
+                for sku in unset or []:
+                    cursor.execute(
+                        "DELETE FROM fulfilment.sku_map WHERE integration = %s AND sku = %s",
+                        [key, sku],
+                    )
+                    _known("--unset", sku, cursor.rowcount)
+            rows = _rows(
+                connection,
+                "SELECT sku, product_code FROM fulfilment.sku_map WHERE integration = %s"
+                " ORDER BY sku",
+                key,
+            )
+    if as_json:
+        console.print_json(rows)
+        return
+    if rows:
+        table = console.table("SKU", "product code in the shop")
+        for row in rows[:1000]:
+            table.add_row(console.plain(row["sku"]), console.plain(row["product_code"]))
+        console.out.print(table)
+        console.out.print(
+            f"[dim]{len(rows):,} SKUs{', the first 1,000 shown' * (len(rows) > 1000)}[/]"
+        )
+    else:
+        console.out.print(f"No SKUs are mapped for {key}: a SKU is the product code itself.")
+    _hint(f"fulfilment skus {key} --set OUR-1=SHOP-1")
+
+
+# --- reading what was said -----------------------------------------------------------------------
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
+    left, equals, right = (part.strip() for part in text.partition("="))
+    if not (left and equals and right):
+        raise exits.CommandError(
+            f"{option} {text!r}: expected two names and = between them", exits.WRONG_USAGE
+        )
+    return left, right
+
+
+def _read_skus(file: Path) -> list[tuple[str, str]]:
+    """All rows or none: half a mapping is worse than the old one."""
+    data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    name = "stdin" if str(file) == "-" else file.name
+    try:
+        lines = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+        if not {"sku", "product_code"} <= set(lines.fieldnames or ()):
+            raise ValueError("expected the columns sku,product_code")
+        found = []
+        for row in lines:
+            sku, code = (row["sku"] or "").strip(), (row["product_code"] or "").strip()
+            if not (sku and code):
+                raise ValueError(f"line {lines.line_num}: expected a SKU and a product code")
+            found.append((sku, code))
+    except UnicodeDecodeError:
+        raise exits.CommandError(f"{name}: expected text in UTF-8", exits.WRONG_USAGE) from None
+    except (ValueError, csv.Error) as error:
+        raise exits.CommandError(f"{name}: {error}", exits.WRONG_USAGE) from None
+    return found
+
+
+def _known(option: str, name: str, found: int) -> None:
+    if not found:
+        raise exits.CommandError(f"{option} {name!r}: it is not in the list", exits.WRONG_USAGE)
+
+
+def _forget_carrier(connection: psycopg.Connection[Any], key: str, name: str) -> int:
+    """Upper and lower case are the same in carriers' names."""
+    return connection.execute(
+        "DELETE FROM fulfilment.carriers WHERE integration = %s AND lower(name) = lower(%s)",
+        [key, name],
+    ).rowcount
+
+
+def _rows(connection: psycopg.Connection[Any], query: str, key: str) -> list[Row]:
+    return connection.cursor(row_factory=dict_row).execute(query.encode(), [key]).fetchall()
+
+
+def _hint(words: str) -> None:
+    console.out.print(
+        f"[dim]to add one: {console.plain(console.command(words))}[/]", soft_wrap=True
+    )
