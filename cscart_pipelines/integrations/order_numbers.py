@@ -1,14 +1,17 @@
 """Order numbers: the client's prefix before the shop's order id (seed 002).
 
-Pure. Not here: which integration an order number belongs to, when several share a client
-(`tracking` asks the registry and uses `strip`).
+Pure, and here and not in `fulfilment`, because integrations of one client are refused when their
+prefixes cannot be told apart. Not here: which integration an order number belongs to (whoever has a
+number knows the integration), and the refusal itself (`registry`).
 """
 
 from __future__ import annotations
 
 import re
 
-_ID = re.compile(r"[1-9][0-9]{0,17}")
+MOST_DIGITS = 18
+"""Of an order id: what a bigint surely holds."""
+_ID = re.compile(rf"[1-9][0-9]{{0,{MOST_DIGITS - 1}}}")
 
 
 def number_of(prefix: str, order_id: int) -> str:
@@ -32,4 +35,6 @@ def ambiguous(one: str, other: str) -> bool:
     """True if some order number could belong to either prefix: CS and CS, "" and 1, A and A2."""
     short, long = sorted((one.casefold(), other.casefold()), key=len)
     rest = long[len(short) :]
-    return long.startswith(short) and (not rest or (rest.isdigit() and rest[0] != "0"))
+    if not long.startswith(short):
+        return False
+    return not rest or (rest.isdigit() and rest[0] != "0" and len(rest) < MOST_DIGITS)
