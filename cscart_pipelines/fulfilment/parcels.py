@@ -1,0 +1,149 @@
+"""Which parcels the rows of one order make: grouped, judged, looked for in the shop, filled.
+
+Pure. A row ends in exactly one place: a parcel to be posted, a shipment that the shop has already
+(adopted), or refused with a reason. Good rows go through beside refused ones. Not here: one row by
+itself (`parcel_rows`), number, carrier and comments (`parcel_labels`), pieces and SKUs
+(`parcel_quantities`), what was done before (`parcel_history`), the writes (`order_push`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time
+from zoneinfo import ZoneInfo
+
+from cscart_pipelines.cscart.shippable import ShipmentSeen, ShippableOrder
+from cscart_pipelines.fulfilment.carriers import CarrierMap
+from cscart_pipelines.fulfilment.journal import Entry
+from cscart_pipelines.fulfilment.parcel import Parcel, matches
+from cscart_pipelines.fulfilment.parcel_history import Adopted, already_there, held_by_doubt
+from cscart_pipelines.fulfilment.parcel_labels import Label, Labels
+from cscart_pipelines.fulfilment.parcel_quantities import Remainder, RowRefusedError
+from cscart_pipelines.fulfilment.parcel_rows import Wanted, read_row
+from cscart_pipelines.fulfilment.rows import ShipmentRow
+from cscart_pipelines.fulfilment.tracking_numbers import normalise_tracking
+from cscart_pipelines.integrations.settings import IntegrationSettings
+
+__all__ = ["Adopted", "OrderPlan", "Parcel", "matches", "plan"]
+
+
+@dataclass
+class OrderPlan:
+    """What becomes of the rows of one order."""
+
+    parcels: list[Parcel] = field(default_factory=list)
+    adopted: list[Adopted] = field(default_factory=list)
+    refusals: list[tuple[ShipmentRow, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def plan(
+    order_number: str,
+    order: ShippableOrder,
+    shipments: Sequence[ShipmentSeen],
+    rows: Sequence[ShipmentRow],
+    history: Sequence[Entry],
+    settings: IntegrationSettings,
+    carriers: CarrierMap,
+    sku_map: Mapping[str, str],
+) -> OrderPlan:
+    """`rows` of this order as they were received; `history`: its journal; the rest as of now.
+
+    Rows take from what is left in the order they were received. Entries of the history that are in
+    doubt should have been settled before; what they may have shipped is not given again.
+    """
+    made = OrderPlan()
+    if reason := _unshippable(order_number, order, settings):
+        made.refusals = [(row, reason) for row in rows]
+        return made
+    named = {normalise_tracking(row.tracking_number) for row in rows}
+    left = Remainder(order, shipments, sku_map, held_by_doubt(history, shipments, named))
+    labels = Labels(settings, carriers, history)
+    used: dict[str, Label] = {}
+    new: list[Wanted] = []
+    for tracking, group in _groups(rows, left, settings, made).items():
+        label = labels.of(group)
+        made.refusals += label.refusals
+        # Where the number is sent, only the number says which parcel a shipment is.
+        line = "" if settings.update_tracking_number else label.comments
+        found = already_there(label.rows, line, history, shipments, left)
+        made.adopted += found.adopted
+        made.refusals += found.refusals
+        if found.new:
+            used[tracking] = label
+            new += found.new
+            if label.note and label.note not in made.notes:
+                made.notes.append(label.note)
+    filled = _fill(new, left, made)
+    for tracking, (its_rows, quantities) in filled.items():
+        label = used[tracking]
+        made.parcels.append(
+            Parcel(
+                tracking=tracking,
+                tracking_number=label.tracking_number,
+                carrier=label.carrier,
+                comments=label.comments,
+                shipped_at=_earliest(its_rows, settings.zone),
+                quantities=quantities,
+                rows=tuple(its_rows),
+                shipping_id=order.shipping_id or 1,
+            )
+        )
+    return made
+
+
+def _unshippable(number: str, order: ShippableOrder, settings: IntegrationSettings) -> str | None:
+    if order.is_parent or order.status == "T":
+        return f"order {number} is the parent of a split order; its children are shipped"
+    if order.status == "N":
+        return f"order {number} is incomplete: the customer has not finished the checkout"
+    if settings.start_date is not None:
+        start = datetime.combine(settings.start_date, time.min, settings.zone)
+        if order.ordered_at < start:
+            placed = order.ordered_at.astimezone(settings.zone)
+            return (
+                f"order {number} was placed on {placed:%d/%m/%Y}, before the start date"
+                f" {start:%d/%m/%Y}"
+            )
+    return None
+
+
+def _groups(
+    rows: Sequence[ShipmentRow], left: Remainder, settings: IntegrationSettings, made: OrderPlan
+) -> dict[str, list[Wanted]]:
+    """Rows that make sense, by parcel; the others are refused."""
+    groups: dict[str, list[Wanted]] = {}
+    for place, row in enumerate(rows):
+        try:
+            wanted = read_row(place, row, left, settings)
+        except RowRefusedError as refusal:
+            made.refusals.append((row, str(refusal)))
+        else:
+            groups.setdefault(wanted.tracking, []).append(wanted)
+    return groups
+
+
+def _fill(
+    rows: Sequence[Wanted], left: Remainder, made: OrderPlan
+) -> dict[str, tuple[list[ShipmentRow], dict[str, int]]]:
+    """Parcel to its rows and quantities; parcels share what is left as their rows were received."""
+    filled: dict[str, tuple[list[ShipmentRow], dict[str, int]]] = {}
+    for each in sorted(rows, key=lambda wanted: wanted.place):
+        try:
+            given = left.take(each.tracking, each.code, each.pieces)
+        except RowRefusedError as refusal:
+            made.refusals.append((each.row, str(refusal)))
+            continue
+        its_rows, quantities = filled.setdefault(each.tracking, ([], {}))
+        its_rows.append(each.row)
+        for item, amount in given.items():
+            quantities[item] = quantities.get(item, 0) + amount
+    return filled
+
+
+def _earliest(rows: Sequence[ShipmentRow], zone: ZoneInfo) -> datetime | None:
+    """In UTC; a time without a zone is the shop's own."""
+    moments = [row.shipped_at for row in rows if row.shipped_at]
+    aware = [each if each.tzinfo else each.replace(tzinfo=zone) for each in moments]
+    return min(aware).astimezone(UTC) if aware else None
