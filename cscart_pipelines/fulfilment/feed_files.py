@@ -1,0 +1,174 @@
+"""Files of shipments and stock levels, from bytes to rows and refusals (CONTRACT: the two CSVs).
+
+Pure: a file is read the same whenever and however often it is. Here belong the columns of both
+kinds. Not here: lines (`feed_text`), records (`feed_csv`, `feed_json`), cells (`feed_values`), what
+rows say about each other (`feed_repeats`), and the inbox (`intake`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import Generic, TypeVar
+from zoneinfo import ZoneInfo
+
+from cscart_pipelines.fulfilment import feed_values as values
+from cscart_pipelines.fulfilment.feed_csv import Cells, Record, read_csv
+from cscart_pipelines.fulfilment.feed_json import looks_like_json, read_json
+from cscart_pipelines.fulfilment.feed_repeats import (
+    keep_newest,
+    settle_repeated,
+    shipment_content,
+    shipment_key,
+)
+from cscart_pipelines.fulfilment.feed_text import UnreadableFileError, lines_of, plain
+from cscart_pipelines.fulfilment.feed_values import RefusedValueError
+from cscart_pipelines.fulfilment.report import Refusal
+from cscart_pipelines.fulfilment.rows import ShipmentRow, StockRow
+
+__all__ = ["Parsed", "UnreadableFileError", "read_shipments", "read_stock"]
+
+SHIPMENT_COLUMNS = (
+    "order_number", "tracking_number", "carrier", "tracking_url", "shipped_at", "sku", "quantity",
+)  # fmt: skip
+STOCK_COLUMNS = ("sku", "quantity", "as_of")
+JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+
+Row = TypeVar("Row", ShipmentRow, StockRow)
+
+
+@dataclass
+class Parsed(Generic[Row]):
+    """What a file says. Every row of it is in `rows` or `refusals`."""
+
+    rows: list[Row]
+    refusals: list[Refusal]
+    notes: list[str] = field(default_factory=list)
+    """Findings about the whole file: columns that nobody reads."""
+    lines: Sequence[str] = ()
+    """The lines of the file, for `original`."""
+    ends: dict[int, int] = field(default_factory=dict)
+    """First line to last line, of the records that have several."""
+
+    def original(self, source: str | None) -> str:
+        """What stands in the file where a `source` (name:line) points to."""
+        number = (source or "").rpartition(":")[2]
+        if not number.isdecimal() or not 0 < int(number) <= len(self.lines):
+            return ""
+        first = int(number)
+        return "\n".join(self.lines[first - 1 : self.ends.get(first, first)])
+
+
+def read_shipments(
+    data: bytes, name: str, zone: ZoneInfo, *, now: datetime | None = None
+) -> Parsed[ShipmentRow]:
+    """`zone`: of times without an offset; `now`: what is a day after it is refused as future.
+
+    Raises UnreadableFileError when nothing can be read of the file.
+    """
+    latest = now or datetime.now(UTC)
+
+    def row_of(cells: Cells, source: str) -> ShipmentRow:
+        sku = values.word(cells.get("sku", ""), "sku")
+        quantity = values.quantity(cells.get("quantity", ""), 1)
+        if quantity is not None and not sku:
+            raise RefusedValueError(
+                "has a quantity and no sku; name the sku, or leave both empty for all that is left"
+            )
+        return ShipmentRow(
+            order_number=values.required_word(cells.get("order_number", ""), "order_number"),
+            tracking_number=values.tracking_number(cells.get("tracking_number", "")),
+            sku=sku,
+            quantity=quantity,
+            carrier=values.word(cells.get("carrier", ""), "carrier") or None,
+            tracking_url=values.tracking_url(cells.get("tracking_url", "")),
+            shipped_at=values.moment(cells.get("shipped_at", ""), "shipped_at", zone, latest),
+            source=source,
+        )
+
+    parsed = _read(
+        data, name, SHIPMENT_COLUMNS, ("order_number", "tracking_number"), row_of, target_of_cells
+    )
+    parsed.rows, repeats = settle_repeated(parsed.rows, shipment_key, shipment_content)
+    parsed.refusals += repeats
+    return parsed
+
+
+def read_stock(
+    data: bytes,
+    name: str,
+    zone: ZoneInfo,
+    *,
+    now: datetime | None = None,
+    as_of: datetime | None = None,
+) -> Parsed[StockRow]:
+    """As `read_shipments`. `as_of`: of rows that do not say when they were counted, for instance
+    when the file was written; with it a file that is taken in twice says the same twice."""
+    latest = now or datetime.now(UTC)
+
+    def row_of(cells: Cells, source: str) -> StockRow:
+        sku = values.required_word(cells.get("sku", ""), "sku")
+        if (quantity := values.quantity(cells.get("quantity", ""), 0)) is None:
+            raise RefusedValueError("quantity is empty")
+        said = values.moment(cells.get("as_of", ""), "as_of", zone, latest)
+        return StockRow(sku, quantity, said or as_of, source)
+
+    parsed = _read(data, name, STOCK_COLUMNS, ("sku", "quantity"), row_of, target_of_cells)
+    rows, older = keep_newest(parsed.rows)
+    parsed.rows, repeats = settle_repeated(
+        rows, lambda row: (row.sku,), lambda row: (row.quantity,)
+    )
+    parsed.refusals += [*older, *repeats]
+    return parsed
+
+
+def target_of_cells(cells: Cells, line: int) -> str:
+    """The same for a row that could not be made."""
+    parts = [str(cells.get(name, "")) for name in ("order_number", "tracking_number", "sku")]
+    text = " ".join(" ".join(parts).split())
+    return plain(text)[:120] or f"line {line}"
+
+
+def _read(
+    data: bytes,
+    name: str,
+    columns: Sequence[str],
+    required: Sequence[str],
+    row_of: Callable[[Cells, str], Row],
+    target: Callable[[Cells, int], str],
+) -> Parsed[Row]:
+    name = plain(name)
+    lines = lines_of(data)
+    unknown: set[str] = set()
+    parsed: Parsed[Row] = Parsed([], [], lines=lines)
+    for record in _records(name, lines, columns, required, unknown):
+        if record.last_line > record.line:
+            parsed.ends[record.line] = record.last_line
+        source = f"{name}:{record.line}"
+        try:
+            if record.problem is not None:
+                raise RefusedValueError(record.problem)
+            parsed.rows.append(row_of(record.cells, source))
+        except RefusedValueError as error:
+            target_name = target(record.cells, record.line)
+            parsed.refusals.append(Refusal(target_name, str(error), source))
+    if unknown:
+        listed = sorted(unknown)
+        more = f" and {len(listed) - 20} more" if len(listed) > 20 else ""
+        parsed.notes.append(f"columns that are not read: {', '.join(listed[:20])}{more}")
+    return parsed
+
+
+def _records(
+    name: str,
+    lines: Sequence[str],
+    columns: Sequence[str],
+    required: Sequence[str],
+    unknown: set[str],
+) -> Iterator[Record]:
+    suffix = PurePath(name).suffix.lower()
+    if suffix in JSON_SUFFIXES or (suffix != ".csv" and looks_like_json(lines)):
+        return read_json(lines, columns, unknown)
+    return read_csv(lines, columns, required, unknown)
