@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cscart_pipelines.fulfilment.order_statuses import StatusNames
 from cscart_pipelines.integrations.settings import IntegrationSettings
 
 _ENDED = {"I": "cancelled", "N": "incomplete", "T": "a parent order"}
@@ -70,16 +71,10 @@ def _over(now: str, statuses: Statuses) -> str | None:
 
 
 def _find(configured: str, statuses: Statuses) -> str | None:
-    """By letter, else by description if that is clear."""
-    if configured in statuses:
-        return configured
-    wanted = configured.casefold().strip()
-    alike = [
-        letter
-        for letter, (description, _) in statuses.items()
-        if (description or "").casefold().strip() == wanted
-    ]
-    return alike[0] if len(alike) == 1 else None
+    """A letter or a name, among the statuses that the shop has now."""
+    names = StatusNames({letter: name or "" for letter, (name, _) in statuses.items()})
+    letter = names.letter(configured)
+    return letter if letter in statuses else None
 
 
 def _named(letter: str, statuses: Statuses) -> str:
