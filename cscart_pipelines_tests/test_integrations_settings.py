@@ -51,7 +51,7 @@ def problems(**values: Any) -> dict[str, str]:
         ("currency", "EURO", "expected three letters as EUR"),
         ("settled_statuses", "P,CC", "'CC' is not a status"),
         ("refund_statuses", "P;C", "is not a status"),
-        ("order_statuses", ["é"], "is not a status"),
+        ("order_statuses", ["a\nb", "\x07"], "1 to 120 printable"),
         ("order_prefix", "CS 1", "up to 20 letters"),
         ("start_date", "2026-12-31", "expected dd/MM/yyyy as 31/12/2026"),
         ("start_date", "31/02/2026", "is not a date"),
@@ -62,8 +62,8 @@ def problems(**values: Any) -> dict[str, str]:
         ("stock_schedule", "* * * *", "expected five cron fields"),
         ("stock_schedule", "*/99 * * * *", "expected five cron fields"),
         ("stock_schedule", "5-1 * * * *", "expected five cron fields"),
-        ("shipped_status", "shipped", "expected one letter or digit"),
-        ("partially_shipped_status", "?", "expected one letter or digit"),
+        ("shipped_status", "ship\x1bped", "1 to 120 printable"),
+        ("partially_shipped_status", "x" * 121, "1 to 120 printable"),
         ("include_guests", "perhaps", "expected yes or no"),
         ("api_key_reference", "3f2a9c01", "expected env:NAME or file:/path"),
         ("api_key_reference", "file:secret", "expected env:NAME or file:/path"),
@@ -80,7 +80,7 @@ def test_each_field_says_what_it_expects(field: str, value: Any, expected: str) 
 def test_all_mistakes_are_told_at_once() -> None:
     found = problems(
         integration="NO", url="nowhere", email="x", currency="E", start_date="never",
-        update_stock=True, shipped_status="xx",
+        update_stock=True, shipped_status="\x07",
     )  # fmt: skip
     assert set(found) == {
         "integration", "url", "email", "currency", "start_date", "stock_schedule", "shipped_status",
@@ -113,7 +113,19 @@ def test_what_was_typed_is_normalised() -> None:
     assert (found.start_date, found.stock_schedule) == (date(2026, 12, 31), "0 */2 * * *")
 
 
-@pytest.mark.parametrize("field", ["settled_statuses", "user_id", "start_date", "stock_schedule"])
+def test_statuses_of_fulfilment_are_letters_or_names_as_given() -> None:
+    found = check(
+        {**GOOD, "order_statuses": "Processed, p,Awaiting  call,Έτοιμη,Processed",
+         "shipped_status": "Shipped", "partially_shipped_status": " B "}
+    )  # fmt: skip
+    assert found.order_statuses == ("Processed", "p", "Awaiting call", "Έτοιμη")
+    assert (found.shipped_status, found.partially_shipped_status) == ("Shipped", "B")
+    assert check(GOOD).order_statuses == ()
+
+
+@pytest.mark.parametrize(
+    "field", ["settled_statuses", "shipped_status", "user_id", "start_date", "stock_schedule"]
+)
 def test_an_empty_optional_setting_is_none(field: str) -> None:
     assert getattr(check({**GOOD, field: ""}), field) is None
 

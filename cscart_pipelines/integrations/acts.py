@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
 from cscart_pipelines.cscart.capabilities import Capabilities
-from cscart_pipelines.integrations import secrets
+from cscart_pipelines.integrations import prefixes, secrets
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.lifecycle import (
     Act,
@@ -156,11 +156,19 @@ class FrontDesk:
             "UPDATE registry.integrations SET {}{}, updated_at = now()"
             " WHERE integration = %(key)s AND status <> 'syncing' RETURNING 1"
         ).format(assignments, moment)
-        with _rules(), self._warehouse.connect(autocommit=True) as connection:
+        with (
+            _rules(),
+            self._warehouse.connect(autocommit=True) as connection,
+            connection.transaction(),
+        ):
+            if prefixes.FIELDS & values.keys():
+                prefixes.wait_turn(connection)
             if connection.execute(query, {**values, "key": key}).fetchone() is None:
                 known = self._registry.get(key)  # gone meanwhile?
                 require(Act.EDIT, self._registry.standing(known))
                 raise NotAllowedError("edit is not allowed: it was syncing just now; try again")
+            if prefixes.FIELDS & values.keys():
+                prefixes.refuse_ambiguous(connection, key)
 
     def _change_status(self, key: str, act: Act, follow: Callable[[Standing], Status]) -> Status:
         with self._locked(key, act) as connection, _rules(), connection.transaction():

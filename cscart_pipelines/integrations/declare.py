@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from cscart_pipelines.integrations.prefixes import ambiguities
 from cscart_pipelines.integrations.registry import Integration
 from cscart_pipelines.integrations.settings import (
     IntegrationSettings,
@@ -69,6 +70,8 @@ def read(path: Path) -> list[IntegrationSettings]:
         values = [getattr(one, what) for one in found]
         for value in sorted({value for value in values if values.count(value) > 1}):
             problems[f"{value}.{what}"] = "is in the file twice"
+    for name, text in ambiguities(found).items():
+        problems[f"{name}.order_prefix"] = text
     if problems:
         raise InvalidSettingsError(problems)
     return found

@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
-from cscart_pipelines.integrations import secrets
+from cscart_pipelines.integrations import prefixes, secrets
 from cscart_pipelines.integrations.lifecycle import Standing, Status
 from cscart_pipelines.integrations.purge import purge_integration
 from cscart_pipelines.integrations.settings import (
@@ -72,7 +72,8 @@ class Registry:
     ) -> None:
         """Saves a new integration whose connection has just passed its test, with status ready.
 
-        Raises InvalidSettingsError when the key or the list name is taken.
+        Raises InvalidSettingsError when the key or the list name is taken, or when order numbers
+        of the client could belong to two integrations.
         """
         values = settings.model_dump()
         values["api_key_sealed"] = None
@@ -89,11 +90,14 @@ class Registry:
             with self._connect() as connection, connection.transaction():
                 # What a removed integration of the same key left behind is another shop's.
                 purge_integration(connection, settings.integration)
+                if settings.user_id is not None:
+                    prefixes.wait_turn(connection)
                 connection.execute(
                     f"INSERT INTO registry.integrations ({columns}, tested_at)"  # noqa: S608
                     f" VALUES ({marks}, now())",
                     values,
                 )
+                prefixes.refuse_ambiguous(connection, settings.integration)
         except psycopg.errors.UniqueViolation as error:
             if "list_name" in (error.diag.constraint_name or ""):
                 raise InvalidSettingsError(

@@ -153,22 +153,28 @@ class IntegrationSettings(BaseModel):
             raise ValueError(f"{value!r} is not a currency; expected three letters as EUR")
         return value
 
-    @field_validator("settled_statuses", "refund_statuses", "order_statuses")
+    @field_validator("settled_statuses", "refund_statuses")
     @classmethod
     def _letters(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if value is None:
             return None
         return tuple(dict.fromkeys(_letter(part) for part in value)) or None
 
-    @field_validator("refund_statuses", "order_statuses", mode="after")
+    @field_validator("refund_statuses", mode="after")
     @classmethod
     def _never_none(cls, value: tuple[str, ...] | None) -> tuple[str, ...]:
         return value or ()
 
+    @field_validator("order_statuses")
+    @classmethod
+    def _status_words(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Letters or names, as given: what a name means is known where the shop's statuses are."""
+        return tuple(dict.fromkeys(_printable(part, 120) for part in value))
+
     @field_validator("shipped_status", "partially_shipped_status")
     @classmethod
-    def _one_letter(cls, value: str | None) -> str | None:
-        return _letter(value) if value else None
+    def _status_word(cls, value: str | None) -> str | None:
+        return _printable(value, 120) if value else None
 
     @field_validator("order_prefix")
     @classmethod
