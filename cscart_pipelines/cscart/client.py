@@ -119,6 +119,10 @@ class ShopClient:
         self._closed.set()
         self._session.close()
 
+    def pause(self, seconds: float) -> bool:
+        """Waits, as between two tries. True if the client was closed meanwhile: time to stop."""
+        return self._closed.wait(seconds)
+
     def get(
         self,
         entity: str,

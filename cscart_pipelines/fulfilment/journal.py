@@ -158,12 +158,19 @@ class Journal:
             [reason, entry.id],
         )
 
-    def replan(self, entry: Entry, plan: Mapping[str, Any] | None = None) -> Entry:
+    def replan(
+        self,
+        entry: Entry,
+        plan: Mapping[str, Any] | None = None,
+        *,
+        before: Mapping[str, Any] | None = None,
+    ) -> Entry:
         """It was surely not applied: back to `planned`, with a new plan if one is given."""
         return self._one(
             "UPDATE fulfilment.journal SET state = 'planned', plan = coalesce(%s, plan),"
-            " sent_at = NULL, after = NULL, run_id = %s WHERE id = %s",
-            [_json(plan), self.run_id, entry.id],
+            " before = coalesce(%s, before), sent_at = NULL, after = NULL, run_id = %s"
+            " WHERE id = %s",
+            [_json(plan), _json(before), self.run_id, entry.id],
         )
 
     def finish(

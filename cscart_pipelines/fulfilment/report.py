@@ -46,6 +46,8 @@ class PushReport:
     refusals: list[Refusal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """Findings about the whole push: carriers without a code, statuses the shop does not have."""
+    postponed: list[str] = field(default_factory=list)
+    """Orders or products that could not be read, and why; their rows wait."""
     held: str | None = None
     """Why the circuit breaker holds the feed; nothing was written then."""
     unchanged: int = 0
@@ -64,10 +66,10 @@ class PushReport:
 
     @property
     def troubles(self) -> list[str]:
-        """What makes a run fail: held feeds, failed writes, writes nobody knows the outcome of."""
+        """What makes a run fail: held feeds, failed or unread targets, writes in doubt."""
         bad = [c for c in self.changes if c.state in ("failed", "ambiguous")]
         said = [f"{c.target}: {c.note or c.state}" for c in bad]
-        return [*([self.held] if self.held else []), *said]
+        return [*([self.held] if self.held else []), *said, *self.postponed]
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "counts": self.counts}

@@ -1,0 +1,312 @@
+"""One order's parcels into the shop, and then its status: read, plan, journal, apply, read back.
+
+Exactly once, at whatever instant this dies: what was perhaps sent is `applying` or `ambiguous` in
+the journal and is looked for in the shop before anything else is done to the order. Not seen and
+young, it stays in doubt and the order is left alone; not seen after the settling time, it counts as
+not applied, and its rows are planned anew. Not here: which orders (`tracking`), what fits into a
+parcel (`parcels`), which status (`order_status`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cscart_pipelines.cscart import writes
+from cscart_pipelines.cscart.errors import (
+    AmbiguousWrite,
+    NotFound,
+    PermanentShopError,
+    RejectedWrite,
+    TransientShopError,
+)
+from cscart_pipelines.cscart.shippable import (
+    ShipmentSeen,
+    ShippableOrder,
+    read_order,
+    read_shipments,
+)
+from cscart_pipelines.fulfilment import shipment_inbox
+from cscart_pipelines.fulfilment.carriers import CarrierMap
+from cscart_pipelines.fulfilment.journal import Entry, Kind, State
+from cscart_pipelines.fulfilment.order_status import StatusWish
+from cscart_pipelines.fulfilment.parcels import Adopted, OrderPlan, Parcel, matches, plan
+from cscart_pipelines.fulfilment.rounds import PushContext
+from cscart_pipelines.fulfilment.rows import ShipmentRow
+from cscart_pipelines.fulfilment.status_push import MOST_ATTEMPTS, InDoubtError, StatusPush
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What all orders of one push share."""
+
+    carriers: CarrierMap
+    skus: Mapping[str, str]
+    statuses: Mapping[str, tuple[str | None, str | None]]
+    """The shop's order statuses: letter -> description, inventory flag."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """The order and its shipments, read just now."""
+
+    order: ShippableOrder
+    shipments: list[ShipmentSeen]
+
+
+class OrderPush:
+    """The work on one order. `numbers`: its order number in all spellings that the inbox has."""
+
+    def __init__(
+        self, context: PushContext, maps: Maps, order_id: int, numbers: Sequence[str]
+    ) -> None:
+        self._context = context
+        self._journal = context.journal
+        self._maps = maps
+        self._order_id = order_id
+        self._numbers = list(numbers)
+        self._number = f"{context.settings.order_prefix}{order_id}"
+        self._status = StatusPush(context, maps.statuses, order_id, self._number)
+        self.finished: list[Entry] = self._status.finished
+        """Entries that this push brought to an end, and those it left in doubt."""
+        self.refused: list[tuple[ShipmentRow, str]] = []
+        self.notes: list[str] = []
+
+    def look(self) -> Looked:
+        """Two requests, or one for an order that surely has no shipment.
+
+        Raises NotFound, UnreadableRow and what the client raises.
+        """
+        order = read_order(self._context.client, self._order_id)
+        untouched = not order.shipment_ids and all(x.left == x.ordered for x in order.lines)
+        doubtful = self._journal.open_entries(Kind.SHIPMENT, order_id=self._order_id)
+        if untouched and not any(entry.in_doubt for entry in doubtful):
+            return Looked(order, [])
+        return Looked(order, read_shipments(self._context.client, self._order_id))
+
+    def run(self) -> None:
+        """All that can be done for the order now. Raises InDoubtError, and what `look` raises."""
+        try:
+            looked = self.look()
+        except NotFound:
+            self._refuse_all(f"the shop has no order {self._order_id}")
+            return
+        self._settle_shipments(looked)
+        entries = self._plan(looked)
+        if entries:
+            self._apply(entries)
+            client = self._context.client
+            shipments = read_shipments(client, self._order_id)
+            self._settle_shipments(Looked(looked.order, shipments))
+            if self._journal.open_entries(Kind.SHIPMENT, order_id=self._order_id):
+                raise InDoubtError(0)  # something was not applied: once more from the start
+            if self._status.owed() is not None:
+                # The moment before the status is written; somebody may have cancelled meanwhile.
+                looked = Looked(read_order(client, self._order_id), shipments)
+        self._status.write(looked.order)
+
+    def preview(self, rows: Sequence[ShipmentRow]) -> tuple[OrderPlan, StatusWish, Looked]:
+        """What `run` would do with these rows; reads the shop and writes nothing at all."""
+        looked = self.look()
+        made = self._planned(looked, rows)
+        return made, self._status.wish(looked.order, _left_after(looked.order, made)), looked
+
+    # --- shipments -------------------------------------------------------------------------------
+
+    def _planned(self, looked: Looked, rows: Sequence[ShipmentRow]) -> OrderPlan:
+        return plan(
+            self._number,
+            looked.order,
+            looked.shipments,
+            list(rows),
+            self._journal.of_order(self._order_id),
+            self._context.settings,
+            self._maps.carriers,
+            self._maps.skus,
+        )
+
+    def _plan(self, looked: Looked) -> list[Entry]:
+        """Everything that waits for this order, judged and journalled in one transaction."""
+        journal, key = self._journal, self._context.integration.key
+        with journal.transaction() as connection:
+            left_over = {}
+            for entry in journal.open_entries(Kind.SHIPMENT, order_id=self._order_id):
+                # Planned by a run that ended, or surely not applied: its rows are planned anew.
+                left_over[entry.target] = entry
+                self._numbers += shipment_inbox.settle_taken(
+                    connection, key, entry.id, "waiting", None
+                )
+            rows = shipment_inbox.waiting_rows(connection, key, self._numbers, lock=True)
+            made = self._planned(looked, rows)
+            for row, reason in made.refusals:
+                shipment_inbox.settle(connection, key, [row], "refused", reason)
+            for adopted in made.adopted:
+                shipment_inbox.settle(connection, key, adopted.rows, "done", adopted.reason)
+                self._adopt(adopted, left_over)
+            entries = [self._journalled(looked, parcel, left_over) for parcel in made.parcels]
+            for entry, parcel in zip(entries, made.parcels, strict=True):
+                shipment_inbox.take(connection, key, parcel.rows, entry.id)
+            for entry in left_over.values():
+                journal.finish(entry, State.SKIPPED, reason="planned anew")
+            if entries or made.adopted:
+                self._status.owe(looked.order, _left_after(looked.order, made))
+        self.refused += made.refusals
+        self.notes += made.notes
+        return entries
+
+    def _adopt(self, adopted: Adopted, left_over: dict[str, Entry]) -> None:
+        """The shop has it already: by somebody's hand, or an attempt of ours that came late."""
+        target = f"{self._number} {adopted.tracking}"
+        ours = left_over.pop(target, None)
+        entry = ours or self._journal.plan(
+            Kind.SHIPMENT, target, {}, order_id=self._order_id, tracking=adopted.tracking
+        )
+        state = State.VERIFIED if ours and ours.attempts else State.SKIPPED
+        after = {"shipment_id": adopted.shipment_id}
+        self._done(self._journal.finish(entry, state, after=after, reason=adopted.reason))
+
+    def _journalled(self, looked: Looked, parcel: Parcel, left_over: dict[str, Entry]) -> Entry:
+        target = f"{self._number} {parcel.tracking}"
+        before = {
+            "shipment_ids": [seen.shipment_id for seen in looked.shipments],
+            "left": {line.item_id: line.left for line in looked.order.lines},
+            "status": looked.order.status,
+        }
+        known = left_over.pop(target, None)
+        if known is not None:  # its attempts count
+            return self._journal.replan(known, parcel.to_json(), before=before)
+        return self._journal.plan(
+            Kind.SHIPMENT,
+            target,
+            parcel.to_json(),
+            before=before,
+            order_id=self._order_id,
+            tracking=parcel.tracking,
+        )
+
+    def _apply(self, entries: Sequence[Entry]) -> None:
+        """Sends the parcels one after the other; the first trouble ends it, reading decides."""
+        for place, planned in enumerate(entries):
+            parcel = Parcel.from_json(planned.plan)
+            status = self._status.on_board() if place == len(entries) - 1 else None
+            entry = self._journal.applying(planned)
+            try:
+                shipment_id = writes.create_shipment(
+                    self._context.client,
+                    order_id=self._order_id,
+                    shipping_id=parcel.shipping_id,
+                    quantities=parcel.quantities,
+                    tracking_number=parcel.tracking_number,
+                    carrier=parcel.carrier,
+                    comments=parcel.comments,
+                    shipped_at=parcel.shipped_at,
+                    notify_customer=self._context.settings.notify_customer,
+                    order_status=status,
+                )
+            except AmbiguousWrite as error:
+                self._journal.ambiguous(entry, str(error))
+                return
+            except RejectedWrite as error:
+                # An earlier attempt may have arrived meanwhile: reading decides.
+                self._journal.answered(entry, {"rejected": str(error)})
+            except (TransientShopError, PermanentShopError):
+                self._journal.replan(entry)  # it never got as far as being carried out
+                raise
+            else:
+                self._journal.answered(entry, {"shipment_id": shipment_id})
+
+    def _settle_shipments(self, looked: Looked) -> None:
+        """What became of shipments in doubt. Raises InDoubtError if one is still on its way."""
+        wait = 0.0
+        for entry in self._journal.open_entries(Kind.SHIPMENT, order_id=self._order_id):
+            if entry.in_doubt:
+                wait = max(wait, self._settle_shipment(entry, looked))
+        if wait > 0:
+            raise InDoubtError(wait)
+
+    def _settle_shipment(self, entry: Entry, looked: Looked) -> float:
+        """Seconds that the entry must still be left alone."""
+        journal, key = self._journal, self._context.integration.key
+        parcel = Parcel.from_json(entry.plan)
+        answer = entry.after or {}
+        told, rejected = answer.get("shipment_id"), answer.get("rejected")
+        known = set((entry.before or {}).get("shipment_ids", ()))
+        ours = [
+            seen
+            for seen in looked.shipments
+            if seen.shipment_id == told
+            or (told is None and seen.shipment_id not in known and matches(parcel, seen))
+        ]
+        if ours:
+            note = _differences(parcel, ours)
+            with journal.transaction() as connection:
+                shipment_inbox.settle_taken(connection, key, entry.id, "done", note)
+                self._done(
+                    journal.finish(entry, State.VERIFIED, after=_after(ours[0]), reason=note)
+                )
+            return 0.0
+        rest = self._context.settle - (entry.seconds_since_sent or 0.0)
+        if rejected is None and rest > 0:
+            if told is None and entry.state is State.APPLYING:
+                journal.ambiguous(entry, "no answer was kept, and the shop does not show it yet")
+            return max(rest, 0.1)
+        if rejected is None and told is None and entry.attempts < MOST_ATTEMPTS:
+            journal.replan(entry)
+            return 0.0
+        if rejected is not None:
+            reason = str(rejected)
+        elif told is not None:
+            reason = f"the shop answered with shipment {told}, but does not have it"
+        else:
+            reason = f"not applied in {entry.attempts} attempts: {entry.reason}"
+        with journal.transaction() as connection:
+            shipment_inbox.settle_taken(connection, key, entry.id, "refused", reason)
+            self._done(journal.finish(entry, State.FAILED, reason=reason))
+        return 0.0
+
+    # --- the books -------------------------------------------------------------------------------
+
+    def _done(self, entry: Entry) -> None:
+        self.finished.append(entry)
+
+    def _refuse_all(self, reason: str) -> None:
+        journal, key = self._journal, self._context.integration.key
+        with journal.transaction() as connection:
+            for entry in journal.open_entries(
+                Kind.SHIPMENT, Kind.ORDER_STATUS, order_id=self._order_id
+            ):
+                shipment_inbox.settle_taken(connection, key, entry.id, "refused", reason)
+                self._done(journal.finish(entry, State.FAILED, reason=reason))
+            rows = shipment_inbox.waiting_rows(connection, key, self._numbers, lock=True)
+            shipment_inbox.settle(connection, key, rows, "refused", reason)
+        self.refused += [(row, reason) for row in rows]
+
+
+def _left_after(order: ShippableOrder, made: OrderPlan) -> int:
+    return order.left - sum(sum(parcel.quantities.values()) for parcel in made.parcels)
+
+
+def _after(seen: ShipmentSeen) -> dict[str, object]:
+    return {
+        "shipment_id": seen.shipment_id,
+        "tracking_number": seen.tracking_number,
+        "carrier": seen.carrier,
+        "tracking_url": seen.tracking_url,
+        "quantities": seen.quantities,
+    }
+
+
+def _differences(parcel: Parcel, ours: Sequence[ShipmentSeen]) -> str | None:
+    """What the shop has otherwise than it was sent."""
+    seen, notes = ours[0], []
+    if len(ours) > 1:
+        ids = ", ".join(str(each.shipment_id) for each in ours)
+        notes.append(f"the shop has it {len(ours)} times: shipments {ids}")
+    if seen.quantities != dict(parcel.quantities):
+        sent, has = sum(parcel.quantities.values()), sum(seen.quantities.values())
+        notes.append(f"{sent} pieces were sent, the shop took {has}")
+    if seen.tracking_number != parcel.tracking_number:
+        notes.append(f"the shop has the tracking number {seen.tracking_number!r}")
+    if seen.carrier != parcel.carrier:
+        notes.append(f"the shop has the carrier {seen.carrier!r}")
+    return "; ".join(notes) or None

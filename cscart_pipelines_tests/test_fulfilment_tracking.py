@@ -1,0 +1,371 @@
+"""Tracking numbers reach the shop once, in every version, whatever is lost on the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cscart_pipelines.cscart.errors import CredentialsRefused, ShopError
+from cscart_pipelines.fulfilment.turn import TurnTakenError, take_turn
+from cscart_pipelines.integrations.lifecycle import NotAllowedError
+from cscart_pipelines.sandbox.profiles import PROFILES
+from cscart_pipelines_tests.fulfilment_fixtures import Connect, Connected, connect
+
+__all__ = ["connect"]
+
+UPS = "1Z 999 AA1 01 2345 6784"
+
+
+def shipments(at: Connected, order_id: int) -> list[tuple[str, str, int]]:
+    """What the shop has: tracking number, carrier, pieces."""
+    found = at.shop.store.shipments_of(order_id)
+    return [(s.tracking_number, s.carrier, sum(s.products.values())) for s in found]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_parcel_ships_the_order_and_sets_its_status(connect: Connect, profile: str) -> None:
+    at = connect(profile, order_prefix="CS")
+    order = at.order()
+    total = order.total
+    at.ship(f"CS{order.order_id}", UPS, carrier="UPS")
+    report = at.push()
+    assert shipments(at, order.order_id) == [(UPS, "ups", 2)]
+    assert at.shop.store.orders[order.order_id].status == "C"
+    assert at.shop.store.orders[order.order_id].total == total
+    assert report.counts == {"verified": 2, "refused": 0, "unchanged": 0}
+    assert at.inbox() == [("done", None)]
+    at.push()
+    assert at.shop.requests.count(method="POST") == 1
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_an_order_keeps_its_prices_when_its_status_changes(connect: Connect, profile: str) -> None:
+    """Up to 4.7 a PUT of the status would take today's prices and drop the discount."""
+    at = connect(profile)
+    order = at.order(subtotal_discount=1, total="12.34")
+    at.shop.store.edit_product(1, price=99)
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    at.push()
+    after = at.shop.store.orders[order.order_id]
+    assert (after.status, str(after.total)) == ("C", "12.34")
+
+
+def test_several_parcels_and_a_back_order(connect: Connect) -> None:
+    at = connect(shipped_status="C", partially_shipped_status="Backordered")
+    order = at.order((1, 2), (2, 3))
+    codes = {line.product_id: line.product_code for line in order.lines}
+    at.ship(str(order.order_id), "A-1", codes[1], quantity=2, carrier="GLS")
+    at.ship(str(order.order_id), "A-2", codes[2], quantity=1, carrier="GLS")
+    at.push()
+    assert sorted(shipments(at, order.order_id)) == [("A-1", "GLS", 2), ("A-2", "GLS", 1)]
+    assert at.shop.store.orders[order.order_id].status == "B"
+    at.ship(str(order.order_id), "A-3", carrier="GLS")
+    at.push()
+    assert ("A-3", "GLS", 2) in shipments(at, order.order_id)
+    assert at.shop.store.orders[order.order_id].status == "C"
+
+
+def test_the_url_goes_where_it_can_be_found(connect: Connect) -> None:
+    at = connect()
+    known, other = at.order(), at.order()
+    url = "https://track.example/XY1"
+    at.ship(str(known.order_id), "K-1", carrier="DHL", tracking_url=url)
+    at.ship(str(other.order_id), "O-1", carrier="GLS", tracking_url=url)
+    at.push()
+    assert at.shop.store.shipments_of(known.order_id)[0].comments == ""
+    assert url in at.shop.store.shipments_of(other.order_id)[0].comments
+
+
+def test_the_url_without_the_number_is_written_once_too(connect: Connect) -> None:
+    at = connect(update_tracking_number=False)
+    order = at.order()
+    at.ship(str(order.order_id), "N-1", carrier="UPS", tracking_url="https://track.example/N1")
+    at.shop.faults.add("reset", method="POST", path="/shipments", after=True, count=1)
+    at.push()
+    assert shipments(at, order.order_id) == [("", "ups", 2)]
+    assert "https://track.example/N1" in at.shop.store.shipments_of(order.order_id)[0].comments
+
+
+def test_nothing_is_configured_so_the_status_stays(connect: Connect) -> None:
+    at = connect(shipped_status=None)
+    order = at.order()
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    at.push()
+    assert at.shop.store.orders[order.order_id].status == "O"
+    assert at.shop.requests.count(method="PUT") == 0
+    assert len(at.shop.requests) == 3  # read, post, read back
+
+
+def test_a_cancelled_order_keeps_its_status(connect: Connect) -> None:
+    at = connect()
+    order = at.order(status="I")
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    at.push()
+    assert shipments(at, order.order_id) == [(UPS, "ups", 2)]
+    assert at.shop.store.orders[order.order_id].status == "I"
+
+
+def test_an_order_cancelled_between_parcel_and_status_keeps_it(connect: Connect) -> None:
+    at = connect()
+    order = at.order()
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+
+    @at.shop.before_request
+    def cancel(request: Any) -> None:
+        if at.shop.store.shipments_of(order.order_id):
+            at.shop.store.set_order_status(order.order_id, "I")
+
+    at.push()
+    assert at.shop.store.orders[order.order_id].status == "I"
+
+
+def test_a_status_the_shop_does_not_have_is_never_written(connect: Connect) -> None:
+    at = connect(shipped_status="Delivered")
+    order = at.order()
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    report = at.push()
+    assert at.shop.store.orders[order.order_id].status == "O"
+    assert at.shop.requests.count(method="PUT") == 0
+    assert any("Delivered" in (change.note or "") for change in report.changes)
+
+
+def test_a_status_the_shop_vetoes_is_told(connect: Connect) -> None:
+    at = connect()
+    order = at.order((1, 2), status="B")
+    at.shop.store.set_stock(1, 0)
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    report = at.push()
+    assert at.journal()["order_status", "failed"] == 1
+    assert any("too little stock" in trouble for trouble in report.troubles)
+
+
+def test_mails_follow_the_setting_where_the_version_lets_it(connect: Connect) -> None:
+    at = connect("4.20", notify_customer=True)
+    quiet, order = connect("4.20", "quiet"), at.order()
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    at.push()
+    assert sorted(mail.kind for mail in at.shop.mails) == ["order_status", "shipment"]
+    other = quiet.order()
+    quiet.ship(str(other.order_id), UPS, carrier="UPS")
+    quiet.push()
+    assert quiet.shop.mails == []
+
+
+# --- what is lost on the way --------------------------------------------------------------------
+
+LOST: list[tuple[str, dict[str, Any]]] = [
+    ("reset", {}),
+    ("reset", {"after": True}),
+    ("server_error", {}),
+    ("server_error", {"after": True}),
+    ("truncated", {}),
+    ("login_page", {"after": True}),
+]
+
+
+@pytest.mark.parametrize("profile", ["4.7", "4.16", "4.20"])
+@pytest.mark.parametrize("verb", ["POST", "PUT"])
+@pytest.mark.parametrize(("fault", "options"), LOST, ids=lambda v: str(v))
+def test_a_lost_answer_is_resolved_by_reading(
+    connect: Connect, profile: str, verb: str, fault: Any, options: dict[str, Any]
+) -> None:
+    at = connect(profile, notify_customer=True)
+    order = at.order()
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    at.shop.faults.add(fault, method=verb, count=1, **options)
+    at.push()
+    assert shipments(at, order.order_id) == [(UPS, "ups", 2)]
+    assert at.shop.store.orders[order.order_id].status == "C"
+    kinds = sorted(mail.kind for mail in at.shop.mails)
+    assert kinds == (["order_status"] if profile == "4.7" else ["order_status", "shipment"])
+    assert at.settled()
+    assert at.inbox() == [("done", None)]
+
+
+def test_what_is_in_doubt_is_left_alone_until_it_is_settled(connect: Connect) -> None:
+    at = connect()
+    order = at.order()
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    at.shop.faults.add("reset", method="POST", count=1)
+    report = at.push(settle=3600, client={"hurried": True})
+    assert [change.state for change in report.changes] == ["ambiguous"]
+    assert at.inbox()[0][0] == "taken"
+    at.push(settle=3600, client={"hurried": True})
+    assert at.shop.requests.count(method="POST") == 1
+    at.execute("UPDATE fulfilment.journal SET sent_at = sent_at - interval '2 hours'")
+    at.push(settle=3600)
+    assert at.shop.requests.count(method="POST") == 2
+    assert shipments(at, order.order_id) == [(UPS, "ups", 2)]
+    assert at.settled()
+
+
+def test_an_attempt_that_arrives_late_is_not_doubled(connect: Connect) -> None:
+    """The shop carries out the lost request after we have looked: the next push finds it."""
+    at = connect()
+    order = at.order((1, 5))
+    code = order.lines[0].product_code
+    at.ship(str(order.order_id), UPS, code, quantity=2, carrier="UPS")
+    at.shop.faults.add("reset", method="POST", count=1)
+    at.push(settle=3600, client={"hurried": True})
+    at.shop.store.create_shipment(
+        order.order_id, products={order.lines[0].item_id: 2}, tracking_number=UPS, carrier="ups"
+    )
+    at.push(settle=3600)
+    assert shipments(at, order.order_id) == [(UPS, "ups", 2)]
+    assert at.journal()["shipment", "verified"] == 1
+
+
+def test_a_shop_that_never_carries_it_out_is_given_up_on(connect: Connect) -> None:
+    at = connect()
+    order = at.order()
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    at.shop.faults.add("server_error", method="POST")
+    at.push()
+    assert at.shop.requests.count(method="POST") == 3
+    assert at.journal()["shipment", "failed"] == 1
+    state, reason = at.inbox()[0]
+    assert state == "refused"
+    assert reason is not None and "3 attempts" in reason
+
+
+def test_a_shop_that_refuses_the_credentials_ends_the_push(connect: Connect) -> None:
+    at = connect()
+    at.ship(str(at.order().order_id), UPS, carrier="UPS")
+    at.shop.api_user.api_key = "another"
+    with pytest.raises(CredentialsRefused):
+        at.push()
+    assert at.inbox() == [("waiting", None)]
+    failures = at.rows("SELECT failures, not_before > now() FROM fulfilment.rounds")
+    assert failures == [(1, True)]
+
+
+def test_one_broken_order_does_not_keep_the_others(connect: Connect) -> None:
+    at = connect()
+    broken, good = at.order(), at.order()
+    at.shop.faults.poison(broken.order_id)
+    at.ship(str(broken.order_id), "B-1", carrier="UPS")
+    at.ship(str(good.order_id), "G-1", carrier="UPS")
+    report = at.push()
+    assert shipments(at, good.order_id) == [("G-1", "ups", 2)]
+    assert any(str(broken.order_id) in text for text in report.postponed)
+    assert at.inbox() == [("waiting", None), ("done", None)]
+
+
+def test_a_shop_whose_orders_all_break_is_left_alone(connect: Connect) -> None:
+    at = connect()
+    for _ in range(12):
+        order = at.order()
+        at.shop.faults.poison(order.order_id)
+        at.ship(str(order.order_id), UPS, carrier="UPS")
+    with pytest.raises(ShopError):
+        at.push(client={"retries": 0})
+    assert len(at.shop.requests) < 12
+
+
+def test_two_workers_share_no_shop(connect: Connect) -> None:
+    at = connect()
+    at.ship(str(at.order().order_id), UPS, carrier="UPS")
+    with take_turn(at.database.warehouse, at.key), pytest.raises(TurnTakenError):
+        at.push()
+    at.push()
+    assert at.shop.requests.count(method="POST") == 1
+
+
+# --- what others did, and bad rows ----------------------------------------------------------------
+
+
+def test_what_staff_have_entered_is_not_entered_again(connect: Connect) -> None:
+    at = connect()
+    order = at.order()
+    at.shop.store.create_shipment(order.order_id, tracking_number="1z999aa10123456784")
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    at.push()
+    assert at.shop.requests.count(method="POST") == 0
+    assert at.inbox()[0][0] == "done"
+    assert at.shop.store.orders[order.order_id].status == "C"
+
+
+def test_bad_rows_are_refused_with_reasons_and_good_ones_go_through(connect: Connect) -> None:
+    at = connect(order_prefix="CS", start_date="01/01/2020")
+    connect("4.20", "other", order_prefix="AB")
+    order, old = at.order((1, 3)), at.order(timestamp=1_500_000_000)
+    code = order.lines[0].product_code
+    number = f"CS{order.order_id}"
+    bad = [
+        ("CS999999", "T-1", code, 1, "no order 999999"),
+        (str(order.order_id), "T-2", code, 1, "expected CS"),
+        (f"AB{order.order_id}", "T-3", code, 1, "order of other"),
+        (f"CS{old.order_id}", "T-4", code, 1, "start date"),
+        (number, " ", code, 1, "tracking number"),
+        (number, "T-6", code, 7, "left"),
+        (number, "T-7", code, -1, "-1"),
+        (number, "T-8", code, "1.5", "1.5"),
+        (number, "T-9", "NO-SUCH", 1, "NO-SUCH"),
+    ]
+    for to, tracking, sku, quantity, _ in bad:
+        at.ship(to, tracking, sku, quantity=quantity, carrier="UPS")
+    at.ship(number, "GOOD", code, quantity=2, carrier="UPS")
+    report = at.push()
+    assert shipments(at, order.order_id) == [("GOOD", "ups", 2)]
+    assert len(report.refusals) == len(bad)
+    for to, tracking, sku, _, expected in bad:
+        row = at.rows(
+            "SELECT state, reason FROM fulfilment.shipments"
+            " WHERE order_number = %s AND tracking_number = %s AND sku = %s",
+            to, tracking, sku,
+        )  # fmt: skip
+        assert row[0][0] == "refused"
+        assert expected in row[0][1], (expected, row[0][1])
+
+
+def test_a_parent_order_is_refused_and_its_children_ship(connect: Connect) -> None:
+    at = connect(multivendor=True)
+    store = at.shop.store
+    for company in (1, 2):
+        store.add_product("Thing", 5, product_code=f"V-{company}", company_id=company, amount=9)
+    keys = [
+        key for key, product in store.products.items() if product.product_code in ("V-1", "V-2")
+    ]
+    parent = at.order(*((key, 1) for key in keys))
+    at.ship(str(parent.order_id), "P-1", carrier="UPS")
+    at.ship(str(parent.order_id + 1), "P-2", carrier="UPS")
+    at.push()
+    assert shipments(at, parent.order_id) == []
+    assert shipments(at, parent.order_id + 1) == [("P-2", "ups", 1)]
+
+
+def test_a_dry_run_reads_and_changes_nothing(connect: Connect) -> None:
+    at = connect()
+    order = at.order()
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    report = at.push(dry_run=True)
+    assert [change.kind for change in report.changes] == ["shipment", "order_status"]
+    assert {request.method for request in at.shop.requests} == {"GET"}
+    assert at.inbox() == [("waiting", None)]
+    assert at.journal() == {}
+
+
+def test_the_limit_counts_orders(connect: Connect) -> None:
+    at = connect()
+    for _ in range(3):
+        at.ship(str(at.order().order_id), UPS, carrier="UPS")
+    report = at.push(limit=2)
+    assert (at.shop.requests.count(method="POST"), report.waiting) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "values", [{"update_tracking_number": False, "update_tracking_url": False}]
+)
+def test_switched_off_is_not_allowed(connect: Connect, values: dict[str, Any]) -> None:
+    at = connect(**values)
+    at.ship("1001", UPS)
+    with pytest.raises(NotAllowedError, match="switched off"):
+        at.push()
+
+
+def test_a_disabled_integration_is_not_written_to(connect: Connect) -> None:
+    at = connect()
+    at.execute("UPDATE registry.integrations SET status = 'disabled'")
+    with pytest.raises(NotAllowedError, match="disabled"):
+        at.push()
