@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cscart_pipelines.cscart.address import InvalidAddress
 from cscart_pipelines.cscart.errors import ShopError
+from cscart_pipelines.fulfilment.turn import TurnTakenError
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.secrets import SecretError
@@ -38,7 +39,7 @@ def code_of(error: BaseException) -> int | None:
     match error:
         case CommandError():
             return error.code
-        case NotAllowedError():
+        case NotAllowedError() | TurnTakenError():
             return NOT_ALLOWED
         case ShopError():
             return SHOP_UNREACHABLE

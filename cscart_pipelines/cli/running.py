@@ -13,10 +13,11 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from rich.progress import (
     BarColumn,
@@ -41,75 +42,92 @@ LISTS = "lists and segments"
 
 @dataclass
 class Child:
-    """What the process of Dagster has said so far; filled by a thread that reads it."""
+    """A process of Dagster, and what it has said so far; filled by a thread that reads it."""
 
+    process: subprocess.Popen[bytes]
+    log: Path
     stage: str = "starting"
     built: int = 0
     to_build: int | None = None
     finished: dict[str, bool] = field(default_factory=dict)
+    run_ids: dict[str, str] = field(default_factory=dict)
+    said: list[dict[str, Any]] = field(default_factory=list)
+    """All events, in order."""
+
+    @property
+    def code(self) -> int | None:
+        return self.process.returncode
+
+    def ended(self, seconds: float) -> bool:
+        """Waits so long at most."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
+        return self.code is not None
 
     def hear(self, line: str) -> None:
         if line.startswith("{"):
             with contextlib.suppress(ValueError):
                 said = json.loads(line)
+                self.said.append(said)
                 if said.get("event") == "running":
                     self.stage = said["job"]
                 elif said.get("event") == "finished":
                     self.finished[said["job"]] = bool(said["ok"])
+                    self.run_ids[said["job"]] = said["run_id"]
         elif found := DBT_LINE.search(line):
             # Threads of dbt report out of order.
             self.built, self.to_build = max(self.built, int(found[1])), int(found[2])
+
+    @contextlib.contextmanager
+    def listened_to(self, stopped: str) -> Iterator[None]:
+        """Hears it while it lasts. `stopped`: what is true after a Ctrl-C."""
+        listener = threading.Thread(target=self._listen, daemon=True)
+        listener.start()
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.process.wait()  # it got the Ctrl-C too, and ends its run properly
+            raise exits.CommandError(stopped, exits.STOPPED) from None
+        listener.join()
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        with self.log.open("ab") as log:
+            for line in self.process.stdout:
+                log.write(line)
+                self.hear(line.decode(errors="replace").strip())
 
 
 def run_in_foreground(
     premises: Premises, keys: list[str], *, full: bool = False, build: bool = True
 ) -> None:
     """Synchronises and rebuilds now, with a bar. Raises CommandError with the true reason."""
-    log = _log_file(premises)
-    arguments = [sys.executable, "-m", "cscart_pipelines.defs.foreground"]
-    arguments += ["--resync", *keys] * bool(keys) + ["--full"] * full + ["--build"] * build
+    arguments = ["--resync", *keys] * bool(keys) + ["--full"] * full + ["--build"] * build
     last_run = _newest_run(premises)
-    child = Child()
-    with log.open("ab") as log_stream:
+    child = start_child(premises, arguments)
+    with child.listened_to(
+        "Stopped. What was loaded stays, and the next synchronisation goes on from there."
+    ):
+        _watch(premises, child, keys, last_run, build)
+    _judge(premises, keys, last_run, child)
+
+
+def start_child(premises: Premises, arguments: list[str]) -> Child:
+    """A process of Dagster that runs jobs now; its own log goes to a file in the home."""
+    log = _log_file(premises)
+    with log.open("ab") as stream:
         process = subprocess.Popen(
-            arguments,
+            [sys.executable, "-m", "cscart_pipelines.defs.foreground", *arguments],
             stdout=subprocess.PIPE,
-            stderr=log_stream,
+            stderr=stream,
             stdin=subprocess.DEVNULL,
             env={**os.environ, **dagster_environment(premises.settings)},
             cwd=PROJECT,
         )
-        assert process.stdout is not None
-        listener = threading.Thread(
-            target=_listen, args=(process.stdout, child, log_stream), daemon=True
-        )
-        listener.start()
-        try:
-            _watch(premises, process, child, keys, last_run, build)
-        except KeyboardInterrupt:
-            process.wait()  # it got the Ctrl-C too, and ends its run properly
-            raise exits.CommandError(
-                "Stopped. What was loaded stays, and the next synchronisation goes on from there.",
-                exits.STOPPED,
-            ) from None
-        listener.join()
-    _judge(premises, keys, last_run, child, process.returncode, log)
+    return Child(process, log)
 
 
-def _listen(stream: IO[bytes], child: Child, log: IO[bytes]) -> None:
-    for line in stream:
-        log.write(line)
-        child.hear(line.decode(errors="replace").strip())
-
-
-def _watch(
-    premises: Premises,
-    process: subprocess.Popen[bytes],
-    child: Child,
-    keys: list[str],
-    last_run: int,
-    build: bool,
-) -> None:
+def _watch(premises: Premises, child: Child, keys: list[str], last_run: int, build: bool) -> None:
     progress = Progress(
         SpinnerColumn(finished_text="[green]✓[/]"),
         TextColumn("{task.description}"),
@@ -139,11 +157,7 @@ def _watch(
 
         ended = False
         while not ended:
-            try:
-                process.wait(0.25)
-                ended = True
-            except subprocess.TimeoutExpired:
-                pass
+            ended = child.ended(0.25)
             row = connection.execute(
                 "SELECT phase, rows_done, rows_total, stats FROM registry.sync_runs"
                 " WHERE integration = ANY(%s) AND id > %s ORDER BY id DESC LIMIT 1",
@@ -155,7 +169,7 @@ def _watch(
                 show(LISTS, child.built, child.to_build)
             if row and row[3] and bars:
                 _settle(progress, bars, row[3])
-        if process.returncode == 0:
+        if child.code == 0:
             for bar in bars.values():
                 _complete(progress, bar)
 
@@ -187,11 +201,9 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:,.0f}/s", style="dim")
 
 
-def _judge(
-    premises: Premises, keys: list[str], last_run: int, child: Child, code: int, log: Path
-) -> None:
+def _judge(premises: Premises, keys: list[str], last_run: int, child: Child) -> None:
     """Turns the outcome into words: first of all what the registry says of the shops."""
-    if code == 0:
+    if child.code == 0:
         return
     premises.registry.release_dead()
     with premises.warehouse.connect(autocommit=True) as connection:
@@ -204,7 +216,7 @@ def _judge(
         kind = exits.SHOP_UNREACHABLE if row[2] in exits.SHOP_KINDS else exits.RUN_FAILED
         raise exits.CommandError(f"{row[0]}: {row[1]}", kind)
     what = "The lists could not be rebuilt" if child.finished.get("resync") else "The run failed"
-    raise exits.CommandError(f"{what}; the reason is at the end of {log}")
+    raise exits.CommandError(f"{what}; the reason is at the end of {child.log}")
 
 
 def _newest_run(premises: Premises) -> int:
