@@ -1,0 +1,92 @@
+"""Products as somebody sees them who is about to write their stock: what the shop has just now.
+
+Read live, a page of products in one request; the warehouse's copy is in `records`. Not here: the
+write (`writes`), and deciding about it (the fulfilment room).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from .answers import Answer
+from .client import ShopClient
+from .errors import NotFound
+from .lists import read_page
+from .loose import INT4, Raw, UnreadableRow, integer, need_key, need_object, text
+
+PAGE = 50
+"""Products per request: their ids go into the address, which servers cut at a few thousand
+characters."""
+_SLIM = {"get_icon": 0, "get_detailed": 0, "get_additional": 0, "get_features": 0}
+
+
+@dataclass(frozen=True)
+class LiveProduct:
+    """A product's stock, read just now. `amount` may be negative; None if the shop tells none."""
+
+    product_id: int
+    product_code: str
+    amount: int | None
+    tracking: str | None
+    """D: the shop does not count it; O: by option (up to 4.12); else it does (reference 11.1)."""
+    product_type: str | None
+
+
+def read_amounts(client: ShopClient, product_ids: Collection[int]) -> dict[int, LiveProduct]:
+    """The products by id; those that the shop has not (any more) are missing.
+
+    One request per page, a few at a time, and one more for each product without a category, which
+    no list shows (reference 11.1). Raises what the client raises.
+    """
+    ids = sorted(set(product_ids))
+    parts = [ids[start : start + PAGE] for start in range(0, len(ids), PAGE)]
+    if len(parts) < 2:
+        return _page(client, parts[0]) if parts else {}
+    found: dict[int, LiveProduct] = {}
+    with ThreadPoolExecutor(client.max_parallel, "amounts") as threads:
+        futures = [threads.submit(_page, client, part) for part in parts]
+        try:
+            for future in futures:
+                found |= future.result()
+        finally:
+            threads.shutdown(wait=True, cancel_futures=True)
+    return found
+
+
+def _page(client: ShopClient, ids: list[int]) -> dict[int, LiveProduct]:
+    asked: dict[str, str | int] = {**_SLIM, "pid": ",".join(map(str, ids))}
+    wanted = set(ids)
+    found: dict[int, LiveProduct] = {}
+    for row in read_page(client, "products", 1, PAGE, asked).rows:
+        # A row that cannot be read is asked for alone, like one that the list does not show.
+        with contextlib.suppress(UnreadableRow):
+            product = _parse(row)
+            if product.product_id in wanted:
+                found[product.product_id] = product
+    for product_id in ids:
+        if product_id not in found and (alone := _alone(client, product_id)) is not None:
+            found[product_id] = alone
+    return found
+
+
+def _alone(client: ShopClient, product_id: int) -> LiveProduct | None:
+    try:
+        answer: Answer = client.get("products", id=product_id)
+        product = _parse(need_object(answer.body))
+    except (NotFound, UnreadableRow):
+        return None
+    return product if product.product_id == product_id else None
+
+
+def _parse(row: Raw) -> LiveProduct:
+    get = row.get
+    return LiveProduct(
+        need_key(get("product_id"), "product_id"),
+        text(get("product_code")) or "",
+        integer(get("amount"), INT4),
+        text(get("tracking")),
+        text(get("product_type")),
+    )

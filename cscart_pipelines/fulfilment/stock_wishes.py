@@ -1,0 +1,66 @@
+"""What is wanted of products: an amount each, whoever wants it (a feed, an undo).
+
+Not here: working the amounts out (`stock_rules`), writing them (`stock_writer`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from cscart_pipelines.cscart.amounts import LiveProduct
+from cscart_pipelines.fulfilment.journal import Kind, State
+from cscart_pipelines.fulfilment.report import Change, PushReport, Refusal
+from cscart_pipelines.fulfilment.stock_inbox import Level
+from cscart_pipelines.fulfilment.stock_matching import unfit
+
+SPLIT = "split by warehouses"
+"""Reasons that begin so keep a product from being written again for a while."""
+IS_SPLIT = (
+    f"{SPLIT}: the shop took the amount and did not change it, as it does with products whose stock"
+    " is kept by warehouse"
+)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One product's amount. `amount_at`: the amount wanted, from what the shop has just now."""
+
+    target: str
+    product_id: int
+    product_code: str
+    amount_at: Callable[[int], int]
+    level: Level | None = None
+    plan: dict[str, Any] | None = None
+    """What else the journal shall remember."""
+    note: str | None = None
+
+
+def obstacle(product: LiveProduct | None, product_code: str) -> str | None:
+    """Why the product, as the shop has it now, is not written to; None if it may be."""
+    if product is None:
+        return "the shop has no such product any more"
+    if product.product_code.strip().casefold() != product_code.strip().casefold():
+        return f"the product has another code now: {product.product_code!r}"
+    if product.amount is None:
+        return "the shop does not tell the amount of this product"
+    return unfit(product.tracking, product.product_type)
+
+
+def preview(report: PushReport, wishes: Iterable[Wish], live: dict[int, LiveProduct]) -> None:
+    """What `StockWriter.write` would do, into the report; nothing is journalled or written."""
+    for wish in wishes:
+        product = live.get(wish.product_id)
+        reason = obstacle(product, wish.product_code)
+        source = wish.level.source if wish.level else None
+        if reason is not None or product is None or product.amount is None:
+            report.refusals.append(Refusal(wish.target, reason or "", source))
+            continue
+        before, after = {"amount": product.amount}, {"amount": wish.amount_at(product.amount)}
+        if before == after:
+            report.unchanged += 1
+        else:
+            report.changes.append(
+                Change(str(Kind.STOCK), wish.target, str(State.PLANNED), before, after, wish.note)
+            )
