@@ -248,3 +248,28 @@ def test_the_store_refuses_a_shipment_of_nothing() -> None:
         shop.store.create_shipment(1001)
         with pytest.raises(ShipmentRefusedError):
             shop.store.create_shipment(1001)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_product_split_by_warehouses_takes_an_amount_and_does_nothing(version: str) -> None:
+    with small_shop(version, orders=0) as shop:
+        api = Api(shop)
+        if version == "4.7":
+            with pytest.raises(ValueError, match="no warehouses"):
+                shop.store.split_stock(1, {10: 3, 11: 4})
+            assert api.put("products/1", {"warehouses": {"10": 3}}).status_code == 200
+            assert api.get("products/1")["amount"] == "100"
+            return
+        shop.store.split_stock(1, {10: 3, 11: 4})
+        assert api.get("products", pid="1")["products"][0]["amount"] == "7"
+        answer = api.put("products/1", {"amount": 50})
+        assert (answer.status_code, answer.json()) == (200, {"product_id": "1"})
+        assert api.get("products/1")["amount"] == "7"
+        api.put("products/1", {"warehouses": {"11": 9}})  # replaces the set
+        assert api.get("products/1")["amount"] == "9"
+        assert shop.store.products[1].warehouses == {11: 9}
+        shop.store.place_order(lines=[(1, 2)])
+        assert (api.get("products/1")["amount"], shop.store.products[1].warehouses) == (
+            "7",
+            {11: 7},
+        )

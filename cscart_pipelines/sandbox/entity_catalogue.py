@@ -71,11 +71,16 @@ class Products(Entity):
         return ok({"product_id": made.product_id if new else str(made.product_id)}, 201)
 
     def update(self, context: Context, key: int, body: dict[str, Any]) -> Answer:
-        _find(context, key)
+        product = _find(context, key)
         fields = _fields(body)
         if "price" in body:
             fields["price"] = decimal(body["price"])
+        if product.warehouses:  # the amount is their sum, whatever is sent (reference 11.5)
+            fields.pop("amount", None)
         context.store.edit_product(key, **fields)
+        split = body.get("warehouses")
+        if context.profile.warehouses and isinstance(split, dict):
+            context.store.split_stock(key, {intval(k): intval(v) for k, v in split.items()})
         return ok({"product_id": str(key)})
 
     def delete(self, context: Context, key: int) -> Answer:

@@ -72,6 +72,8 @@ class Product:
     timestamp: int = 0
     updated_timestamp: int = 0
     weight: Decimal = Decimal("0.100")
+    warehouses: dict[int, int] = field(default_factory=dict)
+    """Pieces by warehouse of a product that is split; `amount` is their sum (reference 11.5)."""
 
 
 @dataclass(slots=True)

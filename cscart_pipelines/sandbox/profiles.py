@@ -42,6 +42,7 @@ class Profile:
     raw_product_fields: bool  # the *_raw twins (11.1)
     rich_product_rows: bool  # category_ids, images and computed extras in the product list
     combinations: bool  # 11.4
+    warehouses: bool  # the add-on that splits stock (11.5); no release named: taken as not in 4.7
     form_bodies: bool  # form encoded request bodies (4.2)
     options_method: bool  # OPTIONS answers 200 (4.1)
     method_override: bool  # POST with _METHOD (4.1)
@@ -81,6 +82,7 @@ _V47 = Profile(
     raw_product_fields=False,
     rich_product_rows=False,
     combinations=True,
+    warehouses=False,
     form_bodies=False,
     options_method=False,
     method_override=False,
@@ -116,6 +118,7 @@ _V412 = _newer(
     crash_status=500,
     rich_product_rows=True,
     combinations=False,
+    warehouses=True,
     form_bodies=True,
     options_method=True,
     call_requests=True,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -96,6 +96,19 @@ class Store(Till):
         """Sets the absolute amount, clipped to the column's range (reference 5)."""
         amount = max(-8_388_608, min(8_388_607, int(amount)))
         return self.edit_product(product_id, touch=touch, amount=amount)
+
+    def split_stock(self, product_id: int, warehouses: Mapping[int, int]) -> Product:
+        """Keeps the product's stock by warehouse from now on; an empty split ends it (11.5).
+
+        Raises ValueError on a version without the add-on.
+        """
+        if not self.profile.warehouses:
+            raise ValueError(f"CS-Cart {self.profile.product_version} has no warehouses")
+        with self.lock:
+            split = {int(key): int(amount) for key, amount in warehouses.items()}
+            kept = self.products[product_id].amount
+            amount = sum(split.values()) if split else kept
+            return self.edit_product(product_id, warehouses=split, amount=amount)
 
     def delete_product(self, product_id: int) -> None:
         with self.lock:

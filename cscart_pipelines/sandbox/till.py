@@ -221,6 +221,8 @@ class Till(Dispatch):
             product = self.products.get(line.product_id)
             if product is not None and product.tracking != "D":
                 product.amount += sign * line.amount
+                if product.warehouses:
+                    product.warehouses[min(product.warehouses)] += sign * line.amount
 
 
 def _total(order: Order) -> Decimal:
