@@ -328,6 +328,22 @@ def test_without_the_number_a_shipment_is_known_by_its_address() -> None:
     assert planned([row(tracking_url=URL)], None, [by_number], (), NUMBER_OFF).adopted
 
 
+def test_a_shipment_of_ours_that_was_given_another_number_is_that_parcel_now() -> None:
+    after, _, history = apply(planned([row("T1", "A", 1)]), order())
+    renumbered = seen(301, "T2", quantities={"11": 1})
+    made = planned([row("T2", "A", 1)], after, [renumbered], history)
+    assert not made.parcels and made.adopted[0].shipment_id == 301
+
+
+def test_a_shipment_adopted_by_its_address_is_not_adopted_for_another_parcel() -> None:
+    theirs = seen(311, comments=LINE)
+    first = planned([row("T1", tracking_url=URL)], None, [theirs], (), NUMBER_OFF)
+    assert first.adopted
+    skipped = entry(Parcel("T1", "", "", "", None, {}), 311, State.SKIPPED)
+    second = planned([row("T2", tracking_url=URL)], None, [theirs], [skipped], NUMBER_OFF)
+    assert not second.adopted and second.parcels[0].tracking == "T2"
+
+
 def test_where_the_number_is_sent_an_address_says_nothing() -> None:
     theirs = seen(311, "OTHER", comments=LINE)
     assert planned([row(tracking_url=URL)], None, [theirs], (), BOTH).parcels

@@ -113,19 +113,28 @@ def _plain(quantity: Any) -> str | None:
 def _theirs(
     tracking: str, line: str, shipments: Sequence[ShipmentSeen], history: Sequence[Entry]
 ) -> list[ShipmentSeen]:
-    """Shipments that are this parcel, and neither ours nor adopted for another parcel."""
-    other = {
-        (entry.after or {}).get("shipment_id")
+    """Shipments that are this parcel and not ours. One of ours for another parcel, that somebody
+    gave this number since, is this parcel now; the same address in its comments says less."""
+    ours = own_shipments(history)
+    held = {
+        entry.after["shipment_id"]: entry.tracking
         for entry in history
-        if entry.kind is Kind.SHIPMENT and entry.tracking != tracking
+        if entry.kind is Kind.SHIPMENT and entry.after and entry.after.get("shipment_id")
     }
-    known = own_shipments(history)
-    sought = Parcel(tracking, "", "", line, None, {})
-    return [
-        seen
-        for seen in shipments
-        if seen.shipment_id not in known and seen.shipment_id not in other and matches(sought, seen)
-    ]
+    numbered = Parcel(tracking, tracking, "", "", None, {})
+    addressed = Parcel(tracking, "", "", line, None, {})
+    found = []
+    for seen in shipments:
+        key = seen.shipment_id
+        own = ours.get(key)
+        if matches(numbered, seen):
+            fits = own is None or own.tracking != tracking
+        else:
+            unclaimed = own is None and held.get(key, tracking) == tracking
+            fits = unclaimed and matches(addressed, seen)
+        if fits:
+            found.append(seen)
+    return found
 
 
 def _reason(rest: Sequence[Wanted], theirs: Sequence[ShipmentSeen], left: Remainder) -> str:
