@@ -3,7 +3,8 @@
 Orders stay, without anything that names the person, so that revenue stays true. What the shop still
 has of them is recognised by hashes (of the address, and of the account's number) and not loaded
 again; deleting it in the shop is the shop's owner's duty. Not here: deleting whole integrations
-(`acts`), and leaving them out while loading (`sync.forgotten`).
+(`acts`), leaving them out while loading (`sync.forgotten`), orders for a fulfilment system
+(`forget_fulfilment`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
+from cscart_pipelines.integrations.forget_fulfilment import forget_in_fulfilment
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.registry import LOCK_SQL
 from cscart_pipelines.integrations.settings import host_of
@@ -162,6 +164,9 @@ def _forget_in(
     note("cscart.orders", len(orders))
     note("cscart.shipments", forget_comments(connection, integration))
     gone = [identity, *_of_nobody_else(connection, integration, addresses)]
+    handed_out = forget_in_fulfilment(connection, integration, [row[0] for row in orders], gone)
+    for table, rows in handed_out.items():
+        note(table, rows)
     for schema, table, columns in _tables_naming_people(connection):
         rows = _forget_in_table(connection, schema, table, columns, integration, gone)
         note(f"{schema}.{table}", rows)
@@ -226,7 +231,7 @@ def _tables_naming_people(
         FROM information_schema.columns JOIN information_schema.tables
             USING (table_schema, table_name)
         WHERE table_type = 'BASE TABLE' AND column_name IN ('identity', 'email')
-          AND table_schema IN ('analytics', 'intermediate', 'fulfilment', 'onsite')
+          AND table_schema IN ('analytics', 'intermediate', 'onsite')
           AND (table_schema, table_name) IN (
               SELECT table_schema, table_name FROM information_schema.columns
               WHERE column_name = 'integration')
