@@ -45,7 +45,7 @@ metadata = MetaData(
 
 RAW = "cscart"
 REGISTRY = "registry"
-SCHEMAS = (RAW, REGISTRY, "fulfilment", "analytics")
+SCHEMAS = (RAW, REGISTRY, "fulfilment", "onsite", "analytics")
 
 
 def moment_column(name: str, **options: Any) -> Column[Any]:

@@ -5,7 +5,10 @@ Nothing is decided here.
 
 from alembic import context
 
-from cscart_pipelines.warehouse import fulfilment_tables  # noqa: F401 (its tables join the list)
+from cscart_pipelines.warehouse import (  # noqa: F401 (their tables join the list)
+    fulfilment_tables,
+    onsite_tables,
+)
 from cscart_pipelines.warehouse.migrate import VERSION_SCHEMA, VERSION_TABLE
 from cscart_pipelines.warehouse.tables import metadata
 
