@@ -26,7 +26,7 @@ class Verdict:
             return None
         return (
             f"held: {self.emptied:,} of the {self.stocked:,} products with stock would be set to"
-            f" zero, more than {self.most * 100:.4g} %"
+            f" zero, more than {float(self.most) * 100:g} %"
         )
 
 
