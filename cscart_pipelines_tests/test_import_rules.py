@@ -21,9 +21,10 @@ MAY_SEE = {
     "integrations": {"integrations"} | LOWER,
     "sync": {"sync", "integrations"} | LOWER,
     "fulfilment": {"fulfilment", "integrations"} | LOWER,
-    "defs": {"defs", "definitions", "sync", "fulfilment", "integrations"} | LOWER,
+    "onsite": {"onsite", "integrations"} | LOWER,
+    "defs": {"defs", "definitions", "sync", "fulfilment", "onsite", "integrations"} | LOWER,
     "definitions": {"defs"},
-    "cli": {"cli", "sync", "fulfilment", "integrations", "sandbox"} | LOWER,
+    "cli": {"cli", "sync", "fulfilment", "onsite", "integrations", "sandbox"} | LOWER,
     "sandbox": {"sandbox"},
 }
 ONLY_IN = {
@@ -31,7 +32,9 @@ ONLY_IN = {
     "dagster_dbt": {"defs"},
     "typer": {"cli"},
     "rich": {"cli"},
-    "psycopg": {"warehouse", "integrations", "sync", "fulfilment", "cli", "defs"},
+    "psycopg": {"warehouse", "integrations", "sync", "fulfilment", "onsite", "cli", "defs"},
+    "starlette": {"onsite"},
+    "uvicorn": {"cli", "onsite"},
 }
 """Libraries that belong to certain rooms."""
 
