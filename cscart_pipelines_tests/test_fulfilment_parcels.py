@@ -365,6 +365,14 @@ def test_further_rows_of_a_parcel_that_we_shipped_make_a_further_shipment() -> N
     ]
 
 
+def test_further_rows_are_shipped_also_where_the_number_is_not_sent() -> None:
+    first = planned([row("T1", "A", 1, tracking_url=URL)], some_settings=NUMBER_OFF)
+    after, shipments, history = apply(first, order())
+    later = [row("T1", "B", 1, tracking_url=URL)]
+    made = planned(later, after, shipments, history, NUMBER_OFF)
+    assert [p.quantities for p in made.parcels] == [{"22": 1}] and not made.adopted
+
+
 def test_a_row_that_was_shipped_with_another_quantity_is_refused() -> None:
     after, shipments, history = apply(planned([row("1Z1", "A", 1)]), order())
     said = only_reason(planned([row("1Z-1", "A", 2)], after, shipments, history))
