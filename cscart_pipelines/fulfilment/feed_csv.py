@@ -16,6 +16,8 @@ from decimal import Decimal
 from cscart_pipelines.fulfilment.feed_text import UnreadableFileError, is_text, plain
 
 SEPARATORS = (",", ";", "\t", "|")
+_DECLARED = re.compile(r"\"?sep=([,;\t|])\"?", re.I)
+"""Excel's own way to say it, above the header."""
 Cell = str | Decimal
 """Text; a Decimal where the file itself says that it is a fraction (JSON)."""
 Cells = Mapping[str, Cell]
@@ -46,9 +48,7 @@ def read_csv(
     """
     first = next(number for number, line in enumerate(lines) if line.strip())
     separator = None
-    if declared := re.fullmatch(
-        r"\"?sep=([,;\t|])\"?", lines[first], re.I
-    ):  # Excel's own way to say it
+    if declared := _DECLARED.fullmatch(lines[first]):
         separator, first = declared[1], first + 1
     source = iter([line + "\n" for line in lines[first:]])
     if separator is None:
