@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from typing import Any
 
 import psycopg
@@ -72,7 +72,8 @@ def start_of(settings: IntegrationSettings) -> datetime | None:
     """The first moment whose orders are pulled: 00:00 of the start date where the shop is."""
     if settings.start_date is None:
         return None
-    return datetime.combine(settings.start_date, time.min, settings.zone)
+    # In UTC: a midnight that the clocks skip is the moment they are put forward.
+    return datetime.combine(settings.start_date, time.min, settings.zone).astimezone(UTC)
 
 
 def pull(connection: psycopg.Connection[Any], integration: Integration) -> PullReport:
