@@ -131,7 +131,12 @@ def table(*columns: str | tuple[str, Literal["right"]]) -> Table:
 
 def print_json(value: Any) -> None:
     """One JSON document: money as text (exact), times as ISO 8601."""
-    sys.stdout.write(json.dumps(value, default=_plain, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """The same as text."""
+    return json.dumps(value, default=_plain, indent=2, ensure_ascii=False) + "\n"
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,10 +17,14 @@ from psycopg.rows import dict_row
 
 from cscart_pipelines.cli import console, exits
 from cscart_pipelines.cli.board import Json, Key
+from cscart_pipelines.cli.feed_input import STDIN, read_input
 from cscart_pipelines.cli.premises import opened
+from cscart_pipelines.fulfilment.carriers import CarrierMap
 
 Row = dict[str, Any]
 SHOWN = 1000
+CS_CART = CarrierMap()
+"""Its own carriers, of which it makes the tracking links itself."""
 
 
 def carriers(
@@ -39,8 +42,8 @@ def carriers(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Which carrier name becomes which carrier code of the shop."""
-    given = [_pair("--set", text) for text in put or []]
+    """Which carrier name is which code of the shop."""
+    given = [_pair("--set", text, empty=True) for text in put or []]
     with opened() as premises:
         premises.registry.get(key)
         with premises.warehouse.connect(autocommit=True) as connection:
@@ -48,9 +51,9 @@ def carriers(
                 for name, code in given:
                     _forget_carrier(connection, key, name)
                     connection.execute(
-                        "INSERT INTO fulfilment.carriers (integration, name, code)"
-                        " VALUES (%s, %s, %s)",
-                        [key, name, code],
+                        "INSERT INTO fulfilment.carriers (integration, name, code, computes_url)"
+                        " VALUES (%s, %s, %s, %s)",
+                        [key, name, code, CS_CART.code_of(code).computes_url],
                     )
                 for name in unset or []:
                     _known("--unset", name, _forget_carrier(connection, key, name))
@@ -74,11 +77,13 @@ def carriers(
         table = console.table("carrier", "code in the shop", "tracking link by the shop")
         for row in rows:
             name = "* (all others)" if row["name"] == "*" else row["name"]
-            link = "yes" if row["computes_url"] else "if it knows the code"
-            table.add_row(console.plain(name), console.plain(row["code"]), link)
+            link = "yes" if row["computes_url"] else "no"
+            table.add_row(console.plain(name), console.plain(row["code"] or "(none)"), link)
         console.out.print(table)
     else:
-        console.out.print(f"No carriers are mapped for {key}; the shop's own codes are recognised.")
+        console.out.print(
+            f"No carriers are mapped for {key}; CS-Cart's own are recognised by name."
+        )
     _hint(f"fulfilment carriers {key} --set 'Royal Mail=royal_mail'")
 
 
@@ -86,7 +91,7 @@ def skus(
     key: Key,
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="CSV sku,product_code to add; - is stdin."),
+        typer.Argument(metavar="FILE", help="CSV sku,product_code to add; - is stdin."),
     ] = None,
     put: Annotated[
         list[str] | None,
@@ -95,7 +100,10 @@ def skus(
     unset: Annotated[list[str] | None, typer.Option("--unset", metavar="SKU")] = None,
     as_json: Json = False,
 ) -> None:
-    """Which SKU is which product code, where they are not the same."""
+    """Which SKU is which product code.
+
+    Only where they are not the same.
+    """
     given = [_pair("--set", text) for text in put or []]
     if file is not None:
         given = [*_read_skus(file), *given]
@@ -140,9 +148,10 @@ def skus(
 # --- reading what was said -----------------------------------------------------------------------
 
 
-def _pair(option: str, text: str) -> tuple[str, str]:
+def _pair(option: str, text: str, *, empty: bool = False) -> tuple[str, str]:
+    """`empty`: the right side may be, and means none."""
     left, equals, right = (part.strip() for part in text.partition("="))
-    if not (left and equals and right):
+    if not (left and equals and (right or empty)):
         raise exits.CommandError(
             f"{option} {text!r}: expected two names and = between them", exits.WRONG_USAGE
         )
@@ -151,8 +160,8 @@ def _pair(option: str, text: str) -> tuple[str, str]:
 
 def _read_skus(file: Path) -> list[tuple[str, str]]:
     """All rows or none: half a mapping is worse than the old one."""
-    data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    name = "stdin" if str(file) == "-" else file.name
+    data = read_input(file)
+    name = "stdin" if str(file) == STDIN else file.name
     try:
         lines = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
         if not {"sku", "product_code"} <= set(lines.fieldnames or ()):

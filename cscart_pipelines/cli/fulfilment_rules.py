@@ -35,10 +35,11 @@ MOST = 2**31 - 1
 def rules(
     key: Key,
     buffer: Annotated[
-        int | None, typer.Option(min=0, max=MOST, help="Pieces kept back of every SKU.")
+        int | None,
+        typer.Option(min=0, max=MOST, metavar="N", help="Pieces kept back of every SKU."),
     ] = None,
     floor: Annotated[
-        int | None, typer.Option(min=0, max=MOST, help="The shop never shows less.")
+        int | None, typer.Option(min=0, max=MOST, metavar="N", help="The shop never shows less.")
     ] = None,
     cap: Annotated[
         str | None, typer.Option(metavar="N|none", help="The shop never shows more.")
@@ -53,7 +54,10 @@ def rules(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """How stock on hand becomes the amount in the shop, and when a feed is held."""
+    """How stock on hand becomes the shop's amount.
+
+    And when a feed is held because it would empty the shop.
+    """
     given: Row = {"buffer": buffer, "floor": floor}
     problems: dict[str, str] = {}
     for name, text, read in (

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
 
 from cscart_pipelines.cli import console
+from cscart_pipelines.fulfilment.intake import Receipt
 from cscart_pipelines.fulfilment.journal import State
 from cscart_pipelines.fulfilment.report import Change, PushReport, Refusal
+from cscart_pipelines.fulfilment.rounds import RoundKind
 
 SHOWN = 40
 """Rows of one table; the rest is a command away."""
@@ -26,8 +30,13 @@ _ORDER = (State.FAILED, State.AMBIGUOUS, State.APPLYING, State.PLANNED, State.VE
 _NOTHING: Mapping[str, Any] = {}
 
 
-def print_push(report: PushReport, *, run_id: str | None) -> None:
-    """What a push did or would do: the changes, the counts, the findings."""
+def print_push(
+    report: PushReport, *, refused: int, run_id: str | None, failure: str | None = None
+) -> None:
+    """What a push did or would do: the changes, the findings, the counts.
+
+    `refused`: rows in all, also those that a file lost on its way into the inbox.
+    """
     if report.changes:
         _print_changes(report)
     for note in report.notes:
@@ -35,8 +44,16 @@ def print_push(report: PushReport, *, run_id: str | None) -> None:
     for words in report.postponed:
         console.out.print(f"  [yellow]…[/] {console.plain(words)}", soft_wrap=True)
     if report.held:
-        console.out.print(f"  [red]held[/] {console.plain(report.held)}", soft_wrap=True)
-    console.out.print(_summary(report))
+        words = console.plain(report.held.removeprefix("held: "))
+        console.out.print(f"  [red]held[/] {words}", soft_wrap=True)
+    if failure:
+        console.out.print(f"  [red]failed[/] {console.plain(failure)}", soft_wrap=True)
+    console.out.print(_summary(report, refused, failed=bool(failure)), soft_wrap=True)
+    if report.held:
+        apply = console.command(f"fulfilment stock {report.integration} --release")
+        if not report.dry_run:
+            console.out.print(f"  [dim]to look at it:[/] {apply} --dry-run", soft_wrap=True)
+        console.out.print(f"  [dim]if it is right:[/] {apply}", soft_wrap=True)
     if run_id is not None and report.changes:
         journal = console.command(f"fulfilment journal {report.integration} --run {run_id}")
         console.out.print(f"  [dim]what was done:[/] {journal}", soft_wrap=True)
@@ -45,12 +62,39 @@ def print_push(report: PushReport, *, run_id: str | None) -> None:
             console.out.print(f"  [dim]to take it back:[/] {undo}", soft_wrap=True)
 
 
-def print_refusals(refusals: Sequence[Refusal], key: str) -> None:
+def print_receipt(source: str, receipt: Receipt) -> None:
+    """What became of a file on its way into the inbox."""
+    words = [f"{receipt.taken:,} row{'s' * (receipt.taken != 1)} taken"]
+    words += [f"{receipt.known:,} known already"] if receipt.known else []
+    words += [f"{len(receipt.refusals):,} refused"] if receipt.refusals else []
+    console.out.print(f"{console.plain(source)}: {', '.join(words)}")
+    if receipt.state == "held":
+        console.out.print(
+            f"  [red]held[/] {console.plain(receipt.reason or '')}; nothing of it was taken in",
+            soft_wrap=True,
+        )
+
+
+def print_queued(key: str, kind: RoundKind, closed: str | None) -> None:
+    """When the rows are pushed. `closed`: why that is not now."""
+    if closed is not None:
+        console.err.print(f"[yellow]![/] the rows wait: {console.plain(closed)}", soft_wrap=True)
+        return
+    when = "within a minute" if kind == "shipments" else "at the times of its schedule"
+    console.out.print(
+        f"Left to the daemon: pushed {when} where `make up` is running; see it with:"
+        f" {console.command(f'fulfilment inbox {key}')}",
+        soft_wrap=True,
+    )
+
+
+def print_refusals(refusals: Sequence[Refusal]) -> None:
     """Rows that were not carried out, with where they stand and why."""
     if not refusals:
         return
     table = console.table("refused", "order or SKU", "reason")
-    table.columns[0].no_wrap = table.columns[1].no_wrap = True
+    keep_whole(table, 0, (refusal.source or "" for refusal in refusals[:SHOWN]))
+    keep_whole(table, 1, (refusal.target for refusal in refusals[:SHOWN]))
     for refusal in refusals[:SHOWN]:
         table.add_row(
             console.plain(refusal.source or "–"),
@@ -59,26 +103,31 @@ def print_refusals(refusals: Sequence[Refusal], key: str) -> None:
         )
     console.out.print(table)
     if len(refusals) > SHOWN:
-        rest = console.command(f"fulfilment inbox {key} --limit {len(refusals)}")
-        console.out.print(f"  [dim]and {len(refusals) - SHOWN:,} more: {rest}[/]", soft_wrap=True)
+        console.out.print(f"  [dim]and {len(refusals) - SHOWN:,} more; --json has them all[/]")
 
 
-def journal_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Entries of the journal, in the order given."""
-    table = console.table("", "when (UTC)", "order or SKU", "in the shop", "note", "run")
-    table.columns[1].no_wrap = True
-    for row in rows:
-        when = row["finished_at"] or row["sent_at"] or row["created_at"]
-        tries = f"{row['attempts']} attempts; " if row["attempts"] > 1 else ""
-        table.add_row(
-            MARKS[State(row["state"])],
-            f"{when:%m-%d %H:%M:%S}",
-            console.plain(row["target"]),
-            console.plain(what_changed(row["kind"], row["before"], row["after"], row["plan"])),
-            console.plain(f"{tries}{row['reason'] or ''}".removesuffix("; ")),
-            f"[dim]{console.plain((row['run_id'] or '–')[:13])}[/]",
-        )
-    return table
+def print_journal(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Entries of the journal in the order given, those of one run together."""
+    for run_id, entries in itertools.groupby(rows, lambda row: row["run_id"]):
+        mine = list(entries)
+        console.out.print(f"[bold]{_when(mine[0]):%Y-%m-%d}[/]  run {console.plain(run_id or '–')}")
+        table = console.table("", "UTC", "order or SKU", "in the shop", "note")
+        keep_whole(table, 2, (row["target"] for row in rows))
+        for row in mine:
+            tries = f"{row['attempts']} attempts; " if row["attempts"] > 1 else ""
+            table.add_row(
+                MARKS[State(row["state"])],
+                f"{_when(row):%H:%M:%S}",
+                console.plain(row["target"]),
+                console.plain(what_changed(row["kind"], row["before"], row["after"], row["plan"])),
+                console.plain(f"{tries}{row['reason'] or ''}".removesuffix("; ")),
+            )
+        console.out.print(table)
+
+
+def _when(row: Mapping[str, Any]) -> datetime:
+    moment: datetime = row["finished_at"] or row["sent_at"] or row["created_at"]
+    return moment.astimezone(UTC)
 
 
 def what_changed(
@@ -110,11 +159,18 @@ def _parcel(facts: Mapping[str, Any]) -> str:
     return ", ".join(said) or "–"
 
 
+def keep_whole(table: Table, column: int, texts: Iterable[str]) -> None:
+    """What somebody copies is not broken into lines, as long as the rest has room."""
+    widest = max((len(console.plain(text)) for text in texts), default=0)
+    table.columns[column].no_wrap = widest <= max(console.out.width // 2 - 6, 12)
+
+
 def _print_changes(report: PushReport) -> None:
     rank = {state: place for place, state in enumerate(_ORDER)}
     changes = sorted(report.changes, key=lambda change: rank.get(State(change.state), 9))
     head = "would become" if report.dry_run else "in the shop"
     table = console.table("", "SKU" if report.kind == "stock" else "order and parcel", head, "note")
+    keep_whole(table, 1, (change.target for change in changes[:SHOWN]))
     for change in changes[:SHOWN]:
         table.add_row(*_change_cells(change))
     console.out.print(table)
@@ -131,9 +187,9 @@ def _change_cells(change: Change) -> tuple[str, str, str, str]:
     )
 
 
-def _summary(report: PushReport) -> str:
+def _summary(report: PushReport, refused: int, *, failed: bool) -> str:
     """The last line: how many of what."""
-    counts = {name: count for name, count in report.counts.items() if count}
+    counts = {n: count for n, count in {**report.counts, "refused": refused}.items() if count}
     if report.dry_run:
         planned = counts.pop("planned", 0)
         words = [f"{planned:,} would be written"]
@@ -143,7 +199,7 @@ def _summary(report: PushReport) -> str:
     if report.waiting and not report.dry_run:
         words.append(f"{report.waiting:,} still waiting")
     calls = f"{report.calls:,} API calls, {report.seconds:.1f} s"
-    mark = "[red]✗[/]" if report.troubles else "[green]✓[/]"
+    mark = "[red]✗[/]" if report.troubles or failed else "[green]✓[/]"
     dry = "[cyan]dry run, nothing was written:[/] " if report.dry_run else ""
     return f"{mark} {report.integration}: {dry}{', '.join(words)}  [dim]{calls}[/]"
 

@@ -18,6 +18,7 @@ from cscart_pipelines.cli import (
     declared,
     desk,
     exits,
+    fulfilment,
     integration,
     reports,
     services,
@@ -45,6 +46,7 @@ integration.app.command()(trail.audit)
 app.add_typer(integration.app, name="integration")
 app.command()(reports.lists)
 app.command()(reports.segments)
+app.add_typer(fulfilment.app, name="fulfilment")
 app.command()(services.demo)
 app.command()(services.up)
 app.command()(services.sandbox)

@@ -1,0 +1,38 @@
+"""A feed as a command gets it: a file, or standard input. Not here: its rows (`feed_files`)."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cscart_pipelines.cli import console
+from cscart_pipelines.fulfilment.feed_files import Parsed, read_shipments, read_stock
+from cscart_pipelines.fulfilment.rounds import RoundKind
+
+STDIN = "-"
+
+
+def read_input(file: Path) -> bytes:
+    """What stands in the file. A terminal is read to its end, if somebody asks for it."""
+    if str(file) != STDIN:
+        return file.read_bytes()
+    if sys.stdin.isatty():
+        console.err.print("[dim]reading rows from the terminal; Ctrl-D ends them[/]")
+    return sys.stdin.buffer.read()
+
+
+def read_feed(kind: RoundKind, file: Path, source: str, zone: ZoneInfo) -> Parsed[Any]:
+    """Raises UnreadableFileError and OSError. `source`: the file as refusals name it."""
+    data = read_input(file)
+    if kind == "shipments":
+        return read_shipments(data, source, zone)
+    counted = None
+    if str(file) != STDIN:
+        # Levels without a time of their own were counted when the file was written: the same file
+        # twice says the same twice.
+        written = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+        counted = min(written, datetime.now(UTC))
+    return read_stock(data, source, zone, as_of=counted)

@@ -1,0 +1,193 @@
+"""`cscart-pipelines fulfilment …`: the commands in one place, and the orders that go out.
+
+Not here: which orders those are (`fulfilment.order_feed`), how they are written (`order_export`).
+"""
+
+from __future__ import annotations
+
+import enum
+import io
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cscart_pipelines.cli import (
+    console,
+    exits,
+    fulfilment_maps,
+    fulfilment_push,
+    fulfilment_rules,
+    fulfilment_trail,
+)
+from cscart_pipelines.cli.board import Json, Key
+from cscart_pipelines.cli.premises import Premises, opened
+from cscart_pipelines.fulfilment.order_export import Page, export, to_json, write_csv
+from cscart_pipelines.fulfilment.order_feed import PullReport, pull
+
+TABLE_ROWS = 50
+MOST = 2**63 - 1
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Orders out to a fulfilment system; tracking numbers and stock back to the shop.",
+)
+
+
+class Format(enum.StrEnum):
+    """How orders are written."""
+
+    CSV = "csv"
+    JSON = "json"
+
+
+@app.command()
+def orders(
+    key: Key,
+    form: Annotated[
+        Format | None,
+        typer.Option("--format", help="Default: a table on a terminal, else CSV."),
+    ] = None,
+    since: Annotated[
+        int, typer.Option(min=0, max=MOST, metavar="CURSOR", help="Only orders after this cursor.")
+    ] = 0,
+    changes: Annotated[
+        bool, typer.Option("--changes", help="Orders that changed after they were pulled.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="At most so many orders.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", metavar="FILE")] = None,
+    as_json: Json = False,
+) -> None:
+    """Orders for the fulfilment system, each once.
+
+    The cursor that is told goes into --since the next time. Exported are the orders that
+    pass the integration's filters: start date, statuses, countries. --changes has a cursor of
+    its own.
+    """
+    if as_json:
+        form = Format.JSON
+    if form is None and output is not None:
+        form = Format.JSON if output.suffix.lower() == ".json" else Format.CSV
+    if form is None and not sys.stdout.isatty():
+        form = Format.CSV
+    with opened() as premises:
+        pulled = _pull(premises, key)
+        with premises.warehouse.connect(autocommit=True) as connection:
+            most = TABLE_ROWS if form is None and limit is None else limit
+            page = export(connection, key, since=since, changes=changes, limit=most)
+    if form is None:
+        _print_orders(page, changes=changes)
+    else:
+        _write(page, form, output)
+    _tell(key, page, pulled, most=most, changes=changes)
+
+
+app.command()(fulfilment_push.ship)
+app.command()(fulfilment_push.stock)
+app.command()(fulfilment_trail.journal)
+app.command()(fulfilment_push.undo)
+app.command()(fulfilment_trail.inbox)
+app.command()(fulfilment_maps.carriers)
+app.command()(fulfilment_maps.skus)
+app.command()(fulfilment_rules.rules)
+
+
+def _pull(premises: Premises, key: str) -> PullReport:
+    """What the warehouse has by now goes into the feed first."""
+    integration = premises.registry.get(key)
+    with premises.warehouse.connect(autocommit=True) as connection:
+        report = pull(connection, integration)
+    if report.orders_total == 0 and integration.first_synced_at is None:
+        raise exits.CommandError(
+            f"{key} has not been synchronised yet: integration start {key} does that",
+            exits.NOT_ALLOWED,
+        )
+    return report
+
+
+def _write(page: Page, form: Format, output: Path | None) -> None:
+    """A file appears whole or not at all: the cursor told must be that of what is in it."""
+    if output is None:
+        _write_to(sys.stdout, page, form)
+        return
+    text = io.StringIO(newline="")
+    _write_to(text, page, form)
+    scratch = output.with_name(f"{output.name}.part")
+    scratch.write_text(text.getvalue(), encoding="utf-8", newline="")
+    scratch.replace(output)
+    console.err.print(f"{len(page.orders):,} orders written to {console.plain(output)}")
+
+
+def _write_to(stream: Any, page: Page, form: Format) -> None:
+    if form is Format.CSV:
+        write_csv(stream, page)
+    else:
+        stream.write(console.json_text(to_json(page)))
+
+
+def _print_orders(page: Page, *, changes: bool) -> None:
+    if not page.orders:
+        return
+    last = "what changed" if changes else "ship to"
+    table = console.table(
+        "order", "placed", "", ("pieces", "right"), ("total", "right"), "country", last
+    )
+    table.columns[0].no_wrap = table.columns[1].no_wrap = True
+    for order in page.orders:
+        table.add_row(
+            console.plain(order["order_number"]),
+            f"{str(order['ordered_at'])[:10]}",
+            console.plain(order["status"]),
+            console.whole(sum(line["quantity"] for line in order["lines"])),
+            console.money(order["total"], order["currency"]),
+            order["country"] or "–",
+            console.plain(_changed(order) if changes else _ship_to(order)),
+        )
+    console.out.print(table)
+
+
+def _ship_to(order: dict[str, Any]) -> str:
+    return ", ".join(str(order[name]) for name in ("ship_to_name", "city") if order[name]) or "–"
+
+
+def _changed(order: dict[str, Any]) -> str:
+    return "; ".join(
+        f"{name}: {values[0]} → {values[1]}" if isinstance(values, list | tuple) else name
+        for name, values in (order["changes"] or {}).items()
+    )
+
+
+def _tell(key: str, page: Page, pulled: PullReport, *, most: int | None, changes: bool) -> None:
+    """On standard error, so that the data can be piped."""
+    said = console.err.print
+    for what, option, names in (
+        ("countries", "--countries", pulled.unmatched_countries),
+        ("statuses", "--order-statuses", pulled.unmatched_statuses),
+    ):
+        if names:
+            said(
+                f"[yellow]![/] {what} nobody knows: {console.plain(', '.join(names))};"
+                f" mend {option} with integration edit {key}",
+                soft_wrap=True,
+            )
+    if pulled.without_details:
+        said(
+            f"[yellow]![/] {pulled.without_details:,} orders have no lines or address yet; they"
+            " follow after the next synchronisation",
+            soft_wrap=True,
+        )
+    if pulled.skipped:
+        skipped = ", ".join(f"{count:,} {reason}" for reason, count in pulled.skipped.items())
+        said(f"[dim]left out: {console.plain(skipped)}[/]", soft_wrap=True)
+    what = "changed orders" if changes else "orders"
+    more = most is not None and len(page.orders) == most
+    words = f"fulfilment orders {key}{' --changes' * changes} --since {page.cursor}"
+    said(
+        f"{len(page.orders) or 'no'} {what}{', perhaps more' * more}; the next cursor is"
+        f" [bold]{page.cursor}[/]  [dim]{console.command(words)}[/]",
+        soft_wrap=True,
+    )

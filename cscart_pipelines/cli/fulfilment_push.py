@@ -1,0 +1,255 @@
+"""`fulfilment ship`, `stock` and `undo`: into the inbox, into the shop, and back.
+
+Not here: reading files (`fulfilment.feed_files`), what is written (`fulfilment.tracking`, `stock`),
+the run (`pushing`).
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cscart_pipelines.cli import console, exits
+from cscart_pipelines.cli.board import Json, Key
+from cscart_pipelines.cli.feed_input import read_feed
+from cscart_pipelines.cli.fulfilment_shown import (
+    print_push,
+    print_queued,
+    print_receipt,
+    print_refusals,
+)
+from cscart_pipelines.cli.premises import Premises, opened
+from cscart_pipelines.cli.pushing import Outcome, run_push, waiting
+from cscart_pipelines.fulfilment import rounds
+from cscart_pipelines.fulfilment.feed_files import Parsed, UnreadableFileError
+from cscart_pipelines.fulfilment.intake import Receipt, record_unreadable, take_in
+from cscart_pipelines.fulfilment.report import Refusal
+from cscart_pipelines.fulfilment.stock import push_stock
+from cscart_pipelines.fulfilment.tracking import push_shipments
+from cscart_pipelines.fulfilment.undo import undo as undo_run
+from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, require
+from cscart_pipelines.integrations.registry import Integration
+
+TURN_SECONDS = 30.0
+"""A push that is under way is waited for so long."""
+File = Annotated[
+    Path | None,
+    typer.Argument(metavar="FILE", help="CSV or JSON lines; - is stdin. None: push what waits."),
+]
+Queue = Annotated[
+    bool, typer.Option("--queue", help="Only into the inbox; the push is left to the daemon.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
+Limit = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="At most so many orders, or SKUs.")
+]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked for."""
+
+    kind: rounds.RoundKind
+    key: str
+    file: Path | None
+    queue: bool = False
+    dry_run: bool = False
+    release: bool = False
+    limit: int | None = None
+    as_json: bool = False
+    undo: str | None = None
+
+    @property
+    def source(self) -> str:
+        """The file as refusals name it."""
+        return "stdin" if self.file is None or str(self.file) == "-" else self.file.name
+
+
+def ship(
+    key: Key,
+    file: File = None,
+    queue: Queue = False,
+    dry_run: DryRun = False,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Tracking numbers into the shop, then the order's status.
+
+    Columns: order_number,tracking_number,carrier,tracking_url,shipped_at,sku,quantity; an empty
+    sku means everything that is left of the order.
+    """
+    _carry(Wish("shipments", key, file, queue, dry_run, False, limit, as_json))
+
+
+def stock(
+    key: Key,
+    file: File = None,
+    queue: Queue = False,
+    dry_run: DryRun = False,
+    release: Annotated[
+        bool, typer.Option("--release", help="Apply a feed that is held: a person has looked.")
+    ] = False,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Stock on hand into the shop, where it differs.
+
+    Columns: sku,quantity[,as_of]; as_of is when it was counted.
+    """
+    _carry(Wish("stock", key, file, queue, dry_run, release, limit, as_json))
+
+
+def undo(
+    key: Key,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="As `fulfilment journal` shows it.")],
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Take back what one run did to stock.
+
+    Products get the amounts that they had before; what was sold since stays sold.
+    """
+    wish = Wish("stock", key, None, dry_run=dry_run, as_json=as_json, undo=run)
+    with opened() as premises:
+        run_id = None if dry_run else f"undo-{secrets.token_hex(4)}"
+        with console.err.status("restoring amounts"):
+            outcome = _here(premises, wish, run_id)
+    _judge(wish, outcome)
+
+
+# --- ship and stock ------------------------------------------------------------------------------
+
+
+def _carry(wish: Wish) -> None:
+    if wish.queue and (wish.dry_run or wish.release):
+        other = "--dry-run" if wish.dry_run else "--release"
+        raise exits.CommandError(f"--queue and {other} exclude each other", exits.WRONG_USAGE)
+    if wish.queue and wish.file is None:
+        raise exits.CommandError("--queue: there is no FILE to put there", exits.WRONG_USAGE)
+    with opened() as premises:
+        integration = premises.registry.get(wish.key)
+        closed = _closed(premises, integration, wish.kind)
+        if closed is not None and not wish.queue:
+            raise NotAllowedError(closed)
+        parsed = None if wish.file is None else _parsed(premises, wish, integration)
+        if wish.dry_run:
+            with console.err.status("comparing with the shop"):
+                outcome = _here(premises, wish, None, parsed)
+            _judge(wish, outcome, parsed=parsed)
+            return
+        receipt = None
+        if parsed is not None:
+            with premises.warehouse.connect(autocommit=True) as connection:
+                receipt = take_in(connection, wish.key, wish.kind, wish.source, parsed)
+        if receipt is not None and not wish.as_json:
+            print_receipt(wish.source, receipt)
+            if wish.queue:
+                print_queued(wish.key, wish.kind, closed)
+        pushed = None
+        stopped = wish.queue or (receipt is not None and receipt.state != "taken")
+        if not stopped and waiting(premises, wish.key, wish.kind, release=wish.release):
+            pushed = run_push(premises, wish.key, wish.kind, limit=wish.limit, release=wish.release)
+    _judge(wish, pushed, parsed=parsed, receipt=receipt)
+
+
+def _closed(premises: Premises, integration: Integration, kind: rounds.RoundKind) -> str | None:
+    """Why nothing is written to this shop now."""
+    try:
+        require(Act.PUSH, premises.registry.standing(integration))
+    except NotAllowedError as error:
+        return str(error)
+    return rounds.switched_off(kind, integration.settings)
+
+
+def _parsed(premises: Premises, wish: Wish, integration: Integration) -> Parsed[Any]:
+    assert wish.file is not None
+    zone = integration.settings.zone
+    try:
+        return read_feed(wish.kind, wish.file, wish.source, zone)
+    except UnreadableFileError as error:
+        if not wish.dry_run:
+            with premises.warehouse.connect(autocommit=True) as connection:
+                record_unreadable(connection, wish.key, wish.kind, wish.source, str(error))
+        raise exits.CommandError(f"{wish.source}: {error}", exits.WRONG_USAGE) from None
+
+
+def _here(
+    premises: Premises, wish: Wish, run_id: str | None, parsed: Parsed[Any] | None = None
+) -> Outcome:
+    """In this process: what only looks, and what a person waits for without a bar."""
+    rows = None if parsed is None else parsed.rows
+    try:
+        with rounds.open_round(
+            wish.kind, premises.warehouse, premises.registry, premises.settings, wish.key,
+            run_id=run_id, limit=wish.limit, dry_run=wish.dry_run, wait=TURN_SECONDS,
+        ) as context:  # fmt: skip
+            if wish.undo is not None:
+                report = undo_run(context, wish.undo)
+            elif wish.kind == "stock":
+                report = push_stock(context, rows, release=wish.release)
+            else:
+                report = push_shipments(context, rows)
+    except rounds.PushFailedError as error:
+        report = error.report
+    except LookupError as error:
+        if wish.undo is None or type(error) is not LookupError:
+            raise
+        raise exits.CommandError(str(error), exits.WRONG_USAGE) from None
+    return Outcome(report, run_id)
+
+
+# --- how it ended --------------------------------------------------------------------------------
+
+
+def _judge(
+    wish: Wish,
+    outcome: Outcome | None,
+    *,
+    parsed: Parsed[Any] | None = None,
+    receipt: Receipt | None = None,
+) -> None:
+    """Prints what there is to say. Raises typer.Exit unless all of it went through."""
+    of_file = receipt.refusals if receipt else parsed.refusals if parsed else []
+    refusals = [*of_file, *(outcome.report.refusals if outcome else [])]
+    refusals.sort(key=_place)
+    held = receipt is not None and receipt.state != "taken"
+    if wish.as_json:
+        console.print_json(
+            {
+                "integration": wish.key,
+                "kind": wish.kind,
+                "feed": asdict(receipt) if receipt else None,
+                "refusals": [asdict(refusal) for refusal in refusals],
+                "push": outcome.report.to_json() if outcome else None,
+                "failure": outcome.failure if outcome else None,
+                "run_id": outcome.run_id if outcome else None,
+            }
+        )
+    else:
+        for note in receipt.notes if receipt else parsed.notes if parsed else []:
+            console.out.print(f"  [yellow]![/] {console.plain(note)}", soft_wrap=True)
+        print_refusals(refusals)
+        if outcome is not None:
+            print_push(
+                outcome.report,
+                refused=len(refusals),
+                run_id=outcome.run_id,
+                failure=outcome.failure,
+            )
+            if wish.undo and not (outcome.report.changes or refusals):
+                console.out.print("  Nothing of that run is left to take back.")
+        elif not (wish.queue or held):
+            console.out.print(f"Nothing waits for {wish.key}.")
+    failed = outcome is not None and (outcome.report.troubles or outcome.failure)
+    if held or refusals or failed:
+        raise typer.Exit(exits.RUN_FAILED)
+
+
+def _place(refusal: Refusal) -> tuple[str, int]:
+    """As they stand in the files."""
+    name, _, line = (refusal.source or "").rpartition(":")
+    return name, int(line) if line.isdecimal() else 0

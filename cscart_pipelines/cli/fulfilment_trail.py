@@ -1,0 +1,234 @@
+"""`fulfilment journal` and `inbox`: what was done in a shop, and what is on its way there.
+
+Reads only. Not here: pushing (`fulfilment_push`), the orders that go out (`fulfilment`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+from typing import Annotated, Any
+
+import psycopg
+import typer
+from psycopg.rows import dict_row
+
+from cscart_pipelines.cli import console, exits
+from cscart_pipelines.cli.board import Json, Key
+from cscart_pipelines.cli.fulfilment_shown import print_journal, print_refusals
+from cscart_pipelines.cli.premises import Premises, opened
+from cscart_pipelines.fulfilment.journal import Kind, State
+from cscart_pipelines.fulfilment.report import Refusal
+from cscart_pipelines.fulfilment.watched_folder import folder
+from cscart_pipelines.integrations.order_numbers import strip
+
+Row = dict[str, Any]
+Limit = Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="The newest so many.")]
+
+
+class Inbox(enum.StrEnum):
+    """The two inboxes."""
+
+    SHIPMENTS = "shipments"
+    STOCK = "stock"
+
+
+def journal(
+    key: Key,
+    run: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Only this run; its first letters do.")
+    ] = None,
+    order: Annotated[str | None, typer.Option(metavar="NUMBER", help="Only this order.")] = None,
+    sku: Annotated[str | None, typer.Option(metavar="SKU", help="Only this SKU.")] = None,
+    kind: Annotated[Kind | None, typer.Option(help="Only writes of this kind.")] = None,
+    state: Annotated[State | None, typer.Option(help="Only those that ended so.")] = None,
+    limit: Limit = 50,
+    as_json: Json = False,
+) -> None:
+    """What was written to the shop, newest first.
+
+    Before and after, how it ended, and in which run.
+    """
+    with opened() as premises:
+        prefix = premises.registry.get(key).settings.order_prefix
+        order_id = None if order is None else strip(prefix, order)
+        if order is not None and order_id is None:
+            expected = f"{prefix} and the order's id" if prefix else "the order's id alone"
+            raise exits.CommandError(
+                f"--order {order!r} is no order number of {key}: expected {expected}",
+                exits.WRONG_USAGE,
+            )
+        with premises.warehouse.connect(autocommit=True) as connection:
+            rows = _rows(
+                connection,
+                "SELECT id, kind, target, state, order_id, product_id, tracking, plan, before,"
+                " after, reason, attempts, created_at, sent_at, finished_at, run_id"
+                " FROM fulfilment.journal WHERE integration = %(key)s"
+                " AND (%(run)s::text IS NULL OR starts_with(run_id, %(run)s))"
+                " AND (%(order_id)s::bigint IS NULL OR order_id = %(order_id)s)"
+                " AND (%(sku)s::text IS NULL OR kind = 'stock' AND target = %(sku)s)"
+                " AND (%(kind)s::text IS NULL OR kind = %(kind)s)"
+                " AND (%(state)s::text IS NULL OR state = %(state)s)"
+                " ORDER BY id DESC LIMIT %(limit)s",
+                {"key": key, "run": run, "order_id": order_id, "sku": sku, "kind": kind,
+                 "state": state, "limit": limit},
+            )  # fmt: skip
+    if as_json:
+        console.print_json([{"integration": key, **row} for row in rows])
+        return
+    if not rows:
+        asked = any(what is not None for what in (run, order, sku, kind, state))
+        console.out.print("No entry is like that." if asked else f"Nothing was written to {key}.")
+        return
+    print_journal(rows)
+    if len(rows) == limit:
+        console.out.print(f"[dim]the newest {limit:,}; --limit shows more[/]")
+
+
+def inbox(
+    key: Key,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Let refused rows wait again: something was mended.")
+    ] = False,
+    limit: Limit = 20,
+    as_json: Json = False,
+) -> None:
+    """What waits, is held or was refused.
+
+    Also what is on its way, the last files that came in, and where the watched folder is.
+    """
+    with opened() as premises:
+        premises.registry.get(key)
+        if retry:
+            _retry(premises, key)
+        found = _inbox(premises, key, limit)
+        with contextlib.suppress(OSError):  # told by whoever takes files from there
+            folder(premises.settings, key)
+    if as_json:
+        console.print_json(found)
+        return
+    for box in Inbox:
+        _print_box(key, box, found[box])
+    _print_feeds(found["feeds"])
+    console.out.print("[dim]files put here are taken by themselves:[/]")
+    for box in Inbox:
+        console.out.print(f"  {console.plain(found[box]['folder'])}", soft_wrap=True)
+
+
+def _retry(premises: Premises, key: str) -> None:
+    with premises.warehouse.connect(autocommit=True) as connection, connection.transaction():
+        for table in ("shipments", "stock_levels"):
+            connection.execute(
+                f"UPDATE fulfilment.{table} SET state = 'waiting', reason = NULL,"  # noqa: S608
+                " journal_id = NULL, settled_at = NULL"
+                " WHERE integration = %s AND state = 'refused'",
+                [key],
+            )
+
+
+def _inbox(premises: Premises, key: str, limit: int) -> Row:
+    found: Row = {"integration": key}
+    with premises.warehouse.connect(autocommit=True) as connection:
+        for box, table, target in (
+            (Inbox.SHIPMENTS, "shipments", "concat_ws(' ', order_number, tracking_number)"),
+            (Inbox.STOCK, "stock_levels", "sku"),
+        ):
+            counts = _rows(
+                connection,
+                "SELECT state, count(*) AS rows, min(received_at) AS oldest"  # noqa: S608 (constants)
+                f" FROM fulfilment.{table} WHERE integration = %(key)s GROUP BY state",
+                {"key": key},
+            )
+            rows = _rows(
+                connection,
+                f"SELECT {target} AS target, sku, quantity, state, reason, source, received_at,"  # noqa: S608
+                f" settled_at FROM fulfilment.{table} WHERE integration = %(key)s"
+                " AND state <> 'done' ORDER BY state = 'refused', received_at DESC, target, sku"
+                " LIMIT %(limit)s",
+                {"key": key, "limit": limit},
+            )
+            found[box] = {
+                "counts": {row["state"]: row["rows"] for row in counts},
+                "oldest_waiting": next(
+                    (row["oldest"] for row in counts if row["state"] == "waiting"), None
+                ),
+                "rows": rows,
+                "folder": str(premises.settings.home / "inbox" / key / box),
+            }
+        found["feeds"] = _rows(
+            connection,
+            "SELECT id, kind, source, received_at, rows_taken, rows_known, rows_refused, refusals,"
+            " newest_as_of, state, reason FROM fulfilment.feeds WHERE integration = %(key)s"
+            " ORDER BY id DESC LIMIT 10",
+            {"key": key},
+        )
+    return found
+
+
+def _rows(connection: psycopg.Connection[Any], query: str, values: Row) -> list[Row]:
+    return connection.cursor(row_factory=dict_row).execute(query.encode(), values).fetchall()
+
+
+# --- showing -------------------------------------------------------------------------------------
+
+STATES = ("waiting", "taken", "held", "refused", "done")
+_STYLES = {"waiting": "cyan", "taken": "yellow", "held": "bold red", "refused": "red"}
+
+
+def _print_box(key: str, box: Inbox, found: Row) -> None:
+    counts = found["counts"]
+    said = [f"{counts[state]:,} {state}" for state in STATES if counts.get(state)]
+    since = f"  [dim]the oldest came {console.ago(found['oldest_waiting'])}[/]"
+    console.out.print(
+        f"[bold]{box}[/]  {', '.join(said) or 'empty'}{since if counts.get('waiting') else ''}"
+    )
+    if found["rows"]:
+        table = console.table("", "order or SKU", ("pieces", "right"), "from", "reason")
+        for row in found["rows"]:
+            sku = f" {row['sku']}" if box is Inbox.SHIPMENTS and row["sku"] else ""
+            table.add_row(
+                f"[{_STYLES[row['state']]}]{row['state']}[/]",
+                console.plain(row["target"] + sku),
+                "–" if row["quantity"] is None else f"{row['quantity'].normalize():f}",
+                console.plain(row["source"] or "SQL"),
+                console.plain(row["reason"] or ""),
+            )
+        console.out.print(table)
+    if counts.get("held"):
+        words = console.command(f"fulfilment stock {key} --release")
+        console.out.print(f"  [dim]if the held feed is right:[/] {words}", soft_wrap=True)
+    elif counts.get("waiting"):
+        verb = "ship" if box is Inbox.SHIPMENTS else "stock"
+        words = console.command(f"fulfilment {verb} {key}")
+        console.out.print(f"  [dim]to push now:[/] {words}", soft_wrap=True)
+
+
+def _print_feeds(feeds: list[Row]) -> None:
+    if not feeds:
+        return
+    console.out.print("[bold]last files[/]")
+    table = console.table(
+        "when (UTC)", "what", "file", ("taken", "right"), ("known", "right"), ("refused", "right"),
+        "",
+    )  # fmt: skip
+    for feed in feeds:
+        bad = feed["state"] in ("held", "refused")
+        state = (
+            f"[red]{feed['state']}[/] " if bad else f"{feed['state']} " * (feed["state"] != "taken")
+        )
+        table.add_row(
+            f"{feed['received_at']:%m-%d %H:%M}",
+            feed["kind"],
+            console.plain(feed["source"]),
+            console.whole(feed["rows_taken"]),
+            console.whole(feed["rows_known"]),
+            console.whole(feed["rows_refused"]),
+            state + console.plain(feed["reason"] or ""),
+        )
+    console.out.print(table)
+    for kind in Inbox:
+        newest = next((feed for feed in feeds if feed["kind"] == kind), None)
+        if newest is not None and newest["refusals"]:
+            print_refusals(
+                [Refusal(one["target"], one["reason"], one["line"]) for one in newest["refusals"]]
+            )

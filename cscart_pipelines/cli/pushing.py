@@ -1,0 +1,136 @@
+"""Pushes in the foreground: a run of Dagster beside this process, watched through the inbox.
+
+The bar counts rows that are settled in the database, so it says what is done and not what is hoped
+for. Not here: what a push does, how its report looks (`fulfilment_shown`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+from cscart_pipelines.cli import console, exits
+from cscart_pipelines.cli.premises import Premises
+from cscart_pipelines.cli.running import Child, start_child
+from cscart_pipelines.fulfilment.report import PushReport
+from cscart_pipelines.fulfilment.rounds import RoundKind
+from cscart_pipelines.fulfilment.stock_matching import UNKNOWN
+from cscart_pipelines.fulfilment.watched_folder import owner, waiting_files
+
+JOBS: dict[RoundKind, str] = {"shipments": "push_tracking", "stock": "push_stock"}
+STOPPED = (
+    "Stopped. What was sent is in the journal; the next push looks in the shop what became of it"
+    " and goes on from there."
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a push ended, and as which run."""
+
+    report: PushReport
+    run_id: str | None
+    failure: str | None = None
+    """Why the run failed, where the report knows of no trouble."""
+
+
+def waiting(premises: Premises, key: str, kind: RoundKind, release: bool = False) -> int:
+    """Rows and files that wait, and writes that are not finished."""
+    files = [
+        path
+        for path in waiting_files(premises.settings, [key])
+        if owner(premises.settings, path) == (key, kind)
+    ]
+    with premises.warehouse.connect(autocommit=True) as connection:
+        rows = _open_rows(connection, key, kind, release)
+        rows += _unknown(connection, key) if kind == "stock" else 0
+        return rows + len(files) + _open_writes(connection, key, kind)
+
+
+def run_push(
+    premises: Premises, key: str, kind: RoundKind, *, limit: int | None, release: bool
+) -> Outcome:
+    """Pushes what waits, now. Raises CommandError when the push says nothing of how it ended."""
+    job = JOBS[kind]
+    arguments = [f"--{job.replace('_', '-')}", key]
+    arguments += ["--limit", str(limit)] if limit is not None else []
+    arguments += ["--release"] * release
+    child = start_child(premises, arguments)
+    with child.listened_to(STOPPED):
+        _watch(premises, child, key, kind, release)
+    run_id = child.run_ids.get(job)
+    for said in child.said:
+        if said.get("event") == "report":
+            for report in said["reports"]:
+                if report["integration"] != key:
+                    continue
+                if "kind" in report:
+                    told = PushReport.from_json(report)
+                    failure = report.get("failure")
+                    if child.code and not failure:
+                        failure = f"the run failed; the reason is at the end of {child.log}"
+                    return Outcome(told, run_id, None if told.troubles else failure)
+                raise _trouble(key, str(report["failure"]), report.get("failure_kind"), run_id)
+    raise exits.CommandError(f"The run failed; the reason is at the end of {child.log}")
+
+
+def _trouble(key: str, reason: str, kind: str | None, run_id: str | None) -> exits.CommandError:
+    """A push that ended without a report: what was done until then is in the journal."""
+    code = exits.SHOP_UNREACHABLE if kind in exits.SHOP_KINDS else exits.RUN_FAILED
+    if kind in ("NotAllowedError", "TurnTakenError"):
+        code = exits.NOT_ALLOWED
+    journal = console.command(f"fulfilment journal {key} --run {run_id}")
+    return exits.CommandError(f"{key}: {reason}. What waits stays; what was done: {journal}", code)
+
+
+def _watch(premises: Premises, child: Child, key: str, kind: RoundKind, release: bool) -> None:
+    progress = Progress(
+        SpinnerColumn(finished_text="[green]✓[/]"),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        console=console.err,
+    )
+    with progress, premises.warehouse.connect(autocommit=True) as connection:
+        total = _open_rows(connection, key, kind, release)
+        bar = progress.add_task("starting the run", total=None)
+        ended = False
+        while not ended:
+            ended = child.ended(0.25)
+            if child.stage == JOBS[kind]:
+                left = _open_rows(connection, key, kind, release)
+                total = max(total, left)  # more may come in meanwhile
+                progress.update(bar, description=kind, completed=total - left, total=total)
+
+
+def _open_rows(connection: psycopg.Connection[Any], key: str, kind: RoundKind, held: bool) -> int:
+    """Rows that a push settles."""
+    table = "shipments" if kind == "shipments" else "stock_levels"
+    row = connection.execute(
+        f"SELECT count(*) FROM fulfilment.{table}"  # noqa: S608 (constants)
+        " WHERE integration = %s AND state = ANY(%s)",
+        [key, ["waiting", "taken", *["held"] * held]],
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _unknown(connection: psycopg.Connection[Any], key: str) -> int:
+    """Rows of SKUs that were unknown: by now they may be known."""
+    row = connection.execute(
+        "SELECT count(*) FROM fulfilment.stock_levels WHERE integration = %s"
+        " AND state = 'refused' AND starts_with(reason, %s)",
+        [key, UNKNOWN],
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _open_writes(connection: psycopg.Connection[Any], key: str, kind: RoundKind) -> int:
+    row = connection.execute(
+        "SELECT count(*) FROM fulfilment.journal WHERE integration = %s"
+        " AND (kind = 'stock') = %s AND state IN ('planned', 'applying', 'ambiguous')",
+        [key, kind == "stock"],
+    ).fetchone()
+    return int(row[0]) if row else 0
