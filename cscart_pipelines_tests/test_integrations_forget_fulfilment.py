@@ -16,8 +16,8 @@ from cscart_pipelines_tests.feed_fixtures import RawShop, raw_shop
 
 ADA = {
     "email": "Ada@Example.com", "s_firstname": "Ada", "s_lastname": "Lovelace",
-    "company": "Engines", "s_address": "St James's Square", "s_city": "Lovetown", "s_zipcode": "SW1Y", "s_phone": "1815",
-    "s_state": "LDN", "s_country": "GB",
+    "company": "Engines", "s_address": "St James's Square", "s_city": "Lovetown",
+    "s_zipcode": "SW1Y", "s_phone": "1815", "s_state": "LDN", "s_country": "GB",
 }  # fmt: skip
 TRACES = ("ada", "lovelace", "engines", "james", "lovetown", "sw1y", "1815")
 
