@@ -342,14 +342,15 @@ def test_of_two_feeds_at_once_the_one_that_waited_is_the_later_one(
         with closing(warehouse_database.connect()) as connection:
             receipts.append(feed(connection, [level("A", 1)]))
 
-    with inbox.transaction():
-        inbox.execute(f"SELECT pg_advisory_xact_lock({LOCK_SQL})".encode(), ["one", "stock"])
-        thread = threading.Thread(target=work)
-        thread.start()
-        with closing(warehouse_database.connect()) as other:
-            while not said(other, WAITS):
-                pass
-        assert feed(inbox, [level("A", 2)]).state == "taken"
+    lock = LOCK_SQL.encode()
+    inbox.execute(b"SELECT pg_advisory_lock(" + lock + b")", ["one", "stock"])
+    thread = threading.Thread(target=work)
+    thread.start()
+    with closing(warehouse_database.connect()) as other:
+        while not said(other, WAITS):
+            pass
+    assert feed(inbox, [level("A", 2)]).state == "taken"
+    inbox.execute(b"SELECT pg_advisory_unlock(" + lock + b")", ["one", "stock"])
     thread.join()
     assert counts(receipts[0]) == ("taken", 1, 0, 0)
     assert levels(inbox)[0][1] == 1

@@ -262,6 +262,18 @@ def test_a_folder_that_is_something_else_is_reported_and_not_followed(
     assert "a.csv" in room.files() and list(tmp_path.glob("*.csv")) == []
 
 
+def test_what_replaces_a_file_after_the_look_is_not_read_through(room: Room) -> None:
+    """Between listing a folder and opening its file, another can be put in its place."""
+    target = room.put("a.csv")
+    link, pipe = room.path / "link.csv", room.path / "pipe.csv"
+    link.symlink_to(target)
+    os.mkfifo(pipe)
+    for path in (link, pipe):
+        with pytest.raises(OSError):
+            watched_places.read(path)
+    assert watched_places.read(target)[0] == GOOD.encode()
+
+
 def test_linked_folders_are_not_followed(room: Room, settings: Settings, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
