@@ -54,11 +54,12 @@ class ControlRoom:
         with open_warehouse(settings) as warehouse:
             yield Premises(settings, warehouse, Registry(warehouse, settings))
 
-    def connect(self, key: str, shop: SandboxShop, *, api_key: str | None = None) -> None:
+    def connect(
+        self, key: str, shop: SandboxShop, *, api_key: str | None = None, **values: Any
+    ) -> None:
         """Saves a tested integration and makes its partition. `api_key`: the one that is saved."""
-        settings = integration_settings.check(
-            {"integration": key, "list_name": key, "url": shop.url, "email": shop.email}
-        )
+        known = {"integration": key, "list_name": key, "url": shop.url, "email": shop.email}
+        settings = integration_settings.check({**known, **values})
         found = probe_connection(settings, SecretStr(shop.api_key)).model_dump(mode="json")
         with self.premises() as premises:
             premises.registry.add(settings, SecretStr(api_key or shop.api_key), found)

@@ -21,7 +21,7 @@ from cscart_pipelines.defs.alerts import (
     alert_on_failure,
     sinks,
 )
-from cscart_pipelines.defs.raw_assets import FAILED
+from cscart_pipelines.defs.outcome import FAILED
 from cscart_pipelines.settings import read_settings
 from cscart_pipelines_tests.defs_fixtures import PYDANTIC
 

@@ -77,7 +77,7 @@ def described() -> str:
     lines += [
         f"check {key.asset_key.to_user_string()}: {key.name}"
         for key in sorted(graph.asset_check_keys, key=str)
-        if key.asset_key.path[0] == "cscart"
+        if key.asset_key.path[0] in ("cscart", "fulfilment")
     ]
     lines += [f"job {job.name}" for job in repository.get_all_jobs() if job.name[0] != "_"]
     lines += [
@@ -128,10 +128,41 @@ def test_tests_of_dbt_are_checks(graph: AssetGraph) -> None:
 
 
 def test_lists_are_one_step_and_shops_are_one_step() -> None:
-    for job, op in (("build_lists", "build_models"), ("resync", "read_shop")):
+    jobs = {"build_lists": "build_models", "resync": "read_shop", "pull_orders": "pull_shop_orders"}
+    for job, op in jobs.items():
         definition = location().resolve_job_def(job)
         assert [node.name for node in definition.graph.nodes] == [op]
         assert definition.executor_def.name == "in_process"
+
+
+def test_orders_for_fulfilment_follow_the_shop_in_a_job_of_their_own(graph: AssetGraph) -> None:
+    node = graph.get(dg.AssetKey(["fulfilment", "orders"]))
+    assert dg.AssetKey(["cscart", "orders"]) in node.parent_keys
+    assert node.backfill_policy == dg.BackfillPolicy.single_run()
+    columns = {one.name: one for one in node.metadata["dagster/column_schema"].columns}
+    assert columns["order_number"].constraints.other == ["key"]
+    resynced = location().resolve_job_def("resync").asset_layer.executable_asset_keys
+    assert dg.AssetKey(["fulfilment", "orders"]) not in resynced
+
+
+@pytest.mark.parametrize(
+    ("job", "steps"),
+    [
+        ("push_tracking", {"take_files", "push_shipments"}),
+        ("push_stock", {"take_files", "push_levels"}),
+    ],
+)
+def test_the_form_of_a_push_explains_itself(job: str, steps: set[str]) -> None:
+    definition = location().resolve_job_def(job)
+    assert {node.name for node in definition.graph.nodes} == steps
+    assert int(definition.tags["dagster/max_runtime"]) > 0
+    mapping = definition.config_mapping
+    assert mapping is not None
+    fields = mapping.config_schema.config_type.fields  # type: ignore[union-attr]
+    assert {"integration", "dry_run", "limit"} <= set(fields)
+    for name, one in fields.items():
+        assert not one.is_required, name
+        assert one.description.endswith("."), name
 
 
 def test_raw_assets_say_what_their_tables_hold(graph: AssetGraph) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from cscart_pipelines.defs.raw_assets import FAILED
+from cscart_pipelines.defs.outcome import FAILED
 from cscart_pipelines.integrations.lease import take
 from cscart_pipelines.integrations.lifecycle import Act
 from cscart_pipelines_tests.conftest import Database

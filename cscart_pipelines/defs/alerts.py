@@ -12,7 +12,7 @@ from typing import Protocol
 import dagster as dg
 import requests
 
-from cscart_pipelines.defs.raw_assets import FAILED
+from cscart_pipelines.defs.outcome import FAILED
 from cscart_pipelines.settings import Settings, read_settings
 
 log = logging.getLogger("cscart_pipelines.alerts")

@@ -8,6 +8,7 @@ goes to standard error. Not here: what the jobs do.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from typing import Any
@@ -17,6 +18,7 @@ from dagster import DagsterInstance
 
 from cscart_pipelines import definitions as location
 from cscart_pipelines.defs import processes
+from cscart_pipelines.defs.fulfilment_orders import pull_request
 from cscart_pipelines.defs.jobs import resync_request
 from cscart_pipelines.defs.partitions import NAME, difference
 from cscart_pipelines.defs.resources import Pipelines
@@ -24,11 +26,7 @@ from cscart_pipelines.defs.resources import Pipelines
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0 when every run succeeded, 1 otherwise."""
-    parser = argparse.ArgumentParser(prog="foreground")
-    parser.add_argument("--resync", nargs="*", default=[], metavar="KEY")
-    parser.add_argument("--full", action="store_true")
-    parser.add_argument("--build", action="store_true")
-    asked = parser.parse_args(arguments)
+    asked = _parser().parse_args(arguments)
     _say(event="loading")
     definitions: dg.Definitions = location.defs()
     with DagsterInstance.get() as instance:
@@ -37,20 +35,51 @@ def main(arguments: list[str] | None = None) -> int:
         if asked.resync:
             request = _request(instance, asked.resync, full=asked.full)
             done = _execute(instance, definitions, "resync", request)
+        if asked.pull_orders and done:
+            present = _partitions(instance, asked.pull_orders)
+            done = _execute(
+                instance, definitions, "pull_orders", pull_request(asked.pull_orders, present)
+            )
+        for key in asked.push_tracking:
+            config = {"integration": key, "limit": asked.limit}
+            request = dg.RunRequest(run_config=config)
+            done = _execute(instance, definitions, "push_tracking", request) and done
+        for key in asked.push_stock:
+            config = {"integration": key, "limit": asked.limit, "release": asked.release}
+            request = dg.RunRequest(run_config=config)
+            done = _execute(instance, definitions, "push_stock", request) and done
         if asked.build and done:
             done = _execute(instance, definitions, "build_lists", dg.RunRequest())
     return 0 if done else 1
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="foreground")
+    parser.add_argument("--resync", nargs="*", default=[], metavar="KEY")
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--pull-orders", nargs="*", default=[], metavar="KEY")
+    parser.add_argument("--push-tracking", nargs="*", default=[], metavar="KEY")
+    parser.add_argument("--push-stock", nargs="*", default=[], metavar="KEY")
+    parser.add_argument("--limit", type=int, metavar="N")
+    parser.add_argument("--release", action="store_true")
+    parser.add_argument("--build", action="store_true")
+    return parser
+
+
 def _request(instance: DagsterInstance, keys: list[str], *, full: bool) -> dg.RunRequest:
-    """The run over these shops; their partitions are made if the sensor has not been by yet."""
+    """The run over these shops."""
+    return resync_request(keys, _partitions(instance, keys), full=full)
+
+
+def _partitions(instance: DagsterInstance, keys: list[str]) -> list[str]:
+    """All partitions; they are made if the sensor has not been by yet."""
     with Pipelines().open() as premises:
         for key in keys:
             premises.registry.get(key)
         add, _ = difference(premises.registry.all(), list(instance.get_dynamic_partitions(NAME)))
     if add:
         instance.add_dynamic_partitions(NAME, add)
-    return resync_request(keys, list(instance.get_dynamic_partitions(NAME)), full=full)
+    return list(instance.get_dynamic_partitions(NAME))
 
 
 def _execute(
@@ -65,8 +94,27 @@ def _execute(
         tags={**request.tags, "cscart/started_by": "command line"},
         raise_on_error=False,
     )
+    if reports := _reports(result):
+        _say(event="report", job=name, run_id=result.run_id, reports=reports)
     _say(event="finished", job=name, run_id=result.run_id, ok=result.success)
     return result.success
+
+
+def _reports(result: dg.ExecuteInProcessResult) -> list[dict[str, Any]]:
+    """What the run says of each integration, also when it failed: a push gives its output before
+    it fails, and orders that were pulled are in the log of materialisations."""
+    for step in ("push_shipments", "push_levels"):
+        if result.job_def.graph.has_node_named(step):
+            with contextlib.suppress(dg.DagsterInvariantViolationError):  # it got no further
+                found: list[dict[str, Any]] = result.output_for_node(step)
+                return found
+    reports = []
+    for event in result.all_events:
+        if event.is_step_materialization and event.job_name == "pull_orders":
+            made = event.step_materialization_data.materialization
+            told = {name: value.value for name, value in made.metadata.items()}
+            reports.append({"integration": made.partition, **told})
+    return reports
 
 
 def _say(**words: Any) -> None:

@@ -4,6 +4,8 @@ Two jobs, so that one bad shop never keeps the other lists from being rebuilt. N
 the second follow the first (`sensors`).
 """
 
+from typing import Any
+
 import dagster as dg
 
 from cscart_pipelines.defs.lists import lists
@@ -60,7 +62,16 @@ def hourly_resync(
 def resync_request(
     keys: list[str], present: list[str], *, scheduled: bool = False, full: bool = False
 ) -> dg.RunRequest:
-    """One run over these integrations: the range of partitions that holds them, and their names."""
+    """The synchronisation of these integrations in one run."""
+    config = {"only": keys, "scheduled": scheduled, "full": full}
+    return range_request("read_shop", keys, present, config)
+
+
+def range_request(
+    step: str, keys: list[str], present: list[str], config: dict[str, Any]
+) -> dg.RunRequest:
+    """One run over these integrations: the range of partitions that holds them, and their names,
+    which the step finds as `only` in its config."""
     places = sorted(present.index(key) for key in keys)
     tags = {"cscart/integrations": str(len(keys))}
     partition = None
@@ -69,9 +80,8 @@ def resync_request(
     else:
         tags["dagster/asset_partition_range_start"] = present[places[0]]
         tags["dagster/asset_partition_range_end"] = present[places[-1]]
-    config = {"only": keys, "scheduled": scheduled, "full": full}
     return dg.RunRequest(
         partition_key=partition,
         tags=tags,
-        run_config={"ops": {"read_shop": {"config": config}}},
+        run_config={"ops": {step: {"config": config}}},
     )

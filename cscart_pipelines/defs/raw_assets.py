@@ -13,6 +13,7 @@ from pydantic import Field
 
 from cscart_pipelines.cscart.errors import ShopError
 from cscart_pipelines.defs import processes, raw_checks
+from cscart_pipelines.defs.outcome import failure
 from cscart_pipelines.defs.partitions import integration_partitions
 from cscart_pipelines.defs.raw_metadata import (
     definition_metadata,
@@ -26,8 +27,6 @@ from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.secrets import SecretError
 from cscart_pipelines.sync.run import ENTITIES, SyncFailedError, SyncReport
 
-FAILED = "failed_integrations"
-"""The failure's metadata under which alerts find the shops."""
 DESCRIPTIONS = {
     "customers": "Registered customers; swept whole each time, for the shop tells no changes.",
     "orders": "Orders with their lines; what changed since the watermark, on the shop's clock.",
@@ -130,10 +129,4 @@ def _finish(
     if not failures:
         context.log.info(f"{len(reports)} integrations synchronised\n{table.value}")
         return
-    names = ", ".join(sorted(failures))
-    raise dg.Failure(
-        description=f"{len(failures)} of {len(failures) + len(reports)} failed: {names}. "
-        + "; ".join(f"{key}: {reason}" for key, reason in sorted(failures.items()))[:2000],
-        metadata={"outcome": table, FAILED: dg.MetadataValue.json(sorted(failures))},
-        allow_retries=False,
-    )
+    raise failure(failures, len(reports), table)

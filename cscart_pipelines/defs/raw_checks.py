@@ -175,7 +175,7 @@ def results(
                 asset_key=["cscart", check.entity],
                 passed=not findings,
                 severity=check.severity,
-                metadata=_metadata(findings),
+                metadata=shown_findings(findings),
             )
 
 
@@ -188,7 +188,8 @@ def _of_served_shops(query: str) -> bytes:
     """.encode()
 
 
-def _metadata(findings: list[tuple[Any, ...]]) -> dict[str, Any]:
+def shown_findings(findings: list[tuple[Any, ...]]) -> dict[str, Any]:
+    """Findings (integration, what, how many in all) as the UI shows them."""
     if not findings:
         return {"findings": 0}
     lines = ["| integration | finding |", "|---|---|"]

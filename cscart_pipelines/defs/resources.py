@@ -36,4 +36,8 @@ class Pipelines(dg.ConfigurableResource):  # type: ignore[type-arg]
 @dg.definitions
 def resources() -> dg.Definitions:
     # In the run's own process: a process of its own for each step costs two seconds.
-    return dg.Definitions(resources={"pipelines": Pipelines()}, executor=dg.in_process_executor)
+    # In memory: what only whoever started the run listens for.
+    return dg.Definitions(
+        resources={"pipelines": Pipelines(), "in_memory": dg.mem_io_manager},
+        executor=dg.in_process_executor,
+    )

@@ -110,16 +110,18 @@ def rebuild_lists(
             "SELECT id FROM registry.sync_runs WHERE state = 'running' ORDER BY id"
         ).fetchall()
     registry = Registry([(n, float(age)) for n, age in finished], [row[0] for row in running])
-    decision = decide(asked, registry, _fate(context.instance, asked), time.time())
+    decision = decide(
+        asked, registry, fate_of(context.instance, REQUEST_TAG, asked.request), time.time()
+    )
     if isinstance(decision, str):
         return dg.SkipReason(decision)
     request = dg.RunRequest(run_key=decision.request, tags={REQUEST_TAG: decision.request or ""})
     return dg.SensorResult(run_requests=[request], cursor=decision.to_cursor())
 
 
-def _fate(instance: dg.DagsterInstance, asked: Asked) -> Fate:
-    """Runs that Dagster starts again after a crash carry the tag too."""
-    runs = _runs_of(instance, REQUEST_TAG, asked.request) if asked.request else []
+def fate_of(instance: dg.DagsterInstance, tag: str, request: str | None) -> Fate:
+    """Of the run with this tag; runs that Dagster starts again after a crash carry it too."""
+    runs = _runs_of(instance, tag, request) if request else []
     if any(run.status is dg.DagsterRunStatus.SUCCESS for run in runs):
         return Fate.SUCCEEDED
     return Fate.UNDER_WAY if any(not run.is_finished for run in runs) else Fate.FAILED

@@ -1,4 +1,4 @@
-"""Going through the shops of one run, some at a time, each through the gate that everybody uses.
+"""Reading the shops of one run, each through the gate that everybody uses.
 
 A cancelled run ends the visits under way and starts no others. Not here: what Dagster is told of
 them (`raw_assets`), what a synchronisation does (`sync.run`).
@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future
 from datetime import datetime
 
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.defs.resources import Premises
+from cscart_pipelines.defs.side_by_side import side_by_side
 from cscart_pipelines.integrations.connection import open_client
 from cscart_pipelines.integrations.lease import take
 from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, Status
 from cscart_pipelines.sync.run import SyncReport, synchronise
-
-SHOPS_AT_ONCE = 4
-"""At 8, a tick over 200 quick shops took half as much CPU again: they share one interpreter."""
 
 
 class Stopped(Exception):  # noqa: N818  (its name is read by people, as the reason of a failure)
@@ -49,17 +47,12 @@ class Visits:
 
     def pay(self, keys: Sequence[str]) -> Iterator[tuple[str, Future[SyncReport]]]:
         """Yields each shop when it is done. A cancelled run ends the visits under way first."""
-        with ThreadPoolExecutor(SHOPS_AT_ONCE, "shop") as threads:
-            try:
-                started = {threads.submit(self._visit, key): key for key in keys}
-                for future in as_completed(started):
-                    yield started[future], future
-            except BaseException:
-                self._stop.set()
-                for client in list(self._clients):
-                    client.close()  # whoever waits before trying again gives up
-                threads.shutdown(wait=False, cancel_futures=True)
-                raise
+        yield from side_by_side(keys, self._visit, self._end)
+
+    def _end(self) -> None:
+        self._stop.set()
+        for client in list(self._clients):
+            client.close()  # whoever waits before trying again gives up
 
     def _visit(self, key: str) -> SyncReport:
         premises = self._premises

@@ -1,0 +1,193 @@
+"""The jobs that write to shops: tracking numbers and stock levels, from the inboxes.
+
+One run covers many integrations; each succeeds or fails on its own, and the run fails at the end if
+one did. Not here: who is due (`write_back_due`), when a run starts (`write_back_sensors`).
+"""
+
+# Without `from __future__ import annotations`: Dagster reads the annotations as they are.
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from cscart_pipelines.defs import fulfilment_checks, processes, write_back_due, write_back_report
+from cscart_pipelines.defs.outcome import failure
+from cscart_pipelines.defs.resources import Pipelines, Premises
+from cscart_pipelines.defs.write_back_config import (
+    FilesConfig,
+    PushConfig,
+    StockConfig,
+    stock_form,
+    tracking_form,
+)
+from cscart_pipelines.defs.write_back_visits import Outcome, Push, Pushes
+from cscart_pipelines.fulfilment import watched_folder
+from cscart_pipelines.fulfilment.intake import Receipt
+from cscart_pipelines.fulfilment.report import PushReport
+from cscart_pipelines.fulfilment.rounds import PushContext, RoundKind
+from cscart_pipelines.fulfilment.stock import push_stock as push_stock_levels
+from cscart_pipelines.fulfilment.tracking import push_shipments as push_tracking_numbers
+
+POOL = "shop_writes"
+LONGEST = {"dagster/max_runtime": str(6 * 3600)}
+Reports = list[dict[str, Any]]
+"""`PushReport.to_json()` of each integration, with its `failure`; see `Outcome.to_json`."""
+
+
+@dg.op(name="take_files", description="Takes the files of the watched folder into the inboxes.")
+def take_files(
+    context: dg.OpExecutionContext, config: FilesConfig, pipelines: Pipelines
+) -> dict[str, str]:
+    """Returns the integrations with a file of which nothing was taken in, and why."""
+    processes.sign(context.instance, context.run.run_id)
+    troubles: dict[str, str] = {}
+    taken: list[tuple[str, Receipt]] = []
+    if config.dry_run:
+        context.log.info("A dry run leaves the files where they are.")
+        return troubles
+    with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
+        for key in _keys(premises, config, config.kind, with_files=True):
+            try:
+                integration = premises.registry.get(key)
+                receipts = watched_folder.take_files(connection, premises.settings, integration)
+            except Exception as error:  # one folder must not stop the others
+                troubles[key] = f"files could not be taken in: {type(error).__name__}: {error}"
+                context.log.exception(f"{key}: {troubles[key]}")
+                continue
+            taken += [(key, receipt) for receipt in receipts]
+            _log_receipts(context, key, receipts)
+            # Nobody is told of a file again once it is filed away, so the run fails now.
+            whole = [f"{one.source}: {one.reason}" for one in receipts if one.state != "taken"]
+            if whole:
+                troubles[key] = "; ".join(whole)
+    context.add_output_metadata(write_back_report.files(taken))
+    return troubles
+
+
+@dg.op(
+    name="push_shipments",
+    pool=POOL,
+    out=dg.Out(io_manager_key="in_memory"),
+    description="Tracking numbers, carriers and order statuses: into the shop, and read back.",
+)
+def push_shipments(
+    context: dg.OpExecutionContext,
+    config: PushConfig,
+    pipelines: Pipelines,
+    troubles: dict[str, str],
+) -> Iterator[Any]:
+    yield from _push(context, config, pipelines, "shipments", push_tracking_numbers, troubles)
+
+
+@dg.op(
+    name="push_levels",
+    pool=POOL,
+    out=dg.Out(io_manager_key="in_memory"),
+    description="Stock on hand: compared with the shop's, written where it differs, read back.",
+)
+def push_levels(
+    context: dg.OpExecutionContext,
+    config: StockConfig,
+    pipelines: Pipelines,
+    troubles: dict[str, str],
+) -> Iterator[Any]:
+    def push(round_: PushContext) -> PushReport:
+        return push_stock_levels(round_, release=config.release)
+
+    yield from _push(context, config, pipelines, "stock", push, troubles)
+
+
+@dg.job(
+    name="push_tracking",
+    config=tracking_form,
+    tags=LONGEST,
+    description="Tells shops what was shipped: tracking numbers, carriers, order statuses.",
+)
+def push_tracking() -> None:
+    push_shipments(take_files())
+
+
+@dg.job(
+    name="push_stock",
+    config=stock_form,
+    tags=LONGEST,
+    description="Tells shops what is in stock.",
+)
+def push_stock() -> None:
+    push_levels(take_files())
+
+
+def _push(
+    context: dg.OpExecutionContext,
+    config: PushConfig,
+    pipelines: Pipelines,
+    kind: RoundKind,
+    push: Push,
+    troubles: dict[str, str],
+) -> Iterator[Any]:
+    """The output comes before the failure: what was done is shown, and told, either way."""
+    processes.sign(context.instance, context.run.run_id)
+    outcome = Outcome()
+    with pipelines.open() as premises:
+        keys = _keys(premises, config, kind)
+        context.log.info(f"{kind} of {', '.join(keys) or 'no integration'}")
+        pushes = Pushes(
+            premises,
+            kind,
+            push,
+            context.run.run_id,
+            limit=config.limit,
+            dry_run=config.dry_run,
+            named=config.integration is not None,
+        )
+        for key, so_far in pushes.pay(keys):
+            outcome = so_far
+            _log(context, key, outcome)
+        for key, reason in troubles.items():
+            before = outcome.failures.get(key)
+            outcome.failures[key] = f"{reason}; {before}" if before else reason
+        if not config.dry_run:
+            fulfilment_checks.log_verdicts(context, premises)
+    shown = write_back_report.metadata(outcome.reports, outcome.failures, outcome.refused)
+    yield dg.Output(outcome.to_json(), metadata=shown)
+    if outcome.failures:
+        succeeded = sum(one.integration not in outcome.failures for one in outcome.reports)
+        raise failure(outcome.failures, succeeded, shown["outcome"])
+
+
+def _keys(
+    premises: Premises, config: PushConfig, kind: RoundKind, *, with_files: bool = False
+) -> list[str]:
+    """The integrations of this run. `with_files`: for whom files are taken in, nothing may wait
+    in the inbox yet."""
+    if config.integration is not None:
+        keys = [config.integration]
+        return write_back_due.pushable(premises, kind, keys) if with_files else keys
+    if config.only:
+        return write_back_due.pushable(premises, kind, config.only)
+    with premises.warehouse.connect(autocommit=True) as connection:
+        return sorted(write_back_due.waiting(premises, connection, kind))
+
+
+def _log_receipts(context: dg.OpExecutionContext, key: str, receipts: list[Receipt]) -> None:
+    for one in receipts:
+        said = f"{key}: {one.kind}/{one.source}: {one.taken} rows taken, {one.known} known before"
+        said += f", {len(one.refusals)} refused"
+        if one.state == "taken":
+            context.log.info("; ".join([said, *one.notes]))
+        else:
+            context.log.warning(f"{key}: {one.kind}/{one.source} is {one.state}: {one.reason}")
+
+
+def _log(context: dg.OpExecutionContext, key: str, outcome: Outcome) -> None:
+    if key in outcome.surprises:
+        error = outcome.surprises[key]
+        context.log.error(f"{key}: unexpected failure", exc_info=error)
+    elif key in outcome.failures:
+        context.log.error(f"{key}: {outcome.failures[key]}")
+    elif key in outcome.refused:
+        context.log.info(f"{key} is not pushed: {outcome.refused[key]}")
+    else:
+        (report,) = (one for one in outcome.reports if one.integration == key)
+        counted = ", ".join(f"{count} {name}" for name, count in report.counts.items())
+        context.log.info(f"{key}: {counted}; {report.calls} API calls, {report.seconds:.1f} s")

@@ -1,0 +1,67 @@
+"""What a person says in the launchpad before a push: one form, whatever steps the job has.
+
+Not here: what the steps do with it (`write_back`).
+"""
+
+# Without `from __future__ import annotations`: Dagster reads the annotations as they are.
+import dagster as dg
+from pydantic import Field
+
+from cscart_pipelines.fulfilment.rounds import RoundKind
+
+
+class PushConfig(dg.Config):
+    """What is pushed."""
+
+    integration: str | None = Field(
+        default=None,
+        description="Key of one integration. The run waits up to ten minutes for its turn, and"
+        " fails if this integration may not be pushed to. Empty: all that are due.",
+    )
+    dry_run: bool = Field(
+        default=False,
+        description="Look and compare only: nothing is written, neither to the shop nor to the"
+        " inbox. Files in the watched folder stay where they are.",
+    )
+    limit: int | None = Field(
+        default=None,
+        ge=1,
+        description="At most so many orders (or stock levels) of each integration; the rest waits"
+        " for the next run. Empty: all.",
+    )
+    only: list[str] = Field(
+        default_factory=list,
+        description="What the sensors fill in: these integrations, each if it may be pushed to.",
+    )
+
+
+class StockConfig(PushConfig):
+    """What is pushed, and whether a held feed is let through."""
+
+    release: bool = Field(
+        default=False,
+        description="Apply what the circuit breaker holds. Look at it with a dry run first.",
+    )
+
+
+class FilesConfig(PushConfig):
+    """The step before: files of which integrations are taken in."""
+
+    kind: RoundKind = Field(description="What is pushed afterwards: shipments or stock.")
+
+
+def _files(config: PushConfig, kind: RoundKind) -> FilesConfig:
+    shared = {name: getattr(config, name) for name in PushConfig.model_fields}
+    return FilesConfig(kind=kind, **shared)
+
+
+@dg.config_mapping
+def tracking_form(config: PushConfig) -> dg.RunConfig:
+    """The form of `push_tracking` as the configuration of its steps."""
+    return dg.RunConfig(ops={"take_files": _files(config, "shipments"), "push_shipments": config})
+
+
+@dg.config_mapping
+def stock_form(config: StockConfig) -> dg.RunConfig:
+    """The form of `push_stock` as the configuration of its steps."""
+    return dg.RunConfig(ops={"take_files": _files(config, "stock"), "push_levels": config})

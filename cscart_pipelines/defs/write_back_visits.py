@@ -1,0 +1,141 @@
+"""Writing to the shops of one run, each through the gate and in its turn.
+
+A cancelled run lets the requests under way end and sends no others; what is in doubt then is looked
+at by the next run. Not here: what Dagster is told (`write_back`), what is written (`fulfilment`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from cscart_pipelines.cscart.client import ShopClient
+from cscart_pipelines.cscart.errors import ShopError
+from cscart_pipelines.defs.resources import Premises
+from cscart_pipelines.defs.side_by_side import side_by_side
+from cscart_pipelines.fulfilment.report import PushReport
+from cscart_pipelines.fulfilment.rounds import (
+    PushContext,
+    PushFailedError,
+    RoundKind,
+    open_round,
+)
+from cscart_pipelines.fulfilment.turn import TurnTakenError
+from cscart_pipelines.integrations.lifecycle import NotAllowedError
+from cscart_pipelines.integrations.registry import UnknownIntegrationError
+from cscart_pipelines.integrations.secrets import SecretError
+
+PATIENCE = 600
+"""Seconds that a run which was asked for by name waits for its turn."""
+Push = Callable[[PushContext], PushReport]
+
+
+@dataclass
+class Outcome:
+    """What became of the shops of a run. A failed push has a report too, as far as it went."""
+
+    reports: list[PushReport] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    """Not pushed to, and why that is nobody's fault."""
+    surprises: dict[str, BaseException] = field(default_factory=dict)
+    """Mistakes of ours, which must not stop the other shops."""
+    kinds: dict[str, str] = field(default_factory=dict)
+    """Of failures and refusals: the class of the error, for exit codes."""
+
+    def to_json(self) -> list[dict[str, object]]:
+        """The reports as plain data, with the failure of each; shops without a report too."""
+        told: list[dict[str, object]] = []
+        for report in sorted(self.reports, key=lambda one: one.integration):
+            told.append({**report.to_json(), "failure": self.failures.get(report.integration)})
+        reported = {report.integration for report in self.reports}
+        for key, reason in sorted({**self.refused, **self.failures}.items()):
+            if key not in reported:
+                kind = self.kinds.get(key)
+                told.append({"integration": key, "failure": reason, "failure_kind": kind})
+        return told
+
+
+class Pushes:
+    """The pushes of one run. `named`: somebody asked for these integrations and no others."""
+
+    def __init__(
+        self,
+        premises: Premises,
+        kind: RoundKind,
+        push: Push,
+        run_id: str,
+        *,
+        limit: int | None = None,
+        dry_run: bool = False,
+        named: bool = False,
+    ) -> None:
+        self._premises = premises
+        self._kind = kind
+        self._push = push
+        self._run_id = run_id
+        self._limit = limit
+        self._dry_run = dry_run
+        self._named = named
+        self._clients: set[ShopClient] = set()
+        self._ended = False
+
+    def pay(self, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
+        """Yields each shop with the outcome so far. Raises nothing but what cancels the run."""
+        outcome = Outcome()
+        for key, future in side_by_side(keys, self._visit, self._end):
+            self._book(outcome, key, future)
+            yield key, outcome
+
+    def _visit(self, key: str) -> PushReport:
+        premises = self._premises
+        with open_round(
+            self._kind,
+            premises.warehouse,
+            premises.registry,
+            premises.settings,
+            key,
+            run_id=self._run_id,
+            limit=self._limit,
+            dry_run=self._dry_run,
+            wait=PATIENCE if self._named else 0,
+        ) as context:
+            self._clients.add(context.client)
+            if self._ended:  # while it waited for its turn
+                context.client.close()
+                raise TurnTakenError("the run was cancelled")
+            try:
+                return self._push(context)
+            finally:
+                self._clients.discard(context.client)
+
+    def _end(self) -> None:
+        self._ended = True
+        for client in list(self._clients):
+            client.close()
+
+    def _book(self, outcome: Outcome, key: str, future: Future[PushReport]) -> None:
+        error = future.exception()
+        if error is None:
+            outcome.reports.append(future.result())
+            return
+        outcome.kinds[key] = type(error).__name__
+        if isinstance(error, PushFailedError):
+            outcome.reports.append(error.report)
+            outcome.failures[key] = f"{error} ({_what_to_do(error.report)})"
+        elif isinstance(error, (NotAllowedError, TurnTakenError, UnknownIntegrationError)):
+            (outcome.failures if self._named else outcome.refused)[key] = str(error)
+        elif isinstance(error, (ShopError, SecretError)):
+            outcome.failures[key] = str(error)
+        else:
+            outcome.failures[key] = f"{type(error).__name__}: {error}"
+            outcome.surprises[key] = error
+
+
+def _what_to_do(report: PushReport) -> str:
+    key = report.integration
+    if report.held:
+        command = f"cscart-pipelines fulfilment stock {key}"
+        return f"`{command} --dry-run` shows the difference, `{command} --release` applies it"
+    return f"`cscart-pipelines fulfilment journal {key}` shows what was done"
