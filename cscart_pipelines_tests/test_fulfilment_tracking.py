@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cscart_pipelines.cscart.errors import CredentialsRefused, ShopError
+from cscart_pipelines.fulfilment.order_feed import pull
 from cscart_pipelines.fulfilment.turn import TurnTakenError, take_turn
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.sandbox.profiles import PROFILES
@@ -317,6 +318,18 @@ def test_bad_rows_are_refused_with_reasons_and_good_ones_go_through(connect: Con
         )  # fmt: skip
         assert row[0][0] == "refused"
         assert expected in row[0][1], (expected, row[0][1])
+
+
+def test_a_number_that_was_handed_out_stays_good_when_the_prefix_changes(connect: Connect) -> None:
+    at = connect(order_prefix="CS")
+    order = at.order()
+    at.sync()
+    with at.database.connect() as connection:
+        pull(connection, at.registry.get(at.key))
+    at.execute("UPDATE registry.integrations SET order_prefix = 'NEW'")
+    at.ship(f"cs{order.order_id}", UPS, carrier="UPS")
+    at.push()
+    assert shipments(at, order.order_id) == [(UPS, "ups", 2)]
 
 
 def test_a_parent_order_is_refused_and_its_children_ship(connect: Connect) -> None:

@@ -97,8 +97,10 @@ class _Push:
             if entry.order_id is not None:
                 work.setdefault(entry.order_id, [])
         foreign: list[str] = []
-        for number in shipment_inbox.waiting_numbers(self._connection, self._key):
-            order_id = strip(self._context.settings.order_prefix, number)
+        waiting = shipment_inbox.waiting_numbers(self._connection, self._key)
+        known = _pulled(self._connection, self._key, waiting)
+        for number in waiting:
+            order_id = known.get(number) or strip(self._context.settings.order_prefix, number)
             if order_id is None:
                 foreign.append(number)
             elif order_id in work or not self._full(len(work)):
@@ -178,9 +180,10 @@ class _Push:
             rows = shipment_inbox.waiting_rows(self._connection, self._key, numbers)
         orders: dict[int, list[ShipmentRow]] = {}
         owners = _owners(self._connection, self._key)
+        known = _pulled(self._connection, self._key, [row.order_number for row in rows])
         for row in rows:
             prefix = self._context.settings.order_prefix
-            order_id = strip(prefix, row.order_number)
+            order_id = known.get(row.order_number) or strip(prefix, row.order_number)
             if order_id is None:
                 reason = _foreign(row.order_number, prefix, owners)
                 self.report.refusals.append(_refusal(row, reason))
@@ -232,6 +235,19 @@ def _change(entry: Entry) -> Change:
 
 def _refusal(row: ShipmentRow, reason: str) -> Refusal:
     return Refusal(f"{row.order_number} {row.tracking_number}".strip(), reason, row.source)
+
+
+def _pulled(
+    connection: psycopg.Connection[Any], key: str, numbers: Sequence[str]
+) -> dict[str, int]:
+    """Order ids of numbers that were handed out: they stay good when the prefix is changed."""
+    rows = connection.execute(
+        "SELECT given.number, pulled.order_id FROM unnest(%s::text[]) AS given (number)"
+        " JOIN fulfilment.orders AS pulled ON pulled.integration = %s"
+        " AND upper(pulled.order_number) = upper(trim(given.number))",
+        [list(set(numbers)), key],
+    )
+    return dict(rows.fetchall())
 
 
 def _sku_map(connection: psycopg.Connection[Any], key: str) -> dict[str, str]:
