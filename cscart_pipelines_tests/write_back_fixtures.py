@@ -13,7 +13,7 @@ import dagster as dg
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines_tests.defs_fixtures import ControlRoom, location
 
-ON = {
+ON: dict[str, Any] = {
     "update_tracking_number": True,
     "update_tracking_url": True,
     "update_stock": True,
