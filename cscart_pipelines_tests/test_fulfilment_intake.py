@@ -115,7 +115,7 @@ def test_rows_enter_and_the_feed_is_on_record(inbox: Connection) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("state", ["waiting", "taken", "done", "refused"])
+@pytest.mark.parametrize("state", ["waiting", "taken", "done"])
 def test_what_is_known_changes_nothing_however_it_is_spelled(inbox: Connection, state: str) -> None:
     feed(inbox, [parcel("CS1", "1Z 999", "A", 2)])
     put(inbox, state)
@@ -123,8 +123,14 @@ def test_what_is_known_changes_nothing_however_it_is_spelled(inbox: Connection, 
     for number, tracking in (("CS1", "1Z 999"), ("CS1", "1z-999"), ("cs1", "1Z999")):
         receipt = feed(inbox, [parcel(number, tracking, "A", 2)])
         assert counts(receipt) == ("taken", 0, 1, 0)
-        assert bool(receipt.notes) == (state == "refused")
     assert said(inbox, "SELECT * FROM fulfilment.shipments") == before
+
+
+def test_what_was_refused_is_tried_again_when_it_is_sent_again(inbox: Connection) -> None:
+    feed(inbox, [parcel("CS1", "1Z 999", "A", 2)])
+    put(inbox, "refused")
+    assert counts(feed(inbox, [parcel("CS1", "1z-999", "A", 2)])) == ("taken", 1, 0, 0)
+    assert said(inbox, "SELECT state, reason FROM fulfilment.shipments") == [("waiting", None)]
 
 
 @pytest.mark.parametrize("state", ["waiting", "refused"])
@@ -282,13 +288,13 @@ def test_newer_levels_replace_older_ones_and_wait_again(inbox: Connection) -> No
     rows = [level("A", 1, 2, "g.csv:2"), level("B", 9, 2, "g.csv:3"), level("C", 1, 2),
             level("D", 8, 2), level("E", 5, 3)]  # fmt: skip
     receipt = feed(inbox, rows)
-    assert counts(receipt) == ("taken", 3, 1, 1)
+    assert counts(receipt) == ("taken", 4, 0, 1)
     assert receipt.refusals[0].source == "g.csv:3" and "older" in receipt.refusals[0].reason
     days = {n: DAY + timedelta(days=n) for n in range(4)}
     assert levels(inbox) == [
         ("A", 1, days[2], "waiting"),
         ("B", 1, days[3], "refused"),
-        ("C", 1, days[2], "refused"),
+        ("C", 1, days[2], "waiting"),  # refused before: tried again
         ("D", 8, days[2], "waiting"),  # a correction of the same counting
         ("E", 5, days[3], "waiting"),
     ]

@@ -104,7 +104,6 @@ def _take_in(
         entered = enter_shipments(connection, key, parsed.rows)
         taken, known = entered.taken, entered.known
         refusals += entered.refusals
-        notes += entered.notes
     else:
         stock = enter_stock(connection, key, feed_id, parsed.rows)
         taken, known, newest = stock.taken, stock.known, stock.newest

@@ -1,7 +1,7 @@
 """What becomes of each shipment row of a feed: new, known, a correction, or too late.
 
-A row that says what is known changes nothing, in whatever state the known one is. A correction
-replaces a row that nothing was done with yet. Inside the caller's transaction, one feed of an
+A row that says what is known changes nothing, unless the known one was refused: sent again, it is
+tried again. A correction replaces a row that nothing was done with yet. Inside the caller's transaction, one feed of an
 integration at a time (`intake` sees to both).
 """
 
@@ -37,7 +37,6 @@ class Entered:
     taken: int = 0
     known: int = 0
     refusals: list[Refusal] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,6 @@ def enter_shipments(
 ) -> Entered:
     """Keys are unique among `rows` (`feed_repeats`)."""
     entered = Entered()
-    refused_before = 0
     pending = list(rows)
     while pending:
         inbox = _known_rows(connection, integration, pending)
@@ -63,9 +61,8 @@ def enter_shipments(
             known = inbox.get(shipment_key(row))
             if known is None:
                 new.append(row)
-            elif shipment_content(known.row) == shipment_content(row):
+            elif known.state != "refused" and _alike(known.row, row):
                 entered.known += 1
-                refused_before += known.state == "refused"
             elif known.state in OPEN_TO_CORRECTION:
                 corrections.append((known.row, row))
             else:
@@ -75,11 +72,11 @@ def enter_shipments(
         entered.taken += len(corrections) + len(inserted)
         # A row that somebody else inserted in between is known now: look again.
         pending = [row for row in new if _primary_key(row) not in inserted]
-    if refused_before:
-        entered.notes.append(
-            f"{refused_before} of the known rows were refused when they were pushed, and stay so"
-        )
     return entered
+
+
+def _alike(one: ShipmentRow, other: ShipmentRow) -> bool:
+    return shipment_content(one) == shipment_content(other)
 
 
 def _known_rows(

@@ -81,16 +81,18 @@ def _stage(connection: psycopg.Connection[Any], rows: Sequence[StockRow], now: d
 
 
 # What is counted at the same moment and differs is a correction: with times that are only days,
-# the feed that came last is right. The trigger of the table makes changed rows wait again.
+# the feed that came last is right. What was refused is tried again when it is sent again.
 _MERGE = """
 WITH merged AS (
     INSERT INTO fulfilment.stock_levels AS known
         (integration, sku, quantity, as_of, source, feed_id)
     SELECT %(key)s, sku, quantity, as_of, source, %(feed)s FROM stage_stock ORDER BY sku
     ON CONFLICT (integration, sku) DO UPDATE SET quantity = excluded.quantity,
-        as_of = excluded.as_of, source = excluded.source, feed_id = excluded.feed_id
+        as_of = excluded.as_of, source = excluded.source, feed_id = excluded.feed_id,
+        state = 'waiting', reason = NULL, journal_id = NULL, settled_at = NULL
     WHERE excluded.as_of > known.as_of
-       OR (excluded.as_of = known.as_of AND excluded.quantity IS DISTINCT FROM known.quantity)
+       OR (excluded.as_of = known.as_of
+           AND (excluded.quantity IS DISTINCT FROM known.quantity OR known.state = 'refused'))
     RETURNING 1
 )
 SELECT count(*) FROM merged
