@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -36,7 +36,7 @@ class Products(Entity):
 
     def index(self, context: Context) -> Answer:
         sort = sorting(context.params, tuple(SORTS), "product")
-        found = [p for p in context.store.products.values() if _matches(p, context)]
+        found = [p for p in _named(context) if _matches(p, context)]
         found.sort(key=lambda p: p.product_id)  # the shop's tie-breaker
         found.sort(key=SORTS[sort["sort_by"]], reverse=sort["sort_order"] == "desc")
         short = context.profile.orders_data and truthy(context.params.get("only_short_fields"))
@@ -132,6 +132,15 @@ def _fields(body: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _named(context: Context) -> Iterable[Product]:
+    """The products that `pid` names, or all."""
+    products = context.store.products
+    if not truthy(context.params.get("pid")):
+        return products.values()
+    wanted = {intval(each) for each in as_list(context.params["pid"], split=True)}
+    return [products[key] for key in wanted if key in products]
+
+
 def _matches(product: Product, context: Context) -> bool:
     params = context.params
     if not product.main_category:
@@ -142,10 +151,6 @@ def _matches(product: Product, context: Context) -> bool:
         and product.company_id != context.company_id
     ):
         return False
-    if truthy(params.get("pid")):
-        wanted = {intval(each) for each in as_list(params["pid"], split=True)}
-        if product.product_id not in wanted:
-            return False
     if truthy(params.get("exclude_pid")) and str(product.product_id) in as_list(
         params["exclude_pid"], split=True
     ):
