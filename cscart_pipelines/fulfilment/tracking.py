@@ -129,10 +129,13 @@ class _Push:
         wait, failed_in_a_row = 0.0, 0
         trouble: ShopError | None = None
         todo = iter(work.items())
-        with ThreadPoolExecutor(self._context.client.max_parallel, "order") as threads:
+        client = self._context.client
+        with ThreadPoolExecutor(client.max_parallel, "order") as threads:
             running: dict[Future[OrderPush], int] = {}
             while True:
-                while trouble is None and len(running) < self._context.client.max_parallel:
+                while trouble is None and len(running) < client.max_parallel:
+                    if client.pause(0):
+                        break  # the run is cancelled: no other order is begun
                     order_id, numbers = next(todo, (None, []))
                     if order_id is None:
                         break
