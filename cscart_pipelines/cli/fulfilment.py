@@ -119,7 +119,7 @@ def _write(page: Page, form: Format, output: Path | None) -> None:
     scratch = output.with_name(f"{output.name}.part")
     scratch.write_text(text.getvalue(), encoding="utf-8", newline="")
     scratch.replace(output)
-    console.err.print(f"{len(page.orders):,} orders written to {console.plain(output)}")
+    console.err.print(f"written to {console.plain(output)}")
 
 
 def _write_to(stream: Any, page: Page, form: Format) -> None:
@@ -183,7 +183,7 @@ def _tell(key: str, page: Page, pulled: PullReport, *, most: int | None, changes
     if pulled.skipped:
         skipped = ", ".join(f"{count:,} {reason}" for reason, count in pulled.skipped.items())
         said(f"[dim]left out: {console.plain(skipped)}[/]", soft_wrap=True)
-    what = "changed orders" if changes else "orders"
+    what = f"{'changed ' * changes}order{'s' * (len(page.orders) != 1)}"
     more = most is not None and len(page.orders) == most
     words = f"fulfilment orders {key}{' --changes' * changes} --since {page.cursor}"
     said(

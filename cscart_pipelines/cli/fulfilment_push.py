@@ -21,9 +21,10 @@ from cscart_pipelines.cli.fulfilment_shown import (
     print_queued,
     print_receipt,
     print_refusals,
+    print_release,
 )
 from cscart_pipelines.cli.premises import Premises, opened
-from cscart_pipelines.cli.pushing import Outcome, run_push, waiting
+from cscart_pipelines.cli.pushing import Outcome, held, run_push, waiting
 from cscart_pipelines.fulfilment import rounds
 from cscart_pipelines.fulfilment.feed_files import Parsed, UnreadableFileError
 from cscart_pipelines.fulfilment.intake import Receipt, record_unreadable, take_in
@@ -147,13 +148,14 @@ def _carry(wish: Wish) -> None:
                 receipt = take_in(connection, wish.key, wish.kind, wish.source, parsed)
         if receipt is not None and not wish.as_json:
             print_receipt(wish.source, receipt)
-            if wish.queue:
+            if wish.queue and receipt.state == "taken":
                 print_queued(wish.key, wish.kind, closed)
         pushed = None
         stopped = wish.queue or (receipt is not None and receipt.state != "taken")
         if not stopped and waiting(premises, wish.key, wish.kind, release=wish.release):
             pushed = run_push(premises, wish.key, wish.kind, limit=wish.limit, release=wish.release)
-    _judge(wish, pushed, parsed=parsed, receipt=receipt)
+        still_held = 0 if wish.queue else held(premises, wish.key, wish.kind)
+    _judge(wish, pushed, parsed=parsed, receipt=receipt, still_held=still_held)
 
 
 def _closed(premises: Premises, integration: Integration, kind: rounds.RoundKind) -> str | None:
@@ -211,12 +213,13 @@ def _judge(
     *,
     parsed: Parsed[Any] | None = None,
     receipt: Receipt | None = None,
+    still_held: int = 0,
 ) -> None:
     """Prints what there is to say. Raises typer.Exit unless all of it went through."""
     of_file = receipt.refusals if receipt else parsed.refusals if parsed else []
     refusals = [*of_file, *(outcome.report.refusals if outcome else [])]
     refusals.sort(key=_place)
-    held = receipt is not None and receipt.state != "taken"
+    stopped = receipt is not None and receipt.state != "taken"
     if wish.as_json:
         console.print_json(
             {
@@ -226,6 +229,7 @@ def _judge(
                 "refusals": [asdict(refusal) for refusal in refusals],
                 "push": outcome.report.to_json() if outcome else None,
                 "failure": outcome.failure if outcome else None,
+                "held": still_held,
                 "run_id": outcome.run_id if outcome else None,
             }
         )
@@ -242,10 +246,13 @@ def _judge(
             )
             if wish.undo and not (outcome.report.changes or refusals):
                 console.out.print("  Nothing of that run is left to take back.")
-        elif not (wish.queue or held):
+        elif not (wish.queue or stopped):
             console.out.print(f"Nothing waits for {wish.key}.")
+        if still_held and not (outcome and outcome.report.held):
+            console.out.print(f"  [red]held[/] {still_held:,} stock levels", soft_wrap=True)
+            print_release(wish.key)
     failed = outcome is not None and (outcome.report.troubles or outcome.failure)
-    if held or refusals or failed:
+    if stopped or still_held or refusals or failed:
         raise typer.Exit(exits.RUN_FAILED)
 
 

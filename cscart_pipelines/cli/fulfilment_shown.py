@@ -44,22 +44,27 @@ def print_push(
     for words in report.postponed:
         console.out.print(f"  [yellow]…[/] {console.plain(words)}", soft_wrap=True)
     if report.held:
-        words = console.plain(report.held.removeprefix("held: "))
-        console.out.print(f"  [red]held[/] {words}", soft_wrap=True)
+        console.out.print(f"  [red]held[/] {console.plain(unheld(report.held))}", soft_wrap=True)
     if failure:
         console.out.print(f"  [red]failed[/] {console.plain(failure)}", soft_wrap=True)
     console.out.print(_summary(report, refused, failed=bool(failure)), soft_wrap=True)
-    if report.held:
-        apply = console.command(f"fulfilment stock {report.integration} --release")
-        if not report.dry_run:
-            console.out.print(f"  [dim]to look at it:[/] {apply} --dry-run", soft_wrap=True)
-        console.out.print(f"  [dim]if it is right:[/] {apply}", soft_wrap=True)
+    if report.held and report.dry_run:
+        console.out.print("  [dim]--release lets it through, if it is right[/]")
+    elif report.held:
+        print_release(report.integration)
     if run_id is not None and report.changes:
         journal = console.command(f"fulfilment journal {report.integration} --run {run_id}")
         console.out.print(f"  [dim]what was done:[/] {journal}", soft_wrap=True)
         if any(change.kind == "stock" and change.state == "verified" for change in report.changes):
             undo = console.command(f"fulfilment undo {report.integration} {run_id}")
             console.out.print(f"  [dim]to take it back:[/] {undo}", soft_wrap=True)
+
+
+def print_release(key: str) -> None:
+    """The ways on from a held feed."""
+    apply = console.command(f"fulfilment stock {key} --release")
+    console.out.print(f"  [dim]to look at it:[/] {apply} --dry-run", soft_wrap=True)
+    console.out.print(f"  [dim]if it is right:[/] {apply}", soft_wrap=True)
 
 
 def print_receipt(source: str, receipt: Receipt) -> None:
@@ -73,6 +78,11 @@ def print_receipt(source: str, receipt: Receipt) -> None:
             f"  [red]held[/] {console.plain(receipt.reason or '')}; nothing of it was taken in",
             soft_wrap=True,
         )
+
+
+def unheld(reason: str | None) -> str:
+    """A reason beside the word held."""
+    return (reason or "").removeprefix("held: ")
 
 
 def print_queued(key: str, kind: RoundKind, closed: str | None) -> None:

@@ -15,7 +15,12 @@ from psycopg.rows import dict_row
 
 from cscart_pipelines.cli import console, exits
 from cscart_pipelines.cli.board import Json, Key
-from cscart_pipelines.cli.fulfilment_shown import print_journal, print_refusals
+from cscart_pipelines.cli.fulfilment_shown import (
+    print_journal,
+    print_refusals,
+    print_release,
+    unheld,
+)
 from cscart_pipelines.cli.premises import Premises, opened
 from cscart_pipelines.fulfilment.journal import Kind, State
 from cscart_pipelines.fulfilment.report import Refusal
@@ -51,14 +56,8 @@ def journal(
     """
     with opened() as premises:
         prefix = premises.registry.get(key).settings.order_prefix
-        order_id = None if order is None else strip(prefix, order)
-        if order is not None and order_id is None:
-            expected = f"{prefix} and the order's id" if prefix else "the order's id alone"
-            raise exits.CommandError(
-                f"--order {order!r} is no order number of {key}: expected {expected}",
-                exits.WRONG_USAGE,
-            )
         with premises.warehouse.connect(autocommit=True) as connection:
+            order_id = None if order is None else _order_id(connection, key, prefix, order)
             rows = _rows(
                 connection,
                 "SELECT id, kind, target, state, order_id, product_id, tracking, plan, before,"
@@ -83,6 +82,24 @@ def journal(
     print_journal(rows)
     if len(rows) == limit:
         console.out.print(f"[dim]the newest {limit:,}; --limit shows more[/]")
+
+
+def _order_id(connection: psycopg.Connection[Any], key: str, prefix: str, number: str) -> int:
+    """A number that was handed out stays good when the prefix is changed."""
+    pulled = _rows(
+        connection,
+        "SELECT order_id FROM fulfilment.orders WHERE integration = %(key)s"
+        " AND upper(order_number) = upper(trim(%(number)s))",
+        {"key": key, "number": number},
+    )
+    found = pulled[0]["order_id"] if pulled else strip(prefix, number)
+    if found is None:
+        expected = f"{prefix} and the order's id" if prefix else "the order's id alone"
+        raise exits.CommandError(
+            f"--order {number!r} is no order number of {key}: expected {expected}",
+            exits.WRONG_USAGE,
+        )
+    return int(found)
 
 
 def inbox(
@@ -191,12 +208,11 @@ def _print_box(key: str, box: Inbox, found: Row) -> None:
                 console.plain(row["target"] + sku),
                 "–" if row["quantity"] is None else f"{row['quantity'].normalize():f}",
                 console.plain(row["source"] or "SQL"),
-                console.plain(row["reason"] or ""),
+                console.plain(unheld(row["reason"])),
             )
         console.out.print(table)
     if counts.get("held"):
-        words = console.command(f"fulfilment stock {key} --release")
-        console.out.print(f"  [dim]if the held feed is right:[/] {words}", soft_wrap=True)
+        print_release(key)
     elif counts.get("waiting"):
         verb = "ship" if box is Inbox.SHIPMENTS else "stock"
         words = console.command(f"fulfilment {verb} {key}")
@@ -223,7 +239,7 @@ def _print_feeds(feeds: list[Row]) -> None:
             console.whole(feed["rows_taken"]),
             console.whole(feed["rows_known"]),
             console.whole(feed["rows_refused"]),
-            state + console.plain(feed["reason"] or ""),
+            state + console.plain(unheld(feed["reason"])),
         )
     console.out.print(table)
     for kind in Inbox:

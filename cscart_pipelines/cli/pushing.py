@@ -50,6 +50,14 @@ def waiting(premises: Premises, key: str, kind: RoundKind, release: bool = False
         return rows + len(files) + _open_writes(connection, key, kind)
 
 
+def held(premises: Premises, key: str, kind: RoundKind) -> int:
+    """Rows that wait for a person."""
+    if kind == "shipments":
+        return 0
+    with premises.warehouse.connect(autocommit=True) as connection:
+        return _open_rows(connection, key, kind, True) - _open_rows(connection, key, kind, False)
+
+
 def run_push(
     premises: Premises, key: str, kind: RoundKind, *, limit: int | None, release: bool
 ) -> Outcome:
@@ -83,7 +91,10 @@ def _trouble(key: str, reason: str, kind: str | None, run_id: str | None) -> exi
     if kind in ("NotAllowedError", "TurnTakenError"):
         code = exits.NOT_ALLOWED
     journal = console.command(f"fulfilment journal {key} --run {run_id}")
-    return exits.CommandError(f"{key}: {reason}. What waits stays; what was done: {journal}", code)
+    end = "" if reason.endswith((".", "?", "!")) else "."
+    return exits.CommandError(
+        f"{key}: {reason}{end} What waits stays; what was done: {journal}", code
+    )
 
 
 def _watch(premises: Premises, child: Child, key: str, kind: RoundKind, release: bool) -> None:

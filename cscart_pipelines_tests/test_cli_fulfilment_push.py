@@ -1,0 +1,84 @@
+"""`fulfilment ship` and `stock` for real: a process, a run of Dagster, the shop's own record."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cscart_pipelines_tests.desk_fixtures import Desk
+from cscart_pipelines_tests.desk_fixtures import desk as desk
+from cscart_pipelines_tests.fulfilment_fixtures import Connect
+from cscart_pipelines_tests.fulfilment_fixtures import connect as connect
+
+
+def test_parcels_from_a_file_reach_the_shop_once(
+    desk: Desk, connect: Connect, tmp_path: Path
+) -> None:
+    shop = connect(order_prefix="CS", partially_shipped_status="B")
+    whole, part = (shop.order((1, 2), (2, 1), status="P").order_id for _ in range(2))
+    code = shop.shop.store.products[1].product_code
+    shop.sync()
+    file = tmp_path / "parcels.csv"
+    file.write_text(
+        "order_number,tracking_number,carrier,sku,quantity\n"
+        f"CS{whole},1Z999,UPS,,\n"
+        f"CS{part},JD014,DHL,{code},2\n"
+        "CS99999999,X1,UPS,,\n"
+        f"CS{part},,UPS,,\n"
+    )
+    done = desk.command("fulfilment", "ship", "shop", str(file))
+    assert done.returncode == 1, done.stderr  # two rows were refused
+    assert "parcels.csv: 3 rows taken, 1 refused" in done.stdout
+    for words in ("parcels.csv:4", "parcels.csv:5", "3 pieces, ups", "2 pieces, dhl", "P → C",
+                  "P → B", "4 written, 2 refused", "fulfilment journal shop --run"):  # fmt: skip
+        assert words in done.stdout
+    store = shop.shop.store
+    assert [store.orders[number].status for number in (whole, part)] == ["C", "B"]
+    assert sorted(one.tracking_number for one in store.shipments.values()) == ["1Z999", "JD014"]
+    # The journal knows the run by the name that was told.
+    run_id = done.stdout.partition("--run ")[2].split()[0]
+    assert desk.rows("SELECT DISTINCT run_id FROM fulfilment.journal") == [(run_id,)]
+    file.write_text(f"order_number,tracking_number,carrier\nCS{whole},1Z999,UPS\n")
+    again = desk.command("fulfilment", "ship", "shop", str(file))
+    assert (again.returncode, "Nothing waits for shop." in again.stdout) == (0, True)
+    assert len(store.shipments) == 2
+
+
+def test_stock_from_a_file_is_held_looked_at_and_released(
+    desk: Desk, connect: Connect, tmp_path: Path
+) -> None:
+    shop = connect()
+    products = shop.shop.store.products
+    file = tmp_path / "levels.csv"
+    lines = [f"{product.product_code},0\n" for product in products.values()]
+    file.write_text("sku,quantity\n" + "".join(lines))
+    held = desk.command("fulfilment", "stock", "shop", str(file))
+    assert held.returncode == 1, held.stderr
+    assert "would be set to zero" in held.stdout
+    assert "fulfilment stock shop --release" in held.stdout
+    assert any(product.amount for product in products.values())
+    done = desk.command("fulfilment", "stock", "shop", "--release", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["push"]["counts"]["verified"] == len(
+        [change for change in found["push"]["changes"] if change["after"] == {"amount": 0}]
+    )
+    assert not any(product.amount for product in products.values())
+    assert found["held"] == 0
+    runs = desk.rows("SELECT DISTINCT run_id FROM fulfilment.journal")
+    assert runs == [(found["run_id"],)]
+
+
+def test_a_shop_that_is_gone_has_its_own_exit_code_and_the_rows_wait(
+    desk: Desk, connect: Connect, tmp_path: Path
+) -> None:
+    shop = connect()
+    number = shop.order((1, 1), status="P").order_id
+    file = tmp_path / "parcels.jsonl"
+    file.write_text(json.dumps({"order_number": str(number), "tracking_number": "X1"}) + "\n")
+    shop.shop.stop()
+    done = desk.command("fulfilment", "ship", "shop", str(file))
+    assert done.returncode == 3, done.stderr
+    assert "refuses connections" in done.stderr
+    assert "What waits stays" in done.stderr
+    assert [state for state, _ in shop.inbox()] == ["waiting"]
