@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from cscart_pipelines.fulfilment.rows import StockRow
+from cscart_pipelines.sandbox.routes import Request
 from cscart_pipelines_tests.fulfilment_fixtures import Connect, connect
 from cscart_pipelines_tests.sandbox_fixtures import VERSIONS
 from cscart_pipelines_tests.stock_fixtures import (
@@ -242,6 +243,21 @@ def test_an_order_that_the_shop_cannot_show_is_noted(connect: Connect) -> None:
     report = push(shop)
     assert amounts(shop, 1) == [46]
     assert len(report.notes) == 1 and str(broken.order_id) in report.notes[0]
+
+
+def test_an_order_cancelled_while_orders_are_read_is_not_taken_off(connect: Connect) -> None:
+    shop = connect("4.7")
+    order = shop.order((1, 3), timestamp=int(COUNTED.timestamp()) + 60)
+    rules(shop, subtract_open_orders=True)
+    levels(shop, SKU_0001=50)
+
+    @shop.shop.before_request
+    def cancel(request: Request) -> None:
+        if request.path.endswith(f"/orders/{order.order_id}"):
+            shop.shop.store.set_order_status(order.order_id, "I")
+
+    push(shop)
+    assert amounts(shop, 1) == [50]
 
 
 def test_cap_and_floor_hold_in_the_shop(connect: Connect) -> None:

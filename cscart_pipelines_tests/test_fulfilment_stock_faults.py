@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from cscart_pipelines.sandbox.routes import Request
 from cscart_pipelines_tests.fulfilment_fixtures import Connect, Connected, connect
 from cscart_pipelines_tests.sandbox_fixtures import VERSIONS
 from cscart_pipelines_tests.stock_fixtures import (
+    COUNTED,
     a_round,
     amounts,
     inbox,
@@ -215,19 +217,22 @@ def test_an_order_does_not_make_a_split_product_look_written(connect: Connect) -
     assert (inbox(shop)["SKU-0001"][1] or "").startswith("split by warehouses")
 
 
-def test_a_newer_level_that_comes_while_writing_waits_for_the_next_push(connect: Connect) -> None:
+@pytest.mark.parametrize("quantity", [9, 5])
+def test_a_newer_level_that_comes_while_writing_waits_for_the_next_push(
+    connect: Connect, quantity: int
+) -> None:
     shop = connect()
     levels(shop, SKU_0001=5)
 
     @shop.shop.before_request
     def newer(request: Request) -> None:
         if request.method == "PUT" and states(shop) and amounts(shop, 1) == [100]:
-            levels(shop, SKU_0001=9)
+            level(shop, "SKU-0001", quantity, as_of=COUNTED + timedelta(minutes=1))
 
     push(shop)
     assert (amounts(shop, 1), states(shop)) == ([5], {"SKU-0001": "waiting"})
     push(shop)
-    assert (amounts(shop, 1), states(shop)) == ([9], {"SKU-0001": "done"})
+    assert (amounts(shop, 1), states(shop)) == ([quantity], {"SKU-0001": "done"})
 
 
 # --- what a dead run has left --------------------------------------------------------------------

@@ -66,16 +66,14 @@ class StockWriter:
         Raises the ShopError that ended the push; what was not written then waits.
         """
         chunks = [wishes[start : start + PAGE] for start in range(0, len(wishes), PAGE)]
-        try:
-            for chunk in chunks:
-                # A single chunk was read a moment ago; the later of several were not.
-                fresh = len(chunks) == 1
-                ids = [wish.product_id for wish in chunk]
-                self._chunk(chunk, seen if fresh else read_amounts(self._context.client, ids))
-            self._look_again()
-        finally:
-            for attempt in self._doubts:
-                self._say(attempt.entry, attempt.wish, State.AMBIGUOUS)
+        for chunk in chunks:
+            # A single chunk was read a moment ago; the later of several were not.
+            fresh = len(chunks) == 1
+            ids = [wish.product_id for wish in chunk]
+            self._chunk(chunk, seen if fresh else read_amounts(self._context.client, ids))
+        self._look_again()
+        for attempt in self._doubts:
+            self._say(attempt.entry, attempt.wish, State.AMBIGUOUS)
 
     # --- one chunk -------------------------------------------------------------------------------
 
@@ -170,7 +168,6 @@ class StockWriter:
             for attempt in sent:
                 reason = f"not read back: {error}"
                 attempt.entry = self._journal.ambiguous(attempt.entry, reason)
-            self._doubts += sent
             raise
         for attempt in sent:
             if not self._settled(attempt, live.get(attempt.wish.product_id)):

@@ -141,6 +141,15 @@ def _named(context: Context) -> Iterable[Product]:
     return [products[key] for key in wanted if key in products]
 
 
+def _asked_for(context: Context) -> Iterable[Product]:
+    """The products of `pid`, read once and not per product; without it all of them."""
+    products = context.store.products
+    if not truthy(context.params.get("pid")):
+        return products.values()
+    wanted = {intval(each) for each in as_list(context.params["pid"], split=True)}
+    return [products[key] for key in wanted if key in products]
+
+
 def _matches(product: Product, context: Context) -> bool:
     params = context.params
     if not product.main_category:
