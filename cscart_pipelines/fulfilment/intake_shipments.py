@@ -1,8 +1,8 @@
 """What becomes of each shipment row of a feed: new, known, a correction, or too late.
 
 A row that says what is known changes nothing, unless the known one was refused: sent again, it is
-tried again. A correction replaces a row that nothing was done with yet. Inside the caller's transaction, one feed of an
-integration at a time (`intake` sees to both).
+tried again. A correction replaces a row that nothing was done with yet. Inside the caller's
+transaction, one feed of an integration at a time (`intake` sees to both).
 """
 
 from __future__ import annotations
