@@ -5,14 +5,20 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
+
+import typer
 
 from cscart_pipelines.cli import console
 from cscart_pipelines.fulfilment.feed_files import Parsed, read_shipments, read_stock
 from cscart_pipelines.fulfilment.rounds import RoundKind
 
 STDIN = "-"
+File = Annotated[
+    Path | None,
+    typer.Argument(metavar="FILE", help="CSV or JSON lines; - is stdin. None: push what waits."),
+]
 
 
 def read_input(file: Path) -> bytes:

@@ -15,8 +15,9 @@ import typer
 
 from cscart_pipelines.cli import console, exits
 from cscart_pipelines.cli.board import Json, Key
-from cscart_pipelines.cli.feed_input import read_feed
+from cscart_pipelines.cli.feed_input import STDIN, File, read_feed
 from cscart_pipelines.cli.fulfilment_shown import (
+    place_in_file,
     print_push,
     print_queued,
     print_receipt,
@@ -24,23 +25,18 @@ from cscart_pipelines.cli.fulfilment_shown import (
     print_release,
 )
 from cscart_pipelines.cli.premises import Premises, opened
-from cscart_pipelines.cli.pushing import Outcome, held, run_push, waiting
+from cscart_pipelines.cli.pushing import Outcome, closed_reason, held, run_push, waiting
 from cscart_pipelines.fulfilment import rounds
 from cscart_pipelines.fulfilment.feed_files import Parsed, UnreadableFileError
 from cscart_pipelines.fulfilment.intake import Receipt, record_unreadable, take_in
-from cscart_pipelines.fulfilment.report import Refusal
 from cscart_pipelines.fulfilment.stock import push_stock
 from cscart_pipelines.fulfilment.tracking import push_shipments
 from cscart_pipelines.fulfilment.undo import undo as undo_run
-from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, require
+from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.registry import Integration
 
 TURN_SECONDS = 30.0
 """A push that is under way is waited for so long."""
-File = Annotated[
-    Path | None,
-    typer.Argument(metavar="FILE", help="CSV or JSON lines; - is stdin. None: push what waits."),
-]
 Queue = Annotated[
     bool, typer.Option("--queue", help="Only into the inbox; the push is left to the daemon.")
 ]
@@ -67,7 +63,7 @@ class Wish:
     @property
     def source(self) -> str:
         """The file as refusals name it."""
-        return "stdin" if self.file is None or str(self.file) == "-" else self.file.name
+        return "stdin" if self.file is None or str(self.file) == STDIN else self.file.name
 
 
 def ship(
@@ -133,7 +129,7 @@ def _carry(wish: Wish) -> None:
         raise exits.CommandError("--queue: there is no FILE to put there", exits.WRONG_USAGE)
     with opened() as premises:
         integration = premises.registry.get(wish.key)
-        closed = _closed(premises, integration, wish.kind)
+        closed = closed_reason(premises, integration, wish.kind)
         if closed is not None and not wish.queue:
             raise NotAllowedError(closed)
         parsed = None if wish.file is None else _parsed(premises, wish, integration)
@@ -156,15 +152,6 @@ def _carry(wish: Wish) -> None:
             pushed = run_push(premises, wish.key, wish.kind, limit=wish.limit, release=wish.release)
         still_held = 0 if wish.queue else held(premises, wish.key, wish.kind)
     _judge(wish, pushed, parsed=parsed, receipt=receipt, still_held=still_held)
-
-
-def _closed(premises: Premises, integration: Integration, kind: rounds.RoundKind) -> str | None:
-    """Why nothing is written to this shop now."""
-    try:
-        require(Act.PUSH, premises.registry.standing(integration))
-    except NotAllowedError as error:
-        return str(error)
-    return rounds.switched_off(kind, integration.settings)
 
 
 def _parsed(premises: Premises, wish: Wish, integration: Integration) -> Parsed[Any]:
@@ -218,7 +205,7 @@ def _judge(
     """Prints what there is to say. Raises typer.Exit unless all of it went through."""
     of_file = receipt.refusals if receipt else parsed.refusals if parsed else []
     refusals = [*of_file, *(outcome.report.refusals if outcome else [])]
-    refusals.sort(key=_place)
+    refusals.sort(key=place_in_file)
     stopped = receipt is not None and receipt.state != "taken"
     if wish.as_json:
         console.print_json(
@@ -254,9 +241,3 @@ def _judge(
     failed = outcome is not None and (outcome.report.troubles or outcome.failure)
     if stopped or still_held or refusals or failed:
         raise typer.Exit(exits.RUN_FAILED)
-
-
-def _place(refusal: Refusal) -> tuple[str, int]:
-    """As they stand in the files."""
-    name, _, line = (refusal.source or "").rpartition(":")
-    return name, int(line) if line.isdecimal() else 0

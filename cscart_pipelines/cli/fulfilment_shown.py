@@ -98,6 +98,12 @@ def print_queued(key: str, kind: RoundKind, closed: str | None) -> None:
     )
 
 
+def place_in_file(refusal: Refusal) -> tuple[str, int]:
+    """To sort refusals as their rows stand in the files."""
+    name, _, line = (refusal.source or "").rpartition(":")
+    return name, int(line) if line.isdecimal() else 0
+
+
 def print_refusals(refusals: Sequence[Refusal]) -> None:
     """Rows that were not carried out, with where they stand and why."""
     if not refusals:

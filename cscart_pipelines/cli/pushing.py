@@ -16,9 +16,11 @@ from cscart_pipelines.cli import console, exits
 from cscart_pipelines.cli.premises import Premises
 from cscart_pipelines.cli.running import Child, start_child
 from cscart_pipelines.fulfilment.report import PushReport
-from cscart_pipelines.fulfilment.rounds import RoundKind
+from cscart_pipelines.fulfilment.rounds import RoundKind, switched_off
 from cscart_pipelines.fulfilment.stock_matching import UNKNOWN
 from cscart_pipelines.fulfilment.watched_folder import owner, waiting_files
+from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, require
+from cscart_pipelines.integrations.registry import Integration
 
 JOBS: dict[RoundKind, str] = {"shipments": "push_tracking", "stock": "push_stock"}
 STOPPED = (
@@ -35,6 +37,15 @@ class Outcome:
     run_id: str | None
     failure: str | None = None
     """Why the run failed, where the report knows of no trouble."""
+
+
+def closed_reason(premises: Premises, integration: Integration, kind: RoundKind) -> str | None:
+    """Why nothing is written to this shop now."""
+    try:
+        require(Act.PUSH, premises.registry.standing(integration))
+    except NotAllowedError as error:
+        return str(error)
+    return switched_off(kind, integration.settings)
 
 
 def waiting(premises: Premises, key: str, kind: RoundKind, release: bool = False) -> int:
