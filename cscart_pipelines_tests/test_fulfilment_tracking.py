@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 import pytest
 
 from cscart_pipelines.cscart.errors import CredentialsRefused, ShopError
 from cscart_pipelines.fulfilment.order_feed import pull
-from cscart_pipelines.fulfilment.turn import TurnTakenError, take_turn
+from cscart_pipelines.fulfilment.turn import TURN_SQL, TurnTakenError, take_turn
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
+from cscart_pipelines.sandbox.answers import Answer
 from cscart_pipelines.sandbox.profiles import PROFILES
 from cscart_pipelines_tests.fulfilment_fixtures import Connect, Connected, connect
 
@@ -271,6 +273,154 @@ def test_two_workers_share_no_shop(connect: Connect) -> None:
         at.push()
     at.push()
     assert at.shop.requests.count(method="POST") == 1
+
+
+def test_who_has_lost_the_turn_while_he_waited_sends_nothing_more(connect: Connect) -> None:
+    at = connect()
+    order = at.order()
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    at.shop.faults.add("too_many_requests", method="POST", count=1)
+
+    def lose_the_turn(_: float) -> None:
+        at.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            f" AND (classid::bigint << 32 | objid::bigint) = {TURN_SQL}", at.key,
+        )  # fmt: skip
+
+    with pytest.raises(psycopg.OperationalError):
+        at.push(client={"sleep": lose_the_turn})
+    assert at.shop.requests.count(method="POST") == 1
+    at.push()
+    assert shipments(at, order.order_id) == [(UPS, "ups", 2)]
+
+
+def test_a_write_counts_as_young_by_the_time_when_it_was_sent_last(connect: Connect) -> None:
+    at = connect()
+    at.ship(str(at.order().order_id), UPS, carrier="UPS")
+    at.shop.faults.add("too_many_requests", method="POST", count=1)
+    at.shop.faults.add("reset", method="POST", count=1)
+
+    def wait_long(_: float) -> None:
+        at.execute("UPDATE fulfilment.journal SET sent_at = sent_at - interval '1 hour'")
+
+    at.push(settle=600, client={"hurried": True, "sleep": wait_long})
+    assert at.journal()["shipment", "ambiguous"] == 1
+    assert at.shop.requests.count(method="POST") == 2
+
+
+def test_a_write_that_comes_while_the_shop_is_read_is_not_taken_for_lost(connect: Connect) -> None:
+    """The list was read before it came, the order long after: it must not seem old then."""
+    at = connect()
+    order = at.order((1, 5))
+    code = order.lines[0].product_code
+    at.ship(str(order.order_id), UPS, code, quantity=2, carrier="UPS")
+    at.shop.faults.add("reset", method="POST", count=1)
+    at.push(settle=3600, client={"hurried": True})
+    reading = [0]
+
+    @at.shop.before_request
+    def come_late(request: Any) -> None:
+        if request.method == "GET":
+            reading[0] += 1
+        if reading[0] == 2 and not at.shop.store.shipments_of(order.order_id):
+            at.shop.store.create_shipment(
+                order.order_id, products={order.lines[0].item_id: 2}, tracking_number=UPS
+            )
+            at.execute("UPDATE fulfilment.journal SET sent_at = sent_at - interval '2 hours'")
+
+    at.push(settle=3600, client={"hurried": True})
+    at.push(settle=3600)
+    assert shipments(at, order.order_id) == [(UPS, "", 2)]
+    assert at.journal()["shipment", "verified"] == 1
+    assert at.shop.requests.count(method="POST") == 1
+
+
+@pytest.mark.parametrize("profile", ["4.7", "4.20"])
+def test_a_parcel_that_shows_while_the_order_is_read_counts_in_both(
+    connect: Connect, profile: str
+) -> None:
+    """Staff ship a part between our two requests: what is left and the status follow."""
+    at = connect(profile, partially_shipped_status="B")
+    order = at.order((1, 3), (2, 2))
+    codes = {line.product_id: line.product_code for line in order.lines}
+    items = {line.product_id: line.item_id for line in order.lines}
+    at.shop.store.create_shipment(order.order_id, products={items[1]: 1}, tracking_number="S-1")
+    at.ship(str(order.order_id), "A-1", codes[1], quantity=2, carrier="GLS")
+
+    @at.shop.before_request
+    def ship_by_hand(request: Any) -> None:
+        if "/shipments" in request.path and len(at.shop.store.shipments_of(order.order_id)) == 1:
+            at.shop.store.create_shipment(order.order_id, products={items[2]: 2}, carrier="ups")
+
+    at.push()
+    assert at.shop.store.orders[order.order_id].status == "C"
+
+
+def test_a_status_in_doubt_is_settled_before_more_is_shipped(connect: Connect) -> None:
+    """Seen at last, it must not pass for the status that the next parcel owes."""
+    at = connect(partially_shipped_status="B")
+    order = at.order((1, 1), (2, 1))
+    codes = [line.product_code for line in order.lines]
+    at.ship(str(order.order_id), "A-1", codes[0], carrier="UPS")
+    at.shop.faults.add("reset", method="PUT", count=1)
+    at.push(settle=3600, client={"hurried": True})
+    at.ship(str(order.order_id), "A-2", carrier="UPS")
+    at.push(settle=3600, client={"hurried": True})
+    assert len(at.shop.store.shipments_of(order.order_id)) == 1
+    at.shop.store.set_order_status(order.order_id, "B")  # it comes late
+    at.push(settle=3600)
+    assert len(at.shop.store.shipments_of(order.order_id)) == 2
+    assert at.shop.store.orders[order.order_id].status == "C"
+
+
+def test_a_row_that_comes_again_in_another_spelling_sets_no_status_again(connect: Connect) -> None:
+    at = connect()
+    order = at.order()
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    at.push()
+    at.shop.store.set_order_status(order.order_id, "P")
+    at.ship(str(order.order_id), UPS.lower(), carrier="UPS")
+    at.push()
+    assert at.inbox() == [("done", None), ("done", at.inbox()[1][1])]
+    assert at.shop.store.orders[order.order_id].status == "P"
+
+
+@pytest.mark.parametrize("told", [b'{"shipment_id": 1}', b'{"shipment_id": "x"}', b"[]", b"true"])
+def test_an_answer_with_a_wrong_id_is_no_proof_and_no_harm(connect: Connect, told: bytes) -> None:
+    at = connect()
+    order = at.order()
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    answer = at.shop.router.answer
+
+    def lie(request: Any) -> Answer:
+        made = answer(request)
+        return Answer(201, told) if request.method == "POST" else made
+
+    at.shop.router.answer = lie  # type: ignore[method-assign]
+    at.push()
+    assert at.journal()["shipment", "verified"] == 1
+    assert at.inbox() == [("done", None)]
+    assert at.shop.store.orders[order.order_id].status == "C"
+
+
+def test_the_status_does_not_travel_with_a_parcel_after_one_was_refused(connect: Connect) -> None:
+    at = connect("4.7", partially_shipped_status="B")
+    order = at.order((1, 1), (2, 1))
+    for line in order.lines:
+        at.ship(str(order.order_id), f"A-{line.product_id}", line.product_code, carrier="UPS")
+    answer = at.shop.router.answer
+    refused: list[Any] = []
+
+    def refuse(request: Any) -> Answer:
+        if request.method == "POST" and not refused:
+            refused.append(request)
+            return Answer(400, b'{"message":"Bad Request","status":400}')
+        return answer(request)
+
+    at.shop.router.answer = refuse  # type: ignore[method-assign]
+    at.push()
+    assert len(at.shop.store.shipments_of(order.order_id)) == 1
+    assert at.shop.store.orders[order.order_id].status == "B"
 
 
 # --- what others did, and bad rows ----------------------------------------------------------------

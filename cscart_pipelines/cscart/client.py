@@ -153,9 +153,20 @@ class ShopClient:
             self._wait(asked, outcome, attempt)
             attempt += 1
 
-    def post(self, entity: str, body: Mapping[str, Any], *, params: Params | None = None) -> Answer:
-        """Create a row. Raises RejectedWrite if refused, AmbiguousWrite if nobody knows."""
-        return self._write("POST", entity, None, body, params)
+    def post(
+        self,
+        entity: str,
+        body: Mapping[str, Any],
+        *,
+        params: Params | None = None,
+        again: Callable[[], object] | None = None,
+    ) -> Answer:
+        """Create a row. Raises RejectedWrite if refused, AmbiguousWrite if nobody knows.
+
+        `again` is called right before the request is sent another time, which may be minutes later;
+        what it raises ends the matter.
+        """
+        return self._write("POST", entity, None, body, params, again)
 
     def put(
         self,
@@ -164,9 +175,10 @@ class ShopClient:
         body: Mapping[str, Any],
         *,
         params: Params | None = None,
+        again: Callable[[], object] | None = None,
     ) -> Answer:
         """Change the sent fields of a row. Raises as `post`; 200 is no proof (reference 8.8)."""
-        return self._write("PUT", entity, id, body, params)
+        return self._write("PUT", entity, id, body, params, again)
 
     def delete(self, entity: str, id: int | str, *, params: Params | None = None) -> Answer:
         """Delete a row. Raises as `post`, and NotFound."""
@@ -198,6 +210,7 @@ class ShopClient:
         id: int | str | None,
         body: Mapping[str, Any] | None,
         params: Params | None,
+        again: Callable[[], object] | None = None,
     ) -> Answer:
         data = None if body is None else orjson.dumps(body)
         asked = self._asked(verb, entity, id, params, data)
@@ -213,6 +226,8 @@ class ShopClient:
             if attempt >= self._retries:
                 raise outcome
             self._wait(asked, outcome, attempt)
+            if again is not None:
+                again()
             attempt += 1
 
     def _wait(self, asked: _Asked, error: TransientShopError, attempt: int) -> None:

@@ -8,12 +8,14 @@ Not here: what to write, when, and how often.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from .client import ShopClient
 from .loose import mapping, reference
+
+Again = Callable[[], object] | None
 
 
 def create_shipment(
@@ -28,6 +30,7 @@ def create_shipment(
     shipped_at: datetime | None = None,
     notify_customer: bool = False,
     order_status: str | None = None,
+    again: Again = None,
 ) -> int | None:
     """POST of a shipment with explicit quantities (item id to pieces); its id if the shop told it.
 
@@ -53,12 +56,17 @@ def create_shipment(
         body["notify_user"] = "Y"
     if order_status:
         body["order_status"] = order_status
-    answer = client.post("shipments", body)
+    answer = client.post("shipments", body, again=again)
     return reference(mapping(answer.body).get("shipment_id"))
 
 
 def set_order_status(
-    client: ShopClient, order_id: int, status: str, *, notify_customer: bool = False
+    client: ShopClient,
+    order_id: int,
+    status: str,
+    *,
+    notify_customer: bool = False,
+    again: Again = None,
 ) -> None:
     """PUT of the status alone: any other key would re-price the order (reference 8.8, 8.9).
 
@@ -68,9 +76,9 @@ def set_order_status(
     body = {"status": status}
     if notify_customer:
         body["notify_user"] = "Y"
-    client.put("orders", order_id, body)
+    client.put("orders", order_id, body, again=again)
 
 
-def set_amount(client: ShopClient, product_id: int, amount: int) -> None:
+def set_amount(client: ShopClient, product_id: int, amount: int, *, again: Again = None) -> None:
     """PUT of a product's absolute amount and nothing else (reference 11.3). Raises NotFound too."""
-    client.put("products", product_id, {"amount": amount})
+    client.put("products", product_id, {"amount": amount}, again=again)

@@ -144,6 +144,13 @@ class Journal:
             [self.run_id, entry.id],
         )
 
+    def sent_again(self, entry: Entry) -> Entry:
+        """The same attempt is sent once more after a wait: its settling time begins anew, and
+        whoever has lost the turn meanwhile does not get past this."""
+        return self._one(
+            "UPDATE fulfilment.journal SET sent_at = clock_timestamp() WHERE id = %s", [entry.id]
+        )
+
     def answered(self, entry: Entry, after: Mapping[str, Any]) -> Entry:
         """The shop answered; what it said is kept until it is read back."""
         return self._one(

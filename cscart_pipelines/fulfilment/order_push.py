@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from cscart_pipelines.cscart import writes
 from cscart_pipelines.cscart.errors import (
@@ -30,9 +31,11 @@ from cscart_pipelines.fulfilment import shipment_inbox
 from cscart_pipelines.fulfilment.carriers import CarrierMap
 from cscart_pipelines.fulfilment.journal import Entry, Kind, State
 from cscart_pipelines.fulfilment.order_status import StatusWish
-from cscart_pipelines.fulfilment.parcels import Adopted, OrderPlan, Parcel, matches, plan
+from cscart_pipelines.fulfilment.parcel import own_shipments
+from cscart_pipelines.fulfilment.parcels import Adopted, OrderPlan, Parcel, plan
 from cscart_pipelines.fulfilment.rounds import PushContext
 from cscart_pipelines.fulfilment.rows import ShipmentRow
+from cscart_pipelines.fulfilment.shipment_outcome import outcome_of
 from cscart_pipelines.fulfilment.status_push import MOST_ATTEMPTS, InDoubtError, StatusPush
 
 
@@ -66,7 +69,8 @@ class OrderPush:
         self._order_id = order_id
         self._numbers = list(numbers)
         self._number = f"{context.settings.order_prefix}{order_id}"
-        self._status = StatusPush(context, maps.statuses, order_id, self._number)
+        self._ages: dict[int, float] = {}
+        self._status = StatusPush(context, maps.statuses, order_id, self._number, self._ages)
         self.finished: list[Entry] = self._status.finished
         """Entries that this push brought to an end, and those it left in doubt."""
         self.refused: list[tuple[ShipmentRow, str]] = []
@@ -75,14 +79,21 @@ class OrderPush:
     def look(self) -> Looked:
         """Two requests, or one for an order that surely has no shipment.
 
-        Raises NotFound, UnreadableRow and what the client raises.
+        Never an order that is older than its shipments: a shipment that came in between would be
+        in the shop, and its pieces still to ship. Raises NotFound, UnreadableRow and what the
+        client raises.
         """
-        order = read_order(self._context.client, self._order_id)
-        untouched = not order.shipment_ids and all(x.left == x.ordered for x in order.lines)
-        doubtful = self._journal.open_entries(Kind.SHIPMENT, order_id=self._order_id)
-        if untouched and not any(entry.in_doubt for entry in doubtful):
+        client = self._context.client
+        if any(entry.in_doubt for entry in self._before_reading()):
+            shipments = read_shipments(client, self._order_id)
+            return Looked(read_order(client, self._order_id), shipments)
+        order = read_order(client, self._order_id)
+        if not order.shipment_ids and all(line.left == line.ordered for line in order.lines):
             return Looked(order, [])
-        return Looked(order, read_shipments(self._context.client, self._order_id))
+        shipments = read_shipments(client, self._order_id)
+        if not {seen.shipment_id for seen in shipments} <= set(order.shipment_ids):
+            order = read_order(client, self._order_id)
+        return Looked(order, shipments)
 
     def run(self) -> None:
         """All that can be done for the order now. Raises InDoubtError, and what `look` raises."""
@@ -92,10 +103,12 @@ class OrderPush:
             self._refuse_all(f"the shop has no order {self._order_id}")
             return
         self._settle_shipments(looked)
+        self._status.settle(looked.order)
         entries = self._plan(looked)
         if entries:
             self._apply(entries)
             client = self._context.client
+            self._before_reading()
             shipments = read_shipments(client, self._order_id)
             self._settle_shipments(Looked(looked.order, shipments))
             if self._journal.open_entries(Kind.SHIPMENT, order_id=self._order_id):
@@ -148,7 +161,9 @@ class OrderPush:
                 shipment_inbox.take(connection, key, parcel.rows, entry.id)
             for entry in left_over.values():
                 journal.finish(entry, State.SKIPPED, reason="planned anew")
-            if entries or made.adopted:
+            # For a repeated row of ours the status was owed, and written, when it was shipped.
+            ours = own_shipments(journal.of_order(self._order_id))
+            if entries or any(each.shipment_id not in ours for each in made.adopted):
                 self._status.owe(looked.order, _left_after(looked.order, made))
         self.refused += made.refusals
         self.notes += made.notes
@@ -202,6 +217,7 @@ class OrderPush:
                     shipped_at=parcel.shipped_at,
                     notify_customer=self._context.settings.notify_customer,
                     order_status=status,
+                    again=partial(self._journal.sent_again, entry),
                 )
             except AmbiguousWrite as error:
                 self._journal.ambiguous(entry, str(error))
@@ -209,11 +225,21 @@ class OrderPush:
             except RejectedWrite as error:
                 # An earlier attempt may have arrived meanwhile: reading decides.
                 self._journal.answered(entry, {"rejected": str(error)})
+                if self._context.recalculates:
+                    return  # the status on board of the last parcel counts on all of them
             except (TransientShopError, PermanentShopError):
                 self._journal.replan(entry)  # it never got as far as being carried out
                 raise
             else:
                 self._journal.answered(entry, {"shipment_id": shipment_id})
+
+    def _before_reading(self) -> list[Entry]:
+        """What is open, with its age: a write that came after the reading must not seem old."""
+        entries = self._journal.open_entries(
+            Kind.SHIPMENT, Kind.ORDER_STATUS, order_id=self._order_id
+        )
+        self._ages.update({entry.id: entry.seconds_since_sent or 0.0 for entry in entries})
+        return entries
 
     def _settle_shipments(self, looked: Looked) -> None:
         """What became of shipments in doubt. Raises InDoubtError if one is still on its way."""
@@ -226,43 +252,39 @@ class OrderPush:
 
     def _settle_shipment(self, entry: Entry, looked: Looked) -> float:
         """Seconds that the entry must still be left alone."""
-        journal, key = self._journal, self._context.integration.key
-        parcel = Parcel.from_json(entry.plan)
-        answer = entry.after or {}
-        told, rejected = answer.get("shipment_id"), answer.get("rejected")
-        known = set((entry.before or {}).get("shipment_ids", ()))
-        ours = [
-            seen
-            for seen in looked.shipments
-            if seen.shipment_id == told
-            or (told is None and seen.shipment_id not in known and matches(parcel, seen))
-        ]
-        if ours:
-            note = _differences(parcel, ours)
-            with journal.transaction() as connection:
-                shipment_inbox.settle_taken(connection, key, entry.id, "done", note)
-                self._done(
-                    journal.finish(entry, State.VERIFIED, after=_after(ours[0]), reason=note)
-                )
-            return 0.0
-        rest = self._context.settle - (entry.seconds_since_sent or 0.0)
-        if rejected is None and rest > 0:
-            if told is None and entry.state is State.APPLYING:
-                journal.ambiguous(entry, "no answer was kept, and the shop does not show it yet")
-            return max(rest, 0.1)
-        if rejected is None and told is None and entry.attempts < MOST_ATTEMPTS:
-            journal.replan(entry)
-            return 0.0
-        if rejected is not None:
-            reason = str(rejected)
-        elif told is not None:
-            reason = f"the shop answered with shipment {told}, but does not have it"
+        found = outcome_of(
+            entry,
+            looked.shipments,
+            age=self._ages.get(entry.id, 0.0),
+            settle=self._context.settle,
+            most=MOST_ATTEMPTS,
+        )
+        if found.seen is not None:
+            self._end(entry, State.VERIFIED, "done", found.note, after=_after(found.seen))
+        elif found.failed is not None:
+            self._end(entry, State.FAILED, "refused", found.failed)
+        elif found.wait > 0:
+            if entry.state is State.APPLYING and not (entry.after or {}).get("shipment_id"):
+                reason = "no answer was kept, and the shop does not show it yet"
+                self._journal.ambiguous(entry, reason)
         else:
-            reason = f"not applied in {entry.attempts} attempts: {entry.reason}"
-        with journal.transaction() as connection:
-            shipment_inbox.settle_taken(connection, key, entry.id, "refused", reason)
-            self._done(journal.finish(entry, State.FAILED, reason=reason))
-        return 0.0
+            self._journal.replan(entry)
+        return found.wait
+
+    def _end(
+        self,
+        entry: Entry,
+        state: State,
+        rows: str,
+        reason: str | None,
+        *,
+        after: dict[str, object] | None = None,
+    ) -> None:
+        """The end of an entry, and in the same transaction that of its rows."""
+        with self._journal.transaction() as connection:
+            key = self._context.integration.key
+            shipment_inbox.settle_taken(connection, key, entry.id, rows, reason)
+            self._done(self._journal.finish(entry, state, after=after, reason=reason))
 
     # --- the books -------------------------------------------------------------------------------
 
@@ -294,19 +316,3 @@ def _after(seen: ShipmentSeen) -> dict[str, object]:
         "tracking_url": seen.tracking_url,
         "quantities": seen.quantities,
     }
-
-
-def _differences(parcel: Parcel, ours: Sequence[ShipmentSeen]) -> str | None:
-    """What the shop has otherwise than it was sent."""
-    seen, notes = ours[0], []
-    if len(ours) > 1:
-        ids = ", ".join(str(each.shipment_id) for each in ours)
-        notes.append(f"the shop has it {len(ours)} times: shipments {ids}")
-    if seen.quantities != dict(parcel.quantities):
-        sent, has = sum(parcel.quantities.values()), sum(seen.quantities.values())
-        notes.append(f"{sent} pieces were sent, the shop took {has}")
-    if seen.tracking_number != parcel.tracking_number:
-        notes.append(f"the shop has the tracking number {seen.tracking_number!r}")
-    if seen.carrier != parcel.carrier:
-        notes.append(f"the shop has the carrier {seen.carrier!r}")
-    return "; ".join(notes) or None

@@ -8,6 +8,7 @@ written, so there it travels with the last parcel (reference 8.8, 9.2). Not here
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from cscart_pipelines.cscart import writes
 from cscart_pipelines.cscart.errors import (
@@ -38,7 +39,8 @@ class InDoubtError(Exception):
 
 
 class StatusPush:
-    """The status of one order. `statuses`: letter to description and inventory flag."""
+    """The status of one order. `statuses`: letter to description and inventory flag. `ages`: entry
+    id to seconds since it was sent, by the time when the reading of the order began."""
 
     def __init__(
         self,
@@ -46,12 +48,14 @@ class StatusPush:
         statuses: Mapping[str, tuple[str | None, str | None]],
         order_id: int,
         number: str,
+        ages: Mapping[int, float],
     ) -> None:
         self._context = context
         self._journal = context.journal
         self._statuses = statuses
         self._order_id = order_id
         self._number = number
+        self._ages = ages
         self.finished: list[Entry] = []
 
     def wish(self, order: ShippableOrder, left: int) -> StatusWish:
@@ -90,15 +94,19 @@ class StatusPush:
         self._journal.applying(owed)
         return str(owed.plan["to"])
 
+    def settle(self, order: ShippableOrder) -> None:
+        """What became of a status in doubt, before anything more is done to the order: what is
+        shipped next owes another one. Raises InDoubtError."""
+        owed = self.owed()
+        if owed is not None and owed.in_doubt:
+            self._settle(owed, order, self._ages.get(owed.id, 0.0))
+
     def write(self, order: ShippableOrder) -> None:
         """Writes the status that is owed, now that the tracking is in. Raises InDoubtError."""
+        self.settle(order)  # it may have travelled with a parcel just now
         owed = self.owed()
         if owed is None:
             return
-        if owed.in_doubt:
-            owed = self._settle(owed, order, answered=False)
-            if owed is None:
-                return
         wish = self.wish(order, order.left)
         if wish.letter is None or self._context.recalculates:
             reason = NO_VEHICLE if wish.letter else wish.reason
@@ -111,13 +119,16 @@ class StatusPush:
     def _write(self, planned: Entry, letter: str) -> None:
         client, settings = self._context.client, self._context.settings
         entry = self._journal.applying(planned)
-        answered = True
         try:
             writes.set_order_status(
-                client, self._order_id, letter, notify_customer=settings.notify_customer
+                client,
+                self._order_id,
+                letter,
+                notify_customer=settings.notify_customer,
+                again=partial(self._journal.sent_again, entry),
             )
         except AmbiguousWrite as error:
-            entry, answered = self._journal.ambiguous(entry, str(error)), False
+            entry = self._journal.ambiguous(entry, str(error))
         except RejectedWrite as error:
             self.finished.append(self._journal.finish(entry, State.FAILED, reason=str(error)))
             return
@@ -127,13 +138,13 @@ class StatusPush:
         else:
             entry = self._journal.answered(entry, {"answered": True})
         order = read_order(client, self._order_id)
-        if self._settle(entry, order, answered=answered) is not None:
+        if not self._settle(entry, order, entry.seconds_since_sent or 0.0):
             raise InDoubtError(0)  # not applied: once more from the start
 
-    def _settle(self, entry: Entry, order: ShippableOrder, *, answered: bool) -> Entry | None:
-        """None when the entry is finished; else it may be written again. Raises InDoubtError."""
+    def _settle(self, entry: Entry, order: ShippableOrder, age: float) -> bool:
+        """True when the entry is finished; else it may be written again. Raises InDoubtError."""
         journal, letter = self._journal, entry.plan.get("to")
-        answered = answered or bool((entry.after or {}).get("answered"))
+        answered = bool((entry.after or {}).get("answered"))
         after = {"status": order.status, "total": str(order.total)}
         if order.status == letter:
             total = (entry.before or {}).get("total", after["total"])
@@ -141,17 +152,19 @@ class StatusPush:
                 None if total == after["total"] else f"the total went from {total} to {order.total}"
             )
             self.finished.append(journal.finish(entry, State.VERIFIED, after=after, reason=note))
-            return None
-        rest = self._context.settle - (entry.seconds_since_sent or 0.0)
+            return True
+        rest = self._context.settle - max(age, 0.0)
         if not answered and entry.plan.get("on_board"):
             # It went with a parcel that is settled by now: if that one arrived, so did this.
-            return journal.replan(entry)
+            journal.replan(entry)
+            return False
         if not answered and rest > 0:
             if entry.state is State.APPLYING:
                 journal.ambiguous(entry, "no answer was kept, and the shop does not show it yet")
             raise InDoubtError(max(rest, 0.1))
         if not answered and entry.attempts < MOST_ATTEMPTS:
-            return journal.replan(entry)
+            journal.replan(entry)
+            return False
         if answered:
             reason = f"the shop took the status {letter} and has {order.status}"
             if order.status == "B":
@@ -159,4 +172,4 @@ class StatusPush:
         else:
             reason = f"not applied in {entry.attempts} attempts: {entry.reason}"
         self.finished.append(journal.finish(entry, State.FAILED, after=after, reason=reason))
-        return None
+        return True
