@@ -7,9 +7,11 @@ of one connected shop (`integrations.settings`), and anything that opens a file 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 from sqlalchemy.engine import URL, make_url
@@ -41,6 +43,8 @@ class Settings(BaseModel):
     write_settle: float = 60.0
     """Seconds after which a write without an answer, and not to be seen in the shop, counts as not
     applied. Longer than the slowest request the shop's web server lets run."""
+    collector_url: str = "http://127.0.0.1:8767"
+    """Where visitors' browsers reach the collector, without a slash at the end."""
 
     @property
     def embedded(self) -> bool:
@@ -96,10 +100,29 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
                 f"{PREFIX}WRITE_SETTLE_SECONDS is {settle!r}; expected a number, 1 to 3600"
             )
         values["write_settle"] = float(settle)
+    if collector := env.get(f"{PREFIX}COLLECTOR_URL"):
+        values["collector_url"] = _collector_url(collector)
     settings = Settings(**values)
     if settings.database_url is not None:
         settings.sqlalchemy_url()
     return settings
+
+
+def _collector_url(text: str) -> str:
+    """The collector's public address in one spelling: it stands in a script on every page."""
+    expected = f"{PREFIX}COLLECTOR_URL: expected https://host[:port][/path]"
+    try:
+        parts = urlsplit(text.strip())
+        port = parts.port
+    except ValueError:
+        raise SettingsError(f"{expected}; the host or the port is not valid") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(f"{expected}, starting with https:// or http://")
+    if "@" in parts.netloc or parts.query or parts.fragment or port == 0:
+        raise SettingsError(f"{expected}, without user name, ? or #")
+    if not re.fullmatch(r"[A-Za-z0-9._:/~\[\]-]+", parts.netloc + parts.path):
+        raise SettingsError(f"{expected}, in plain letters")
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 
 
 def _secret(value: str | None) -> SecretStr | None:

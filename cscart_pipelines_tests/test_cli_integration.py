@@ -297,11 +297,10 @@ def test_start_and_resync_in_the_background_are_left_to_the_daemon(run: Run, des
 def test_disable_enable_and_the_gate_of_the_tracking_file(run: Run, desk: Desk) -> None:
     desk.save()
     desk.put("shop", "enabled")
-    assert (
-        "does not write the onsite tracking file yet"
-        in run("integration", "tracking-file", "shop").err
-    )
-    assert "shop is disabled" in run("integration", "disable", "shop").out
+    assert run("integration", "tracking-file", "shop").code == 0
+    done = run("integration", "disable", "shop")
+    assert "shop is disabled" in done.out
+    assert "delete it there too" in done.out
     done = run("integration", "tracking-file", "shop")
     assert (done.code, "it is disabled; use enable first" in done.err) == (4, True)
     assert "shop is enabled" in run("integration", "enable", "shop").out

@@ -1,4 +1,4 @@
-"""`cscart-pipelines integration …` over its life: edit, disable, enable, remove.
+"""`cscart-pipelines integration …` over its life: edit, disable, enable, remove, tracking file.
 
 Not here: connecting and starting (`integration`), looking (`board`), integrations as a file
 (`declared`), the rules (`integrations.lifecycle`).
@@ -7,6 +7,7 @@ Not here: connecting and starting (`integration`), looking (`board`), integratio
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,8 @@ from cscart_pipelines.cli.premises import Premises, opened
 from cscart_pipelines.integrations.acts import FrontDesk
 from cscart_pipelines.integrations.lifecycle import Act, require
 from cscart_pipelines.integrations.settings import InvalidSettingsError, check
+from cscart_pipelines.onsite import tracking_file as tracking
+from cscart_pipelines.onsite.keys import rotate
 
 GTM_ADVICE = (
     "If the onsite tracking file was imported in Google Tag Manager, delete it there too: "
@@ -174,10 +177,43 @@ def remove(
 
 def tracking_file(
     key: Key,
-    output: Annotated[Path | None, typer.Option("-o", metavar="FILE")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Else it is printed.")
+    ] = None,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="With a new write key in place of the present one.")
+    ] = False,
+    keep_old_key: Annotated[
+        int, typer.Option(metavar="DAYS", min=0, max=365, help="How long the old one is taken yet.")
+    ] = 30,
 ) -> None:
-    """The onsite tracking file for Google Tag Manager; only for an enabled integration."""
+    """The onsite tracking file for Google Tag Manager; only for an enabled integration.
+
+    How to import, publish and remove it, step by step: docs/onsite.md
+    """
     with opened() as premises:
         integration = premises.registry.get(key)
         require(Act.TRACKING_FILE, premises.registry.standing(integration))
-    raise exits.CommandError("this release does not write the onsite tracking file yet")
+        collector_url = premises.settings.collector_url
+        with premises.warehouse.connect(autocommit=True) as connection:
+            if new_key:
+                rotate(connection, key, keep_old_for=timedelta(days=keep_old_key))
+            file = tracking.tracking_file(connection, integration, collector_url)
+    if output is None or str(output) == "-":
+        sys.stdout.write(file.decode())
+    else:
+        try:
+            output.write_bytes(file)
+        except OSError as error:
+            raise exits.CommandError(
+                f"{output} cannot be written: {error.strerror}", exits.WRONG_USAGE
+            ) from None
+        console.out.print(f"[green]✓[/] the onsite tracking file of {key} is in", end=" ")
+        console.out.print(str(output), markup=False, highlight=False)
+        console.out.print(
+            "  In Google Tag Manager: Admin > Import Container, Merge, Rename conflicting tags; "
+            "preview, publish. Step by step: docs/onsite.md"
+        )
+    if problem := tracking.drawback(integration.settings.url, collector_url):
+        console.err.print("[yellow]![/] " + console.plain(problem), end=" ")
+        console.err.print("(CSCART_PIPELINES_COLLECTOR_URL)", markup=False)

@@ -1,0 +1,215 @@
+// From the queue to the collector. While the page lives, by fetch, because its answer says whether
+// the events arrived; when the page goes, by beacon. Both as text/plain, which needs no question
+// beforehand. What may not have arrived is kept and sent again with the same ids: the collector
+// takes each id once. Not here: what happened (happenings), who it was (identity).
+
+var MOST_EVENTS = 50;
+var MOST_BYTES = 60000;
+var MOST_KEPT = 200;
+var KEPT_LASTS = 3 * DAY;
+var PAUSE = 2 * SECOND;
+
+var queue = []; // {e: event, i: identity or null}
+var underway = null;
+var timer = null;
+var failures = 0;
+var refused = false; // the collector does not take this key: nothing more is sent from this page
+
+function enqueue(event, who) {
+  queue.push({e: event, i: who || null});
+  wake(PAUSE);
+}
+
+function wake(after) {
+  if (timer === null) {
+    timer = setTimeout(safely(function () {
+      timer = null;
+      send();
+    }), after);
+  }
+}
+
+function send() {
+  if (!allowed() || refused || underway) {
+    return;
+  }
+  if (heldUp()) {
+    putAside(queue.splice(0));
+    wake(heldUp());
+    return;
+  }
+  takeKept();
+  var batch = nextBatch();
+  if (batch) {
+    post(batch);
+  }
+}
+
+// The page goes, or may: nothing waits for an answer any more.
+function sendLast() {
+  if (!allowed() || refused) {
+    return;
+  }
+  if (underway) {
+    addTo('unsure', underway.events);
+  }
+  if (failures || heldUp()) {
+    putAside(queue.splice(0));
+    return;
+  }
+  var batch = nextBatch();
+  while (batch) {
+    addTo(beacon(batch.body) ? 'unsure' : 'kept', batch.events);
+    batch = nextBatch();
+  }
+}
+
+function beacon(body) {
+  try {
+    if (navigator.sendBeacon && navigator.sendBeacon(ADDRESS, body)) {
+      return true;
+    }
+    if (window.fetch) {
+      window.fetch(ADDRESS, request(body)).then(null, function () {});
+      return true;
+    }
+  } catch (error) {
+    // Kept instead.
+  }
+  return false;
+}
+
+function request(body) {
+  return {
+    method: 'POST', mode: 'cors', credentials: 'omit', keepalive: true, body: body,
+    headers: {'Content-Type': 'text/plain;charset=UTF-8'}
+  };
+}
+
+function post(batch) {
+  underway = batch;
+  if (!window.fetch) {
+    underway = null;
+    addTo(beacon(batch.body) ? 'unsure' : 'kept', batch.events);
+    return;
+  }
+  window.fetch(ADDRESS, request(batch.body)).then(
+    safely(function (answer) {
+      answered(batch, answer.status, answer.headers.get('Retry-After'));
+    }),
+    safely(function () {
+      answered(batch, 0, null);
+    })
+  );
+}
+
+function answered(batch, status, retryAfter) {
+  underway = null;
+  if (!allowed()) {
+    return; // withdrawn meanwhile
+  }
+  if (status === 0 || status === 408 || status === 429 || status >= 500) {
+    failures++;
+    if (/^\d{1,5}$/.test(retryAfter || '')) {
+      keepIn('localStorage', 'not_before', now() + retryAfter * SECOND);
+    }
+    putAside(batch.events);
+    addTo('kept', takeAway('unsure')); // it is likely that those did not arrive either
+    wake(Math.max(Math.min(Math.pow(2, failures), 300) * SECOND, heldUp()));
+    return;
+  }
+  failures = 0;
+  takeAway('unsure');
+  if (status === 401 || status === 403 || status === 404 || status === 410) {
+    refused = true;
+    forgetQueue();
+    drop('localStorage', 'kept');
+    return;
+  }
+  if (queue.length) {
+    send();
+  }
+}
+
+// Milliseconds for which the collector has asked not to be asked.
+function heldUp() {
+  var wait = (recall('localStorage', 'not_before') || 0) - now();
+  return wait > 0 && wait < DAY ? wait : 0;
+}
+
+// Up to 50 events of one identity, below the size that a browser still sends when the page goes.
+function nextBatch() {
+  var events = [];
+  var body = '';
+  while (queue.length && events.length < MOST_EVENTS && alike(queue[0].i, (events[0] || queue[0]).i)) {
+    var longer = write(events.concat([queue[0]]));
+    if (sizeOf(longer) > MOST_BYTES) {
+      if (events.length) {
+        break;
+      }
+      queue.shift(); // alone too large: never to be delivered
+      continue;
+    }
+    events.push(queue.shift());
+    body = longer;
+  }
+  return events.length ? {events: events, body: body} : null;
+}
+
+function alike(one, other) {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+function write(events) {
+  var batch = {v: 1, sent_at: now(), visitor: visitorId(), events: []};
+  if (events[0].i) {
+    batch.identity = events[0].i;
+  }
+  each(events, function (one) {
+    batch.events.push(one.e);
+  });
+  return JSON.stringify(batch);
+}
+
+// --- kept: not delivered. unsure: sent while the page went, so nobody heard the answer.
+
+function putAside(events) {
+  addTo('kept', events);
+}
+
+function addTo(name, events) {
+  if (events && events.length) {
+    var list = fresh(recall('localStorage', name)).concat(events);
+    keepIn('localStorage', name, list.slice(-MOST_KEPT));
+  }
+}
+
+function takeAway(name) {
+  var list = fresh(recall('localStorage', name));
+  drop('localStorage', name);
+  return list;
+}
+
+function takeKept() {
+  var known = {};
+  var list = [];
+  each(takeAway('kept').concat(queue), function (one) {
+    if (!known[one.e.id]) {
+      known[one.e.id] = true;
+      list.push(one);
+    }
+  });
+  queue = list;
+}
+
+function fresh(list) {
+  return (list instanceof Array ? list : []).filter(function (one) {
+    return one && one.e && one.e.at > now() - KEPT_LASTS;
+  });
+}
+
+function forgetQueue() {
+  queue = [];
+  clearTimeout(timer);
+  timer = null;
+}
