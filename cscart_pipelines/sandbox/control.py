@@ -9,9 +9,11 @@ JSON in and out, the API user's Basic auth. Not part of CS-Cart. Paths:
 ``GET|POST|DELETE faults``  list, add (fields of `Fault`, or ``{"poison": [ids]}``), clear
 ``POST orders``             place an order (arguments of `Store.place_order`)
 ``PUT|DELETE orders/ID``    edit (``status`` as the shop changes it), delete
-``POST users``              add; ``PUT|DELETE users/ID`` edit, delete
+``POST users``              add (``password`` too); ``PUT|DELETE users/ID`` edit, delete
 ``POST products``           add; ``PUT|DELETE products/ID`` edit (``amount``: stock), delete
 ``POST shipments``          create (arguments of `Store.create_shipment`); ``DELETE shipments/ID``
+``GET|PUT storefront``      what the pages show (fields of `StorefrontSettings`)
+``GET subscribers``         the newsletter's addresses and since when
 ==========================  =======================================================================
 """
 
@@ -52,6 +54,8 @@ class Control:
             "users": self._users,
             "products": self._products,
             "shipments": self._shipments,
+            "storefront": self._storefront,
+            "subscribers": self._subscribers,
         }
 
     def owns(self, request: Request) -> bool:
@@ -143,7 +147,11 @@ class Control:
     def _users(self, method: str, key: int, body: dict[str, Any]) -> Any:
         store = self._shop.store
         if method == "POST":
-            return asdict(store.add_customer(body.pop("email"), **_typed(body)))
+            password = body.pop("password", None)
+            made = store.add_customer(body.pop("email"), **_typed(body))
+            if password is not None:
+                store.set_password(made.user_id, str(password))
+            return asdict(made)
         if method == "PUT":
             return asdict(store.edit_customer(key, **_typed(body)))
         if method == "DELETE":
@@ -171,6 +179,13 @@ class Control:
             store.delete_shipment(key)
             return {"deleted": key}
         return asdict(store.shipments[key]) if method == "GET" else None
+
+    def _storefront(self, method: str, key: int, body: dict[str, Any]) -> Any:
+        settings = self._shop.storefront.settings
+        return asdict(settings.change(**body) if method == "PUT" else settings)
+
+    def _subscribers(self, method: str, key: int, body: dict[str, Any]) -> Any:
+        return {"subscribers": self._shop.store.subscribers} if method == "GET" else None
 
 
 def _typed(body: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,8 @@ from cscart_pipelines.sandbox.render_orders import OrderRenderer
 from cscart_pipelines.sandbox.routes import Request, Rewrite, Router
 from cscart_pipelines.sandbox.seeds import Seed, fill
 from cscart_pipelines.sandbox.store import Store
+from cscart_pipelines.sandbox.storefront import Storefront
+from cscart_pipelines.sandbox.storefront_settings import StorefrontSettings
 from cscart_pipelines.sandbox.wire import Delivery, WireServer
 
 EMAIL = "admin@example.com"
@@ -37,7 +39,7 @@ class SandboxShop:
     `profile` is a version ("4.7", "4.12", "4.13", "4.16", "4.20"); `catalogue` fills it ("empty",
     "small", "cdnow" or a function of the store). `path` is the shop's sub-directory, `page_size`
     the "elements per page" setting, `privileges` those of the API user (None: root), `clock`
-    epoch seconds, used for `Date`, `updated_at` and the rest.
+    epoch seconds, used for `Date`, `updated_at` and the rest. `storefront`: what its pages show.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class SandboxShop:
         notices: bool = False,
         seed: int = 0,
         store: Store | None = None,
+        storefront: StorefrontSettings | None = None,
     ) -> None:
         if path and not path.startswith("/"):
             raise ValueError(f"path: expected '/shop' or '', got {path!r}")
@@ -93,6 +96,7 @@ class SandboxShop:
             rewrite=rewrite,
             api_https_only=api_https_only,
         )
+        self.storefront = Storefront(self.store, storefront, base=self.path)
         self._control = Control(self)
 
     # --- what tests and callers read -------------------------------------------------------------
@@ -168,6 +172,9 @@ class SandboxShop:
         started = self.store.clock()
         if self._control.owns(request):
             return Delivery(self._control.answer(request))
+        if self.storefront.owns(request):
+            # Visitors are not API requests: no hooks, no faults, no record.
+            return Delivery(self._guarded(self.storefront.answer, request))
         for hook in list(self._hooks):
             try:
                 hook(request)
@@ -185,15 +192,18 @@ class SandboxShop:
         )
         return delivery
 
-    def _shop(self, request: Request) -> Answer:
+    def _guarded(self, answer: Callable[[Request], Answer], request: Request) -> Answer:
         try:
             with self.store.lock:
-                answer = self.router.answer(request)
+                return answer(request)
         except Exception as problem:
             # A mistake of the sandbox looks like the shop's crash page; it would be lost in a
             # connection thread, so leaving the `with` block raises it again.
             self.problems.append(problem)
-            answer = crash_page(self.store.profile)
+            return crash_page(self.store.profile)
+
+    def _shop(self, request: Request) -> Answer:
+        answer = self._guarded(self.router.answer, request)
         if self.notices and answer.body and answer.content_type == "application/json":
             return spoil(Fault("php_notices"), answer, self.store.profile)
         return answer

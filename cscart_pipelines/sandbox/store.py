@@ -8,6 +8,9 @@ dispatch.py; no HTTP and no JSON here.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -44,6 +47,9 @@ class Store(Till):
         self.customers: dict[int, Customer] = {}
         self.products: dict[int, Product] = {}
         self.categories: dict[int, Category] = {}
+        self.subscribers: dict[str, int] = {}
+        """Newsletter addresses and since when; the API knows nothing of them."""
+        self._passwords: dict[int, tuple[bytes, bytes]] = {}
         self.statuses = default_statuses(self.profile)
         self.orders_revision = 0
         self.catalogue_revision = 0
@@ -134,6 +140,40 @@ class Store(Till):
         """Removes the account; its orders become guests' without a new `updated_at` (8.6)."""
         with self.lock:
             del self.customers[user_id]
+            self._passwords.pop(user_id, None)
             for order in self.orders.values():
                 if order.user_id == user_id:
                     self._change(order, {"user_id": 0}, touch=False)
+
+    # --- what only the storefront uses -----------------------------------------------------------
+
+    def customer_by_email(self, email: str) -> Customer | None:
+        """The account with this address; capital letters make no difference."""
+        wanted = email.strip().lower()
+        people = self.customers.values()
+        return next((c for c in people if c.user_type == "C" and c.email.lower() == wanted), None)
+
+    def set_password(self, user_id: int, password: str) -> None:
+        with self.lock:
+            salt = secrets.token_bytes(16)
+            self._passwords[self.customers[user_id].user_id] = (salt, _hashed(password, salt))
+
+    def customer_with(self, email: str, password: str) -> Customer | None:
+        """The active account that this password opens, or None."""
+        with self.lock:
+            found = self.customer_by_email(email)
+            if found is None or found.status != "A" or found.user_id not in self._passwords:
+                return None
+            salt, kept = self._passwords[found.user_id]
+            return found if hmac.compare_digest(_hashed(password, salt), kept) else None
+
+    def subscribe(self, email: str) -> bool:
+        """Puts an address on the newsletter's list; False: it is there already."""
+        with self.lock:
+            fresh = email.strip().lower() not in self.subscribers
+            self.subscribers.setdefault(email.strip().lower(), self.now())
+            return fresh
+
+
+def _hashed(password: str, salt: bytes) -> bytes:
+    return hashlib.pbkdf2_hmac("sha256", password.encode(), salt, 1_000)
