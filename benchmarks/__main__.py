@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    about = "\n".join(f"  {name:8} {one.about}" for name, one in BENCHMARKS.items())
+    about = "\n".join(f"  {name:10} {one.about}" for name, one in BENCHMARKS.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=f"The project's own benchmarks:\n{about}",

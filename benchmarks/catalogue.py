@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import load, parse, sync, tick
+from benchmarks import load, parse, sync, tick, write_back
 from benchmarks.options import Options
 from benchmarks.report import Report
 
@@ -27,4 +27,5 @@ BENCHMARKS = {
     "load": Benchmark("our load beside bare COPY and executemany of the same rows", load.run),
     "tick": Benchmark("one hourly tick over 200 shops, per integration", tick.run),
     "sync": Benchmark("first sync and a resync with 1 % changed, by number of orders", sync.run),
+    "write_back": Benchmark("shipments and stock levels a second, API calls each", write_back.run),
 }

@@ -79,6 +79,16 @@ def test_a_small_run_fills_every_table_and_leaves_nothing_behind(tmp_path: Path)
     growth = found["sync"]["tables"]["The largest shop beside the smallest"]
     assert [row["run"] for row in growth] == ["first sync", "resync, 1 %"]
 
+    written = found["write_back"]["tables"]
+    shipped = written["Shipments, one parcel an order"]
+    assert [(row["answers after ms"], row["write"]) for row in shipped] == [
+        (0, "tracking"), (0, "tracking and status"), (50, "tracking"), (50, "tracking and status")
+    ]  # fmt: skip
+    assert [row["calls"] / row["shipments"] for row in shipped] == [3, 6, 3, 6]
+    levels = {row["levels are"]: row for row in written["Stock levels"]}
+    assert levels["changed"]["calls"] == levels["unchanged"]["calls"] + 100 + 2
+    assert {aim["verdict"] for aim in found["write_back"]["aims"]} == {"met"}
+
     requests = [aim for aim in found["sync"]["aims"] if aim["aim"].endswith("requests")]
     assert [(aim["found"], aim["verdict"]) for aim in requests] == [
         (run["requests"], "met") for run in runs if run["run"] != "first sync"
@@ -88,7 +98,7 @@ def test_a_small_run_fills_every_table_and_leaves_nothing_behind(tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (["nonsense"], "no benchmark 'nonsense'; there are parse, load, tick, sync"),
+        (["nonsense"], "no benchmark 'nonsense'; there are parse, load, tick, sync, write_back"),
         (["--orders", "0"], "expected numbers above 0"),
         (["--orders", "many"], "expected numbers above 0"),
         (["--orders", "100,,200"], "expected numbers above 0"),
