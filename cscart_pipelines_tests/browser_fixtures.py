@@ -62,6 +62,7 @@ class Browser:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,  # so that stop() reaches whatever it started
+            env={**os.environ, "HOME": str(folder), "XDG_CONFIG_HOME": str(folder)},
         )
         try:
             self._address = f"http://127.0.0.1:{self._port()}"
@@ -106,8 +107,26 @@ class Browser:
     # --- what a visitor does and sees ------------------------------------------------------------
 
     def click(self, selector: str) -> None:
-        """Clicks as a visitor does; a navigation that begins with it is waited for."""
+        """Clicks as a visitor does. Where it leads to another page, use `follow`."""
         self._do("POST", f"/element/{self._find(selector)}/click", {})
+
+    def follow(self, selector: str) -> None:
+        """Clicks what leads to another page, and waits until that page has loaded."""
+        self.js("document.documentElement.dataset.left = 'yes';")
+        self.click(selector)
+
+        def arrived() -> bool:
+            try:
+                return bool(
+                    self.js(
+                        "return !document.documentElement.dataset.left"
+                        " && document.readyState === 'complete';"
+                    )
+                )
+            except BrowserError:
+                return False  # between two pages there is no document to ask
+
+        self.wait_for(arrived)
 
     def fill(self, selector: str, text: str) -> None:
         """Types into an emptied field."""

@@ -7,11 +7,13 @@ elsewhere.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cscart_pipelines.sandbox.server import SandboxShop
+from cscart_pipelines_tests import browser_fixtures
 from cscart_pipelines_tests.browser_fixtures import Browser
 from cscart_pipelines_tests.browser_fixtures import browser as browser
 from cscart_pipelines_tests.browser_fixtures import module_browser as module_browser
@@ -116,6 +118,30 @@ def errors(browser: Browser) -> str:
     return "; ".join(each["message"] for each in browser.js("return tagRunner.errors"))
 
 
+# --- the browser itself --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("required", "outcome"), [(False, "Skipped"), (True, "Failed")])
+def test_without_a_browser_tests_skip_unless_one_is_required(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, required: bool, outcome: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(browser_fixtures, "REQUIRED", required)
+    with pytest.raises(BaseException, match="chromium is not on the PATH") as raised:
+        browser_fixtures.find_programs()
+    assert type(raised.value).__name__ == outcome
+
+
+def test_a_test_finds_nothing_of_the_one_before(browser: Browser, shop: SandboxShop) -> None:
+    browser.open(f"{shop.url}/")
+    browser.click("#consent_grant")
+    browser.js("localStorage.setItem('kept', '1');")
+    assert "shop_consent" in browser.cookies()
+    browser.fresh().open(f"{shop.url}/")
+    assert "shop_consent" not in browser.cookies()
+    assert browser.js("return localStorage.getItem('kept')") is None
+
+
 # --- the shop's own scripts ----------------------------------------------------------------------
 
 
@@ -171,9 +197,9 @@ def test_a_guest_buys_by_clicking(browser: Browser, shop: SandboxShop) -> None:
     browser.click("#button_cart_1")
     browser.wait_for("document.querySelector('.alert')")
     browser.click(".ty-dropdown-box summary")
-    browser.click(".cm-cart-buttons a:last-child")
+    browser.follow(".cm-cart-buttons a:last-child")
     browser.fill("[name='user_data[email]']", "gus@example.com")
-    browser.click("#litecheckout_place_order")
+    browser.follow("#litecheckout_place_order")
     assert browser.url.endswith("dispatch=checkout.complete&order_id=1001")
     assert "#1001" in browser.text("main")
     assert shop.store.orders[1001].email == "gus@example.com"
@@ -205,7 +231,7 @@ def test_a_theme_and_the_google_add_on_fill_the_data_layer(
     browser.open(f"{shop.url}/index.php?dispatch=checkout.checkout")
     assert [name for name, _ in sent()] == ["page_view", "begin_checkout"]
     browser.fill("[name='user_data[email]']", "gus@example.com")
-    browser.click("#litecheckout_place_order")
+    browser.follow("#litecheckout_place_order")
     sales = [more for name, more in sent() if name == "purchase"]
     assert len(sales) == 2, "the add-on's and the theme's"
     assert all(each["transaction_id"] == "1001" and each["items"] == [bag] for each in sales)

@@ -65,7 +65,9 @@ def head(visit: Visit, title: str, order: Order | None) -> str:
         parts.append(f'<script type="application/json" id="tag_container">{text}</script>')
         start = "dataLayer.push({'gtm.start': new Date().getTime(), event: 'gtm.js'});"
         parts.append(f"<script>window.dataLayer = window.dataLayer || [];\n{start}</script>")
-        parts.append(f'<script async src="{visit.base}/static/tag-runner.js"></script>')
+        parts.append(
+            f'<script type="module" async src="{visit.base}/static/tag-runner.js"></script>'
+        )
     if settings.ga4_addon:
         lines = _LAYER + "gtag('js', new Date());\n"
         page = {"page_title": title}
