@@ -103,7 +103,7 @@ def failed_round(room: ControlRoom, key: str, kind: str, pause: str) -> None:
 
 
 def test_one_run_for_all_that_wait(shops: ControlRoom) -> None:
-    assert tick(fulfilment_inbox, shops)[0] == "Nothing waits."
+    assert tick(fulfilment_inbox, shops)[0] == "Nothing waits that may be pushed now."
     for key in ("a", "b", "off"):
         ship(shops, key, "1", "T-1")
     config, _ = tick(fulfilment_inbox, shops)
@@ -149,7 +149,7 @@ def test_after_a_failure_the_pause_of_the_round_counts(shops: ControlRoom) -> No
     _, cursor = tick(fulfilment_inbox, shops)
     end_runs(shops, Status.FAILURE)
     failed_round(shops, "a", "shipments", "1 minute")
-    assert tick(fulfilment_inbox, shops, cursor)[0] == "Nothing waits."
+    assert tick(fulfilment_inbox, shops, cursor)[0] == "Nothing waits that may be pushed now."
     failed_round(shops, "a", "shipments", "-1 second")
     assert tick(fulfilment_inbox, shops, cursor)[0] == {"only": ["a"], "limit": BATCH}
 
@@ -158,7 +158,7 @@ def test_after_a_failure_the_pause_of_the_round_counts(shops: ControlRoom) -> No
 def test_who_may_not_be_pushed_to_is_left_alone(status: str, shops: ControlRoom) -> None:
     ship(shops, "a", "1", "T-1")
     shops.execute("UPDATE registry.integrations SET status = %s", status)
-    assert tick(fulfilment_inbox, shops)[0] == "Nothing waits."
+    assert tick(fulfilment_inbox, shops)[0] == "Nothing waits that may be pushed now."
 
 
 @pytest.mark.parametrize("state", ["planned", "applying", "ambiguous"])
@@ -176,7 +176,7 @@ def test_files_start_a_push_once_they_are_written(shops: ControlRoom) -> None:
     with shops.premises() as premises:
         path = folder(premises.settings, "a") / "shipments" / "new.csv"
         path.write_text("order_number,tracking_number\n1,T-1\n")
-    assert tick(fulfilment_inbox, shops)[0] == "Nothing waits."
+    assert tick(fulfilment_inbox, shops)[0] == "Nothing waits that may be pushed now."
     minute_ago = time.time() - 60
     os.utime(path, (minute_ago, minute_ago))
     assert tick(fulfilment_inbox, shops)[0] == {"only": ["a"], "limit": BATCH}
@@ -184,7 +184,7 @@ def test_files_start_a_push_once_they_are_written(shops: ControlRoom) -> None:
 
 
 def test_a_nonsense_cursor_and_a_database_without_integrations(room: ControlRoom) -> None:
-    assert tick(fulfilment_inbox, room, "nonsense")[0] == "Nothing waits."
+    assert tick(fulfilment_inbox, room, "nonsense")[0] == "Nothing waits that may be pushed now."
     assert tick(stock_clock, room, "nonsense")[0] == "It is nobody's time."
 
 

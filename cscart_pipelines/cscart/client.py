@@ -119,6 +119,11 @@ class ShopClient:
         self._closed.set()
         self._session.close()
 
+    @property
+    def closed(self) -> bool:
+        """Somebody has closed it: whoever works through a list should begin nothing else."""
+        return self._closed.is_set()
+
     def pause(self, seconds: float) -> bool:
         """Waits, as between two tries. True if the client was closed meanwhile: time to stop."""
         return self._closed.wait(seconds)

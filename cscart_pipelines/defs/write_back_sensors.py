@@ -32,7 +32,7 @@ NOT_OVER = [
 
 
 @dg.sensor(
-    job=push_tracking,
+    job_name=push_tracking.name,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Pushes tracking numbers as soon as something waits: rows in the inbox, files in"
@@ -52,7 +52,11 @@ def fulfilment_inbox(
             waiting.pop(key)  # whoever writes there takes what waits, or leaves it to the next look
     keys, asked = to_ask(waiting, asked, now)
     if not keys:
-        why = "What waits was tried a moment ago." if waiting else "Nothing waits."
+        why = (
+            "What waits was tried a moment ago."
+            if waiting
+            else "Nothing waits that may be pushed now."
+        )
         return dg.SensorResult(skip_reason=why, cursor=asked.to_cursor())
     request = dg.RunRequest(
         run_key=f"inbox-{now:.3f}",
@@ -63,7 +67,7 @@ def fulfilment_inbox(
 
 
 @dg.sensor(
-    job=push_stock,
+    job_name=push_stock.name,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Pushes stock levels at each integration's own times, and tries again after a"

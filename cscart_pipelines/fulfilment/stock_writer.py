@@ -17,6 +17,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from cscart_pipelines.cscart.amounts import PAGE, LiveProduct, read_amounts
@@ -67,6 +68,8 @@ class StockWriter:
         """
         chunks = [wishes[start : start + PAGE] for start in range(0, len(wishes), PAGE)]
         for chunk in chunks:
+            if self._context.client.closed:
+                break  # the run is cancelled: the rest waits
             # A single chunk was read a moment ago; the later of several were not.
             fresh = len(chunks) == 1
             ids = [wish.product_id for wish in chunk]
@@ -139,12 +142,17 @@ class StockWriter:
             raise trouble
 
     def _send(self, attempt: _Attempt) -> None:
-        if self._stop.is_set():
+        if self._stop.is_set() or self._context.client.closed:  # the run is cancelled
             return
         attempt.answered, attempt.error = False, None
         attempt.entry = self._journal.applying(attempt.entry)
         try:
-            set_amount(self._context.client, attempt.wish.product_id, attempt.planned)
+            set_amount(
+                self._context.client,
+                attempt.wish.product_id,
+                attempt.planned,
+                again=partial(self._journal.sent_again, attempt.entry),
+            )
             attempt.answered = True
         except AmbiguousWrite as error:
             attempt.error = error

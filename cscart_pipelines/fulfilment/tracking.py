@@ -134,7 +134,7 @@ class _Push:
             running: dict[Future[OrderPush], int] = {}
             while True:
                 while trouble is None and len(running) < client.max_parallel:
-                    if client.pause(0):
+                    if client.closed:
                         break  # the run is cancelled: no other order is begun
                     order_id, numbers = next(todo, (None, []))
                     if order_id is None:
