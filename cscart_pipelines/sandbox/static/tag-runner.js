@@ -146,8 +146,9 @@ function fire(tag, moment) {
     runner.held.push({ ...seen, missing });
     return;
   }
+  const html = rendered(parameter(tag, 'html') || '', moment);
   runner.fired.push(seen);
-  place(tag.name, rendered(parameter(tag, 'html') || '', moment));
+  place(tag.name, html);
 }
 
 function priority(tag) {
