@@ -423,6 +423,125 @@ def test_the_status_does_not_travel_with_a_parcel_after_one_was_refused(connect:
     assert at.shop.store.orders[order.order_id].status == "B"
 
 
+def test_a_connection_lost_between_journal_and_request_sends_no_other_parcel(
+    connect: Connect,
+) -> None:
+    """The one on its way arrives; what was not journalled before is not sent."""
+    at = connect()
+    orders = [at.order() for _ in range(12)]
+    for order in orders:
+        at.ship(str(order.order_id), f"T-{order.order_id}", carrier="UPS")
+    sent = [0]
+
+    @at.shop.before_request
+    def cut(request: Any) -> None:
+        if request.method == "POST":
+            sent[0] += 1
+        if sent[0] == 3:
+            at.execute(
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE granted"
+                " AND locktype = 'advisory'"
+                f" AND (classid::bigint << 32 | objid::bigint) = {TURN_SQL}", at.key,
+            )  # fmt: skip
+
+    with pytest.raises(psycopg.OperationalError):
+        at.push(settle=3600)
+    applied = {(entry[0], entry[1]) for entry in at.rows(
+        "SELECT order_id, state FROM fulfilment.journal WHERE kind = 'shipment' AND attempts > 0"
+    )}  # fmt: skip
+    posted = {order.order_id for order in orders if shipments(at, order.order_id)}
+    assert posted <= {order_id for order_id, _ in applied}
+    assert 3 <= len(posted) < 12
+    sent[0] = 100
+    at.push(settle=3600)
+    assert [len(shipments(at, order.order_id)) for order in orders] == [1] * 12
+    assert at.shop.requests.count(method="POST") == 12
+    assert at.settled()
+
+
+def test_rows_that_somebody_deleted_meanwhile_are_not_sent_again(connect: Connect) -> None:
+    at = connect()
+    gone, there = at.order(), at.order()
+    for order in (gone, there):
+        at.ship(str(order.order_id), f"T-{order.order_id}", carrier="UPS")
+    at.shop.faults.add("reset", method="POST", count=2)
+    at.push(settle=3600, client={"hurried": True})
+    at.execute("DELETE FROM fulfilment.shipments")
+    at.shop.store.create_shipment(there.order_id, tracking_number=f"T-{there.order_id}")
+    at.execute("UPDATE fulfilment.journal SET sent_at = sent_at - interval '2 hours'")
+    at.push(settle=3600)
+    assert shipments(at, gone.order_id) == []
+    assert at.shop.store.orders[there.order_id].status == "C"
+    assert at.settled()
+    assert at.shop.requests.count(method="POST") == 2
+
+
+def test_one_order_in_two_spellings_is_one_order(connect: Connect) -> None:
+    at = connect(order_prefix="CS")
+    order = at.order((1, 2), (2, 2))
+    codes = [line.product_code for line in order.lines]
+    at.ship(f"CS{order.order_id}", "T-1", codes[0], quantity=2, carrier="UPS")
+    at.ship(f"cs{order.order_id}", "t1", codes[0], quantity=2, carrier="UPS")
+    at.ship(f"cs{order.order_id}", "t1", codes[1], quantity=2, carrier="UPS")
+    at.push()
+    assert len(shipments(at, order.order_id)) == 1
+    assert at.shop.store.shipped(order.order_id) == {line.item_id: 2 for line in order.lines}
+    assert sorted(state for state, _ in at.inbox()) == ["done", "done", "refused"]
+
+
+def test_an_integration_removed_under_way_is_not_written_to_any_more(connect: Connect) -> None:
+    at = connect()
+    for _ in range(6):
+        order = at.order()
+        at.ship(str(order.order_id), f"T-{order.order_id}", carrier="UPS")
+
+    @at.shop.before_request
+    def forget(request: Any) -> None:
+        if request.method == "POST":
+            at.execute("DELETE FROM fulfilment.journal")
+            at.execute("DELETE FROM fulfilment.shipments")
+
+    with pytest.raises(LookupError, match="deleted"):
+        at.push(client={"max_parallel": 1})
+    assert at.shop.requests.count(method="POST") == 1
+
+
+def test_shipments_that_cannot_be_listed_after_the_write_are_looked_for_later(
+    connect: Connect,
+) -> None:
+    at = connect()
+    order = at.order()
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    at.shop.faults.add("server_error", method="GET", path="/shipments", count=3)
+    report = at.push(settle=3600)
+    assert len(report.postponed) == 1
+    assert at.inbox()[0][0] == "taken"
+    at.push(settle=3600)
+    assert shipments(at, order.order_id) == [(UPS, "ups", 2)]
+    assert at.shop.store.orders[order.order_id].status == "C"
+    assert at.shop.requests.count(method="POST") == 1
+
+
+def test_a_list_of_other_orders_shipments_proves_nothing(connect: Connect) -> None:
+    """An old shop may not know the filter; another order may have the same number."""
+    at = connect()
+    other, order = at.order(), at.order()
+    at.shop.store.create_shipment(other.order_id, tracking_number=UPS, carrier="ups")
+    answer = at.shop.router.answer
+
+    def list_all(request: Any) -> Answer:
+        if request.method == "GET" and request.path.endswith("/shipments"):
+            request.query = "page=1&items_per_page=250"
+        return answer(request)
+
+    at.shop.router.answer = list_all  # type: ignore[method-assign]
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    at.shop.faults.add("reset", method="POST", count=1)
+    at.push()
+    assert shipments(at, order.order_id) == [(UPS, "ups", 2)]
+    assert at.journal()["shipment", "verified"] == 1
+
+
 # --- what others did, and bad rows ----------------------------------------------------------------
 
 
