@@ -1,0 +1,173 @@
+"""What tests of the tag share: a server that records what the tag sends, and also has pages.
+
+It answers as the collector does where that matters to a browser (status, CORS), and reads every
+batch with the collector's own reading, so that nothing is recorded that would be refused.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from cscart_pipelines.integrations.settings import check
+from cscart_pipelines.onsite.container import TagOptions, container
+from cscart_pipelines.onsite.tag_source import tag_script
+from cscart_pipelines.onsite.wire import read_batch
+from cscart_pipelines.sandbox.server import SandboxShop
+from cscart_pipelines_tests.sandbox_fixtures import small_shop
+
+WRITE_KEY = "Recorder-key_0123456789_abcdefgh"
+STEM = "cscart_pipelines_shop_"
+"""What the names of everything that the tag stores begin with."""
+
+Event = dict[str, Any]
+
+
+@dataclass
+class Recorder:
+    """A collector that remembers. `status` answers the next batches; None: hangs up."""
+
+    server: ThreadingHTTPServer
+    status: int | None = 204
+    retry_after: int | None = None
+    batches: list[dict[str, Any]] = field(default_factory=list)
+    """Batches that were answered with 204."""
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    """All batches, with `type` (the content type) and `size` beside them."""
+    pages: dict[str, str] = field(default_factory=dict)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    @property
+    def events(self) -> list[Event]:
+        """Events that arrived, each with its `visitor` and `identity`, in the order they came."""
+        return [
+            {**event, "visitor": batch["visitor"], "identity": batch.get("identity")}
+            for batch in self.batches
+            for event in batch["events"]
+        ]
+
+    def named(self, *names: str) -> list[Event]:
+        return [event for event in self.events if event["name"] in names]
+
+    @property
+    def names(self) -> list[str]:
+        return [event["name"] for event in self.events]
+
+    def wait(self, what: Callable[[], Any], *, seconds: float = 20) -> Any:
+        """Until something came that makes it true."""
+        with self.changed:
+            if self.changed.wait_for(what, timeout=seconds):
+                return what()
+        raise AssertionError(f"never came; what came: {self.names}")
+
+    def forget(self) -> None:
+        with self.changed:
+            self.status, self.retry_after = 204, None
+            self.batches.clear()
+            self.attempts.clear()
+
+    def take(self, body: bytes, content_type: str) -> int | None:
+        batch = json.loads(body)
+        with self.changed:
+            self.attempts.append({**batch, "type": content_type, "size": len(body)})
+            if self.status == 204:
+                assert read_batch(body).rejected == ()
+                self.batches.append(batch)
+            self.changed.notify_all()
+            return self.status
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    recorder: Recorder
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        status: int | None = 404
+        if self.path == f"/v1/events/{WRITE_KEY}":
+            status = self.recorder.take(body, self.headers.get("Content-Type", ""))
+        if status is None:
+            self.close_connection = True
+            return
+        self.send_response(status)
+        self.send_header("Access-Control-Allow-Origin", self.headers.get("Origin", "*"))
+        self.send_header("Access-Control-Expose-Headers", "Retry-After")
+        if self.recorder.retry_after is not None:
+            self.send_header("Retry-After", str(self.recorder.retry_after))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_OPTIONS(self) -> None:
+        with self.recorder.changed:
+            self.recorder.attempts.append({"preflight": self.path})
+        self.send_response(204)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        page = self.recorder.pages.get(self.path.partition("?")[0], "").encode()
+        self.send_response(200 if page else 404)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, *_: Any) -> None:
+        """Tests are quiet."""
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    made = Recorder(server)
+    server.RequestHandlerClass = type("Handler", (_Handler,), {"recorder": made})
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield made
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def shop(recorder: Recorder) -> Iterator[SandboxShop]:
+    """A shop whose pages run the onsite tracking file, with everybody's consent."""
+    with small_shop(orders=0) as made:
+        made.storefront.settings.change(container=export(recorder.url), consent="granted")
+        yield made
+
+
+def export(collector_url: str, *, raw_email: bool = False) -> dict[str, Any]:
+    settings = check(
+        {"integration": "shop", "list_name": "shop", "url": "http://127.0.0.1",
+         "email": "admin@shop.example"}
+    )  # fmt: skip
+    return container(
+        settings, WRITE_KEY, collector_url, TagOptions(raw_email=raw_email),
+        made_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+
+
+def bare_page(recorder: Recorder, body: str, *, before: str = "", consent: str = "granted") -> str:
+    """A page of no particular shop with the script itself on it, without Tag Manager."""
+    script = tag_script(
+        {"collector": recorder.url, "write_key": WRITE_KEY,
+         "options": "integration=shop; raw_email=no"}
+    )  # fmt: skip
+    layer = "window.dataLayer = []; function gtag(){ dataLayer.push(arguments); }"
+    if consent:
+        layer += f"gtag('consent', 'default', {{analytics_storage: '{consent}'}});"
+    return (
+        "<!DOCTYPE html><html><head><link rel='icon' href='data:,'>"
+        f"<script>{layer}{before}</script><script>{script}</script></head><body>{body}</body></html>"
+    )
