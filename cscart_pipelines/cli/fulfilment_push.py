@@ -175,6 +175,7 @@ def _here(
         with rounds.open_round(
             wish.kind, premises.warehouse, premises.registry, premises.settings, wish.key,
             run_id=run_id, limit=wish.limit, dry_run=wish.dry_run, wait=TURN_SECONDS,
+            even_if_off=wish.undo is not None,
         ) as context:  # fmt: skip
             if wish.undo is not None:
                 report = undo_run(context, wish.undo)

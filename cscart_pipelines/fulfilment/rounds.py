@@ -92,15 +92,18 @@ def open_round(
     dry_run: bool = False,
     wait: float = 0,
     client: ShopClient | None = None,
+    even_if_off: bool = False,
 ) -> Iterator[PushContext]:
     """Through the gate, with the turn taken; the record is kept on the way out.
 
-    `wait`: seconds for the turn. Raises NotAllowedError, UnknownIntegrationError, SecretError,
-    TurnTakenError.
+    `wait`: seconds for the turn. `even_if_off`: to take back what was written, which somebody may
+    want after having switched the update off. Raises NotAllowedError, UnknownIntegrationError,
+    SecretError, TurnTakenError.
     """
     integration = registry.get(key)
     require(Act.PUSH, registry.standing(integration))
-    if (off := switched_off(kind, integration.settings)) is not None:
+    off = switched_off(kind, integration.settings)
+    if off is not None and not even_if_off:
         raise NotAllowedError(off)
     with contextlib.ExitStack() as stack:
         if dry_run:

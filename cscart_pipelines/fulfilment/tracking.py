@@ -18,6 +18,7 @@ from cscart_pipelines.cscart.errors import (
     AccessDenied,
     ApiNotFound,
     CredentialsRefused,
+    NotFound,
     RedirectRefused,
     ShopError,
     TlsTrouble,
@@ -203,6 +204,10 @@ class _Push:
             made, wish, looked = push.preview(rows)
         except SHOP_TROUBLE:
             raise
+        except NotFound:
+            reason = f"the shop has no order {order_id}"
+            self.report.refusals += [_refusal(row, reason) for row in rows]
+            return
         except (ShopError, UnreadableRow) as error:
             self.report.refusals += [_refusal(row, str(error)) for row in rows]
             return
