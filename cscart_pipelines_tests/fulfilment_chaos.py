@@ -40,7 +40,7 @@ LOSSES: dict[str, tuple[float, Callable[[], Fault]]] = {
     "error after": (3, lambda: Fault("server_error", after=True)),
     "truncated": (3, lambda: Fault("truncated")),
     "login page": (2, lambda: Fault("login_page", after=True)),
-    "too slow": (2, lambda: Fault("latency", seconds=SLOW)),
+    "too slow": (4, lambda: Fault("latency", seconds=SLOW)),
     "notices": (2, lambda: Fault("php_notices")),
     "too many": (3, lambda: Fault("too_many_requests", retry_after="0")),
     "reset before": (2, lambda: Fault("reset")),
@@ -184,7 +184,9 @@ class Chaos(Faults):
         return True
 
     def _choose(self, request: Request) -> str | None:
-        if self.chance.random() >= self.share:
+        # There are three times as many amounts as parcels and statuses.
+        rare = request.method != "GET" and "/products" not in request.path
+        if self.chance.random() >= self.share * (3 if rare else 1):
             return None
         weights = [weight for weight, _ in LOSSES.values()]
         name = self.chance.choices(list(LOSSES), weights)[0]

@@ -30,6 +30,7 @@ from cscart_pipelines.cscart.shippable import (
 from cscart_pipelines.fulfilment import shipment_inbox
 from cscart_pipelines.fulfilment.carriers import CarrierMap
 from cscart_pipelines.fulfilment.journal import Entry, Kind, State
+from cscart_pipelines.fulfilment.order_look import Looked, look
 from cscart_pipelines.fulfilment.order_status import StatusWish
 from cscart_pipelines.fulfilment.parcel import own_shipments
 from cscart_pipelines.fulfilment.parcels import Adopted, OrderPlan, Parcel, plan
@@ -47,14 +48,6 @@ class Maps:
     skus: Mapping[str, str]
     statuses: Mapping[str, tuple[str | None, str | None]]
     """The shop's order statuses: letter -> description, inventory flag."""
-
-
-@dataclass(frozen=True)
-class Looked:
-    """The order and its shipments, read just now."""
-
-    order: ShippableOrder
-    shipments: list[ShipmentSeen]
 
 
 class OrderPush:
@@ -77,23 +70,9 @@ class OrderPush:
         self.notes: list[str] = []
 
     def look(self) -> Looked:
-        """Two requests, or one for an order that surely has no shipment.
-
-        Never an order that is older than its shipments: a shipment that came in between would be
-        in the shop, and its pieces still to ship. Raises NotFound, UnreadableRow and what the
-        client raises.
-        """
-        client = self._context.client
-        if any(entry.in_doubt for entry in self._before_reading()):
-            shipments = read_shipments(client, self._order_id)
-            return Looked(read_order(client, self._order_id), shipments)
-        order = read_order(client, self._order_id)
-        if not order.shipment_ids and all(line.left == line.ordered for line in order.lines):
-            return Looked(order, [])
-        shipments = read_shipments(client, self._order_id)
-        if not {seen.shipment_id for seen in shipments} <= set(order.shipment_ids):
-            order = read_order(client, self._order_id)
-        return Looked(order, shipments)
+        """Raises as `order_look.look`."""
+        doubtful = any(entry.in_doubt for entry in self._before_reading())
+        return look(self._context.client, self._order_id, doubtful=doubtful)
 
     def run(self) -> None:
         """All that can be done for the order now. Raises InDoubtError, and what `look` raises."""
