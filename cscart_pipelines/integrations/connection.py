@@ -6,6 +6,7 @@ Not here: what the answers of a shop mean (`cscart`), where settings are kept (`
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -25,6 +26,8 @@ USEFUL = {
     "statuses": "manage_order_statuses",
     "shipments": "view_orders",
 }
+
+BRIEF: dict[str, Any] = {"connect_timeout": 5, "read_timeout": 20, "retries": 1}
 
 
 def test_connection(settings: IntegrationSettings, api_key: SecretStr) -> Capabilities:
@@ -61,15 +64,18 @@ def shortcomings(found: Capabilities) -> list[str]:
     ]
 
 
-def open_client(integration: Integration, registry: Registry, settings: Settings) -> ShopClient:
+def open_client(
+    integration: Integration, registry: Registry, settings: Settings, *, brief: bool = False
+) -> ShopClient:
     """A client for a tested integration. A shop that was empty when tested is probed again.
 
     Raises SecretError. A probe that fails is left to the synchronisation, which will meet the same
-    trouble and knows whether it lasts.
+    trouble and knows whether it lasts. `brief`: for a few requests that may as well be made later;
+    it gives up soon, and probes nothing.
     """
     key = registry.api_key(integration.key)
     capabilities = integration.capabilities or {}
-    if not capabilities.get("orders_seen", True):
+    if not brief and not capabilities.get("orders_seen", True):
         # What it does with orders was concluded then, and may show by now.
         with contextlib.suppress(ShopError):
             capabilities = test_connection(integration.settings, key).model_dump(mode="json")
@@ -80,4 +86,5 @@ def open_client(integration: Integration, registry: Registry, settings: Settings
         key,
         style=capabilities.get("style", "rewrite"),
         max_parallel=settings.api_parallel,
+        **(BRIEF if brief else {}),
     )

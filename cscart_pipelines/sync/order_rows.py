@@ -69,7 +69,7 @@ def read_window(
 def _with_details(context: SyncContext) -> Consumer:
     def read(raw: RawRow) -> tuple[int, Loadable]:
         row, lines = parse_order(raw)
-        return row.order_id, _loadable(context.forgotten.order(row), lines)
+        return row.order_id, loadable(context.forgotten.order(row), lines)
 
     return Consumer(lambda rows: parse_rows(rows, "order_id", read), _loading(context))
 
@@ -87,12 +87,12 @@ def _as_list_rows(context: SyncContext, window: Window) -> Consumer:
         prepared.rows = []
         for row, outcome in zip(wanted, _each(context, wanted), strict=True):
             if isinstance(outcome, tuple):
-                prepared.rows.append(_loadable(*outcome))
+                prepared.rows.append(loadable(*outcome))
             elif outcome is None:  # deleted since its list row was read
                 prepared.ids.remove(row.order_id)
             else:
                 prepared.rejects.append((str(row.order_id), outcome))
-                prepared.rows.append(_loadable(row._replace(has_details=False), []))
+                prepared.rows.append(loadable(row._replace(has_details=False), []))
         return prepared
 
     return Consumer(prepare, _loading(context), compares=True)
@@ -118,7 +118,7 @@ def _loading(context: SyncContext) -> Callable[[list[Loadable]], Changes]:
     return load
 
 
-def _loadable(row: OrderRow, lines: list[OrderLineRow]) -> Loadable:
+def loadable(row: OrderRow, lines: list[OrderLineRow]) -> Loadable:
     return (*row, content_hash(row, lines)), lines
 
 
