@@ -51,7 +51,7 @@ function sendLast() {
     return;
   }
   if (underway) {
-    addTo('unsure', underway.events);
+    addTo(outlives(underway.body) ? 'unsure' : 'kept', underway.events);
   }
   if (failures || heldUp()) {
     putAside(queue.splice(0));
@@ -69,7 +69,7 @@ function beacon(body) {
     if (navigator.sendBeacon && navigator.sendBeacon(ADDRESS, body)) {
       return true;
     }
-    if (window.fetch) {
+    if (window.fetch && outlives(body)) {
       window.fetch(ADDRESS, request(body)).then(null, function () {});
       return true;
     }
@@ -81,9 +81,15 @@ function beacon(body) {
 
 function request(body) {
   return {
-    method: 'POST', mode: 'cors', credentials: 'omit', keepalive: true, body: body,
+    method: 'POST', mode: 'cors', credentials: 'omit', keepalive: outlives(body), body: body,
     headers: {'Content-Type': 'text/plain;charset=UTF-8'}
   };
+}
+
+// Whether a request goes on when its page is left. All such requests of a page may have 64 KB
+// together, and a browser refuses those that are too many.
+function outlives(body) {
+  return sizeOf(body) <= MOST_BYTES / 2;
 }
 
 function post(batch) {

@@ -75,6 +75,9 @@ function find(known, happening) {
 }
 
 function same(old, young) {
+  if (old.identity && young.identity && old.identity.email_sha256 !== young.identity.email_sha256) {
+    return false;
+  }
   if (old.name === 'purchase') {
     return old.order_id === young.order_id;
   }
@@ -99,19 +102,22 @@ function same(old, young) {
 
 // Whether two lists of items are about the same products; null where nothing can be compared.
 function compare(old, young) {
-  var comparable = null;
-  var met = false;
-  each(old.items, function (a) {
-    each(young.items, function (b) {
-      each(['product_id', 'sku'], function (name) {
-        if (a[name] && b[name]) {
-          comparable = true;
-          met = met || lower(a[name]) === lower(b[name]);
-        }
-      });
+  var answer = null;
+  each(['product_id', 'sku'], function (name) {
+    var known = {};
+    var any = false;
+    each(old.items, function (one) {
+      if (one[name]) {
+        any = known[' ' + lower(one[name])] = true;
+      }
+    });
+    each(any && young.items, function (one) {
+      if (one[name]) {
+        answer = answer || known[' ' + lower(one[name])] === true;
+      }
     });
   });
-  return comparable === null ? null : met;
+  return answer;
 }
 
 function lower(text) {
@@ -154,7 +160,7 @@ function packRecent() {
   each(recent, function (one) {
     if (!ABOUT_THE_PAGE[one.name] && now() - one.to < 5 * NEAR) {
       list.push({name: one.name, items: one.items, channels: one.channels, from: one.from,
-        order_id: one.order_id});
+        order_id: one.order_id, identity: one.identity});
     }
   });
   keepIn('sessionStorage', 'recent', list);

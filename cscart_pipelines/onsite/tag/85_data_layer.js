@@ -79,9 +79,14 @@ function hearGa4(event, values, channel, pageOnly) {
     name: name,
     channel: channel,
     items: ga4Items(commerce.items || values.items),
-    order_id: name === 'purchase' ? (/^[\w-]{1,32}$/.test(order) ? String(order) : orderNumber()) : undefined,
+    order_id: name === 'purchase' ? orderOf(order) : undefined,
     term: name === 'search' ? short(values.search_term || commerce.search_term, 100) : undefined
   });
+}
+
+function orderOf(id) {
+  id = short(id, 64);
+  return id && /^[\w-]{1,32}$/.test(id) ? id : orderNumber();
 }
 
 // item_id is the product code in most themes, the product's number in some.
