@@ -6,6 +6,7 @@ of one connected shop (`integrations.settings`), and anything that opens a file 
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -22,6 +23,25 @@ PREFIX = "CSCART_PIPELINES_"
 
 class SettingsError(ValueError):
     """The environment says something that cannot be used; the message names the variable."""
+
+
+class CollectorSettings(BaseModel):
+    """What the collector is told; limits that no deployment needs to change stay in its room."""
+
+    model_config = ConfigDict(frozen=True)
+
+    port: int = 8767
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks whose X-Forwarded-For is believed."""
+    address_rate: int = 50
+    """Requests a second from one network (/24 or /48), with bursts of four seconds' worth."""
+    headless: bool = False
+    """Whether browsers without a person before them are heard: tests drive such browsers."""
+    spool_mb: int = 256
+    """Room for what comes while the warehouse is away."""
+    in_flight_mb: int = 32
+    connections: int = 1000
+    request_seconds: int = 10
 
 
 class Settings(BaseModel):
@@ -45,6 +65,7 @@ class Settings(BaseModel):
     applied. Longer than the slowest request the shop's web server lets run."""
     collector_url: str = "http://127.0.0.1:8767"
     """Where visitors' browsers reach the collector, without a slash at the end."""
+    collector: CollectorSettings = CollectorSettings()
 
     @property
     def embedded(self) -> bool:
@@ -102,10 +123,46 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         values["write_settle"] = float(settle)
     if collector := env.get(f"{PREFIX}COLLECTOR_URL"):
         values["collector_url"] = _collector_url(collector)
+    values["collector"] = _collector(env)
     settings = Settings(**values)
     if settings.database_url is not None:
         settings.sqlalchemy_url()
     return settings
+
+
+_COLLECTOR_NUMBERS = {
+    "port": (0, 65535),
+    "address_rate": (1, 1_000_000),
+    "spool_mb": (1, 100_000),
+    "in_flight_mb": (1, 10_000),
+    "connections": (1, 50_000),
+    "request_seconds": (1, 600),
+}
+
+
+def _collector(env: Mapping[str, str]) -> CollectorSettings:
+    values: dict[str, Any] = {}
+    for field, (least, most) in _COLLECTOR_NUMBERS.items():
+        name = f"{PREFIX}COLLECTOR_{field.upper()}"
+        if text := env.get(name, "").strip():
+            if not text.isdecimal() or not least <= int(text) <= most:
+                raise SettingsError(f"{name} is {text!r}; expected a number, {least} to {most}")
+            values[field] = int(text)
+    name = f"{PREFIX}COLLECTOR_HEADLESS"
+    if text := env.get(name, "").strip().lower():
+        if text not in ("yes", "no"):
+            raise SettingsError(f"{name} is {text!r}; expected yes or no")
+        values["headless"] = text == "yes"
+    name = f"{PREFIX}COLLECTOR_TRUSTED_PROXIES"
+    proxies = tuple(word.strip() for word in env.get(name, "").split(",") if word.strip())
+    for word in proxies:
+        try:
+            ipaddress.ip_network(word, strict=False)
+        except ValueError:
+            raise SettingsError(
+                f"{name}: {word!r} is no address or network; expected as 10.0.0.0/8,192.0.2.7"
+            ) from None
+    return CollectorSettings(**values, trusted_proxies=proxies)
 
 
 def _collector_url(text: str) -> str:

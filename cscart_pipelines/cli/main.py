@@ -14,6 +14,7 @@ import psycopg
 import typer
 
 from cscart_pipelines.cli import (
+    collector,
     console,
     declared,
     desk,
@@ -50,6 +51,7 @@ app.add_typer(fulfilment.app, name="fulfilment")
 app.command()(services.demo)
 app.command()(services.up)
 app.command()(services.sandbox)
+app.command()(collector.collector)
 app.command()(tools.sql)
 app.command("purge-person")(trail.purge_person)
 app.command()(tools.doctor)

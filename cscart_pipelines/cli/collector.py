@@ -1,0 +1,89 @@
+"""`collector`: the process that takes what visitors' browsers tell, until it is stopped.
+
+Not here: what it does with that (`onsite.collector`).
+"""
+
+from __future__ import annotations
+
+import logging
+import resource
+import signal
+import sys
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from cscart_pipelines.cli import console, exits
+from cscart_pipelines.settings import Settings, read_settings
+
+FILES_BESIDE = 200
+"""Open files beside the connections: libraries, the spool, the warehouse."""
+BACKLOG = 1024
+KEEP_ALIVE_SECONDS = 15
+GRACE_SECONDS = 5
+
+
+def collector(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(help="By default CSCART_PIPELINES_COLLECTOR_PORT, or 8767.")
+    ] = None,
+) -> None:
+    """Takes the events of shops' pages and keeps them, until Ctrl-C."""
+    serve(read_settings(), host, port)
+
+
+def serve(settings: Settings, host: str, port: int | None) -> None:
+    """Runs the collector in this process until SIGTERM or SIGINT."""
+    # Imported here: no other command needs a web server.
+    import uvicorn
+
+    from cscart_pipelines.onsite.collector import make_app
+    from cscart_pipelines.onsite.protocol import bounded
+
+    told = settings.collector
+    _allow_files(told.connections + FILES_BESIDE)
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    # Its notes about single requests are somebody else's to cause.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    config = uvicorn.Config(
+        make_app(settings),
+        host=host,
+        port=told.port if port is None else port,
+        http=bounded(told.connections, told.request_seconds),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    try:
+        listening = config.bind_socket()
+    except SystemExit:
+        raise exits.CommandError(
+            f"port {config.port} is taken; choose another with --port", exits.WRONG_USAGE
+        ) from None
+    # From the line below on, nobody who comes is turned away.
+    listening.listen(BACKLOG)
+    at = listening.getsockname()
+    console.out.print(f"[green]✓[/] collector at http://{host}:{at[1]}")
+    sys.stdout.flush()
+    # uvicorn raises the signal again when it has stopped in order; that is no death then.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    with suppress(KeyboardInterrupt), listening:
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _allow_files(number: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < number:
+        most = number if hard == resource.RLIM_INFINITY else min(number, hard)
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
