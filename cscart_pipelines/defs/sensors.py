@@ -10,13 +10,14 @@ import dagster as dg
 from cscart_pipelines.defs import processes
 from cscart_pipelines.defs.jobs import build_lists, resync, resync_request
 from cscart_pipelines.defs.partitions import NAME, difference, integration_partitions
-from cscart_pipelines.defs.rebuild import Asked, Fate, Registry, decide
+from cscart_pipelines.defs.rebuild import PATIENCE, Asked, Fate, Registry, decide
 from cscart_pipelines.defs.resources import Pipelines
+from cscart_pipelines.integrations import brief_look
 
 RUN_KEY = "dagster/run_key"
 REQUEST_TAG = "cscart/lists"
 UNCOVERED = """
-    SELECT id, extract(epoch FROM now() - finished_at) FROM registry.sync_runs
+    SELECT id, extract(epoch FROM now() - finished_at), kind FROM registry.sync_runs
     WHERE state <> 'running' AND (state = 'succeeded' OR rows_done > 0)
       AND id > (SELECT coalesce(max(covers_sync), 0) FROM registry.list_builds)
     ORDER BY id
@@ -109,7 +110,9 @@ def rebuild_lists(
         running = connection.execute(
             "SELECT id FROM registry.sync_runs WHERE state = 'running' ORDER BY id"
         ).fetchall()
-    registry = Registry([(n, float(age)) for n, age in finished], [row[0] for row in running])
+    # What a visitor has just done does not wait for the synchronisations of other shops.
+    waited = [(n, PATIENCE if kind == brief_look.KIND else float(age)) for n, age, kind in finished]
+    registry = Registry(waited, [row[0] for row in running])
     decision = decide(
         asked, registry, fate_of(context.instance, REQUEST_TAG, asked.request), time.time()
     )

@@ -1,0 +1,175 @@
+"""From events to the list: visits that touched orders or people are followed into their shops.
+
+The sensor looks at the queue only; the run reads what was touched from the shops, and the sensor
+`rebuild_lists` sees its records. Not here: how one shop is followed (`onsite_visits`).
+"""
+
+# Without `from __future__ import annotations`: Dagster reads the annotations as they are.
+import time
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from cscart_pipelines.defs import processes
+from cscart_pipelines.defs.onsite_visits import Followed, Follower, Outcome, book
+from cscart_pipelines.defs.outcome import failure
+from cscart_pipelines.defs.raw_metadata import cell
+from cscart_pipelines.defs.resources import Pipelines, Premises
+from cscart_pipelines.defs.write_back_clock import Asked, to_ask
+from cscart_pipelines.defs.write_back_sensors import NOT_OVER
+from cscart_pipelines.integrations.lifecycle import Act, refusal
+from cscart_pipelines.onsite import touched
+
+TAG = "cscart/started_by"
+SENSOR = "onsite events"
+
+
+class FollowConfig(dg.Config):
+    """Whose visits are followed."""
+
+    only: list[str] = Field(
+        default_factory=list,
+        description="These integrations. Empty: all for which something is due.",
+    )
+
+
+@dg.op(
+    name="follow_visits",
+    pool="onsite",
+    description="Reads orders and people that visits have touched from their shops.",
+)
+def follow_visits(
+    context: dg.OpExecutionContext, config: FollowConfig, pipelines: Pipelines
+) -> None:
+    """Each shop for itself; one that cannot be asked waits, and is an alert only if that lasts."""
+    processes.sign(context.instance, context.run.run_id)
+    outcome = Outcome()
+    with pipelines.open() as premises:
+        keys = config.only or _due(premises)
+        for key, future in Follower(premises, context.run.run_id).follow(keys):
+            mistake = book(outcome, key, future)
+            if mistake is not None:
+                context.log.error(f"{key}: unexpected failure", exc_info=mistake)
+            elif key in outcome.followed:
+                _observe(context, outcome.followed[key])
+    for key, reason in {**outcome.refused, **outcome.troubles}.items():
+        context.log.warning(f"{key} is left for later: {reason}")
+    table = _table(outcome)
+    context.add_output_metadata(_metadata(outcome, table))
+    if outcome.failures:
+        raise failure(outcome.failures, len(outcome.followed), table)
+
+
+@dg.job(
+    name="follow_onsite",
+    tags={"dagster/max_runtime": "900", "dagster/priority": "1"},
+    description="Brings what visits have touched up to date: new accounts, changed profiles, new"
+    " orders, read from the shops' APIs.",
+)
+def follow_onsite() -> None:
+    follow_visits()
+
+
+@dg.sensor(
+    job=follow_onsite,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Follows visits into the shops: what the collector saw touched is read again. One"
+    " run at a time for all shops.",
+)
+def onsite_events(
+    context: dg.SensorEvaluationContext, pipelines: Pipelines
+) -> dg.SensorResult | dg.SkipReason:
+    """The cursor is what was asked for last, see `write_back_clock.Asked`: a run that ended before
+    it began (cancelled in the queue) is not asked for again at every look."""
+    filters = dg.RunsFilter(job_name=follow_onsite.name, statuses=NOT_OVER, tags={TAG: SENSOR})
+    if context.instance.get_runs(filters=filters, limit=1):
+        return dg.SkipReason("Visits are being followed.")
+    now = time.time()
+    with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
+        touched.drop_needless(connection)
+        waiting = touched.waiting(connection)
+        allowed = _allowed(premises, waiting)
+    keys, asked = to_ask(
+        {key: what for key, what in waiting.items() if key in allowed},
+        Asked.from_cursor(context.cursor),
+        now,
+    )
+    if not keys:
+        why = "What waits was asked for a moment ago." if allowed else "Nothing is due."
+        return dg.SensorResult(skip_reason=why, cursor=asked.to_cursor())
+    request = dg.RunRequest(
+        # Keys are remembered for ever, and the same order may be touched again.
+        run_key=f"onsite-{now:.3f}",
+        run_config={"ops": {"follow_visits": {"config": {"only": keys}}}},
+        tags={TAG: SENSOR, "cscart/integrations": str(len(keys))},
+    )
+    return dg.SensorResult(run_requests=[request], cursor=asked.to_cursor())
+
+
+def _due(premises: Premises) -> list[str]:
+    with premises.warehouse.connect(autocommit=True) as connection:
+        return sorted(_allowed(premises, touched.waiting(connection)))
+
+
+def _allowed(premises: Premises, waiting: dict[str, str]) -> set[str]:
+    """Those that may be asked now. While one is synchronised, its rows wait: most of them are
+    needless afterwards."""
+    if not waiting:
+        return set()
+    return {
+        one.key
+        for one in premises.registry.all()
+        if one.key in waiting
+        and one.first_synced_at is not None
+        and refusal(Act.SCHEDULED, premises.registry.standing(one)) is None
+    }
+
+
+def _observe(context: dg.OpExecutionContext, followed: Followed) -> None:
+    """An observation: only a synchronisation makes a partition whole."""
+    report = followed.report
+    for entity, rows in (("customers", report.customers), ("orders", report.orders)):
+        if rows:
+            context.log_event(
+                dg.AssetObservation(
+                    ["cscart", entity],
+                    partition=report.integration,
+                    metadata={"rows_read": rows, "because_of": "onsite events"},
+                )
+            )
+
+
+def _metadata(outcome: Outcome, table: dg.MarkdownMetadataValue) -> dict[str, Any]:
+    all_of_them = list(outcome.followed.values())
+    reports = [one.report for one in all_of_them]
+    return {
+        "outcome": table,
+        "integrations": len(all_of_them),
+        "touched": sum(one.touched for one in all_of_them),
+        "changed": sum(report.changes.written for report in reports),
+        "later": sum(one.later for one in all_of_them),
+        "given_up": sum(one.given_up for one in all_of_them),
+        "api_calls": sum(report.calls for report in reports),
+        "not_asked": len(outcome.refused) + len(outcome.troubles),
+    }
+
+
+def _table(outcome: Outcome) -> dg.MarkdownMetadataValue:
+    """One line a shop; addresses are nowhere in it."""
+    lines = ["| integration | outcome | touched | orders | customers | changed | later | given up |"
+             " API calls | seconds |"]  # fmt: skip
+    lines.append("|---|---|" + "--:|" * 8)
+    for key, reason in sorted({**outcome.troubles, **outcome.failures}.items()):
+        lines.append(f"| {key} | **not asked**: {cell(reason)} |" + " |" * 8)
+    for key, reason in sorted(outcome.refused.items()):
+        lines.append(f"| {key} | left for later: {cell(reason)} |" + " |" * 8)
+    for key, one in sorted(outcome.followed.items()):
+        report = one.report
+        lines.append(
+            f"| {key} | ok | {one.touched:,} | {report.orders:,} | {report.customers:,} |"
+            f" {report.changes.written:,} | {one.later:,} | {one.given_up:,} | {report.calls:,} |"
+            f" {report.seconds:,.1f} |"
+        )
+    return dg.MarkdownMetadataValue("\n".join(lines))
