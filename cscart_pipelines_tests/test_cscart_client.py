@@ -489,6 +489,21 @@ def test_a_write_whose_outcome_is_unknown_is_not_repeated(kind, after):
         assert shop.requests.count(method="PUT") == 1
 
 
+def test_a_write_that_ends_in_tls_trouble_is_in_doubt_unless_it_was_the_certificate(authority):
+    with (
+        canned_server(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n") as url,
+        ShopClient(url.replace("http://", "https://"), "a@b.example", "k") as client,
+        pytest.raises(AmbiguousWrite),
+    ):
+        client.put("orders", 5, {"status": "C"})
+    with (
+        secure_shop(authority) as shop,
+        connect(shop) as client,
+        pytest.raises(TlsTrouble, match="certificate"),
+    ):
+        client.put("orders", 5, {"status": "C"})
+
+
 def test_a_write_that_was_turned_away_by_429_is_repeated():
     with SandboxShop("4.20", filled) as shop, connect(shop) as client:
         shop.faults.add("too_many_requests", method="PUT", count=2)

@@ -30,7 +30,7 @@ from . import failures
 from .address import Address, Params, Style, normalise_base_url
 from .answers import KEPT_HEADERS, Answer, NotJson, parse_body, parse_date
 from .calls import Call, CallStats
-from .errors import AmbiguousWrite, ShopError, TransientShopError, Unreachable
+from .errors import AmbiguousWrite, ShopError, TlsTrouble, TransientShopError, Unreachable
 from .session import open_session, read_whole
 
 __all__ = ["Answer", "Call", "CallStats", "ShopClient"]
@@ -224,6 +224,8 @@ class ShopClient:
             outcome = self._attempt(asked)
             if isinstance(outcome, Answer):
                 return outcome
+            if isinstance(outcome, TlsTrouble) and not outcome.certificate:
+                raise AmbiguousWrite(f"Nobody knows whether {asked} was done: {outcome}")
             if not isinstance(outcome, TransientShopError):
                 raise outcome
             if not (isinstance(outcome, Unreachable) or outcome.cause == "busy"):

@@ -97,7 +97,15 @@ class ApiNotFound(PermanentShopError):
 
 
 class TlsTrouble(PermanentShopError):
-    """The certificate or the protocol of an https address cannot be trusted."""
+    """The certificate or the protocol of an https address cannot be trusted.
+
+    `certificate`: it failed before anything was sent; other trouble may come in the middle of an
+    answer.
+    """
+
+    def __init__(self, message: str, *, certificate: bool = False) -> None:
+        super().__init__(message)
+        self.certificate = certificate
 
 
 class RedirectRefused(PermanentShopError):

@@ -78,7 +78,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _tls(error: ssl.SSLError, host: str) -> TlsTrouble:
     if isinstance(error, ssl.SSLCertVerificationError):
         why = getattr(error, "verify_message", "") or "it cannot be verified"
-        return TlsTrouble(f"The certificate of {host} is not trusted: {why}.")
+        return TlsTrouble(f"The certificate of {host} is not trusted: {why}.", certificate=True)
     why = (error.reason or "no agreement").replace("_", " ").lower()
     return TlsTrouble(f"No secure connection to {host} ({why}): does it really speak https there?")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from .answers import Answer
 from .client import ShopClient
-from .errors import TransientShopError
+from .errors import NotFound, PermanentShopError, TransientShopError
 from .lists import read_page
 from .loose import (
     INT4,
@@ -99,7 +99,10 @@ def read_shipments(client: ShopClient, order_id: int) -> list[ShipmentSeen]:
     """
     found: dict[int, ShipmentSeen] = {}
     for page in range(1, _MOST_PAGES + 1):
-        answer = read_page(client, "shipments", page, _PAGE, {"order_id": order_id})
+        try:
+            answer = read_page(client, "shipments", page, _PAGE, {"order_id": order_id})
+        except NotFound:  # must not pass for an order that does not exist
+            raise PermanentShopError("The shop has no list of shipments (404).") from None
         known = len(found)
         for row in answer.rows:
             seen = parse_shipment_seen(row)
