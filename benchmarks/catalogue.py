@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import load, parse, sync, tick, write_back
+from benchmarks import collector, load, parse, sync, tick, write_back
 from benchmarks.options import Options
 from benchmarks.report import Report
 
@@ -26,6 +26,7 @@ BENCHMARKS = {
     "parse": Benchmark("reading the rows of an answer, per row", parse.run),
     "load": Benchmark("our load beside bare COPY and executemany of the same rows", load.run),
     "tick": Benchmark("one hourly tick over 200 shops, per integration", tick.run),
+    "collector": Benchmark("onsite events a second, and how long browsers wait", collector.run),
     "sync": Benchmark("first sync and a resync with 1 % changed, by number of orders", sync.run),
     "write_back": Benchmark("shipments and stock levels a second, API calls each", write_back.run),
 }

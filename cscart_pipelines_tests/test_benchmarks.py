@@ -53,6 +53,10 @@ def test_a_small_run_fills_every_table_and_leaves_nothing_behind(tmp_path: Path)
     assert {row["orders"] for row in ways} == {450}
     assert all(row["rows"] > 2 * 450 for row in ways)
 
+    (offered,) = found["collector"]["tables"].values()
+    assert [row["refused"] for row in offered] == [0, 0, 0]
+    assert [row["events each"] for row in offered] == [5, 5, 50]
+
     runs = found["sync"]["tables"]["Synchronisations, each a process of its own"]
     assert [(row["orders"], row["run"]) for row in runs] == [
         (orders, run) for orders in SIZES for run in ("first sync", "resync, 1 %")
@@ -98,7 +102,10 @@ def test_a_small_run_fills_every_table_and_leaves_nothing_behind(tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (["nonsense"], "no benchmark 'nonsense'; there are parse, load, tick, sync, write_back"),
+        (
+            ["nonsense"],
+            "no benchmark 'nonsense'; there are parse, load, tick, collector, sync, write_back",
+        ),
         (["--orders", "0"], "expected numbers above 0"),
         (["--orders", "many"], "expected numbers above 0"),
         (["--orders", "100,,200"], "expected numbers above 0"),

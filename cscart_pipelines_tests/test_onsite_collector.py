@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -377,6 +380,20 @@ def test_it_stops_in_order(module_database: Database, tmp_path: Path) -> None:
             one.connection()
 
 
+def test_a_port_that_is_taken_is_named(world: World, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cscart_pipelines.cli.main", "collector",
+         "--port", str(world.collector.port)],
+        env={**os.environ, **world.database.settings_env, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert f"port {world.collector.port} is taken" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_before_it_knows_the_keys_it_asks_to_come_back(tmp_path: Path) -> None:
     nowhere = "postgresql://shop@127.0.0.1:1/warehouse"
     with collectors({"CSCART_PIPELINES_DATABASE_URL": nowhere}, tmp_path) as made:
@@ -405,3 +422,13 @@ def test_headless_browsers_are_heard_where_the_settings_say_so(
 def _has(connection: psycopg.Connection[Any], event_id: str) -> bool:
     query = "SELECT count(*) FROM onsite.events WHERE event_id = %s"
     return connection.execute(query, [event_id]).fetchone() == (1,)
+
+
+@pytest.mark.parametrize("word", ["\\N", "\\", "a\\Nb\\t\\.", 'quo"te', "\\\\", "ünïcødé ✓", "\\."])
+def test_words_come_through_as_they_are(world: World, word: str) -> None:
+    name, key = world.shop()
+    data = batch(event("search", term=word, items=[{"sku": word}]))
+    assert world.collector.send(key, data).status == 204
+    assert world.rows("SELECT term, items FROM onsite.events WHERE integration = %s", name) == [
+        (word, [{"sku": word, "quantity": 1}])
+    ]

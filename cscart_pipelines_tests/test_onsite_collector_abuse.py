@@ -303,6 +303,7 @@ def test_the_collector_keeps_to_its_description(target: Target, mode: Generation
     if mode is GenerationMode.POSITIVE:
         assert set(answers) == {200, 204}
     else:
-        assert answers.count(400) > 5
+        # Many of these are wrong only in what is put right above.
+        assert 400 in answers
         assert set(answers) <= {204, 400}
     target.is_well()

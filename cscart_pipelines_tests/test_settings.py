@@ -135,3 +135,34 @@ def test_importing_the_settings_reads_nothing() -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stdout == "imported\n", done.stderr
+
+
+def test_the_collector_is_told_by_the_environment() -> None:
+    assert read_settings({}).collector.port == 8767
+    told = read_settings(
+        {
+            "CSCART_PIPELINES_COLLECTOR_PORT": "9000",
+            "CSCART_PIPELINES_COLLECTOR_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.7",
+            "CSCART_PIPELINES_COLLECTOR_ADDRESS_RATE": "7",
+            "CSCART_PIPELINES_COLLECTOR_HEADLESS": "Yes",
+            "CSCART_PIPELINES_COLLECTOR_SPOOL_MB": "12",
+        }
+    ).collector
+    assert (told.port, told.address_rate, told.headless, told.spool_mb) == (9000, 7, True, 12)
+    assert told.trusted_proxies == ("10.0.0.0/8", "192.0.2.7")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "hint"),
+    [
+        ("PORT", "65536", "expected a number, 0 to 65535"),
+        ("PORT", "http", "expected a number"),
+        ("SPOOL_MB", "0", "expected a number, 1 to"),
+        ("HEADLESS", "perhaps", "expected yes or no"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8,proxy", "'proxy' is no address or network"),
+    ],
+)
+def test_what_the_collector_cannot_use_is_refused_by_name(name: str, value: str, hint: str) -> None:
+    with pytest.raises(SettingsError, match=hint) as refused:
+        read_settings({f"CSCART_PIPELINES_COLLECTOR_{name}": value})
+    assert f"CSCART_PIPELINES_COLLECTOR_{name}" in str(refused.value)

@@ -6,8 +6,10 @@ Not here: what it does with that (`onsite.collector`).
 from __future__ import annotations
 
 import logging
+import os
 import resource
 import signal
+import subprocess
 import sys
 from contextlib import suppress
 from typing import Annotated
@@ -79,6 +81,23 @@ def serve(settings: Settings, host: str, port: int | None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: None)
     with suppress(KeyboardInterrupt), listening:
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def start_collector(settings: Settings) -> tuple[subprocess.Popen[bytes], str]:
+    """The collector as a process of its own; with the address it listens at."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cscart_pipelines.cli.main", "collector"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "CSCART_PIPELINES_HOME": str(settings.home), "COLUMNS": "200"},
+        start_new_session=True,  # a Ctrl-C reaches whoever started it, who stops it in order
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline().decode()
+    if "http://" not in line:
+        process.wait()
+        raise exits.CommandError("the collector did not start", exits.WRONG_USAGE)
+    return process, line[line.index("http://") :].strip()
 
 
 def _allow_files(number: int) -> None:

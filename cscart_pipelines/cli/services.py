@@ -20,6 +20,7 @@ import typer
 from pydantic import SecretStr
 
 from cscart_pipelines.cli import console, exits, reports
+from cscart_pipelines.cli.collector import start_collector
 from cscart_pipelines.cli.premises import Premises, dagster_environment, opened
 from cscart_pipelines.cli.running import run_in_foreground
 from cscart_pipelines.integrations.connection import test_connection
@@ -90,7 +91,7 @@ def up(
     ] = False,
     port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = UI_PORT,
 ) -> None:
-    """PostgreSQL, the Dagster UI and its daemon with the schedules on, until Ctrl-C."""
+    """PostgreSQL, the collector, the Dagster UI and its daemon, schedules on, until Ctrl-C."""
     signal.signal(signal.SIGTERM, _interrupt)
     with opened() as premises, contextlib.ExitStack() as stack:
         if _taken(port):
@@ -104,8 +105,12 @@ def up(
                 url = stack.enter_context(running_sandbox(SANDBOX_PORT))
                 console.out.print(f"[green]✓[/] sandbox shop at {url}")
                 _connect_demo(premises, url)
+            collector, address = start_collector(premises.settings)
+            stack.callback(_stop, collector)
+            console.out.print(f"[green]✓[/] collector at {address}")
             services = start_dagster(premises.settings, port)
             stack.callback(_stop_all, list(services.values()))
+            services["collector"] = collector
             with console.err.status("loading the definitions"):
                 _await_port(port, services)
             console.out.print(f"[green]✓[/] Dagster UI at http://127.0.0.1:{port}, schedules on")

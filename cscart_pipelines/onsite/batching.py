@@ -64,6 +64,7 @@ class Writer:
         self._stopping = False
         self._connection: Connection | None = None
         self._finder = Finder(connect, store.prepare, self._wake_up)
+        self._was_away = False
         self._looked_over = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -172,6 +173,7 @@ class Writer:
                 return self._one_by_one(payloads, error)
             except psycopg.Error as error:
                 log.warning("the warehouse is away (%s); batches go to the spool", _kind(error))
+                self._was_away = True
                 self._disconnect()
                 return None
             else:
@@ -210,8 +212,8 @@ class Writer:
     def _meet_connection(self) -> None:
         if self._connection is None:
             self._connection = self._finder.found()
-            if self._connection is not None:
-                log.info("the warehouse is there")
+            if self._connection is not None and self._was_away:
+                log.info("the warehouse is back")
         elif time.monotonic() - self._looked_over > TAKE_OVER_SECONDS:
             self._looked_over = time.monotonic()
             self.spool.take_over()

@@ -17,6 +17,8 @@ def clean(text: str | None, most: int) -> str | None:
     """One line of at most `most` characters without anything like an e-mail address."""
     if not text:
         return None
+    if len(text) <= most and text.isprintable() and "@" not in text and "%40" not in text:
+        return text.strip() or None  # nearly all of them
     # Cut before and after: nobody pays for a long text, and no address is left in halves.
     text = _ADDRESS.sub(HIDDEN, CONTROL.sub(" ", text[: 4 * most + 256]))
     return text[:most].strip() or None
