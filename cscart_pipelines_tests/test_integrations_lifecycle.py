@@ -27,6 +27,7 @@ TABLE = {
     Act.ENABLE: {DISABLED},
     Act.REMOVE: {READY, ENABLED, FAILED, DISABLED},
     Act.TRACKING_FILE: {ENABLED},
+    Act.PUSH: {SYNCING, ENABLED, FAILED},
 }
 EVERY = list(itertools.product(Act, Status))
 

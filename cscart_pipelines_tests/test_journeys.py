@@ -156,7 +156,7 @@ def test_ctrl_c_in_the_middle_of_start_and_then_resync(desk: Desk, tmp_path: Pat
         folder = tmp_path / "segments"
         resynced = desk.command("integration", "resync", "shop")
         assert resynced.returncode == 0, resynced.stderr
-        assert "shop  enabled  since just now" in resynced.stdout
+        assert "shop  enabled  since" in resynced.stdout
         assert "200 orders" in resynced.stdout
         assert desk.rows("SELECT count(*), sum(total) FROM cscart.orders") == [(200, 2000)]
         exported = desk.command("segments", "shop", "--export", str(folder))

@@ -21,6 +21,7 @@ from cscart_pipelines.warehouse.connect import (
     open_warehouse,
 )
 from cscart_pipelines.warehouse.embedded import running, wait_until_stopped
+from cscart_pipelines.warehouse.tables import SCHEMAS
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.embedded_fixtures import SECONDS, Homes, ask, environment, using
 from cscart_pipelines_tests.embedded_fixtures import homes as homes
@@ -142,7 +143,7 @@ def test_a_home_that_cannot_be_used_is_an_unavailable_warehouse(tmp_path: Path) 
 def test_an_empty_database_is_migrated_only_when_asked(settings: Settings) -> None:
     with open_warehouse(settings, migrate=False) as warehouse:
         with warehouse.engine.begin() as connection:
-            connection.execute(text("DROP SCHEMA registry, cscart, fulfilment, analytics CASCADE"))
+            connection.execute(text(f"DROP SCHEMA {', '.join(SCHEMAS)} CASCADE"))
         with open_warehouse(settings, migrate=False), warehouse.connect() as raw:
             assert raw.execute("SELECT to_regclass('cscart.orders')").fetchone() == (None,)
         with open_warehouse(settings), warehouse.connect() as raw:
