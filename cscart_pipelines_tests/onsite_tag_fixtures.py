@@ -50,12 +50,16 @@ class Recorder:
 
     @property
     def events(self) -> list[Event]:
-        """Events that arrived, each with its `visitor` and `identity`, in the order they came."""
-        return [
-            {**event, "visitor": batch["visitor"], "identity": batch.get("identity")}
-            for batch in self.batches
-            for event in batch["events"]
-        ]
+        """Events that arrived, each with its `visitor` and `identity`, in the order they came.
+
+        One that came again is one, as for the collector.
+        """
+        found: dict[str, Event] = {}
+        for batch in self.batches:
+            who = {"visitor": batch["visitor"], "identity": batch.get("identity")}
+            for event in batch["events"]:
+                found.setdefault(event["id"], {**event, **who})
+        return list(found.values())
 
     def named(self, *names: str) -> list[Event]:
         return [event for event in self.events if event["name"] in names]

@@ -51,7 +51,7 @@ function sendLast() {
     return;
   }
   if (underway) {
-    addTo(outlives(underway.body) ? 'unsure' : 'kept', underway.events);
+    putAside(underway.events);
   }
   if (failures || heldUp()) {
     putAside(queue.splice(0));
@@ -59,7 +59,8 @@ function sendLast() {
   }
   var batch = nextBatch();
   while (batch) {
-    addTo(beacon(batch.body) ? 'unsure' : 'kept', batch.events);
+    beacon(batch.body);
+    putAside(batch.events);
     batch = nextBatch();
   }
 }
@@ -67,16 +68,14 @@ function sendLast() {
 function beacon(body) {
   try {
     if (navigator.sendBeacon && navigator.sendBeacon(ADDRESS, body)) {
-      return true;
+      return;
     }
     if (window.fetch && outlives(body)) {
       window.fetch(ADDRESS, request(body)).then(null, function () {});
-      return true;
     }
   } catch (error) {
-    // Kept instead.
+    // It is kept anyway.
   }
-  return false;
 }
 
 function request(body) {
@@ -96,7 +95,8 @@ function post(batch) {
   underway = batch;
   if (!window.fetch) {
     underway = null;
-    addTo(beacon(batch.body) ? 'unsure' : 'kept', batch.events);
+    beacon(batch.body);
+    putAside(batch.events);
     return;
   }
   window.fetch(ADDRESS, request(batch.body)).then(
@@ -120,12 +120,11 @@ function answered(batch, status, retryAfter) {
       keepIn('localStorage', 'not_before', now() + retryAfter * SECOND);
     }
     putAside(batch.events);
-    addTo('kept', takeAway('unsure')); // it is likely that those did not arrive either
     wake(Math.max(Math.min(Math.pow(2, failures), 300) * SECOND, heldUp()));
     return;
   }
   failures = 0;
-  takeAway('unsure');
+  arrived(batch.events);
   if (status === 401 || status === 403 || status === 404 || status === 410) {
     refused = true;
     forgetQueue();
@@ -177,35 +176,41 @@ function write(events) {
   return JSON.stringify(batch);
 }
 
-// --- kept: not delivered. unsure: sent while the page went, so nobody heard the answer.
+// --- kept: what nobody has said to have arrived. What goes with its page is among it, because a
+// beacon has no answer; the next page sends it once more, and the collector knows it by its id.
 
 function putAside(events) {
-  addTo('kept', events);
-}
-
-function addTo(name, events) {
-  if (events && events.length) {
-    var list = fresh(recall('localStorage', name)).concat(events);
-    keepIn('localStorage', name, list.slice(-MOST_KEPT));
+  if (events.length) {
+    keep(without(recall('localStorage', 'kept'), events).concat(events));
   }
 }
 
-function takeAway(name) {
-  var list = fresh(recall('localStorage', name));
-  drop('localStorage', name);
-  return list;
+function arrived(events) {
+  keep(without(recall('localStorage', 'kept'), events));
 }
 
 function takeKept() {
+  queue = without(recall('localStorage', 'kept'), queue).concat(queue);
+  drop('localStorage', 'kept');
+}
+
+function keep(list) {
+  if (list.length) {
+    keepIn('localStorage', 'kept', list.slice(-MOST_KEPT));
+  } else {
+    drop('localStorage', 'kept');
+  }
+}
+
+// Those that are not too old, less some.
+function without(list, events) {
   var known = {};
-  var list = [];
-  each(takeAway('kept').concat(queue), function (one) {
-    if (!known[one.e.id]) {
-      known[one.e.id] = true;
-      list.push(one);
-    }
+  each(events, function (one) {
+    known[one.e.id] = true;
   });
-  queue = list;
+  return fresh(list).filter(function (one) {
+    return !known[one.e.id];
+  });
 }
 
 function fresh(list) {
