@@ -90,13 +90,20 @@ class Answer:
 
 
 class CollectorProcess:
-    """`cscart-pipelines collector` as a process of its own, on a free port."""
+    """`cscart-pipelines collector` as a process of its own, on a free port or the one given."""
 
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(self, environment: Mapping[str, str], log: Path, port: int = 0) -> None:
         self.log = log
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "cscart_pipelines.cli.main", "collector", "--port", "0"],
+                [
+                    sys.executable,
+                    "-m",
+                    "cscart_pipelines.cli.main",
+                    "collector",
+                    "--port",
+                    str(port),
+                ],
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env={
@@ -180,8 +187,8 @@ class Collectors:
         self._environment, self.log = dict(environment), log
         self._started: list[CollectorProcess] = []
 
-    def start(self, **more: str) -> CollectorProcess:
-        made = CollectorProcess({**self._environment, **more}, self.log)
+    def start(self, port: int = 0, **more: str) -> CollectorProcess:
+        made = CollectorProcess({**self._environment, **more}, self.log, port)
         self._started.append(made)
         return made
 

@@ -174,6 +174,11 @@ class Store(Till):
             self.subscribers.setdefault(email.strip().lower(), self.now())
             return fresh
 
+    def unsubscribe(self, email: str) -> bool:
+        """Takes an address off the newsletter's list; False: it is not there."""
+        with self.lock:
+            return self.subscribers.pop(email.strip().lower(), None) is not None
+
 
 def _hashed(password: str, salt: bytes) -> bytes:
     return hashlib.pbkdf2_hmac("sha256", password.encode(), salt, 1_000)

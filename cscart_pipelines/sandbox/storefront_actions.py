@@ -158,6 +158,14 @@ def subscribe(visit: Visit) -> str | None:
     return None
 
 
+def unsubscribe(visit: Visit) -> str | None:
+    """CS-Cart itself does this for links in its mails, which no page of the shop sees."""
+    gone = visit.store.unsubscribe(visit.text("subscribe_email"))
+    message = "You will not hear from us again." if gone else "This address is not subscribed."
+    visit.notify("N" if gone else "W", "Newsletter", message)
+    return "profiles.update"
+
+
 POSTED: dict[tuple[str, str], Action] = {
     ("checkout", "add"): add_to_cart,
     ("checkout", "update"): update_cart,
@@ -166,6 +174,7 @@ POSTED: dict[tuple[str, str], Action] = {
     ("auth", "login"): sign_in,
     ("profiles", "update"): update_profile,
     ("newsletters", "add_subscriber"): subscribe,
+    ("newsletters", "unsubscribe"): unsubscribe,
 }
 FOLLOWED: dict[tuple[str, str], Action] = {
     ("checkout", "delete"): delete_from_cart,

@@ -154,7 +154,14 @@ def profile(visit: Visit) -> Page | str:
     form = _profile_form(
         "profile_form", who.email, who.firstname, who.lastname, who.phone, who.address
     )
-    return Page("Profile details", f'<h1 class="ty-mainbox-title">Profile details</h1>{form}')
+    content = f'<h1 class="ty-mainbox-title">Profile details</h1>{form}'
+    if who.email.lower() in visit.store.subscribers:
+        leave = button("Unsubscribe", "newsletters.unsubscribe", key="unsubscribe_but", classes="")
+        content += (
+            '<form name="unsubscribe_form" action="index.php" method="post">'
+            f"<p>You get our newsletter. {hidden(subscribe_email=who.email)}{leave}</p></form>"
+        )
+    return Page("Profile details", content)
 
 
 def registered(visit: Visit) -> Page:
