@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,12 +15,14 @@ from dagster._core.test_utils import create_run_for_test
 from cscart_pipelines.defs.onsite import follow_onsite, onsite_events
 from cscart_pipelines.defs.onsite_retention import onsite_retention
 from cscart_pipelines.defs.onsite_visits import LASTING
+from cscart_pipelines.defs.raw_metadata import TRACKING_FILE
 from cscart_pipelines.defs.resources import Pipelines
 from cscart_pipelines.defs.sensors import rebuild_lists
 from cscart_pipelines.defs.write_back_clock import Asked
 from cscart_pipelines.integrations import connection as shop_connection
 from cscart_pipelines.integrations.registry import LOCK_SQL
 from cscart_pipelines.onsite.touched import NOT_YET
+from cscart_pipelines.onsite.tracking_file import tracking_file
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines_tests.defs_fixtures import PYDANTIC, ControlRoom, location, room
 from cscart_pipelines_tests.sandbox_fixtures import small_shop
@@ -357,10 +360,54 @@ def test_old_events_go_and_coming_days_are_ready(room: ControlRoom) -> None:
     assert (again["partitions_made"], again["postponed"]) == ("none", 0)
 
 
-def test_a_run_of_another_kind_is_no_hindrance(
-    room: ControlRoom, shops: dict[str, SandboxShop]
-) -> None:
-    """By hand, from the launchpad."""
+def test_a_run_by_hand_is_no_hindrance(room: ControlRoom, shops: dict[str, SandboxShop]) -> None:
     create_run_for_test(room.instance, job_name=follow_onsite.name, status=Status.STARTED)
     touch(room, "a", order=1001)
     assert tick(onsite_events, room)[0] == wanted("a")
+
+
+# --- the file ------------------------------------------------------------------------------------
+
+
+def make_file(room: ControlRoom, key: str) -> dg.ExecuteInProcessResult:
+    return (
+        location()
+        .resolve_implicit_global_asset_job_def()
+        .execute_in_process(
+            instance=room.instance,
+            partition_key=key,
+            asset_selection=[TRACKING_FILE],
+            raise_on_error=False,
+        )
+    )
+
+
+def test_the_file_in_the_ui_is_that_of_the_command_line(
+    room: ControlRoom, shops: dict[str, SandboxShop]
+) -> None:
+    result = make_file(room, "a")
+    assert result.success
+    shown = room.materialisations(result.run_id)["tracking_file", "a"]
+    with room.premises() as premises, premises.warehouse.connect(autocommit=True) as connection:
+        integration = premises.registry.get("a")
+        expected = tracking_file(connection, integration, premises.settings.collector_url)
+    assert shown["container"] == json.loads(expected)
+    assert shown["command"].split()[:4] == ["cscart-pipelines", "integration", "tracking-file", "a"]
+    assert shops["a"].api_key not in str(shown)
+
+
+def test_only_an_enabled_integration_has_a_file(
+    room: ControlRoom, shops: dict[str, SandboxShop]
+) -> None:
+    room.execute("UPDATE registry.integrations SET status = 'failed' WHERE integration = 'a'")
+    result = make_file(room, "a")
+    assert not result.success
+    assert room.materialisations(result.run_id) == {}
+    assert room.rows("SELECT FROM onsite.keys") == []
+
+
+def test_the_list_leads_to_the_file(room: ControlRoom, shops: dict[str, SandboxShop]) -> None:
+    run = room.resync("a", assets=["customers"]).run_id
+    shown = room.materialisations(run)["customers", "a"]
+    assert shown["tracking_file"] == TRACKING_FILE
+    assert " a " in shown["tracking_file_command"]

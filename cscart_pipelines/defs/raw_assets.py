@@ -113,7 +113,7 @@ def _log_materialisations(context: dg.AssetExecutionContext, report: SyncReport)
             dg.AssetMaterialization(
                 asset_key=["cscart", entity],
                 partition=report.integration,
-                metadata=materialisation_metadata(done, report.kind),
+                metadata=materialisation_metadata(done, report.kind, report.integration),
             )
         )
 

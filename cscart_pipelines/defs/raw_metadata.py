@@ -14,7 +14,13 @@ from cscart_pipelines.sync.context import EntityReport
 from cscart_pipelines.sync.run import ENTITIES, SyncReport
 from cscart_pipelines.warehouse import tables
 
+TRACKING_FILE = dg.AssetKey(["onsite", "tracking_file"])
 TABLES: dict[str, Table] = {name: tables.metadata.tables[f"cscart.{name}"] for name in ENTITIES}
+
+
+def tracking_command(key: str) -> str:
+    """How the command line writes the onsite tracking file of an integration."""
+    return f"cscart-pipelines integration tracking-file {key} -o onsite-tracking-{key}.json"
 
 
 def column_schema(table: Table) -> dg.TableSchema:
@@ -39,14 +45,17 @@ def column_schema(table: Table) -> dg.TableSchema:
 
 def definition_metadata(entity: str) -> dict[str, Any]:
     """What is true of the asset whatever a run does."""
-    return {
+    shown: dict[str, Any] = {
         "dagster/table_name": f"cscart.{entity}",
         "dagster/column_schema": column_schema(TABLES[entity]),
     }
+    if entity == "customers":  # the list that visits keep up to date
+        shown["tracking_file"] = dg.MetadataValue.asset(TRACKING_FILE)
+    return shown
 
 
-def materialisation_metadata(report: EntityReport, kind: str) -> dict[str, Any]:
-    """What one synchronisation did to one entity of one shop."""
+def materialisation_metadata(report: EntityReport, kind: str, key: str) -> dict[str, Any]:
+    """What one synchronisation did to one entity of the shop with that key."""
     numbers = report.numbers()
     seconds = max(report.seconds, 1e-6)
     shown: dict[str, Any] = {
@@ -68,6 +77,9 @@ def materialisation_metadata(report: EntityReport, kind: str) -> dict[str, Any]:
     for name in ("watermark_from", "watermark_to"):
         if moment := getattr(report, name):
             shown[name] = dg.TimestampMetadataValue(moment.timestamp())
+    if report.entity == "customers":
+        shown["tracking_file"] = dg.MetadataValue.asset(TRACKING_FILE)
+        shown["tracking_file_command"] = tracking_command(key)
     return shown
 
 

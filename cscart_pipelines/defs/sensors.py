@@ -96,7 +96,7 @@ def start_requested(
 
 @dg.sensor(
     job=build_lists,
-    minimum_interval_seconds=20,
+    minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Rebuilds the lists after any synchronisation, whoever started it.",
 )
