@@ -453,3 +453,25 @@ def test_stock_feeds_end_as_the_rules_say(
         assert [(sku, pieces, (as_of - DAY).days) for sku, pieces, as_of, _ in levels(inbox)] == [
             (sku, *said) for sku, said in sorted(known.items())
         ]
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "moment"),
+    [
+        ("shipments (order_number, tracking_number", "shipped_at", "infinity"),
+        ("shipments (order_number, tracking_number", "shipped_at", "0044-03-15 BC"),
+        ("shipments (order_number, tracking_number", "received_at", "-infinity"),
+        ("stock_levels (sku, quantity", "as_of", "infinity"),
+        ("stock_levels (sku, quantity", "as_of", "2999-01-01"),
+        ("stock_levels (sku, quantity", "received_at", "infinity"),
+    ],
+)
+def test_a_time_that_is_none_is_refused_to_who_inserts_it(
+    inbox: Connection, table: str, column: str, moment: str
+) -> None:
+    """Otherwise one such row stops every push: Python has no such times."""
+    row = f"INSERT INTO fulfilment.{table}, integration, {column}) VALUES ('7', '8', 'one', %s)"
+    with pytest.raises(psycopg.errors.CheckViolation, match=f"{column}_is_plausible"):
+        inbox.execute(row.encode(), [moment])
+    inbox.rollback()
+    inbox.execute(row.encode(), [datetime.now(UTC)])
