@@ -21,6 +21,7 @@ from cscart_pipelines.cli import (
     exits,
     fulfilment,
     integration,
+    onsite,
     reports,
     services,
     tools,
@@ -41,6 +42,7 @@ integration.app.command()(desk.disable)
 integration.app.command()(desk.enable)
 integration.app.command()(desk.remove)
 integration.app.command("tracking-file")(desk.tracking_file)
+integration.app.command()(onsite.onsite)
 integration.app.command()(declared.apply)
 integration.app.command()(declared.export)
 integration.app.command()(trail.audit)
