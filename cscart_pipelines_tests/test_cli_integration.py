@@ -243,6 +243,23 @@ def test_an_edit_shows_what_changes(run: Run, desk: Desk, shop: SandboxShop) -> 
     assert "Nothing to change." in run("integration", "edit", "shop").out
 
 
+def test_an_edit_tells_words_that_the_shop_does_not_know(run: Run, desk: Desk) -> None:
+    desk.save()
+    edit = ("integration", "edit", "shop", "--shipped-status", "Shiped", "--countries")
+    done = run(*edit, "Narnia,GB")
+    assert (done.code, "knows no" in done.err) == (0, False)  # nothing was synchronised yet
+    with desk.database.connect() as connection:
+        connection.execute(
+            "INSERT INTO cscart.statuses (integration, status, type, description, content_hash)"
+            " VALUES ('shop', 'C', 'O', 'Complete', '')"
+        )
+    done = run(*edit, "Narnia,GB,Erewhon")
+    assert (done.code, "is saved" in done.out) == (0, True)
+    assert "--shipped-status: the shop knows no Shiped" in done.err
+    assert "--countries: the shop knows no Narnia, Erewhon" in done.err
+    assert "knows no" not in run("integration", "edit", "shop", "--shipped-status", "complete").err
+
+
 def test_an_edit_tells_all_mistakes_and_the_advice_for_fixed_fields(run: Run, desk: Desk) -> None:
     desk.save()
     done = run("integration", "edit", "shop", "--currency", "E", "--update-stock", "perhaps")

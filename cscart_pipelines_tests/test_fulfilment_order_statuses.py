@@ -56,6 +56,12 @@ def test_the_present_name_goes_before_a_default_one() -> None:
     assert moved.letter("C") == "C"
 
 
+def test_accents_do_not_count_unless_they_make_the_difference() -> None:
+    greek = StatusNames({"C": "Απεστάλη", "E": "Ελέγχθηκε"})
+    assert greek.letter("ΑΠΕΣΤΑΛΗ") == "C"
+    assert StatusNames({"A": "Envoye", "B": "Envoyé"}).letter("envoyé") == "B"
+
+
 def test_a_name_given_twice_means_both_and_is_no_single_letter() -> None:
     twice = StatusNames({"A": "Shipped", "S": "shipped", "B": "Ship-ped"})
     assert twice.letters("Shipped") == ("A", "S")

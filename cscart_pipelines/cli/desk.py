@@ -18,6 +18,7 @@ from cscart_pipelines.cli import console, exits
 from cscart_pipelines.cli.board import Key
 from cscart_pipelines.cli.integration import read_key, show_test, yes_no
 from cscart_pipelines.cli.premises import Premises, opened
+from cscart_pipelines.cli.unknown_words import tell, unknown_words
 from cscart_pipelines.integrations.acts import FrontDesk
 from cscart_pipelines.integrations.lifecycle import Act, require
 from cscart_pipelines.integrations.settings import InvalidSettingsError, check
@@ -121,6 +122,10 @@ def edit(
                 problems = {**error.problems, **problems}
             raise InvalidSettingsError(problems)
         done = desk_of(premises).edit(key, values, fresh)
+        with premises.warehouse.connect() as connection:
+            unknown = unknown_words(
+                connection, key, premises.registry.get(key).settings, values.keys()
+            )
     if not done.changes:
         console.out.print("Nothing to change.")
         return
@@ -128,6 +133,7 @@ def edit(
         show_test(done.test)
     show_changes(done.changes)
     console.out.print(f"[green]✓[/] {key} is saved")
+    tell(unknown)
 
 
 def disable(key: Key) -> None:

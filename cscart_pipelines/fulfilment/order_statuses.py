@@ -38,8 +38,9 @@ def _exact(name: str) -> str:
 
 
 def _loose(name: str) -> str:
-    """Back Ordered, back-ordered and Backordered are one name."""
-    return "".join(c for c in unicodedata.normalize("NFKC", name).casefold() if c.isalnum())
+    """Back Ordered, back-ordered and Backordered are one name; so are Απεστάλη and ΑΠΕΣΤΑΛΗ."""
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold())
+    return "".join(c for c in plain if c.isalnum())
 
 
 _DEFAULTS = {_loose(name): letter for letter, names in DEFAULT_NAMES.items() for name in names}
