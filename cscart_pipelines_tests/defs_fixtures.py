@@ -7,6 +7,7 @@ the daemon has them. Not here: what single tests break.
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.storage.defs_state.base import set_defs_state_storage
 from pydantic import SecretStr
 
 from cscart_pipelines import definitions
@@ -121,15 +123,21 @@ def control_room(database: Database, home: Path, *, on_disk: bool = False) -> It
     """Sets the environment while it lasts. `on_disk`: schedules want an instance with a place."""
     environment = {**database.settings_env, "CSCART_PIPELINES_HOME": str(home)}
     home.mkdir(parents=True, exist_ok=True)
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        dg.DagsterInstance.local_temp(str(home))
-        if on_disk
-        else dg.DagsterInstance.ephemeral() as instance,
-    ):
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        yield ControlRoom(database, instance, environment)
+    # The context of a schedule enters the instance a second time and lets go of it in a cycle: when
+    # that is collected, a variable points to the dead instance, and whoever loads the definitions
+    # next asks it. So it is collected here, and what it left is taken back.
+    with set_defs_state_storage(None), pytest.MonkeyPatch.context() as patch:
+        with (
+            dg.DagsterInstance.local_temp(str(home))
+            if on_disk
+            else dg.DagsterInstance.ephemeral() as instance
+        ):
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            yield ControlRoom(database, instance, environment)
+        del instance
+        if on_disk:
+            gc.collect()
 
 
 @pytest.fixture
