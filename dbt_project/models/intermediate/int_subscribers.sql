@@ -16,6 +16,10 @@ settings as (
     select * from {{ ref('int_shop_settings') }}
 ),
 
+consents as (
+    select * from {{ ref('stg_onsite__consents') }}
+),
+
 -- Two accounts may share an address (one per storefront): the live one that came first speaks.
 ranked_accounts as (
     select
@@ -159,18 +163,24 @@ resolved as (
 )
 
 select
-    integration,
-    identity,
-    email,
-    mobile,
-    {{ is_plausible_email('identity') }} as email_subscribed,
-    mobile is not null as mobile_subscribed,
-    firstname,
-    lastname,
-    customer_id,
-    customer_id is null as is_guest,
-    country,
-    registered_at,
-    subscribed_at,
-    deleted_at
+    resolved.integration,
+    resolved.identity,
+    resolved.email,
+    resolved.mobile,
+    {{ is_plausible_email('resolved.identity') }}
+    -- Whoever gave an address is subscribed, until they say otherwise.
+    and coalesce(consents.granted, true) as email_subscribed,
+    resolved.mobile is not null as mobile_subscribed,
+    resolved.firstname,
+    resolved.lastname,
+    resolved.customer_id,
+    resolved.customer_id is null as is_guest,
+    resolved.country,
+    resolved.registered_at,
+    resolved.subscribed_at,
+    resolved.deleted_at
 from resolved
+left join consents
+    on
+        resolved.integration = consents.integration
+        and encode(sha256(convert_to(resolved.identity, 'UTF8')), 'hex') = consents.email_sha256
