@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +21,7 @@ import pandas as pd
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 PROJECT = Path(__file__).parents[1] / "dbt_project"
 AS_OF = pd.Timestamp("2026-05-20T10:30:00Z")
@@ -53,6 +55,9 @@ class Shop:
     products: list[Row] = field(default_factory=list)
     categories: list[Row] = field(default_factory=list)
     statuses: list[Row] = field(default_factory=list)
+    events: list[Row] = field(default_factory=list)
+    visitors: list[Row] = field(default_factory=list)
+    site: Row = field(default_factory=dict)
 
 
 def dbt(
@@ -134,6 +139,29 @@ def load(database: Database, shops: Sequence[Shop]) -> None:
                 insert(connection, f"cscart.{name}", rows)
             lines = [{"integration": shop.integration} | row for row in shop.order_lines]
             insert(connection, "cscart.order_lines", lines)
+            insert_visits(connection, shop)
+
+
+def insert_visits(connection: psycopg.Connection[Any], shop: Shop) -> None:
+    """What the collector would have written of the shop's events."""
+    key = {"integration": shop.integration}
+    events = [key | row | {"items": Jsonb(row.get("items"))} for row in shop.events]
+    insert(connection, "onsite.events", events)
+    insert(connection, "onsite.visitors", [key | row for row in shop.visitors])
+    insert(connection, "onsite.sites", [key | shop.site] if shop.site else [])
+
+
+def event(name: str, at: Any, visitor: str = "visitor-0000000001", **values: Any) -> Row:
+    """A raw event with an id of its own."""
+    moment = pd.Timestamp(at).tz_convert("UTC")
+    return {
+        "event_id": uuid.uuid4().hex,
+        "day": moment.date(),
+        "name": name,
+        "occurred_at": moment.to_pydatetime(),
+        "client_at": moment.to_pydatetime(),
+        "visitor_id": visitor,
+    } | values
 
 
 def order(order_id: int, ordered_at: Any, **values: Any) -> Row:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cscart_pipelines_tests.dbt_oracle import GRID, Oracle
+from cscart_pipelines_tests.dbt_oracle_onsite import visits_of
 
 Members = dict[str, set[str]]
 
@@ -138,4 +139,4 @@ def affinities(oracle: Oracle) -> set[tuple[str, str]]:
 
 
 def expected_members(oracle: Oracle) -> Members:
-    return simple_segments(oracle) | list_segments(oracle)
+    return simple_segments(oracle) | list_segments(oracle) | visits_of(oracle).segments

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from cscart_pipelines.warehouse import onsite_tables  # noqa: F401 - its tables are in the metadata
 from cscart_pipelines.warehouse.tables import metadata
 from cscart_pipelines_tests.dbt_fixtures import PROJECT, dbt
 
@@ -31,6 +32,9 @@ CONTRACT = {
     "list_metrics",
     "list_metrics_daily",
     "cohort_retention",
+    "onsite_sessions",
+    "onsite_daily",
+    "product_funnel",
 }
 
 
@@ -192,4 +196,12 @@ def test_models_with_rules_have_unit_tests(manifest: dict[str, Any]) -> None:
         "list_metrics_daily",
         "cohort_retention",
         "order_reconciliation",
+        "int_onsite_settings",
+        "int_onsite_events",
+        "int_onsite_purchases",
+        "int_onsite_sessions",
+        "int_onsite_people",
+        "int_onsite_product_steps",
+        "onsite_daily",
+        "product_funnel",
     }

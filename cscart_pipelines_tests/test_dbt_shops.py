@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cscart_pipelines_tests.dbt_comparison import CHECKS, Built
+from cscart_pipelines_tests.dbt_comparison_onsite import ONSITE_CHECKS
 from cscart_pipelines_tests.dbt_fixtures import (
     AS_OF,
     Database,
@@ -17,7 +18,9 @@ from cscart_pipelines_tests.dbt_fixtures import (
     load,
 )
 from cscart_pipelines_tests.dbt_oracle import Oracle
+from cscart_pipelines_tests.dbt_oracle_onsite import visits_of
 from cscart_pipelines_tests.dbt_random_shops import random_shop
+from cscart_pipelines_tests.dbt_random_visits import add_visits
 
 __all__ = ["dbt_target"]
 
@@ -26,7 +29,8 @@ EMPTY = Shop("no-orders-yet", {"timezone": "Europe/Athens"})
 
 @pytest.fixture(scope="module")
 def shops() -> list[Oracle]:
-    return [Oracle(random_shop(seed), AS_OF) for seed in range(40)] + [Oracle(EMPTY, AS_OF)]
+    random = [add_visits(random_shop(seed), seed) for seed in range(40)]
+    return [Oracle(shop, AS_OF) for shop in [*random, EMPTY]]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +40,7 @@ def built(module_database: Database, shops: list[Oracle], dbt_target: Path) -> B
     return Built(module_database)
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", [*CHECKS, *ONSITE_CHECKS], ids=lambda check: check.__name__)
 def test_the_models_agree_with_pandas(
     check: Callable[[Built, Oracle], None], built: Built, shops: list[Oracle]
 ) -> None:
@@ -55,3 +59,20 @@ def test_the_made_up_shops_are_hard_enough(shops: list[Oracle]) -> None:
     met = {key for oracle in shops for key, who in expected_members(oracle).items() if who}
     assert met >= set(expected_members(shops[0]))
     assert any(affinities(oracle) for oracle in shops)
+
+
+def test_the_made_up_visits_are_hard_enough(shops: list[Oracle]) -> None:
+    visits = [visits_of(oracle) for oracle in shops]
+    sessions = [session for one in visits for session in one.sessions.values()]
+    assert any(session["revenue"] for session in sessions)
+    assert any(session["purchases"] and not session["revenue"] for session in sessions)
+    assert {session["identity"] is None for session in sessions} == {True, False}
+    purchases = [purchase for one in visits for purchase in one.purchases]
+    assert {len(purchase.orders) for purchase in purchases} >= {0, 1, 2}
+    assert {in_catalogue for one in visits for _, _, in_catalogue in one.funnel} == {True, False}
+    assert any(
+        len({e.identity for e in events if e.identity}) > 1
+        for one in visits
+        for events in one.events.values()
+    )
+    assert any(not oracle.shop.events for oracle in shops)

@@ -7,6 +7,7 @@
 
 
 {% macro empty_in_place() -%}
+    {#- What a build does not look at stays: history, and days before those that it makes anew. -#}
     {#- Runs in the transaction of the insert that follows: readers see the old rows until it commits.
         The lock makes a second build wait, which would otherwise add its rows to ours. -#}
     {%- if is_incremental() -%}
@@ -16,6 +17,18 @@
             select 1
             from {{ ref('int_shop_settings') }} as settings
             where settings.integration = kept.integration and settings.list_since = kept.list_since
+        )
+        {%- elif model.config.meta.get('keeps_days') %}
+        where not exists (
+            select 1
+            from {{ ref('int_onsite_settings') }} as settings
+            where
+                settings.integration = kept.integration
+                and settings.list_since = kept.list_since
+                and kept.day < settings.first_day
+                {%- if model.config.meta.get('keeps_days') == 'with_events' %}
+                and kept.day >= settings.first_kept_day
+                {%- endif %}
         )
         {%- endif -%}
     {%- endif -%}

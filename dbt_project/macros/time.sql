@@ -33,6 +33,11 @@
 {%- endmacro %}
 
 
+{% macro minutes_after(moment, minutes) -%}
+    ({{ moment }} + interval '{{ minutes }} minutes')
+{%- endmacro %}
+
+
 {% macro hours_after(moment, hours) -%}
     ({{ moment }} + interval '{{ hours }} hours')
 {%- endmacro %}
@@ -48,6 +53,16 @@
     {#- With fractions, on the shop's clock: the counterpart of in_last_days, so that dsl <= 30 and
         "in the last 30 days" say the same. -#}
     (extract(epoch from ({{ local_time(last, timezone) }} - {{ local_time(first, timezone) }})) / 86400)
+{%- endmacro %}
+
+
+{% macro day_plus(day, days) -%}
+    ({{ day }} + ({{ days }}))
+{%- endmacro %}
+
+
+{% macro start_of_day(day, timezone='timezone') -%}
+    (cast({{ day }} as timestamp) at time zone {{ timezone }})
 {%- endmacro %}
 
 

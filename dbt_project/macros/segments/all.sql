@@ -12,6 +12,7 @@
         {{ segments_value(aspect) }}
         {{ segments_timing(aspect) }}
         {{ segments_habits(aspect) }}
+        {{ segments_onsite(aspect) }}
         {{ segments_rfm(aspect) }}
         {%- if aspect == 'words' -%}
             {#- Its rule is a model of its own, int_category_affinity: one row per category. -#}

@@ -26,6 +26,10 @@ abandoned_checkouts as (
     group by integration, identity
 ),
 
+onsite_people as (
+    select * from {{ ref('int_onsite_people') }}
+),
+
 joined as (
     select
         facts.*,
@@ -50,6 +54,8 @@ joined as (
         rfm_scores.m,
         rfm_scores.rfm_group,
         abandoned_checkouts.abandoned_at,
+        onsite_people.viewed_at,
+        onsite_people.cart_left_at,
         facts.n >= 1 as is_buyer,
         facts.n >= 2 as is_returning,
         {{ ratio('facts.n_discounted', 'facts.n') }} as discounted_share,
@@ -76,6 +82,10 @@ joined as (
         on
             facts.integration = abandoned_checkouts.integration
             and facts.identity = abandoned_checkouts.identity
+    left join onsite_people
+        on
+            facts.integration = onsite_people.integration
+            and facts.identity = onsite_people.identity
 ),
 
 banded as (

@@ -9,6 +9,8 @@ products as (
 select
     products.integration,
     products.product_id,
+    {{ cleaned('products.product_code') }} as sku,
+    {{ cleaned('products.product') }} as product,
     products.main_category as category_id,
     products.deleted_at
 from products
