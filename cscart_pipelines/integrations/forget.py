@@ -4,7 +4,7 @@ Orders stay, without anything that names the person, so that revenue stays true.
 has of them is recognised by hashes (of the address, and of the account's number) and not loaded
 again; deleting it in the shop is the shop's owner's duty. Not here: deleting whole integrations
 (`acts`), leaving them out while loading (`sync.forgotten`), orders for a fulfilment system
-(`forget_fulfilment`).
+(`forget_fulfilment`), visits (`forget_onsite`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
 from cscart_pipelines.integrations.forget_fulfilment import forget_in_fulfilment
+from cscart_pipelines.integrations.forget_onsite import forget_on_site
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.registry import LOCK_SQL
 from cscart_pipelines.integrations.settings import host_of
@@ -166,6 +167,8 @@ def _forget_in(
     gone = [identity, *_of_nobody_else(connection, integration, addresses)]
     handed_out = forget_in_fulfilment(connection, integration, [row[0] for row in orders], gone)
     for table, rows in handed_out.items():
+        note(table, rows)
+    for table, rows in forget_on_site(connection, integration, gone).items():
         note(table, rows)
     for schema, table, columns in _tables_naming_people(connection):
         rows = _forget_in_table(connection, schema, table, columns, integration, gone)
