@@ -103,6 +103,11 @@ def test_the_demo_from_nothing_twice_with_true_numbers_and_nothing_left_running(
         assert shown("net revenue in all", done.stdout) == f"{revenue:,.2f}"
         for segment in ("new_customers", "frequent_buyers", "lapsed_customers"):
             assert segment in done.stdout
+        visit = re.search(r"the list has ([\d,]+) → ([\d,]+) subscribers", done.stdout)
+        assert visit, done.stdout
+        before, after = (int(number.replace(",", "")) for number in visit.groups())
+        assert after == before + 1 == int(shown("subscribers", done.stdout).replace(",", "")) + 1
+        assert "onsite_sessions: visitor@example.com, 7 pages, 1 product viewed" in done.stdout
         assert "Traceback" not in done.stdout + done.stderr
         assert (empty_folder / ".cscart-pipelines").is_dir()
         await_that(lambda: not processes_of(empty_folder))

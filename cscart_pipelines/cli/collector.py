@@ -83,10 +83,14 @@ def serve(settings: Settings, host: str, port: int | None) -> None:
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def start_collector(settings: Settings) -> tuple[subprocess.Popen[bytes], str]:
-    """The collector as a process of its own; with the address it listens at."""
+def start_collector(
+    settings: Settings, port: int | None = None
+) -> tuple[subprocess.Popen[bytes], str]:
+    """The collector as a process of its own; with the address it listens at. `port`: 0 takes a free
+    one."""
+    told = [] if port is None else ["--port", str(port)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "cscart_pipelines.cli.main", "collector"],
+        [sys.executable, "-m", "cscart_pipelines.cli.main", "collector", *told],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         env={**os.environ, "CSCART_PIPELINES_HOME": str(settings.home), "COLUMNS": "200"},

@@ -21,6 +21,7 @@ from pydantic import SecretStr
 
 from cscart_pipelines.cli import console, exits, reports
 from cscart_pipelines.cli.collector import start_collector
+from cscart_pipelines.cli.demo_visit import show_visit
 from cscart_pipelines.cli.premises import Premises, dagster_environment, opened
 from cscart_pipelines.cli.running import run_in_foreground
 from cscart_pipelines.integrations.connection import test_connection
@@ -65,17 +66,24 @@ def sandbox(
 
 
 def demo() -> None:
-    """From nothing to segments: a sandbox shop, connected, synchronised, in lists and segments."""
+    """From nothing to segments: a sandbox shop, connected, synchronised, in lists and segments;
+    then a visit to its storefront changes the list."""
     started = time.monotonic()
     console.out.print("[bold]A CS-Cart shop becomes lists, segments and metrics[/]\n")
-    with opened() as premises, running_sandbox() as url:
-        console.out.print(f"[green]✓[/] PostgreSQL and the sandbox shop are up ({url})")
+    with opened() as premises, running_sandbox() as url, contextlib.ExitStack() as stack:
+        collector, collector_url = start_collector(premises.settings, port=0)
+        stack.callback(_stop, collector)
+        console.out.print(
+            f"[green]✓[/] PostgreSQL, the sandbox shop ({url}) and the collector are up"
+        )
         _connect_demo(premises, url)
         run_in_foreground(premises, [DEMO])
         console.out.print("[green]✓[/] synchronised, lists and segments built\n")
         reports.print_overview(reports.overview(premises, DEMO)[0])
         console.out.print()
         reports.print_segments(reports.segment_rows(premises, DEMO), DEMO)
+        console.out.print()
+        show_visit(premises, DEMO, url, collector_url)
     console.out.print(
         f"\nDone in {time.monotonic() - started:.0f} s. The data stays to look at:\n"
         f'  {console.command("sql")} "SELECT * FROM analytics.segment_members LIMIT 10"\n'
