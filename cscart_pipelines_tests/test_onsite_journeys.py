@@ -7,6 +7,8 @@ abilities of the tag are in test_onsite_tag, of the collector in test_onsite_col
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,8 @@ from cscart_pipelines_tests.browser_fixtures import Browser
 from cscart_pipelines_tests.browser_fixtures import browser as browser
 from cscart_pipelines_tests.browser_fixtures import module_browser as module_browser
 from cscart_pipelines_tests.collector_fixtures import until
+from cscart_pipelines_tests.dbt_fixtures import dbt
+from cscart_pipelines_tests.dbt_fixtures import dbt_target as dbt_target
 from cscart_pipelines_tests.onsite_journey_fixtures import Journey, Town, journey
 from cscart_pipelines_tests.onsite_journey_fixtures import town as town
 
@@ -261,3 +265,64 @@ def test_an_integration_that_is_disabled_is_not_told_any_more_and_the_shop_works
     visit.has_told("page_view products.view", "view_item products.view SKU-0001×1")
     assert visit.queue() == set()
     assert visit.orders[0] in visit.store.orders
+
+
+# --- the list ------------------------------------------------------------------------------------
+
+
+def test_the_list_follows_a_day_of_visits(
+    visit: Journey, browser: Browser, dbt_target: Path
+) -> None:
+    """Ann, who is known, buys; Ben registers, fills a cart, wants no mail, and goes; and somebody
+    looks around."""
+    visit.account("ann@example.com")
+    visit.connected.sync()
+    visit.sign_in("ann@example.com")
+    visit.look_at(1)
+    visit.add_to_cart(1, 2)
+    bought = visit.buy()
+    visit.store.edit_order(bought, status="P")
+    visit.leave()
+    browser.fresh()
+    visit.register("Ben@Example.com")
+    visit.look_at(2)
+    visit.add_to_cart(2)
+    visit.subscribe("Ben@Example.com")
+    visit.go("profiles.update")
+    browser.follow("#unsubscribe_but")
+    visit.leave()
+    browser.fresh()
+    visit.look_at(1)
+    visit.waits_for_nothing()
+    visit.leave()
+    until(lambda: len(visit.told()) == 23)
+    visit.follow()
+    visit.agrees()
+    dbt(
+        visit.town.database.dbt_env,
+        *("run", "--select"),
+        *("+subscribers", "+segment_members", "+onsite_sessions", "+product_funnel"),
+        variables={"as_of": datetime.now(UTC).isoformat(), "cart_left_minutes": 0},
+        target=dbt_target,
+    )
+    total = visit.store.orders[bought].total
+    assert visit.rows(
+        "SELECT identity, email_subscribed, last_seen_at IS NOT NULL, is_guest"
+        " FROM analytics.subscribers WHERE integration = %s ORDER BY identity"
+    ) == [
+        ("ann@example.com", True, True, False),
+        ("before@example.com", True, False, True),
+        ("ben@example.com", False, True, False),
+    ]
+    assert visit.rows(
+        "SELECT identity, product_views, adds_to_cart, purchases, revenue"
+        " FROM analytics.onsite_sessions WHERE integration = %s ORDER BY started_at"
+    ) == [("ann@example.com", 1, 1, 1, total), ("ben@example.com", 1, 1, 0, 0), (None, 1, 0, 0, 0)]
+    assert visit.rows(
+        "SELECT sku, viewed, added_quantity, bought_quantity FROM analytics.product_funnel"
+        " WHERE integration = %s ORDER BY sku"
+    ) == [("SKU-0001", 2, 2, 2), ("SKU-0002", 1, 1, 0)]
+    assert visit.rows(
+        "SELECT segment, identity FROM analytics.segment_members WHERE integration = %s"
+        " AND segment IN ('viewed_not_purchased', 'cart_abandoners') ORDER BY segment"
+    ) == [("cart_abandoners", "ben@example.com"), ("viewed_not_purchased", "ben@example.com")]
