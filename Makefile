@@ -18,7 +18,7 @@ demo: $(STAMP)
 	@$(BIN)/cscart-pipelines demo
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 up: $(STAMP)
 	@$(BIN)/cscart-pipelines up --port $(UI_PORT) $(if $(SANDBOX),--sandbox)

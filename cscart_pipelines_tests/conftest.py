@@ -42,6 +42,12 @@ OWN_SERVER = "CSCART_PIPELINES_TEST_DATABASE_URL"
 """A PostgreSQL to test on instead of the embedded one; its user must be able to make databases."""
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long modules first, in whatever order they and the others were shuffled."""
+    items.sort(key=lambda item: item.get_closest_marker("begun_first") is None)
+
+
 @dataclass
 class Database:
     """A fresh, migrated database."""

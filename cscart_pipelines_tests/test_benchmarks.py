@@ -16,6 +16,8 @@ from benchmarks import __main__ as command
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.report import Aim, Report, Table, print_report, shown
 
+pytestmark = pytest.mark.begun_first
+
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = (150, 450)
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from cscart_pipelines_tests.desk_fixtures import Desk
 from cscart_pipelines_tests.desk_fixtures import desk as desk
 from cscart_pipelines_tests.fulfilment_fixtures import Connect
 from cscart_pipelines_tests.fulfilment_fixtures import connect as connect
+
+pytestmark = pytest.mark.begun_first
 
 
 def test_parcels_from_a_file_reach_the_shop_once(

@@ -26,6 +26,8 @@ from cscart_pipelines_tests.dbt_fixtures import (
     order,
 )
 
+pytestmark = pytest.mark.begun_first
+
 __all__ = ["dbt_target"]
 
 LOG = "select * from analytics.segment_changes order by changed_at, integration, segment, identity"

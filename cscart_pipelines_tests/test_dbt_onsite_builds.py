@@ -26,6 +26,8 @@ from cscart_pipelines_tests.dbt_fixtures import (
     order,
 )
 
+pytestmark = pytest.mark.begun_first
+
 __all__ = ["dbt_target"]
 
 DAY = pd.Timedelta(days=1)

@@ -30,7 +30,7 @@ from cscart_pipelines_tests.defs_fixtures import (
 )
 from cscart_pipelines_tests.sandbox_fixtures import small_shop
 
-pytestmark = pytest.mark.filterwarnings(PYDANTIC)
+pytestmark = [pytest.mark.filterwarnings(PYDANTIC), pytest.mark.begun_first]
 WAITING_FOR_BUILD = (
     "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database"
     " WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()"

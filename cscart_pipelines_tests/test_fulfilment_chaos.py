@@ -23,6 +23,8 @@ from cscart_pipelines_tests.fulfilment_chaos import LOSSES, Chaos, Workers
 from cscart_pipelines_tests.fulfilment_fixtures import Connect, Connected, connect
 from cscart_pipelines_tests.fulfilment_world import PREFIX, World, shop_state
 
+pytestmark = pytest.mark.begun_first
+
 __all__ = ["connect"]
 
 CASES = [(1, "4.7"), (2, "4.13"), (3, "4.16"), (4, "4.20")]

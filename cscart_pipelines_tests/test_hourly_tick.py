@@ -27,7 +27,7 @@ from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.defs_fixtures import PYDANTIC, location
 
 SHOPS = 200
-pytestmark = pytest.mark.filterwarnings(PYDANTIC)
+pytestmark = [pytest.mark.filterwarnings(PYDANTIC), pytest.mark.begun_first]
 
 
 def _stop(shop: SandboxShop) -> None:

@@ -34,7 +34,10 @@ from cscart_pipelines_tests.desk_fixtures import desk as desk
 PROGRAM = str(Path(sys.executable).with_name("cscart-pipelines"))
 SECONDS = 120
 
-pytestmark = pytest.mark.timeout(900)  # whole runs on a machine that others use too
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.begun_first,
+]  # whole runs on a machine that others use too
 
 
 def processes_of(home: Path) -> list[str]:

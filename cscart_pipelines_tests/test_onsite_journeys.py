@@ -22,6 +22,8 @@ from cscart_pipelines_tests.dbt_fixtures import dbt_target as dbt_target
 from cscart_pipelines_tests.onsite_journey_fixtures import Journey, Town, journey
 from cscart_pipelines_tests.onsite_journey_fixtures import town as town
 
+pytestmark = pytest.mark.begun_first
+
 
 @pytest.fixture
 def visit(town: Town, browser: Browser) -> Iterator[Journey]:

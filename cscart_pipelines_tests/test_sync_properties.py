@@ -18,6 +18,8 @@ from cscart_pipelines.sync.run import SyncFailedError
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.sync_fixtures import Connected, connected, fill_shop
 
+pytestmark = pytest.mark.begun_first
+
 ONCE_A_DAY = ("products.amount", "statuses", "categories")
 
 

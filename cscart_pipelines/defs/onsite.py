@@ -72,7 +72,7 @@ def follow_onsite() -> None:
 
 
 @dg.sensor(
-    job=follow_onsite,
+    job_name=follow_onsite.name,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Follows visits into the shops: what the collector saw touched is read again. One"

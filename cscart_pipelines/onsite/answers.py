@@ -52,6 +52,8 @@ def problem(
     found = {**(headers or {}), **cors(origin)}
     if retry_after is not None:
         found["Retry-After"] = str(retry_after)
+        # A page is shown no header of another origin's answer but those named here.
+        found["Access-Control-Expose-Headers"] = "Retry-After"
     if close:
         found["Connection"] = "close"
     return Response(orjson.dumps(body), status, found, media_type=PROBLEM)

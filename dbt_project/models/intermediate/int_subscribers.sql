@@ -183,4 +183,4 @@ from resolved
 left join consents
     on
         resolved.integration = consents.integration
-        and encode(sha256(convert_to(resolved.identity, 'UTF8')), 'hex') = consents.email_sha256
+        and {{ sha256_of('resolved.identity') }} = consents.email_sha256
