@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import collector, load, parse, sync, tick, write_back
+from benchmarks import collector, load, parse, sync, tick, visit, write_back
 from benchmarks.options import Options
 from benchmarks.report import Report
 
@@ -28,5 +28,6 @@ BENCHMARKS = {
     "tick": Benchmark("one hourly tick over 200 shops, per integration", tick.run),
     "collector": Benchmark("onsite events a second, and how long browsers wait", collector.run),
     "sync": Benchmark("first sync and a resync with 1 % changed, by number of orders", sync.run),
+    "visit": Benchmark("from the event to the list, on a running instance", visit.run),
     "write_back": Benchmark("shipments and stock levels a second, API calls each", write_back.run),
 }

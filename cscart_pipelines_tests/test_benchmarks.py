@@ -59,6 +59,10 @@ def test_a_small_run_fills_every_table_and_leaves_nothing_behind(tmp_path: Path)
     assert [row["refused"] for row in offered] == [0, 0, 0]
     assert [row["events each"] for row in offered] == [5, 5, 50]
 
+    # An event led to the list with nothing but an instance that runs.
+    (visits,) = found["visit"]["tables"].values()
+    assert [0 < row["into the warehouse, s"] <= row["into the list, s"] for row in visits] == [True]
+
     runs = found["sync"]["tables"]["Synchronisations, each a process of its own"]
     assert [(row["orders"], row["run"]) for row in runs] == [
         (orders, run) for orders in SIZES for run in ("first sync", "resync, 1 %")

@@ -73,7 +73,7 @@ def follow_onsite() -> None:
 
 @dg.sensor(
     job_name=follow_onsite.name,
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Follows visits into the shops: what the collector saw touched is read again. One"
     " run at a time for all shops.",

@@ -1,0 +1,159 @@
+"""From the event to the list: how long a new account takes from the browser into the segments.
+
+On an instance as `make up` runs it: collector, sensors and daemon are its own processes, and
+nothing is started by hand. The shop has the account before the event says so, as in life.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import requests
+from pydantic import SecretStr
+
+from benchmarks.options import Options
+from benchmarks.premises import Premises, premises
+from benchmarks.report import Aim, Report, Table
+from cscart_pipelines.integrations.connection import test_connection
+from cscart_pipelines.integrations.registry import Registry
+from cscart_pipelines.integrations.settings import check
+from cscart_pipelines.onsite.keys import write_key
+from cscart_pipelines.sandbox.server import SandboxShop
+
+LIST_SECONDS = 120
+GIVEN_UP = 900
+KEY = "visited"
+COLUMNS = ("visit", "into the warehouse, s", "into the list, s", "into the segments, s", "load")
+
+
+def run(options: Options) -> Report:
+    table = Table(
+        "A new account, from the event to the list", COLUMNS,
+        note="seconds since the collector's acknowledgement, waiting for sensors included",
+    )  # fmt: skip
+    options.say("starting an instance")
+    with (
+        premises() as place,
+        SandboxShop() as shop,
+        running(place) as collector,
+        place.warehouse.connect(autocommit=True) as connection,
+    ):
+        _connect(place, connection, shop)
+        options.say("the first synchronisation")
+        # The partition comes from the registry's sensor, the lists from that of the lists.
+        _until(connection, "SELECT FROM registry.list_builds")
+        events = f"{collector}/v1/events/{write_key(connection, KEY)}"
+        for number in range(1, 1 + (1 if options.quick else 3)):
+            options.say(f"visit {number}")
+            table.rows.append((number, *_visit(connection, shop, events)))
+    slowest = max(float(row[2] or 0) for row in table.rows)
+    return Report("visit", [table], [Aim("s from event to list", LIST_SECONDS, slowest)])
+
+
+@contextmanager
+def running(place: Premises) -> Iterator[str]:
+    """`cscart-pipelines up` until the block ends; yields the collector's address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cscart_pipelines.cli.main", "up", "--port", str(port)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={
+                **{k: v for k, v in os.environ.items() if not k.startswith("CSCART_PIPELINES_")},
+                "CSCART_PIPELINES_HOME": str(place.settings.home),
+                "CSCART_PIPELINES_COLLECTOR_PORT": "0",
+                "COLUMNS": "200",
+            },
+            cwd=Path(__file__).parents[1],
+        )
+        try:
+            assert process.stdout is not None
+            said = []
+            for line in process.stdout:
+                said.append(line)
+                if "Ctrl-C stops it all" in line:
+                    break
+            else:
+                log.seek(0)
+                raise RuntimeError(f"the instance did not start: {said} {log.read()[-2000:]}")
+            (found,) = (line for line in said if "collector at http://" in line)
+            yield found[found.index("http://") :].strip()
+        finally:
+            process.send_signal(signal.SIGTERM)
+            with process:
+                pass
+
+
+def _connect(place: Premises, connection: psycopg.Connection[Any], shop: SandboxShop) -> None:
+    """An enabled integration whose first synchronisation has been asked for."""
+    settings = check(
+        {"integration": KEY, "list_name": "Visited", "url": shop.url, "email": shop.email}
+    )
+    secret = SecretStr(shop.api_key)
+    registry = Registry(place.warehouse, place.settings)
+    registry.add(settings, secret, test_connection(settings, secret).model_dump(mode="json"))
+    connection.execute("INSERT INTO registry.sync_requests (integration) VALUES (%s)", [KEY])
+
+
+def _visit(
+    connection: psycopg.Connection[Any], shop: SandboxShop, events: str
+) -> tuple[float, float, float, float]:
+    email = f"{secrets.token_hex(6)}@example.com"
+    shop.store.add_customer(email)
+    now = time.time_ns() // 1_000_000
+    event = {"id": secrets.token_urlsafe(16), "name": "sign_up", "at": now, "page": "/index.php"}
+    batch = {
+        "v": 1,
+        "sent_at": now,
+        "visitor": secrets.token_urlsafe(16),
+        "identity": {"email_sha256": hashlib.sha256(email.encode()).hexdigest()},
+        "events": [event],
+    }
+    while True:
+        answer = requests.post(
+            events, json=batch, timeout=30,
+            headers={"Origin": shop.url, "User-Agent": "Mozilla/5.0 (X11; Linux x86_64)"},
+        )  # fmt: skip
+        if answer.status_code == 204:
+            break
+        if answer.status_code not in (404, 503):  # it may not know the key yet
+            raise RuntimeError(f"the collector answered {answer.status_code}")
+        time.sleep(0.1)
+    began = time.monotonic()
+    seen = [
+        round(_until(connection, query, email) - began, 1)
+        for query in (
+            "SELECT FROM cscart.customers WHERE email = %s",
+            "SELECT FROM analytics.subscribers WHERE identity = %s",
+            "SELECT FROM analytics.segment_members WHERE identity = %s",
+        )
+    ]
+    return seen[0], seen[1], seen[2], round(os.getloadavg()[0], 1)
+
+
+def _until(connection: psycopg.Connection[Any], query: str, *values: str) -> float:
+    """When the query first gave a row, on the monotonic clock."""
+    ends = time.monotonic() + GIVEN_UP
+    while not connection.execute(query.encode(), values).fetchall():
+        if time.monotonic() > ends:
+            raise RuntimeError(f"nothing came within {GIVEN_UP} s: {query}")
+        time.sleep(0.2)
+    return time.monotonic()
