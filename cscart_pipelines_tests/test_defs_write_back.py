@@ -100,14 +100,14 @@ def test_a_dry_run_writes_nothing_and_leaves_files(room: ControlRoom) -> None:
 def test_files_are_taken_in_and_pushed_by_one_run(room: ControlRoom) -> None:
     with pushable_shop(room, "shop") as shop:
         first, second = order_numbers(shop)
-        text = f"order_number,tracking_number\n{first},T-1\n{second},T-2\n{first},\n"
+        text = f"order_number,tracking_number\n{first},T-1\n{second},T-2\n{first},\n777777,T-3\n"
         put_file(room, "shop", "shipments", "a.csv", text)
         put_file(room, "shop", "shipments", "b.csv", "nothing\nof use\n")
         result = run(room, "push_tracking")
         assert len(shop.store.shipments) == 2
     taken = shown(room, result.run_id, "take_files")
     assert taken["files"] == 2
-    assert "| shop | shipments/a.csv | taken | 2 |" in taken["which"]
+    assert "| shop | shipments/a.csv | taken | 3 |" in taken["which"]
     # A file of which nothing could be used is told once, by a run that fails.
     failure = failure_of(result).step_failure_data.user_failure_data
     assert failure is not None
@@ -115,6 +115,10 @@ def test_files_are_taken_in_and_pushed_by_one_run(room: ControlRoom) -> None:
     with room.premises() as premises:
         place = folder(premises.settings, "shop") / "shipments"
     assert [path.name for path in (place / "refused").glob("*.csv")] == ["b.csv"]
+    # What only the shop could tell is beside the file too, after what was seen on the way in.
+    beside = (place / "done" / "a.csv.refused.csv").read_text().splitlines()
+    assert [line.partition(",")[0] for line in beside] == ["line", "4", "5"]
+    assert beside[-1].endswith('"777777,T-3"')
 
 
 def test_the_limit_leaves_the_rest_for_the_next_run(room: ControlRoom) -> None:

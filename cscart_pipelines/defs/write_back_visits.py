@@ -22,6 +22,7 @@ from cscart_pipelines.fulfilment.rounds import (
     open_round,
 )
 from cscart_pipelines.fulfilment.turn import TurnTakenError
+from cscart_pipelines.fulfilment.watched_late import file_late
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.secrets import SecretError
@@ -106,7 +107,13 @@ class Pushes:
                 context.client.close()
                 raise TurnTakenError("the run was cancelled")
             try:
-                return self._push(context)
+                report = self._push(context)
+            except PushFailedError as error:
+                file_late(premises.settings, error.report)
+                raise
+            else:
+                file_late(premises.settings, report)
+                return report
             finally:
                 self._clients.discard(context.client)
 

@@ -5,7 +5,8 @@ taken and what is read from them (`watched_folder`).
 
     inbox/KEY/shipments/            files are put here
     inbox/KEY/shipments/taking/     being taken in; left over only if a process died
-    inbox/KEY/shipments/done/       taken in; kept 30 days, with NAME.refused.csv
+    inbox/KEY/shipments/done/       taken in; kept 30 days, with NAME.refused.csv: what was
+                                    refused on its way in, or by a push (`watched_late`)
     inbox/KEY/shipments/refused/    nothing of it was taken in; with NAME.reason.txt
 """
 
@@ -18,7 +19,7 @@ import itertools
 import os
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -123,15 +124,26 @@ def file_done(
     """The file among those done, what was refused of it beside it. Raises OSError."""
     name = free_name(room, path.name)
     if refusals:
-        text = io.StringIO(newline="")
-        table = csv.writer(text)
-        table.writerow(["line", "reason", "original"])
-        for refusal in refusals:
-            line = (refusal.source or "").rpartition(":")[2]
-            table.writerow([line, refusal.reason, parsed.original(refusal.source)])
-        _write(room / f"{name}.refused.csv", text.getvalue())
+        rows = [
+            [
+                (refusal.source or "").rpartition(":")[2],
+                refusal.reason,
+                parsed.original(refusal.source),
+            ]
+            for refusal in refusals
+        ]
+        write_refused(room / f"{name}.refused.csv", rows)
     path.rename(room / name)
     return room / name
+
+
+def write_refused(path: Path, rows: Iterable[Sequence[str]]) -> None:
+    """The table beside a file: line, reason, original. Raises OSError."""
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(["line", "reason", "original"])
+    table.writerows(rows)
+    _write(path, text.getvalue())
 
 
 def file_refused(path: Path, room: Path, reason: str) -> Path:

@@ -1,0 +1,143 @@
+"""Refusals of a push, beside the files that were taken in before."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+
+from cscart_pipelines.fulfilment.feed_files import Parsed
+from cscart_pipelines.fulfilment.report import PushReport, Refusal
+from cscart_pipelines.fulfilment.watched_folder import folder
+from cscart_pipelines.fulfilment.watched_late import file_late
+from cscart_pipelines.fulfilment.watched_places import file_done, make
+from cscart_pipelines.settings import Settings, read_settings
+
+TEXT = "order_number,tracking_number\nCS1,T1\nCS2,T2\nCS3,T3\n"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return read_settings({"CSCART_PIPELINES_HOME": str(tmp_path)})
+
+
+@pytest.fixture
+def done(settings: Settings) -> Path:
+    room = folder(settings, "one") / "shipments"
+    make(room / "done")
+    return room / "done"
+
+
+def put(done: Path, name: str, text: str = TEXT) -> Path:
+    """As if taken in."""
+    waiting = done.parent / name
+    waiting.write_bytes(text.encode("utf-8", "surrogateescape"))
+    return file_done(waiting, done, [], Parsed([], []))
+
+
+def report(*refusals: Refusal, **options: object) -> PushReport:
+    made = PushReport("one", "shipments", refusals=list(refusals))
+    for name, value in options.items():
+        setattr(made, name, value)
+    return made
+
+
+def rows(path: Path) -> list[list[str]]:
+    with path.with_name(f"{path.name}.refused.csv").open(newline="") as stream:
+        return list(csv.reader(stream))
+
+
+HEAD = ["line", "reason", "original"]
+NO_ORDER = Refusal("CS2 T2", "the shop has no order 2", "a.csv:3")
+
+
+def test_a_refusal_stands_beside_its_file_once(settings: Settings, done: Path) -> None:
+    path = put(done, "a.csv")
+    for _ in range(2):
+        file_late(settings, report(NO_ORDER))
+    file_late(settings, report(Refusal("CS1 T1", "everything has shipped", "a.csv:2")))
+    assert rows(path) == [
+        HEAD,
+        ["3", "the shop has no order 2", "CS2,T2"],
+        ["2", "everything has shipped", "CS1,T1"],
+    ]
+    assert sorted(each.name for each in done.iterdir()) == ["a.csv", "a.csv.refused.csv"]
+
+
+def test_of_files_with_one_name_the_one_that_says_so(settings: Settings, done: Path) -> None:
+    first = put(done, "a.csv")
+    second = put(done, "a.csv", "order_number,tracking_number\nCS8,T8\nCS9,T9\n")
+    assert second.name != "a.csv"
+    file_late(settings, report(NO_ORDER, Refusal("CS8 T8", "unknown", "a.csv:2")))
+    assert rows(first)[1:] == [["3", "the shop has no order 2", "CS2,T2"]]
+    assert rows(second)[1:] == [["2", "unknown", "CS8,T8"]]
+
+
+def test_the_newest_of_equal_files(settings: Settings, done: Path) -> None:
+    put(done, "a.csv")
+    newest = put(done, "a.csv")
+    file_late(settings, report(NO_ORDER))
+    assert [each.name for each in done.iterdir() if each.name.endswith("refused.csv")] == [
+        f"{newest.name}.refused.csv"
+    ]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Refusal("CS2 T2", "by SQL"),
+        Refusal("CS2 T2", "another file", "b.csv:3"),
+        Refusal("CS2 T2", "another line", "a.csv:2"),
+        Refusal("CS2 T2", "beyond its end", "a.csv:77"),
+        Refusal("CS2 T2", "no line", "a.csv:x"),
+    ],
+)
+def test_what_did_not_come_from_there_leaves_no_file(
+    refusal: Refusal, settings: Settings, done: Path
+) -> None:
+    put(done, "a.csv")
+    file_late(settings, report(refusal))
+    assert [each.name for each in done.iterdir()] == ["a.csv"]
+
+
+def test_a_dry_run_and_a_shop_without_a_folder_write_nothing(
+    settings: Settings, done: Path
+) -> None:
+    put(done, "a.csv")
+    file_late(settings, report(NO_ORDER, dry_run=True))
+    file_late(settings, report(NO_ORDER, integration="two"))
+    file_late(settings, report(NO_ORDER, kind="stock"))
+    assert [each.name for each in done.iterdir()] == ["a.csv"]
+
+
+def test_bytes_that_were_no_text_come_out_as_they_went_in(settings: Settings, done: Path) -> None:
+    path = put(done, "a.csv", "order_number,tracking_number\nCS1,T\udcff\n")
+    for line in ("the first", "the second"):
+        file_late(settings, report(Refusal("CS1 T?", line, "a.csv:2")))
+    beside = path.with_name("a.csv.refused.csv").read_bytes()
+    assert beside.count(b"CS1,T\xff") == 2
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_to_is_noted(settings: Settings, done: Path) -> None:
+    put(done, "a.csv")
+    done.chmod(0o500)
+    told = report(NO_ORDER)
+    file_late(settings, told)
+    done.chmod(0o700)
+    assert told.notes == ["refusals could not be written beside their files: Permission denied"]
+
+
+def test_a_link_in_place_of_the_table_is_not_written_through(
+    settings: Settings, done: Path, tmp_path: Path
+) -> None:
+    path = put(done, "a.csv")
+    target = tmp_path / "target"
+    target.write_text("theirs")
+    path.with_name("a.csv.refused.csv").symlink_to(target)
+    told = report(NO_ORDER)
+    file_late(settings, told)
+    assert target.read_text() == "theirs"
+    assert "could not be written" in told.notes[0]
