@@ -302,3 +302,14 @@ def test_removing_what_is_not_there_makes_no_folder(tmp_path: Path) -> None:
     assert remove_place(tmp_path / "never")
     assert not (tmp_path / "never").exists()
     assert place.SOCKET_NAME.endswith(str(place.PORT))
+
+
+@needs_root
+def test_a_look_that_was_cut_short_is_no_answer(homes: Homes) -> None:
+    """A "no" would send the data elsewhere."""
+    program = homes.base / "postgres"
+    program.write_text("#!/bin/sh\nkill -9 $$\n")
+    program.chmod(0o755)
+    assert account.reaches(homes.base)
+    with pytest.raises(NoPlaceError, match="cut short by signal 9; try again"):
+        account.reaches(homes.base, program.name)

@@ -68,7 +68,11 @@ def _exists() -> bool:
 
 
 def reaches(folder: Path, program: str | None = None) -> bool:
-    """Whether the account can enter the folder (and run the program in it) as things stand."""
+    """Whether the account can enter the folder (and run the program in it) as things stand.
+
+    Raises NoPlaceError if that cannot be found out now: a "no" leads to another place for the data,
+    or to advice about permissions.
+    """
     entry = pwd.getpwnam(SERVICE_ACCOUNT)
     script = 'cd "$1" && { [ -z "$2" ] || exec "./$2" --version; }'
     done = subprocess.run(
@@ -81,6 +85,11 @@ def reaches(folder: Path, program: str | None = None) -> bool:
         capture_output=True,
         check=False,
     )
+    if done.returncode < 0:
+        raise NoPlaceError(
+            f"looking into {folder} as {SERVICE_ACCOUNT} was cut short by signal"
+            f" {-done.returncode}; try again"
+        )
     return done.returncode == 0
 
 
