@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.fulfilment.report import Change, PushReport
 from cscart_pipelines.fulfilment.rounds import (
     LONGEST_PAUSE,
@@ -109,16 +110,19 @@ def test_a_killed_round_does_not_block_the_next(connect: Connect) -> None:
 
 @pytest.mark.parametrize("state", ["failed", "ambiguous"])
 def test_what_needs_a_person_fails_the_push(state: str) -> None:
+    client = ShopClient("https://shop.example", "a@shop.example", "x" * 32)
+    client.stats.calls = 5
     report = PushReport("shop", "shipments", changes=[Change("shipment", "7 T", state)])
     with pytest.raises(PushFailedError, match="7 T") as failed:
-        finish(report, 0.0, 3)
+        finish(report, client, 0.0, 2)
     assert failed.value.report is report
     assert report.calls == 3 and report.seconds > 0
     report.dry_run = True
-    assert finish(report, 0.0, 3) is report
+    assert finish(report, client, 0.0) is report
+    assert report.calls == 5 and report.notes == []
 
 
 def test_a_long_list_of_troubles_is_cut(connect: Connect) -> None:
     changes = [Change("shipment", f"7 T{n}", "failed") for n in range(8)]
-    with pytest.raises(PushFailedError, match="and 3 more"):
-        finish(PushReport("shop", "shipments", changes=changes), 0.0, 0)
+    with connect().client() as client, pytest.raises(PushFailedError, match="and 3 more"):
+        finish(PushReport("shop", "shipments", changes=changes), client, 0.0)

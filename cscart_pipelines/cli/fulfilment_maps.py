@@ -138,7 +138,8 @@ def skus(
             table.add_row(console.plain(row["sku"]), console.plain(row["product_code"]))
         console.out.print(table)
         console.out.print(
-            f"[dim]{len(rows):,} SKUs{', the first 1,000 shown' * (len(rows) > 1000)}[/]"
+            f"[dim]{len(rows):,} SKU{'s' * (len(rows) != 1)}"
+            f"{', the first 1,000 shown' * (len(rows) > 1000)}[/]"
         )
     else:
         console.out.print(f"No SKUs are mapped for {key}: a SKU is the product code itself.")

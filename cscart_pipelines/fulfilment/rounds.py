@@ -18,6 +18,7 @@ from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.errors import ShopError
 from cscart_pipelines.fulfilment.journal import Journal
 from cscart_pipelines.fulfilment.report import PushReport
+from cscart_pipelines.fulfilment.stop import stopped_when_disabled
 from cscart_pipelines.fulfilment.turn import take_turn
 from cscart_pipelines.integrations.connection import open_client
 from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, require
@@ -29,6 +30,7 @@ from cscart_pipelines.warehouse.connect import Warehouse
 RoundKind = Literal["shipments", "stock"]
 LONGEST_PAUSE = 3600
 """Seconds between pushes to a shop that keeps failing."""
+ENDED_EARLY = "ended early: the run was cancelled, or the integration was disabled or removed; the rest waits"
 
 
 class PushFailedError(RuntimeError):
@@ -120,6 +122,7 @@ def open_round(
             yield context
             return
         _begin(connection, key, kind)
+        stack.enter_context(stopped_when_disabled(warehouse, key, client))
         try:
             yield context
         except BaseException as error:
@@ -129,9 +132,13 @@ def open_round(
         _end(connection, key, kind, None)
 
 
-def finish(report: PushReport, started: float, calls: int) -> PushReport:
+def finish(
+    report: PushReport, client: ShopClient, started: float, calls_before: int = 0
+) -> PushReport:
     """Closes the books of a push. Raises PushFailedError if something needs a person."""
-    report.calls = calls
+    report.calls = client.stats.calls - calls_before
+    if client.closed:
+        report.notes.append(ENDED_EARLY)
     report.seconds = round(time.monotonic() - started, 3)
     if report.troubles and not report.dry_run:
         shown = "; ".join(report.troubles[:5])

@@ -53,7 +53,7 @@ def push_stock(
     started, calls = time.monotonic(), context.client.stats.calls
     push = _Push(context)
     push.run(rows, release=release)
-    return finish(push.report, started, context.client.stats.calls - calls)
+    return finish(push.report, context.client, started, calls)
 
 
 class _Push:

@@ -60,7 +60,7 @@ def push_shipments(context: PushContext, rows: list[ShipmentRow] | None = None) 
         push.preview(rows)
     else:
         push.run()
-    return finish(push.report, started, context.client.stats.calls)
+    return finish(push.report, context.client, started)
 
 
 class _Push:

@@ -71,7 +71,7 @@ def undo(context: PushContext, run_id: str) -> PushReport:
         preview(report, wishes, live)
     else:
         StockWriter(context, report).write(wishes, live)
-    return finish(report, started, context.client.stats.calls - calls)
+    return finish(report, context.client, started, calls)
 
 
 def restored(before: int, written: int) -> Callable[[int], int]:
