@@ -30,7 +30,7 @@ from cscart_pipelines.warehouse.connect import Warehouse
 RoundKind = Literal["shipments", "stock"]
 LONGEST_PAUSE = 3600
 """Seconds between pushes to a shop that keeps failing."""
-ENDED_EARLY = "ended early: the run was cancelled, or the integration was disabled or removed; the rest waits"
+ENDED_EARLY = "ended early: cancelled, or the integration was disabled or removed; the rest waits"
 
 
 class PushFailedError(RuntimeError):
