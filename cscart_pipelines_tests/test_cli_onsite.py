@@ -142,3 +142,16 @@ def test_an_origin_is_spelled_as_browsers_do(text: str, expected: str) -> None:
 )  # fmt: skip
 def test_what_is_no_origin(text: str) -> None:
     assert spelled(text) is None
+
+
+def test_every_change_is_in_the_trail_and_nothing_else(run: Run, desk: Desk) -> None:
+    query = "SELECT detail FROM registry.audit WHERE act = 'onsite changed' ORDER BY id"
+    as_json(run)
+    as_json(run, "--retention-days", "30")
+    as_json(run, "--retention-days", "30")
+    as_json(run, "--raw-email", "yes", "--origin", "https://b.example")
+    assert desk.rows(query) == [
+        ({"retention_days": [90, 30]},),
+        ({"raw_email": [False, True], "origins": [[], ["https://b.example"]]},),
+    ]
+    assert "retention_days: 90 → 30" in run("integration", "audit", "shop").out

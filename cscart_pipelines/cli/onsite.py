@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import psycopg
 import typer
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 from cscart_pipelines.cli import console
 from cscart_pipelines.cli.board import Json, Key
@@ -150,6 +151,15 @@ def _change(
                 " retention_days = %(retention_days)s, batches_per_second = %(batches_per_second)s"
                 " WHERE integration = %(key)s",
                 {**now, "key": key},
+            )
+            differing = {
+                name: [before[name], now[name]] for name in now if now[name] != before[name]
+            }
+            connection.execute(
+                "INSERT INTO registry.audit (integration, actor, act, detail)"
+                " SELECT %s, coalesce(nullif(current_setting('application_name'), ''),"
+                " session_user), 'onsite changed', %s",
+                [key, Jsonb(differing)],
             )
     return before, now
 
