@@ -110,7 +110,7 @@ def test_a_small_run_fills_every_table_and_leaves_nothing_behind(tmp_path: Path)
     [
         (
             ["nonsense"],
-            "no benchmark 'nonsense'; there are parse, load, tick, collector, sync, write_back",
+            "no benchmark 'nonsense'; there are parse, load, tick, collector",
         ),
         (["--orders", "0"], "expected numbers above 0"),
         (["--orders", "many"], "expected numbers above 0"),
