@@ -8,7 +8,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-WORKERS ?= 2
+WORKERS ?= 3
 SANDBOX ?=
 UI_PORT ?= 3000
 
