@@ -20,9 +20,9 @@ from dagster._core.storage.defs_state.base import set_defs_state_storage
 from pydantic import SecretStr
 
 from cscart_pipelines import definitions
-from cscart_pipelines.defs.resources import Premises
 from cscart_pipelines.integrations import settings as integration_settings
 from cscart_pipelines.integrations.connection import test_connection as probe_connection
+from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.registry import Registry
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.settings import read_settings

@@ -21,7 +21,7 @@ from urllib.parse import quote
 import pytest
 
 from cscart_pipelines.defs.onsite_visits import Followed, Follower
-from cscart_pipelines.defs.resources import Premises
+from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.onsite.tracking_file import tracking_file
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.sandbox.store import Store

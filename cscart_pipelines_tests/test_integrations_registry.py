@@ -104,6 +104,19 @@ def test_a_key_by_reference_that_changes_needs_a_new_test(
     assert not registry.standing(registry.get("shop")).tested
 
 
+def test_standings_are_those_of_each_one(registry: Registry, tmp_path: Path) -> None:
+    file = tmp_path / "shop.key"
+    file.write_text(KEY.get_secret_value())
+    registry.add(checked("a"), KEY, FOUND)
+    registry.add(checked("b", api_key_reference=f"file:{file}"), KEY, FOUND)
+    registry.add(checked("c", api_key_reference=f"file:{file}.2"), KEY, FOUND)
+    found = registry.standings()
+    assert found == [(one, registry.standing(one)) for one in registry.all()]
+    assert [standing.tested for _, standing in found] == [True, True, False]
+    assert [one.key for one, _ in registry.standings({"c", "a", "nobody"})] == ["a", "c"]
+    assert registry.standings([]) == []
+
+
 def test_only_runs_without_a_process_are_released(
     registry: Registry, warehouse_database: Database
 ) -> None:

@@ -13,8 +13,9 @@ import typer
 from psycopg.rows import dict_row
 
 from cscart_pipelines.cli import console
-from cscart_pipelines.cli.premises import Premises, opened
+from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.integrations.lifecycle import Status
+from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.progress import Progress, progress_of
 from cscart_pipelines.integrations.registry import Integration
 

@@ -14,9 +14,10 @@ from rich.prompt import Confirm
 
 from cscart_pipelines.cli import console, exits
 from cscart_pipelines.cli.desk import desk_of, show_changes
-from cscart_pipelines.cli.premises import Premises, opened
+from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.integrations import declare, secrets
 from cscart_pipelines.integrations.connection import test_connection
+from cscart_pipelines.integrations.premises import Premises
 
 
 def apply(

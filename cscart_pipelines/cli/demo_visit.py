@@ -24,9 +24,10 @@ import psycopg
 import requests
 
 from cscart_pipelines.cli import console, exits
-from cscart_pipelines.cli.premises import PROJECT, Premises
+from cscart_pipelines.cli.premises import PROJECT
 from cscart_pipelines.integrations import brief_look
 from cscart_pipelines.integrations.connection import open_client
+from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.onsite import touched
 from cscart_pipelines.onsite.keys import write_key
 from cscart_pipelines.sync.touched import TouchedReport, read_touched

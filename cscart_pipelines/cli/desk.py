@@ -17,10 +17,11 @@ from rich.prompt import Confirm
 from cscart_pipelines.cli import console, exits
 from cscart_pipelines.cli.board import Key
 from cscart_pipelines.cli.integration import read_key, show_test, yes_no
-from cscart_pipelines.cli.premises import Premises, opened
+from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.cli.unknown_words import tell, unknown_words
 from cscart_pipelines.integrations.acts import FrontDesk
 from cscart_pipelines.integrations.lifecycle import Act, require
+from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.settings import InvalidSettingsError, check
 from cscart_pipelines.onsite import tracking_file as tracking
 from cscart_pipelines.onsite.keys import rotate

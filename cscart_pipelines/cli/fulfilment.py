@@ -22,9 +22,10 @@ from cscart_pipelines.cli import (
     fulfilment_trail,
 )
 from cscart_pipelines.cli.board import Json, Key
-from cscart_pipelines.cli.premises import Premises, opened
+from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.fulfilment.order_export import Page, export, to_json, write_csv
 from cscart_pipelines.fulfilment.order_feed import PullReport, pull
+from cscart_pipelines.integrations.premises import Premises
 
 TABLE_ROWS = 50
 MOST = 2**63 - 1

@@ -24,7 +24,7 @@ from cscart_pipelines.cli.fulfilment_shown import (
     print_refusals,
     print_release,
 )
-from cscart_pipelines.cli.premises import Premises, opened
+from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.cli.pushing import Outcome, closed_reason, held, run_push, waiting
 from cscart_pipelines.fulfilment import rounds
 from cscart_pipelines.fulfilment.feed_files import Parsed, UnreadableFileError
@@ -33,6 +33,7 @@ from cscart_pipelines.fulfilment.stock import push_stock
 from cscart_pipelines.fulfilment.tracking import push_shipments
 from cscart_pipelines.fulfilment.undo import undo as undo_run
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
+from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.registry import Integration
 
 TURN_SECONDS = 30.0

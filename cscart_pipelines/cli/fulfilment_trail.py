@@ -21,11 +21,12 @@ from cscart_pipelines.cli.fulfilment_shown import (
     print_release,
     unheld,
 )
-from cscart_pipelines.cli.premises import Premises, opened
+from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.fulfilment.journal import Kind, State
 from cscart_pipelines.fulfilment.report import Refusal
 from cscart_pipelines.fulfilment.watched_folder import folder
 from cscart_pipelines.integrations.order_numbers import strip
+from cscart_pipelines.integrations.premises import Premises
 
 Row = dict[str, Any]
 Limit = Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="The newest so many.")]

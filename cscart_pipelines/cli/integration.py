@@ -15,12 +15,13 @@ from rich.prompt import Prompt
 
 from cscart_pipelines.cli import board, console
 from cscart_pipelines.cli.board import Json, Key, print_status, recent_runs
-from cscart_pipelines.cli.premises import Premises, opened
+from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.cli.running import run_in_foreground
 from cscart_pipelines.cscart.capabilities import Capabilities
 from cscart_pipelines.integrations import secrets
 from cscart_pipelines.integrations.connection import shortcomings, test_connection
 from cscart_pipelines.integrations.lifecycle import Act, require
+from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.settings import InvalidSettingsError, check
 
 app = typer.Typer(

@@ -1,38 +1,25 @@
-"""What commands work in: settings, the opened warehouse and the registry. No commands here."""
+"""Where commands work: the opened warehouse, the checkout, Dagster's folders. No commands here."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from cscart_pipelines.integrations.registry import Registry
-from cscart_pipelines.settings import Settings, read_settings
-from cscart_pipelines.warehouse.connect import Warehouse, open_warehouse
+from cscart_pipelines.integrations.premises import Premises, open_premises
+from cscart_pipelines.settings import Settings
 
 PROJECT = Path(__file__).parents[2]
 """The checkout: workspace.yaml, dagster.yaml and dbt_project lie there."""
 
 
-@dataclass(frozen=True)
-class Premises:
-    """An opened warehouse with what belongs to it."""
-
-    settings: Settings
-    warehouse: Warehouse
-    registry: Registry
-
-
 @contextlib.contextmanager
 def opened() -> Iterator[Premises]:
     """Opens the warehouse; synchronisations whose process is gone are ended first."""
-    settings = read_settings()
-    with open_warehouse(settings) as warehouse:
-        registry = Registry(warehouse, settings)
-        registry.release_dead()
-        yield Premises(settings, warehouse, registry)
+    with open_premises() as premises:
+        premises.registry.release_dead()
+        yield premises
 
 
 def private_folder(path: Path) -> Path:

@@ -13,13 +13,13 @@ import psycopg
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from cscart_pipelines.cli import console, exits
-from cscart_pipelines.cli.premises import Premises
 from cscart_pipelines.cli.running import Child, start_child
 from cscart_pipelines.fulfilment.report import PushReport
 from cscart_pipelines.fulfilment.rounds import RoundKind, switched_off
 from cscart_pipelines.fulfilment.stock_matching import UNKNOWN
 from cscart_pipelines.fulfilment.watched_folder import owner, waiting_files
 from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, require
+from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.registry import Integration
 
 JOBS: dict[RoundKind, str] = {"shipments": "push_tracking", "stock": "push_stock"}

@@ -15,7 +15,8 @@ from psycopg.rows import dict_row
 from rich.panel import Panel
 
 from cscart_pipelines.cli import console, exits
-from cscart_pipelines.cli.premises import Premises, opened
+from cscart_pipelines.cli.premises import opened
+from cscart_pipelines.integrations.premises import Premises
 
 Row = dict[str, Any]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -33,7 +33,8 @@ from rich.progress import (
 from rich.text import Text
 
 from cscart_pipelines.cli import console, exits
-from cscart_pipelines.cli.premises import PROJECT, Premises, dagster_environment, private_folder
+from cscart_pipelines.cli.premises import PROJECT, dagster_environment, private_folder
+from cscart_pipelines.integrations.premises import Premises
 
 DBT_LINE = re.compile(r"\b(\d+) of (\d+) (?!START)[A-Z]")
 PHASES = ("customers", "products", "orders", "statuses", "shipments")

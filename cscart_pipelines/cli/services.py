@@ -22,10 +22,11 @@ from pydantic import SecretStr
 from cscart_pipelines.cli import console, exits, reports
 from cscart_pipelines.cli.collector import start_collector
 from cscart_pipelines.cli.demo_visit import show_visit
-from cscart_pipelines.cli.premises import Premises, dagster_environment, opened
+from cscart_pipelines.cli.premises import dagster_environment, opened
 from cscart_pipelines.cli.running import run_in_foreground
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.lifecycle import Act, refusal
+from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.settings import check
 from cscart_pipelines.settings import Settings

@@ -16,13 +16,13 @@ import dagster as dg
 import psycopg
 
 from cscart_pipelines.defs.raw_checks import SHOWN, shown_findings
-from cscart_pipelines.defs.resources import Premises
 from cscart_pipelines.defs.write_back_clock import next_time
 from cscart_pipelines.fulfilment import watched_folder
 from cscart_pipelines.fulfilment.countries import read_countries
 from cscart_pipelines.fulfilment.order_statuses import read_status_names
 from cscart_pipelines.fulfilment.rounds import switched_off
 from cscart_pipelines.integrations.lifecycle import Status
+from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.registry import Integration
 
 ORDERS = dg.AssetKey(["fulfilment", "orders"])

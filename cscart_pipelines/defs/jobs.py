@@ -46,8 +46,7 @@ def hourly_resync(
         premises.registry.release_dead()
         due: list[str] = []
         not_due: list[str] = []
-        for integration in premises.registry.all():
-            standing = premises.registry.standing(integration)
+        for integration, standing in premises.registry.standings():
             (not_due if refusal(Act.SCHEDULED, standing) else due).append(integration.key)
     present = list(context.instance.get_dynamic_partitions(NAME))
     wanted = set(due)

@@ -15,10 +15,11 @@ from cscart_pipelines.defs import processes
 from cscart_pipelines.defs.onsite_visits import Followed, Follower, Outcome, book
 from cscart_pipelines.defs.outcome import failure
 from cscart_pipelines.defs.raw_metadata import cell
-from cscart_pipelines.defs.resources import Pipelines, Premises
+from cscart_pipelines.defs.resources import Pipelines
 from cscart_pipelines.defs.write_back_clock import Asked, to_ask
 from cscart_pipelines.defs.write_back_sensors import NOT_OVER
 from cscart_pipelines.integrations.lifecycle import Act, refusal
+from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.onsite import touched
 
 TAG = "cscart/started_by"
@@ -120,10 +121,8 @@ def _allowed(premises: Premises, waiting: dict[str, str]) -> set[str]:
         return set()
     return {
         one.key
-        for one in premises.registry.all()
-        if one.key in waiting
-        and one.first_synced_at is not None
-        and refusal(Act.SCHEDULED, premises.registry.standing(one)) is None
+        for one, standing in premises.registry.standings(waiting)
+        if one.first_synced_at is not None and refusal(Act.SCHEDULED, standing) is None
     }
 
 

@@ -15,8 +15,9 @@ from cscart_pipelines.defs import processes
 from cscart_pipelines.defs.outcome import failure
 from cscart_pipelines.defs.partitions import integration_partitions
 from cscart_pipelines.defs.raw_metadata import TRACKING_FILE, cell, tracking_command
-from cscart_pipelines.defs.resources import Pipelines, Premises
+from cscart_pipelines.defs.resources import Pipelines
 from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, require
+from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.onsite import tracking_file as tracking
 

@@ -16,12 +16,12 @@ import psycopg
 
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.errors import ShopError
-from cscart_pipelines.defs.resources import Premises
 from cscart_pipelines.defs.side_by_side import side_by_side
 from cscart_pipelines.integrations import brief_look
 from cscart_pipelines.integrations.brief_look import OvertakenError
 from cscart_pipelines.integrations.connection import open_client
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
+from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.secrets import SecretError
 from cscart_pipelines.onsite import touched

@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 
 from cscart_pipelines.defs.raw_metadata import cell
-from cscart_pipelines.defs.resources import Premises
+from cscart_pipelines.integrations.premises import Premises
 
 SHOWN = 50
 """Findings that a verdict names; the rest it counts."""

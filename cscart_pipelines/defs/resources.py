@@ -5,22 +5,10 @@ Not here: settings (they are read from the environment when a run begins, never 
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import dagster as dg
 
-from cscart_pipelines.integrations.registry import Registry
-from cscart_pipelines.settings import Settings, read_settings
-from cscart_pipelines.warehouse.connect import Warehouse, open_warehouse
-
-
-@dataclass(frozen=True)
-class Premises:
-    """What a run works in."""
-
-    settings: Settings
-    warehouse: Warehouse
-    registry: Registry
+from cscart_pipelines.integrations.premises import Premises, open_premises
 
 
 class Pipelines(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -28,9 +16,8 @@ class Pipelines(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Premises]:
-        settings = read_settings()
-        with open_warehouse(settings, actor="dagster") as warehouse:
-            yield Premises(settings, warehouse, Registry(warehouse, settings))
+        with open_premises(actor="dagster") as premises:
+            yield premises
 
 
 @dg.definitions

@@ -12,11 +12,11 @@ from concurrent.futures import Future
 from datetime import datetime
 
 from cscart_pipelines.cscart.client import ShopClient
-from cscart_pipelines.defs.resources import Premises
 from cscart_pipelines.defs.side_by_side import side_by_side
 from cscart_pipelines.integrations.connection import open_client
 from cscart_pipelines.integrations.lease import take
 from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, Status
+from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.sync.run import SyncReport, synchronise
 
 

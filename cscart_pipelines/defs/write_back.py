@@ -12,7 +12,7 @@ import dagster as dg
 
 from cscart_pipelines.defs import fulfilment_checks, processes, write_back_due, write_back_report
 from cscart_pipelines.defs.outcome import failure
-from cscart_pipelines.defs.resources import Pipelines, Premises
+from cscart_pipelines.defs.resources import Pipelines
 from cscart_pipelines.defs.write_back_config import (
     FilesConfig,
     PushConfig,
@@ -27,6 +27,7 @@ from cscart_pipelines.fulfilment.report import PushReport
 from cscart_pipelines.fulfilment.rounds import PushContext, RoundKind
 from cscart_pipelines.fulfilment.stock import push_stock as push_stock_levels
 from cscart_pipelines.fulfilment.tracking import push_shipments as push_tracking_numbers
+from cscart_pipelines.integrations.premises import Premises
 
 POOL = "shop_writes"
 LONGEST = {"dagster/max_runtime": str(6 * 3600)}

@@ -12,10 +12,10 @@ from typing import Any
 
 import psycopg
 
-from cscart_pipelines.defs.resources import Premises
 from cscart_pipelines.fulfilment import rounds, watched_folder
 from cscart_pipelines.fulfilment.turn import TURN_SQL
 from cscart_pipelines.integrations.lifecycle import Act, refusal
+from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.registry import Integration
 
 ROWS = {
@@ -51,13 +51,11 @@ BUSY = f"""
 
 def pushable(premises: Premises, kind: rounds.RoundKind, keys: Collection[str]) -> list[str]:
     """Those of the integrations that are switched on, and whose status allows it."""
-    found = []
-    for integration in premises.registry.all():
-        if integration.key not in keys or rounds.switched_off(kind, integration.settings):
-            continue
-        if refusal(Act.PUSH, premises.registry.standing(integration)) is None:
-            found.append(integration.key)
-    return found
+    return [
+        one.key
+        for one, standing in premises.registry.standings(keys)
+        if not rounds.switched_off(kind, one.settings) and refusal(Act.PUSH, standing) is None
+    ]
 
 
 def waiting(

@@ -13,10 +13,11 @@ import dagster as dg
 
 from cscart_pipelines.defs import write_back_due
 from cscart_pipelines.defs.jobs import LARGEST_RUN
-from cscart_pipelines.defs.resources import Pipelines, Premises
+from cscart_pipelines.defs.resources import Pipelines
 from cscart_pipelines.defs.write_back import push_stock, push_tracking
 from cscart_pipelines.defs.write_back_clock import Asked, Clock, resume, struck, to_ask
 from cscart_pipelines.fulfilment import rounds
+from cscart_pipelines.integrations.premises import Premises
 
 TAG = "cscart/started_by"
 INBOX, CLOCK = "fulfilment inbox", "stock clock"

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.errors import ShopError
-from cscart_pipelines.defs.resources import Premises
 from cscart_pipelines.defs.side_by_side import side_by_side
 from cscart_pipelines.fulfilment.report import PushReport
 from cscart_pipelines.fulfilment.rounds import (
@@ -24,6 +23,7 @@ from cscart_pipelines.fulfilment.rounds import (
 from cscart_pipelines.fulfilment.turn import TurnTakenError
 from cscart_pipelines.fulfilment.watched_late import file_late
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
+from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.secrets import SecretError
 

@@ -1,0 +1,35 @@
+"""What commands, runs and sensors work in: the settings, the opened warehouse and the registry.
+
+Not here: what is done in there, and which folders and processes belong to it (`cli.premises`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cscart_pipelines.integrations.registry import Registry
+from cscart_pipelines.settings import Settings, read_settings
+from cscart_pipelines.warehouse.connect import Warehouse, open_warehouse
+
+
+@dataclass(frozen=True)
+class Premises:
+    """An opened warehouse with what belongs to it."""
+
+    settings: Settings
+    warehouse: Warehouse
+    registry: Registry
+
+
+@contextlib.contextmanager
+def open_premises(*, actor: str | None = None) -> Iterator[Premises]:
+    """The warehouse that the environment names, with its schema up to date, until the block ends.
+
+    `actor`: whom the trail names, see `open_warehouse`. Raises SettingsError,
+    WarehouseUnavailableError, NoPlaceError.
+    """
+    settings = read_settings()
+    with open_warehouse(settings, actor=actor) as warehouse:
+        yield Premises(settings, warehouse, Registry(warehouse, settings))
