@@ -8,7 +8,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-WORKERS ?= 3
+WORKERS ?= 2
 SANDBOX ?=
 UI_PORT ?= 3000
 
