@@ -5,12 +5,13 @@ For the tests of the dbt project only. What the models should say is not here (d
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import uuid
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +21,7 @@ from typing import Any, Protocol
 import pandas as pd
 import psycopg
 import pytest
+from dbt.cli.main import dbtRunner
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
@@ -67,10 +69,14 @@ def dbt(
     target: Path | None = None,
     expect: int = 0,
 ) -> str:
-    """Runs dbt in its own process; returns what it printed. Fails unless it exits as expected."""
-    with tempfile.TemporaryDirectory() as scratch:
+    """Runs dbt in this process, where it is imported once; returns what it printed. Fails unless it
+    exits as expected. As a process of its own it is in test_cli_main and in the journeys."""
+    with tempfile.TemporaryDirectory() as scratch, pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("CSCART_PIPELINES_DBT")]:
+            patch.delenv(name)
+        for name, value in (environment or {}).items():
+            patch.setenv(name, value)
         command = [
-            str(Path(sys.executable).with_name("dbt")),
             "--no-use-colors",
             *arguments,
             *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
@@ -78,16 +84,12 @@ def dbt(
         ]
         if variables:
             command += ["--vars", json.dumps(variables)]
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("CSCART_PIPELINES_DBT")}
-        done = subprocess.run(
-            command,
-            env={**kept, **(environment or {})},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == expect, done.stdout[-8000:] + done.stderr[-2000:]
-    return done.stdout
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()) as said:
+            warnings.simplefilter("ignore")  # what dbt is made of is not ours to judge
+            done = dbtRunner().invoke(command)
+    code = 0 if done.success else 2 if done.exception else 1
+    assert code == expect, f"{said.getvalue()[-8000:]} {done.exception or ''}"
+    return said.getvalue()
 
 
 def build(

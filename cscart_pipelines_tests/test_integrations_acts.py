@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +24,10 @@ from cscart_pipelines_tests.desk_fixtures import desk as desk
 from cscart_pipelines_tests.sync_fixtures import connected, fill_shop
 
 STATUSES = ("ready", "syncing", "enabled", "failed", "disabled")
+LOCKS = (
+    "SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+    " WHERE locktype = 'advisory' AND datname = current_database()"
+)
 BOOK = ("integrations", "sync_state", "sync_runs", "sync_requests", "sweep_seen")
 
 
@@ -516,7 +521,9 @@ def test_killed_at_any_step_of_the_other_acts_the_old_state_or_the_new_is_left(
             assert now == {}
             done += 1
             prepare()
-        # Whoever comes next is not kept out by the dead one's lock.
+        # Whoever comes next is not kept out by the dead one's lock, once the server has noticed.
+        while desk.rows(LOCKS):
+            time.sleep(0.01)
         with take(desk.database.warehouse, desk.registry, "shop", Act.RESYNC) as lease:
             lease.succeed({})
         desk.execute("DELETE FROM registry.sync_runs")
