@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -16,10 +17,12 @@ from cscart_pipelines.fulfilment.rounds import (
     finish,
     open_round,
 )
-from cscart_pipelines.fulfilment.turn import TurnTakenError, take_turn
+from cscart_pipelines.fulfilment.stock import push_stock
+from cscart_pipelines.fulfilment.turn import TURN_SQL, TurnTakenError, take_turn
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines_tests.fulfilment_fixtures import Connect, Connected, connect
+from cscart_pipelines_tests.stock_fixtures import levels
 
 __all__ = ["connect"]
 
@@ -96,6 +99,62 @@ def test_the_gate_is_there_for_everybody(connect: Connect) -> None:
     with pytest.raises(NotAllowedError):
         go(at)
     assert record(at) == []
+
+
+WAITS = (
+    "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    f" AND (classid::bigint << 32 | objid::bigint) = {TURN_SQL}"
+)
+
+
+@pytest.mark.parametrize(
+    ("deed", "error"),
+    [
+        ("UPDATE registry.integrations SET status = 'disabled'", NotAllowedError),
+        ("UPDATE registry.integrations SET update_stock = false", NotAllowedError),
+        ("DELETE FROM registry.integrations", UnknownIntegrationError),
+    ],
+)
+def test_what_was_forbidden_while_a_push_waited_for_its_turn_is_not_done(
+    deed: str, error: type[Exception], connect: Connect
+) -> None:
+    at = connect()
+    levels(at, MUG_BLUE=3)
+
+    def push() -> None:
+        with open_round(
+            "stock", at.database.warehouse, at.registry, at.settings, at.key, wait=60
+        ) as context:
+            push_stock(context)
+
+    with ThreadPoolExecutor(1) as threads:
+        with take_turn(at.database.warehouse, at.key), at.database.connect() as connection:
+            waiting = threads.submit(push)
+            while connection.execute(WAITS.encode(), [at.key]).fetchone() is None:
+                assert not waiting.done()
+            at.execute(deed)
+        with pytest.raises(error):
+            waiting.result()
+    assert not at.shop.requests
+    assert record(at) == []
+
+
+def test_what_was_edited_while_a_push_waited_for_its_turn_counts(connect: Connect) -> None:
+    at = connect()
+    with ThreadPoolExecutor(1) as threads:
+
+        def prefix() -> str:
+            with open_round(
+                "stock", at.database.warehouse, at.registry, at.settings, at.key, wait=60
+            ) as context:
+                return context.settings.order_prefix
+
+        with take_turn(at.database.warehouse, at.key), at.database.connect() as connection:
+            waiting = threads.submit(prefix)
+            while connection.execute(WAITS.encode(), [at.key]).fetchone() is None:
+                assert not waiting.done()
+            at.execute("UPDATE registry.integrations SET order_prefix = 'NEW'")
+        assert waiting.result() == "NEW"
 
 
 def test_a_killed_round_does_not_block_the_next(connect: Connect) -> None:

@@ -66,6 +66,17 @@ def test_no_other_level_is_written(connect: Connect) -> None:
     assert ENDED_EARLY in report.notes
 
 
+def test_the_first_look_does_not_wait(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stop, "LOOK_SECONDS", 3600.0)
+    at = connect()
+    at.execute(DISABLE)
+    with (
+        at.client() as client,
+        stop.stopped_when_disabled(at.database.warehouse, at.key, client),
+    ):
+        assert client.pause(30), "nobody closed the client"
+
+
 def test_a_push_that_nobody_disturbs_ends_with_its_watch(connect: Connect) -> None:
     at = connect()
     at.ship(str(at.order().order_id), "T")

@@ -98,20 +98,19 @@ def open_round(
 ) -> Iterator[PushContext]:
     """Through the gate, with the turn taken; the record is kept on the way out.
 
-    `wait`: seconds for the turn. `even_if_off`: to take back what was written, which somebody may
-    want after having switched the update off. Raises NotAllowedError, UnknownIntegrationError,
+    The gate is passed before the wait for the turn, so that nobody waits in vain, and again after
+    it. `wait`: seconds for the turn. `even_if_off`: to take back what was written, which somebody
+    may want after having switched the update off. Raises NotAllowedError, UnknownIntegrationError,
     SecretError, TurnTakenError.
     """
-    integration = registry.get(key)
-    require(Act.PUSH, registry.standing(integration))
-    off = switched_off(kind, integration.settings)
-    if off is not None and not even_if_off:
-        raise NotAllowedError(off)
+    integration = _allowed(kind, registry, key, even_if_off)
     with contextlib.ExitStack() as stack:
         if dry_run:
             connection = stack.enter_context(contextlib.closing(warehouse.connect(autocommit=True)))
         else:
             connection = stack.enter_context(take_turn(warehouse, key, wait=wait))
+            # The turn may have come minutes later: disabled, edited or created anew meanwhile.
+            integration = _allowed(kind, registry, key, even_if_off)
         if client is None:
             client = stack.enter_context(open_client(integration, registry, settings))
         journal = Journal(connection, key, run_id)
@@ -130,6 +129,16 @@ def open_round(
                 _end(connection, key, kind, _reason(error))
             raise
         _end(connection, key, kind, None)
+
+
+def _allowed(kind: RoundKind, registry: Registry, key: str, even_if_off: bool) -> Integration:
+    """The integration as it is now, if it may be pushed to."""
+    integration = registry.get(key)
+    require(Act.PUSH, registry.standing(integration))
+    off = switched_off(kind, integration.settings)
+    if off is not None and not even_if_off:
+        raise NotAllowedError(off)
+    return integration
 
 
 def finish(

@@ -43,10 +43,12 @@ def _watch(warehouse: Warehouse, key: str, client: ShopClient, over: threading.E
             contextlib.suppress(psycopg.Error, WarehouseUnavailableError),
             contextlib.closing(warehouse.connect(autocommit=True)) as connection,
         ):
-            while not over.wait(LOOK_SECONDS):
+            # The first look is at once: the gate was passed a moment ago, not now.
+            while not over.is_set():
                 if not _may_go_on(connection, key):
                     client.close()
                     return
+                over.wait(LOOK_SECONDS)
         over.wait(LOOK_SECONDS)
 
 
