@@ -1,7 +1,8 @@
 """What tests of the tag share: a server that records what the tag sends, and also has pages.
 
-It answers as the collector does where that matters to a browser (status, CORS), and reads every
-batch with the collector's own reading, so that nothing is recorded that would be refused.
+Its answers are made by the collector's own hand, because a browser hides from the tag what they do
+not allow it to see; and it reads every batch with the collector's own reading, so that nothing is
+recorded that would be refused.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from starlette.responses import Response
 
 from cscart_pipelines.integrations.settings import check
+from cscart_pipelines.onsite.answers import preflight, problem, taken
 from cscart_pipelines.onsite.container import TagOptions, container
 from cscart_pipelines.onsite.tag_source import tag_script
 from cscart_pipelines.onsite.wire import read_batch
@@ -101,22 +104,27 @@ class _Handler(BaseHTTPRequestHandler):
         status: int | None = 404
         if self.path == f"/v1/events/{WRITE_KEY}":
             status = self.recorder.take(body, self.headers.get("Content-Type", ""))
+        origin = self.headers.get("Origin")
         if status is None:
             self.close_connection = True
-            return
-        self.send_response(status)
-        self.send_header("Access-Control-Allow-Origin", self.headers.get("Origin", "*"))
-        self.send_header("Access-Control-Expose-Headers", "Retry-After")
-        if self.recorder.retry_after is not None:
-            self.send_header("Retry-After", str(self.recorder.retry_after))
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+        elif status == 204:
+            self.answer(taken(origin))
+        else:
+            wait = self.recorder.retry_after
+            self.answer(problem(status, "a refusal", origin=origin, retry_after=wait))
 
     def do_OPTIONS(self) -> None:
         with self.recorder.changed:
             self.recorder.attempts.append({"preflight": self.path})
-        self.send_response(204)
+        self.answer(preflight(self.headers.get("Origin", "")))
+
+    def answer(self, made: Response) -> None:
+        """With the collector's own headers: what a browser shows the tag depends on them."""
+        self.send_response(made.status_code)
+        for name, value in made.headers.items():
+            self.send_header(name, value)
         self.end_headers()
+        self.wfile.write(made.body)
 
     def do_GET(self) -> None:
         page = self.recorder.pages.get(self.path.partition("?")[0], "").encode()
