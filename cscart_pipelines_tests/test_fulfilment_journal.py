@@ -64,6 +64,55 @@ def test_sending_once_more_is_the_same_attempt_and_young_again(journal: Journal)
     assert young.attempts == 1
 
 
+def _age(journal: Journal, hours: int = 1) -> None:
+    journal.connection.execute(
+        f"UPDATE fulfilment.journal SET sent_at = sent_at - interval '{hours} hours'"
+    )
+
+
+def test_what_becomes_ambiguous_is_young_again_but_only_once(journal: Journal) -> None:
+    sent = journal.applying(parcel(journal))
+    _age(journal)
+    first = journal.ambiguous(sent, "504")
+    assert first.seconds_since_sent is not None and first.seconds_since_sent < 3600
+    _age(journal)
+    again = journal.ambiguous(first, "not read back")
+    assert again.seconds_since_sent is not None and again.seconds_since_sent >= 3600
+    assert (again.state, again.reason, again.attempts) == ("ambiguous", "not read back", 1)
+
+
+def test_a_sending_without_an_answer_is_doubted_from_the_moment_it_is_found(
+    journal: Journal,
+) -> None:
+    silent, told = journal.applying(parcel(journal)), journal.applying(parcel(journal, "CS7 T2"))
+    journal.answered(told, {"shipment_id": 9})
+    planned = parcel(journal, "CS7 T3")
+    other_order = journal.applying(parcel(journal, "CS8 T1", 8))
+    stock = journal.applying(journal.plan(Kind.STOCK, "SKU", {"amount": 1}, product_id=1))
+    foreign = Journal(journal.connection, "other", None)
+    foreign.applying(parcel(foreign))
+    _age(journal)
+
+    journal.doubt_unanswered(Kind.SHIPMENT, order_id=7)
+    found = {entry.id: entry for entry in journal.open_entries(Kind.SHIPMENT, Kind.STOCK)}
+    assert {key: str(entry.state) for key, entry in found.items()} == {
+        silent.id: "ambiguous", told.id: "applying", planned.id: "planned",
+        other_order.id: "applying", stock.id: "applying",
+    }  # fmt: skip
+    assert (
+        (found[silent.id].seconds_since_sent or 0)
+        < 3600
+        <= (found[told.id].seconds_since_sent or 0)
+    )
+    assert [entry.state for entry in foreign.open_entries(Kind.SHIPMENT)] == ["applying"]
+
+    _age(journal)
+    journal.doubt_unanswered(Kind.SHIPMENT)  # the first sight counts, not the second
+    found = {entry.id: entry for entry in journal.open_entries(Kind.SHIPMENT)}
+    assert (found[silent.id].seconds_since_sent or 0) >= 3600
+    assert (found[other_order.id].seconds_since_sent or 0) < 3600
+
+
 def test_a_target_has_one_open_entry(journal: Journal) -> None:
     first = parcel(journal)
     with pytest.raises(psycopg.errors.UniqueViolation):

@@ -89,6 +89,30 @@ def test_a_write_that_lands_after_its_time_out_is_seen_and_not_repeated(connect:
     assert written(shop) == {"1": 1} and journal(shop) == [("SKU-0001", "verified", 1)]
 
 
+def test_a_proxy_that_gives_up_after_the_settling_time_is_waited_for_all_the_same(
+    connect: Connect,
+) -> None:
+    """The shop still works on it: the settling time begins with the 504, not with the sending."""
+    shop = connect()
+    shop.shop.faults.add("server_error", method="PUT", count=1, status=504)
+
+    @shop.shop.before_request
+    def take_long(request: Request) -> None:
+        if request.method == "PUT":
+            shop.execute("UPDATE fulfilment.journal SET sent_at = sent_at - interval '2 hours'")
+
+    waited: list[float] = []
+
+    def done_at_last(seconds: float) -> None:
+        waited.append(seconds)
+        shop.shop.store.set_stock(1, 5)
+
+    levels(shop, SKU_0001=5)
+    push(shop, settle=3600, client={"on_pause": done_at_last})
+    assert len(waited) == 1 and 0 < waited[0] <= 3600
+    assert written(shop) == {"1": 1} and journal(shop) == [("SKU-0001", "verified", 1)]
+
+
 def test_three_attempts_are_all_there_are(connect: Connect) -> None:
     shop = connect()
     fault = shop.shop.faults.add("reset", method="PUT", path="/products/1")
@@ -279,9 +303,24 @@ def test_what_may_still_be_on_its_way_is_left_alone(connect: Connect) -> None:
     dry = push(shop, settle=3600, dry_run=True)
     assert (report.waiting, dry.waiting, written(shop)) == (1, 1, {})
     assert "SKU-0001" in report.notes[0] and states(shop) == {"SKU-0001": "waiting"}
-    assert journal(shop) == [("SKU-0001", "applying", 1)]
+    assert journal(shop) == [("SKU-0001", "ambiguous", 1)]
     late = push(shop, settle=0)
     assert late.counts["verified"] == 1 and written(shop) == {"1": 1}
+    assert journal(shop) == [("SKU-0001", "failed", 1), ("SKU-0001", "verified", 1)]
+
+
+def test_a_dead_runs_write_settles_from_when_it_is_found(connect: Connect) -> None:
+    """When that run died is unknown: perhaps just now, with a request sent long ago."""
+    shop = connect()
+    levels(shop, SKU_0001=5)
+    _left(shop, 5, 100)
+    age = "UPDATE fulfilment.journal SET sent_at = sent_at - interval '2 hours'"
+    shop.execute(age)
+    for _ in range(2):
+        assert push(shop, settle=3600).waiting == 1
+        assert written(shop) == {} and journal(shop) == [("SKU-0001", "ambiguous", 1)]
+    shop.execute(age)  # also by the second push the clock was left alone
+    assert push(shop, settle=3600).counts["verified"] == 1
     assert journal(shop) == [("SKU-0001", "failed", 1), ("SKU-0001", "verified", 1)]
 
 

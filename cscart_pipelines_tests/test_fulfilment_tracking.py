@@ -203,6 +203,67 @@ def test_what_is_in_doubt_is_left_alone_until_it_is_settled(connect: Connect) ->
     assert at.settled()
 
 
+AGE = "UPDATE fulfilment.journal SET sent_at = sent_at - interval '2 hours' WHERE state = %s"
+
+
+@pytest.mark.parametrize("verb", ["POST", "PUT"])
+def test_a_proxy_that_gives_up_after_the_settling_time_does_not_have_it_sent_twice(
+    connect: Connect, verb: str
+) -> None:
+    """The shop still works on it: the settling time begins with the 504, not with the sending."""
+    at = connect()
+    order = at.order()
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    at.shop.faults.add("server_error", method=verb, count=1, status=504)
+
+    @at.shop.before_request
+    def take_long(request: Any) -> None:
+        if request.method == verb:
+            at.execute(AGE, "applying")
+
+    for _ in range(2):
+        at.push(settle=3600, client={"hurried": True})
+        assert at.shop.requests.count(method=verb) == 1
+        assert sum(n for (_, state), n in at.journal().items() if state == "ambiguous") == 1
+    if verb == "POST":
+        at.shop.store.create_shipment(order.order_id, tracking_number=UPS, carrier="ups")
+    else:
+        at.shop.store.set_order_status(order.order_id, "C")
+    at.push(settle=3600)
+    assert shipments(at, order.order_id) == [(UPS, "ups", 2)]
+    assert at.shop.requests.count(method=verb) == 1
+    assert at.settled()
+
+
+@pytest.mark.parametrize("verb", ["POST", "PUT"])
+def test_what_a_dead_worker_has_sent_settles_from_when_it_is_found(
+    connect: Connect, verb: str
+) -> None:
+    """When the worker died is unknown: perhaps just now, with a request sent long ago."""
+    at = connect()
+    order = at.order()
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    at.shop.faults.add("reset", method=verb, count=1)
+    at.push(settle=3600, client={"hurried": True})
+    at.execute(
+        "UPDATE fulfilment.journal SET state = 'applying', reason = NULL,"
+        " sent_at = now() - interval '1 day' WHERE state = 'ambiguous'"
+    )
+    found = "SELECT state, sent_at FROM fulfilment.journal WHERE state IN ('applying', 'ambiguous')"
+    at.push(settle=3600, client={"hurried": True})
+    [(state, since)] = at.rows(found)
+    assert state == "ambiguous"
+    at.push(settle=3600, client={"hurried": True})
+    assert at.rows(found) == [(state, since)]  # the clock begins once
+    assert at.shop.requests.count(method=verb) == 1
+    at.execute(AGE, "ambiguous")
+    at.push(settle=3600)
+    assert at.shop.requests.count(method=verb) == 2
+    assert shipments(at, order.order_id) == [(UPS, "ups", 2)]
+    assert at.shop.store.orders[order.order_id].status == "C"
+    assert at.settled()
+
+
 def test_an_attempt_that_arrives_late_is_not_doubled(connect: Connect) -> None:
     """The shop carries out the lost request after we have looked: the next push finds it."""
     at = connect()

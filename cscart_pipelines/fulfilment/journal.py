@@ -9,6 +9,10 @@ what became of an entry in doubt (`tracking`, `stock`).
                         -> ambiguous -> verified, failed or planned anew
                         -> failed              refused by the shop, or surely not applied
     planned -> skipped                         nothing to do, or planned by a run that ended
+
+The settling time of a write is counted from `sent_at`: the sending, and once it is ambiguous, the
+moment when that became known. A shop may work on long after it was asked, until a proxy or we give
+up on the answer; only what comes later than the settling time after *that* is missed.
 """
 
 from __future__ import annotations
@@ -57,10 +61,18 @@ COLUMNS = (
 
 _READ = f"SELECT {COLUMNS} FROM fulfilment.journal WHERE integration = %s"  # noqa: S608 (constants)
 
+_AMBIGUOUS = (
+    "state = 'ambiguous', reason = %s,"
+    " sent_at = CASE WHEN state = 'applying' THEN clock_timestamp() ELSE sent_at END"
+)
+
+NO_ANSWER = "no answer was kept: whoever sent it ended before, or lost the database"
+
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the journal. `seconds_since_sent`: by the database's clock, when it was read."""
+    """One line of the journal. `seconds_since_sent`: since `sent_at`, by the database's clock, when
+    it was read; for an ambiguous one since its answer was given up on."""
 
     id: int
     integration: str
@@ -159,10 +171,24 @@ class Journal:
         )
 
     def ambiguous(self, entry: Entry, reason: str) -> Entry:
-        """Nobody knows whether it was applied."""
+        """Nobody knows whether it was applied. Its settling time begins now, if it was applying;
+        one that is ambiguous already keeps its own, or it would never be over."""
         return self._one(
-            "UPDATE fulfilment.journal SET state = 'ambiguous', reason = %s WHERE id = %s",
+            f"UPDATE fulfilment.journal SET {_AMBIGUOUS} WHERE id = %s",  # noqa: S608 (constants)
             [reason, entry.id],
+        )
+
+    def doubt_unanswered(self, *kinds: Kind, order_id: int | None = None) -> None:
+        """Whatever is applying without an answer becomes ambiguous: its sender died, or lost the
+        database. When, nobody knows, so its settling time begins now, at first sight.
+
+        To be called before the shop is read, by one who has sent nothing of these himself.
+        """
+        self._many(
+            f"UPDATE fulfilment.journal SET {_AMBIGUOUS}"  # noqa: S608 (constants)
+            " WHERE integration = %s AND kind = ANY(%s) AND state = 'applying' AND after IS NULL"
+            f" AND (%s::bigint IS NULL OR order_id = %s) RETURNING {COLUMNS}",
+            [NO_ANSWER, self.integration, [str(kind) for kind in kinds], order_id, order_id],
         )
 
     def replan(

@@ -2,8 +2,9 @@
 
 Exactly once, at whatever instant this dies: what was perhaps sent is `applying` or `ambiguous` in
 the journal and is looked for in the shop before anything else is done to the order. Not seen and
-young, it stays in doubt and the order is left alone; not seen after the settling time, it counts as
-not applied, and its rows are planned anew. Not here: which orders (`tracking`), what fits into a
+young, it stays in doubt and the order is left alone; not seen when the settling time is over, which
+begins when the answer was lost or when a dead sender's entry is first found, it counts as not
+applied, and its rows are planned anew. Not here: which orders (`tracking`), what fits into a
 parcel (`parcels`), which status (`order_status`).
 """
 
@@ -76,6 +77,7 @@ class OrderPush:
 
     def run(self) -> None:
         """All that can be done for the order now. Raises InDoubtError, and what `look` raises."""
+        self._journal.doubt_unanswered(Kind.SHIPMENT, Kind.ORDER_STATUS, order_id=self._order_id)
         try:
             looked = self.look()
         except NotFound:
@@ -242,11 +244,7 @@ class OrderPush:
             self._end(entry, State.VERIFIED, "done", found.note, after=_after(found.seen))
         elif found.failed is not None:
             self._end(entry, State.FAILED, "refused", found.failed)
-        elif found.wait > 0:
-            if entry.state is State.APPLYING and not (entry.after or {}).get("shipment_id"):
-                reason = "no answer was kept, and the shop does not show it yet"
-                self._journal.ambiguous(entry, reason)
-        else:
+        elif found.wait <= 0:
             self._journal.replan(entry)
         return found.wait
 

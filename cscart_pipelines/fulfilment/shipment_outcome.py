@@ -28,8 +28,9 @@ class Outcome:
 def outcome_of(
     entry: Entry, shipments: Sequence[ShipmentSeen], *, age: float, settle: float, most: int
 ) -> Outcome:
-    """`age`: seconds since it was sent, by the time when the reading of `shipments` began; `most`:
-    attempts. What the shop had before it was sent is never taken for it."""
+    """`age`: seconds since it was sent, or since its answer was given up on, by the time when the
+    reading of `shipments` began; `most`: attempts. What the shop had before it was sent is never
+    taken for it."""
     parcel = Parcel.from_json(entry.plan)
     answer = entry.after or {}
     told, rejected = answer.get("shipment_id"), answer.get("rejected")

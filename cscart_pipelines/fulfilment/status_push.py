@@ -40,7 +40,8 @@ class InDoubtError(Exception):
 
 class StatusPush:
     """The status of one order. `statuses`: letter to description and inventory flag. `ages`: entry
-    id to seconds since it was sent, by the time when the reading of the order began."""
+    id to seconds since it was sent, or since its answer was given up on, by the time when the
+    reading of the order began."""
 
     def __init__(
         self,
@@ -159,8 +160,6 @@ class StatusPush:
             journal.replan(entry)
             return False
         if not answered and rest > 0:
-            if entry.state is State.APPLYING:
-                journal.ambiguous(entry, "no answer was kept, and the shop does not show it yet")
             raise InDoubtError(max(rest, 0.1))
         if not answered and entry.attempts < MOST_ATTEMPTS:
             journal.replan(entry)

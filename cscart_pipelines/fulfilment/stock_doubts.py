@@ -36,6 +36,7 @@ def settle_open(context: PushContext, report: PushReport) -> Doubtful:
 
     Rows of entries that were not applied wait as before. Raises ShopError.
     """
+    context.journal.doubt_unanswered(Kind.STOCK)  # nothing of this run is on its way yet
     doubtful = Doubtful()
     doubts: list[Entry] = []
     for entry in context.journal.open_entries(Kind.STOCK):
