@@ -252,6 +252,11 @@ def test_what_somebody_says_about_mail_reaches_the_lists(
     room: ControlRoom, shops: dict[str, SandboxShop]
 ) -> None:
     """Nothing changes in the shop, but the lists do. Once is enough."""
+    room.execute(
+        "INSERT INTO cscart.orders (integration, order_id, status, is_parent_order, total,"
+        " ordered_at, has_details, email, content_hash)"
+        " VALUES ('a', 900, 'O', false, 1, now(), true, 'reader@example.com', '')"
+    )
     touch(room, "a", email="reader@example.com")
     room.execute(
         "INSERT INTO onsite.consents (integration, event_id, email_sha256, granted, at)"

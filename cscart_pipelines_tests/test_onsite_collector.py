@@ -134,6 +134,33 @@ def test_the_first_purchase_of_an_order_counts(world: World) -> None:
     assert touched == [("order", "77", "purchase"), ("order", "78", "purchase")]
 
 
+def test_a_completion_page_of_another_day_is_the_same_purchase(world: World) -> None:
+    """A bookmark: the tag makes the event's id of the order, and the time is new."""
+    name, key = world.shop()
+    sale = event("purchase", order_id="77")
+    days = 24 * 3600 * 1000
+    for at in (now_ms(), now_ms() - 2 * days, now_ms() - 3 * days):
+        assert world.collector.send(key, batch({**sale, "at": at})).status == 204
+    assert world.rows("SELECT count(*) FROM onsite.events WHERE integration = %s", name) == [(1,)]
+
+
+def test_an_order_is_looked_for_until_it_is_there_whoever_claimed_it(world: World) -> None:
+    name, key = world.shop()
+    queue = "SELECT value FROM onsite.touched WHERE integration = %s"
+    world.collector.send(key, batch(event("purchase", order_id="77")))  # somebody made it up
+    world.connection.execute("DELETE FROM onsite.touched WHERE integration = %s", [name])
+    world.collector.send(key, batch(event("purchase", order_id="77")))
+    assert world.rows(queue, name) == [("77",)]
+    world.connection.execute("DELETE FROM onsite.touched WHERE integration = %s", [name])
+    world.connection.execute(
+        "INSERT INTO cscart.orders (integration, order_id, status, is_parent_order, total,"
+        " ordered_at, has_details, content_hash) VALUES (%s, 77, 'O', false, 1, now(), true, '')",
+        [name],
+    )
+    world.collector.send(key, batch(event("purchase", order_id="77")))
+    assert world.rows(queue, name) == []
+
+
 def test_people_are_touched_consents_kept_and_visitors_known(world: World) -> None:
     name, key = world.shop()
     who = {"email_sha256": SHA}
@@ -269,7 +296,11 @@ def test_what_is_no_batch_is_refused_in_a_few_words(world: World, body: bytes) -
 
 
 def test_unknown_keys_and_ways_are_not_found(world: World) -> None:
-    assert world.collector.send("x" * 32, batch()).status == 404
+    unknown = world.collector.send("x" * 32, batch())
+    assert (unknown.status, unknown.headers["Access-Control-Allow-Origin"]) == (404, ORIGIN)
+    for odd in ("null", "*", "https://shop.example\t", None):
+        unknown = world.collector.send("x" * 32, batch(), Origin=odd)
+        assert (unknown.status, unknown.headers["Access-Control-Allow-Origin"]) == (404, None)
     assert world.collector.request("GET", "/v1/events/x").status == 405
     assert world.collector.request("GET", "/").status == 404
 
@@ -287,6 +318,8 @@ def test_a_disabled_or_removed_integration_is_refused(world: World) -> None:
     until(lambda: world.collector.send(key, batch()).status == 204)
     world.connection.execute("DELETE FROM registry.integrations WHERE integration = %s", [name])
     until(lambda: world.collector.send(key, batch()).status == 410)
+    # The tag on its pages can read that, though nobody knows any more whose pages they are.
+    assert world.collector.send(key, batch()).headers["Access-Control-Allow-Origin"] == ORIGIN
 
 
 def test_a_replaced_key_is_taken_until_it_retires(world: World) -> None:

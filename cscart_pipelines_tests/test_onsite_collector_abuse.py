@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import random
@@ -176,6 +177,20 @@ def test_what_is_no_http_ends_a_connection_only(target: Target, words: bytes) ->
         connection.sendall(words)
         connection.shutdown(socket.SHUT_WR)
         answer_of(connection)
+    target.is_well()
+
+
+def test_requests_in_a_row_without_waiting_are_refused(target: Target) -> None:
+    """uvicorn would keep every one of them, each larger than it came."""
+    before = target.memory()
+    with target.collector.connection() as connection:
+        with contextlib.suppress(OSError):
+            for _ in range(2000):
+                connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+        answer = answer_of(connection)
+    assert b"HTTP/1.1 400" in answer
+    assert answer.count(b"HTTP/1.1 200") <= 1
+    assert target.memory() < before + 20 * 1024 * 1024
     target.is_well()
 
 

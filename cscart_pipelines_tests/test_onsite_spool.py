@@ -68,6 +68,38 @@ def test_a_full_spool_keeps_nothing_of_what_does_not_fit(tmp_path: Path) -> None
     spool.append([payload(3)])
 
 
+def test_a_place_that_nobody_can_take_does_not_keep_the_others(tmp_path: Path) -> None:
+    gone = [Spool(tmp_path, ROOM) for _ in range(2)]
+    for number, each in enumerate(gone, 2):
+        each.append([payload(number)])
+    for each in gone:
+        each.close()
+    (tmp_path / "2").rename(tmp_path / "3")
+    (tmp_path / "1").rename(tmp_path / "2")
+    (tmp_path / "2" / "lock").unlink()
+    (tmp_path / "2" / "lock").mkdir()
+    spool = Spool(tmp_path, ROOM)
+    assert drained(spool) == [payload(3)]
+    assert spool.take_over() == 0
+
+
+def test_a_segment_that_could_not_be_begun_is_no_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path, ROOM)
+    with monkeypatch.context() as patch:
+
+        def fails(_: Path) -> None:
+            raise OSError(5, "Input/output error")
+
+        patch.setattr("cscart_pipelines.onsite.spool._sync_folder", fails)
+        with pytest.raises(OSError, match="Input/output"):
+            spool.append([payload(1)])
+    assert spool.segments == []
+    spool.append([payload(2)])
+    assert drained(spool) == [payload(2)]
+
+
 def test_others_cannot_read_it(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool", ROOM)
     spool.append([payload(1)])

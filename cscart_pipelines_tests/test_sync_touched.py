@@ -52,7 +52,7 @@ def look(
     people: Mapping[str, Collection[str]] | Collection[str] = (),
     *,
     client: ShopClient | None = None,
-    announce: bool = False,
+    announce: Collection[str] = (),
     before_loading: Any = None,
 ) -> TouchedReport:
     """People as addresses."""
@@ -248,7 +248,19 @@ def test_nothing_changed_is_no_news(newest: Connected) -> None:
     assert (report.orders, report.customers, report.changes.written) == (1, 1, 0)
     assert (newest.versions("customers"), newest.versions("orders")) == before
     assert records(newest) == []
-    look(newest, (), [person.email], announce=True)
+    # What they said about mail is news, if they are in a list at all.
+    look(newest, (), ["stranger@example.com"], announce=[address_hash("stranger@example.com")])
+    assert records(newest) == []
+    look(newest, (), [person.email], announce=[address_hash(person.email)])
+    assert records(newest) == [("succeeded", 0, "run", True)]
+
+
+def test_what_a_guest_said_about_mail_is_news(newest: Connected) -> None:
+    newest.store.place_order(email="guest@example.com")
+    newest.sync()
+    assert look(
+        newest, (), ["guest@example.com"], announce=[address_hash("guest@example.com")]
+    ).unknown
     assert records(newest) == [("succeeded", 0, "run", True)]
 
 

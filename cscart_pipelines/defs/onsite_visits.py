@@ -130,7 +130,7 @@ class Follower:
                 client,
                 {int(one.value) for one in touches if one.kind == touched.ORDER},
                 {person: earlier.get(person, ()) for person in people},
-                announce=bool(touched.with_consent(connection, look.key, new)),
+                announce=touched.with_consent(connection, look.key, new),
                 run_id=self._run_id,
             )
         finally:

@@ -74,6 +74,11 @@ class Writer:
         return self._connection is not None
 
     @property
+    def alive(self) -> bool:
+        """Whether anything is written at all."""
+        return self._thread.is_alive()
+
+    @property
     def waiting(self) -> int:
         return len(self._queue)
 
@@ -108,7 +113,10 @@ class Writer:
 
     def _run(self) -> None:
         while True:
-            self._meet_connection()
+            try:
+                self._meet_connection()
+            except OSError as error:  # of the spool: too many files, a folder that is gone
+                log.error("spools of others cannot be taken over: %s", error.strerror)
             with self._wake:
                 # In the middle of a replay nobody sleeps, unless the disk gives no peace.
                 if not self._queue and not self._stopping and not self._can_replay():
@@ -127,8 +135,9 @@ class Writer:
             if self._can_replay():
                 try:
                     self._replay()
-                except OSError as error:
-                    log.error("the spool cannot be replayed: %s", error.strerror)
+                except Exception as error:  # the segment stays; it is tried again when we are back
+                    why = error.strerror if isinstance(error, OSError) else type(error).__name__
+                    log.error("the spool cannot be replayed: %s", why)
                     self._disconnect()
         self._disconnect()
         self._finder.stop()

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -39,6 +41,7 @@ STOP_SECONDS = 5.0
 ANSWER_SECONDS = 20.0
 """For a commit; longer than the statements of one may take before it is given up."""
 BURST_SECONDS = 4
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,255}")
 MEGABYTE = 1024 * 1024
 
 
@@ -75,19 +78,22 @@ class Collector:
     async def _answer(self, request: Request) -> Response:
         headers = request.headers
         peer = request.client.host if request.client else None
-        address = addresses.client(peer, headers.get("x-forwarded-for"), self._trusted)
+        address = addresses.client(peer, _joined(headers, "x-forwarded-for"), self._trusted)
         if seconds := self.networks.wait(address):
             return problem(429, "too many requests", retry_after=seconds, close=True)
         if not self.book.known:
             return problem(503, "not ready", retry_after=5, close=True)
         write_key = request.path_params["key"]
         site = self.book.get(write_key)
-        if site is None:
-            return problem(404, "unknown key", close=True)
         origin = headers.get("origin", "")
+        # Whoever is told to stop must be able to read that, also on the pages of a shop that is
+        # not known any more: without the header a browser hides the status, and the tag goes on.
+        told = origin if ORIGIN.fullmatch(origin) else None
+        if site is None:
+            return problem(404, "unknown key", origin=told, close=True)
         allowed = origin if origin in site.origins else None
         if not site.is_open:
-            return problem(410, "this key is not in use any more", origin=allowed, close=True)
+            return problem(410, "this key is not in use any more", origin=told, close=True)
         agent = headers.get("user-agent", "")
         now = time.time_ns() // 1_000_000
         sender = Sender(write_key, site, now, address, user_agents.device(agent))
@@ -150,7 +156,8 @@ class Collector:
     async def health(self, _: Request) -> Response:
         """200 when batches can be taken."""
         spool = self.writer.spool
-        able = self.book.known and (self.writer.connected or spool.has_room)
+        able = self.writer.alive and self.book.known
+        able = able and (self.writer.connected or spool.has_room)
         told = {
             "status": "ok" if able else "unable",
             "warehouse": self.writer.connected,
@@ -205,6 +212,11 @@ def make_app(settings: Settings) -> Starlette:
 
 def spool_folder(settings: Settings) -> Path:
     return settings.home / "onsite-spool"
+
+
+def _joined(headers: Headers, name: str) -> str | None:
+    """A header that may come in several lines: proxies add theirs below what the client wrote."""
+    return ",".join(headers.getlist(name)) or None
 
 
 def _full(origin: str) -> Response:

@@ -53,6 +53,9 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._refuse(TOO_LARGE)
 
     def on_message_begin(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            # uvicorn would keep all of them; browsers never send one before the last is answered.
+            raise ValueError("requests in a row without waiting")  # the parser makes a 400 of it
         self._header_bytes = 0
         self._arm()
         super().on_message_begin()

@@ -40,10 +40,11 @@ class RetentionReport:
     """Left for the next time, because somebody held the table."""
 
 
-def keep(connection: psycopg.Connection[Any]) -> RetentionReport:
+def keep(connection: psycopg.Connection[Any], *, only_make: bool = False) -> RetentionReport:
     """Makes, drops and empties what is due. The connection must not be in a transaction.
 
-    Raises psycopg.Error when the warehouse is gone.
+    `only_make`: nothing is dropped or emptied, which may take long. Raises psycopg.Error when the
+    warehouse is gone.
     """
     report = RetentionReport()
     cursor = connection.cursor(row_factory=tuple_row)
@@ -61,6 +62,8 @@ def keep(connection: psycopg.Connection[Any]) -> RetentionReport:
         day = today + timedelta(days=offset)
         if day >= oldest:
             _step(connection, report, _name(day), partial(_make, day=day, report=report))
+    if only_make:
+        return report
     for day in _partitions(connection):
         if day < oldest:
             _step(connection, report, _name(day), partial(_drop, day=day, report=report))
@@ -75,8 +78,8 @@ def _step(
     for attempt in range(1, TRIES + 1):
         try:
             with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
-                cursor.execute(_LOCK)
                 cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_WAIT])
+                cursor.execute(_LOCK)
                 work(cursor)
             return
         except (errors.LockNotAvailable, errors.DeadlockDetected):

@@ -71,7 +71,7 @@ class SiteBook:
                     connection.execute(PATIENCE)
                 self._sites = load_sites(connection)
                 if not kept:
-                    keep(connection)
+                    keep(connection, only_make=True)
                     kept = True
             except (WarehouseUnavailableError, psycopg.Error):
                 if connection is not None:

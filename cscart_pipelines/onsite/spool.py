@@ -47,7 +47,6 @@ class Spool:
         self._last = 0
         self.segments: list[Path] = []
         self.bytes = 0
-        self._look()
         self.take_over()
 
     @property
@@ -104,18 +103,26 @@ class Spool:
         for place in sorted(self._folder.iterdir()):
             if place == self._place or not place.is_dir() or not any(place.glob(f"*{SUFFIX}")):
                 continue
-            lock = _try_lock(place)
-            if lock is None:
-                continue
-            for path in sorted(place.glob(f"*{SUFFIX}")):
+            try:
+                taken += self._take_place(place)
+            except OSError as error:  # one that nobody can take must not keep the others
+                log.error("the spool %s cannot be taken over: %s", place.name, error.strerror)
+        self._look()
+        return taken
+
+    def _take_place(self, place: Path) -> int:
+        lock = _try_lock(place)
+        if lock is None:
+            return 0
+        try:
+            paths = sorted(place.glob(f"*{SUFFIX}"))
+            for path in paths:
                 path.rename(self._place / f"{path.name.split('.')[0]}-{place.name}{SUFFIX}")
-                taken += 1
             _sync_folder(self._place)
             _sync_folder(place)
+        finally:
             os.close(lock)
-        if taken:
-            self._look()
-        return taken
+        return len(paths)
 
     def close(self) -> None:
         self._end()
@@ -142,9 +149,15 @@ class Spool:
     def _begin(self) -> None:
         self._last = max(self._last + 1, time.time_ns())
         path = self._place / f"{self._last:020d}{SUFFIX}"
-        self._open = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        self._written = 0
-        _sync_folder(self._place)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        try:
+            _sync_folder(self._place)
+        except OSError:
+            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                path.unlink()
+            raise
+        self._open, self._written = descriptor, 0
         self.segments.append(path)
 
     def _end(self) -> None:

@@ -38,6 +38,10 @@ SESSION = (
         email_sha256 TEXT, order_id TEXT
     ) ON COMMIT DELETE ROWS
     """,
+    """
+    CREATE TEMP TABLE bought (integration TEXT, order_id TEXT, event_id TEXT)
+    ON COMMIT DELETE ROWS
+    """,
 )
 
 _COPY = f"COPY incoming ({', '.join(COLUMNS)}) FROM STDIN"
@@ -51,12 +55,18 @@ DELETE FROM incoming AS i WHERE NOT EXISTS (
 """Batches may have waited in the spool while their integration was removed."""
 
 _PURCHASES = """
-INSERT INTO onsite.purchases (integration, order_id, event_id)
-SELECT DISTINCT ON (integration, order_id) integration, order_id, event_id
-FROM incoming WHERE name = 'purchase'
-ORDER BY integration, order_id, incoming.ctid
-ON CONFLICT DO NOTHING
+WITH fresh AS (
+    INSERT INTO onsite.purchases (integration, order_id, event_id)
+    SELECT DISTINCT ON (integration, order_id) integration, order_id, event_id
+    FROM incoming WHERE name = 'purchase'
+    ORDER BY integration, order_id, incoming.ctid
+    ON CONFLICT DO NOTHING
+    RETURNING integration, order_id, event_id
+)
+INSERT INTO bought SELECT * FROM fresh
 """
+"""Only what was claimed by this very transaction is stored below: a completion page that is opened
+again on another day tells the same event with another time, which would be another row."""
 
 _EVENTS = f"""
 WITH fresh AS (
@@ -69,7 +79,7 @@ WITH fresh AS (
         device
     FROM incoming AS i
     WHERE rejected IS NULL AND (name <> 'purchase' OR EXISTS (
-        SELECT FROM onsite.purchases AS p
+        SELECT FROM bought AS p
         WHERE p.integration = i.integration AND p.order_id = i.order_id
           AND p.event_id = i.event_id))
     ORDER BY integration, event_id, client
@@ -106,6 +116,13 @@ FROM (
     SELECT integration, 'order' AS kind, order_id AS value, name, occurred_at FROM told
     WHERE name = 'purchase' AND order_id ~ '^[1-9][0-9]{0,8}$'
     UNION ALL
+    SELECT integration, 'order', order_id, name, '-infinity' FROM incoming AS i
+    WHERE name = 'purchase' AND rejected IS NULL AND order_id ~ '^[1-9][0-9]{0,8}$'
+      AND NOT EXISTS (
+        SELECT FROM cscart.orders AS o
+        WHERE o.integration = i.integration
+          AND o.order_id = CASE WHEN i.order_id ~ '^[1-9][0-9]{0,8}$' THEN i.order_id::bigint END)
+    UNION ALL
     SELECT integration, 'person', email_sha256, name, occurred_at FROM told
     WHERE name IN ('login', 'sign_up', 'profile_update', 'subscribe', 'unsubscribe')
       AND email_sha256 IS NOT NULL
@@ -115,7 +132,9 @@ ON CONFLICT (integration, kind, value) DO UPDATE SET
     event = excluded.event, last_at = clock_timestamp(), attempts = 0,
     not_before = least(known.not_before, clock_timestamp())
 """
-"""A new word about somebody is reason to look again at once, however often it failed before."""
+"""A new word about somebody is reason to look again at once, however often it failed before. An
+order that is not in the warehouse is looked for whoever named it first: the first need not be the
+one who bought."""
 
 _REJECTS = f"""
 INSERT INTO onsite.rejects AS known (integration, day, reason, times, example, last_at)

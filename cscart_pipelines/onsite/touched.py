@@ -53,11 +53,17 @@ WAITING = f"""
     SELECT touch.integration, concat_ws(' ', count(*), max(touch.last_at), sum(touch.attempts))
     {DUE} GROUP BY touch.integration
 """
-LONGEST_WAITING = f"""
-    SELECT touch.integration, touch.kind, touch.value, touch.event, touch.attempts, touch.last_at
-    {DUE} AND touch.integration = %s AND touch.kind = %s
-    ORDER BY touch.not_before, touch.value LIMIT %s
-"""
+CHOSEN = f"""
+    WITH due AS (SELECT touch.* {DUE} AND touch.integration = %(integration)s
+                 AND touch.kind = %(kind)s),
+    longest AS (SELECT * FROM due ORDER BY not_before, value LIMIT %(half)s),
+    newest AS (SELECT * FROM due AS touch WHERE NOT EXISTS (
+                   SELECT FROM longest WHERE longest.value = touch.value)
+               ORDER BY last_at DESC, value LIMIT %(half)s)
+    SELECT integration, kind, value, event, attempts, last_at
+    FROM (SELECT * FROM longest UNION ALL SELECT * FROM newest) AS chosen
+    ORDER BY not_before, value
+"""  # noqa: S608 - a constant
 AS_READ = """
     WHERE integration = %(integration)s AND kind = %(kind)s AND value = %(value)s
       AND last_at = %(last_at)s
@@ -77,10 +83,16 @@ def waiting(connection: psycopg.Connection[Any]) -> dict[str, str]:
 
 
 def due(connection: psycopg.Connection[Any], integration: str) -> list[Touch]:
-    """What is due for one integration, longest waiting first; as much as one run takes on."""
+    """What is due for one integration, as much as one run takes on.
+
+    Half of it has waited longest and half is the newest: anybody may name numbers that no shop has,
+    and who has just bought must not wait behind thousands of them.
+    """
     rows: list[Touch] = []
     for kind, most in ((ORDER, MOST_ORDERS), (PERSON, MOST_PEOPLE)):
-        found = connection.execute(LONGEST_WAITING.encode(), [integration, kind, most])
+        found = connection.execute(
+            CHOSEN.encode(), {"integration": integration, "kind": kind, "half": most // 2}
+        )
         rows += [Touch(*row) for row in found.fetchall()]
     return rows
 

@@ -75,14 +75,15 @@ def read_touched(
     orders: Collection[int],
     people: Mapping[str, Collection[str]],
     *,
-    announce: bool = False,
+    announce: Collection[str] = (),
     run_id: str | None = None,
 ) -> TouchedReport:
     """Reads these orders and people, and loads what differs in one transaction.
 
     `people`: the SHA-256 of each address, with those of other addresses that may be the same
-    person's. A record in `registry.sync_runs` is made when rows have changed, or to `announce` what
-    else has. Raises ShopError (nothing is loaded then) and OvertakenError.
+    person's. A record in `registry.sync_runs` is made when rows have changed, or for people to
+    `announce` (something else about them has changed) who are in a list. Raises ShopError (nothing
+    is loaded then) and OvertakenError.
     """
     started, calls = time.monotonic(), client.stats.calls
     report = TouchedReport(look.key)
@@ -95,14 +96,33 @@ def read_touched(
     if people.keys() - accounts.found:
         accounts.read_newest(people.keys() - accounts.found)
     report.unknown = set(people.keys() - accounts.found - guests)
+    listed = set(announce) - report.unknown
+    listed = listed or _buyers(connection, look.key, set(announce) & report.unknown)
     report.orders, report.customers = len(placed), len(accounts.rows)
     report.calls = client.stats.calls - calls
     with loading(connection, look):
         _load(connection, look, report, placed, list(accounts.rows.values()))
         report.seconds = time.monotonic() - started
-        if report.changes.written or announce:
+        if report.changes.written or listed:
             record(connection, look, report.changes.written, report.numbers(), run_id)
     return report
+
+
+def _buyers(connection: psycopg.Connection[Any], key: str, hashes: Collection[str]) -> set[str]:
+    """Those who have ordered, as guests too."""
+    if not hashes:
+        return set()
+    rows = connection.execute(
+        """
+        SELECT DISTINCT hash FROM (
+            SELECT encode(sha256(convert_to(lower(trim(email)), 'UTF8')), 'hex') AS hash
+            FROM cscart.orders WHERE integration = %s AND email IS NOT NULL
+        ) AS buyer
+        WHERE hash = ANY(%s)
+        """,
+        [key, list(hashes)],
+    ).fetchall()
+    return {row[0] for row in rows}
 
 
 def address_hash(email: str) -> str:
