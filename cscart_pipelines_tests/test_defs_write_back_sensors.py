@@ -230,6 +230,30 @@ def test_a_run_that_is_still_queued_is_not_doubled(shops: ControlRoom) -> None:
     assert tick(stock_clock, shops, hours_ago(2))[0] == "It is nobody's time."
 
 
+def test_a_time_during_its_own_earlier_run_is_made_up_for(shops: ControlRoom) -> None:
+    tick(stock_clock, shops, hours_ago(2))
+    answer, cursor = tick(stock_clock, shops, hours_ago(2))
+    assert answer == "It is nobody's time."
+    assert Clock.from_cursor(cursor).owed == ("a", "b")
+    answer, cursor = tick(stock_clock, shops, cursor)  # owed as long as the run takes
+    assert answer == "It is nobody's time."
+    end_runs(shops)
+    config, cursor = tick(stock_clock, shops, cursor)
+    assert config == {"only": ["a", "b"]}
+    end_runs(shops)
+    assert tick(stock_clock, shops, cursor)[0] == "It is nobody's time."
+
+
+def test_a_second_try_under_way_owes_no_third(shops: ControlRoom) -> None:
+    stock(shops, "a", "SKU", 1)
+    failed_round(shops, "a", "stock", "-1 second")
+    now = Clock(time.time()).to_cursor()
+    assert tick(stock_clock, shops, now)[0] == {"only": ["a"]}
+    answer, cursor = tick(stock_clock, shops, now)
+    assert answer == "It is nobody's time."
+    assert Clock.from_cursor(cursor).owed == ()
+
+
 def test_a_failed_push_is_tried_again_between_its_times_while_something_waits(
     shops: ControlRoom,
 ) -> None:

@@ -86,11 +86,12 @@ def stock_clock(
         again = failed & set(
             write_back_due.waiting(premises, connection, "stock") if failed else ()
         )
+        in_runs = _in_runs(context.instance)
         # Who failed a moment ago is not due, not even at his own time: it comes under `again`.
-        came = {*(due & set(struck(_schedules(premises), clock, now))), *again}
-        came -= _in_runs(context.instance)
+        came = {*(due & set(struck(_schedules(premises), clock, now))), *(again - in_runs)}
         came = set(write_back_due.pushable(premises, "stock", came))
-        busy = write_back_due.busy(connection, came)
+        # Whose run is not over is owed: what that run has read may be older than this time.
+        busy = write_back_due.busy(connection, came) | in_runs
     keys, after = resume(came, busy, now)
     if not keys:
         return dg.SensorResult(skip_reason="It is nobody's time.", cursor=after.to_cursor())
