@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,17 @@ def test_stock_from_a_file_is_held_looked_at_and_released(
     assert "would be set to zero" in held.stdout
     assert "fulfilment stock shop --release" in held.stdout
     assert any(product.amount for product in products.values())
+    # A file that came since waits for its own turn: nobody has looked at it.
+    new = (
+        Path(
+            json.loads(desk.command("fulfilment", "inbox", "shop", "--json").stdout)["stock"][
+                "folder"
+            ]
+        )
+        / "new.csv"
+    )
+    new.write_text("sku,quantity\nSKU-0001,7\n")
+    os.utime(new, (1_750_000_000, 1_750_000_000))
     done = desk.command("fulfilment", "stock", "shop", "--release", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -69,8 +81,22 @@ def test_stock_from_a_file_is_held_looked_at_and_released(
     )
     assert not any(product.amount for product in products.values())
     assert found["held"] == 0
+    assert new.exists()
     runs = desk.rows("SELECT DISTINCT run_id FROM fulfilment.journal")
     assert runs == [(found["run_id"],)]
+
+
+def test_a_file_that_is_named_with_the_release_goes_through_at_once(
+    desk: Desk, connect: Connect, tmp_path: Path
+) -> None:
+    shop = connect()
+    products = shop.shop.store.products
+    file = tmp_path / "levels.csv"
+    lines = [f"{product.product_code},0\n" for product in products.values()]
+    file.write_text("sku,quantity\n" + "".join(lines))
+    done = desk.command("fulfilment", "stock", "shop", str(file), "--release")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not any(product.amount for product in products.values())
 
 
 def test_a_shop_that_is_gone_has_its_own_exit_code_and_the_rows_wait(

@@ -184,3 +184,28 @@ def test_a_held_feed_fails_the_run_and_says_what_to_do(room: ControlRoom) -> Non
         released = run(room, "push_stock", integration="shop", release=True)
         assert released.success, json.dumps(released.output_for_node("push_levels"))
         assert verdicts(room, released.run_id)["nothing_held"] is True
+
+
+def test_a_release_takes_no_new_files_and_leaves_what_nobody_has_looked_at(
+    room: ControlRoom,
+) -> None:
+    with pushable_shop(room, "shop") as shop:
+        products = list(shop.store.products.values())
+        most = len(products) - 1
+        for product in products[:most]:
+            stock(room, "shop", product.product_code, 0)
+        assert not run(room, "push_stock").success
+        path = put_file(
+            room, "shop", "stock", "b.csv", f"sku,quantity\n{products[most].product_code},0\n"
+        )
+        assert run(room, "push_stock", integration="shop", release=True).success
+        assert [product.amount for product in products[:most]] == [0] * most
+        assert products[most].amount
+    assert path.exists()
+
+
+def test_files_are_left_alone_if_so_asked(room: ControlRoom) -> None:
+    with pushable_shop(room, "shop"):
+        path = put_file(room, "shop", "stock", "b.csv", "sku,quantity\nX,1\n")
+        assert run(room, "push_stock", integration="shop", files=False).success
+    assert path.exists()

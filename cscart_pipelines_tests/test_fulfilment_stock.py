@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from cscart_pipelines.fulfilment import stock_inbox
 from cscart_pipelines.fulfilment.rows import StockRow
 from cscart_pipelines.sandbox.routes import Request
 from cscart_pipelines_tests.fulfilment_fixtures import Connect, connect
@@ -297,6 +298,57 @@ def test_a_push_that_would_empty_the_shop_is_held_until_released(connect: Connec
     push(shop)  # what was released stays released
     assert amounts(shop) == [0, 0, 0, 0, 50, 100]
     assert set(states(shop).values()) == {"done"}
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_release_lets_what_was_held_through_and_judges_what_came_since(
+    connect: Connect, dry_run: bool
+) -> None:
+    shop = connect(catalogue=many(20))
+    rules(shop, most_to_zero=Decimal("0.2"))
+    levels(shop, **{f"SKU_{number:04}": 0 for number in range(1, 6)})
+    assert push(shop).held
+    levels(shop, **{f"SKU_{number:04}": 0 for number in range(10, 16)})
+    report = push(shop, release=True, dry_run=dry_run)
+    assert report.held is not None and report.held.startswith("held: 6 of the 20 products")
+    if dry_run:
+        assert len(report.changes) == 11, "people want to see what it is about"
+        assert amounts(shop) == [10] * 20
+        assert sorted(set(states(shop).values())) == ["held", "waiting"]
+    else:
+        assert amounts(shop) == [0] * 5 + [10] * 15
+        assert [states(shop)[sku] for sku in ("SKU-0001", "SKU-0010")] == ["done", "held"]
+
+
+def test_the_rows_of_a_file_that_was_named_are_released_where_they_wait(connect: Connect) -> None:
+    shop = connect()
+    levels(shop, SKU_0001=0, SKU_0002=0, SKU_0003=0, SKU_0004=0, SKU_0005=0)
+    feeds = shop.rows(
+        "INSERT INTO fulfilment.feeds (integration, kind, source, rows_taken, rows_known,"
+        " rows_refused, state) SELECT %s, 'stock', 'a.csv', 5, 0, 0, 'taken'"
+        " FROM generate_series(1, 2) RETURNING id",
+        shop.key,
+    )
+    shop.execute("UPDATE fulfilment.stock_levels SET feed_id = %s", feeds[0][0])
+    shop.execute(
+        "UPDATE fulfilment.stock_levels SET feed_id = %s WHERE sku = 'SKU-0005'", feeds[1][0]
+    )
+    zero = Decimal(0)
+    with shop.database.connect() as connection:
+        stock_inbox.release(
+            connection,
+            shop.key,
+            [
+                StockRow("SKU-0001", zero, COUNTED, "a.csv:2"),
+                StockRow("SKU-0002", zero, COUNTED - timedelta(minutes=1), "a.csv:3"),  # older
+                StockRow("SKU-0003", Decimal(1), COUNTED, "a.csv:4"),  # another level
+                StockRow("SKU-0004", zero, None, "a.csv:5"),
+                StockRow("SKU-0005", zero, None, "a.csv:6"),  # replaced by another feed
+            ],
+            feed_id=feeds[0][0],
+        )
+    released = [sku for sku, (_, reason) in inbox(shop).items() if reason == stock_inbox.RELEASED]
+    assert sorted(released) == ["SKU-0001", "SKU-0004"]
 
 
 def test_a_feed_is_not_let_through_in_slices(connect: Connect) -> None:

@@ -26,7 +26,7 @@ from cscart_pipelines.cli.fulfilment_shown import (
 )
 from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.cli.pushing import Outcome, closed_reason, held, run_push, waiting
-from cscart_pipelines.fulfilment import rounds
+from cscart_pipelines.fulfilment import rounds, stock_inbox
 from cscart_pipelines.fulfilment.feed_files import Parsed, UnreadableFileError
 from cscart_pipelines.fulfilment.intake import Receipt, record_unreadable, take_in
 from cscart_pipelines.fulfilment.stock import push_stock
@@ -143,14 +143,20 @@ def _carry(wish: Wish) -> None:
         if parsed is not None:
             with premises.warehouse.connect(autocommit=True) as connection:
                 receipt = take_in(connection, wish.key, wish.kind, wish.source, parsed)
+        if wish.release and (receipt is None or receipt.state == "taken"):
+            # Now, not when the push has its turn: what is held until then nobody has looked at.
+            with premises.warehouse.connect() as connection:
+                rows, feed = (parsed.rows, receipt.feed_id) if parsed and receipt else ((), None)
+                stock_inbox.release(connection, wish.key, rows, feed_id=feed)
         if receipt is not None and not wish.as_json:
             print_receipt(wish.source, receipt)
             if wish.queue and receipt.state == "taken":
                 print_queued(wish.key, wish.kind, closed)
         pushed = None
         stopped = wish.queue or (receipt is not None and receipt.state != "taken")
-        if not stopped and waiting(premises, wish.key, wish.kind, release=wish.release):
-            pushed = run_push(premises, wish.key, wish.kind, limit=wish.limit, release=wish.release)
+        files = not wish.release
+        if not stopped and waiting(premises, wish.key, wish.kind, files=files):
+            pushed = run_push(premises, wish.key, wish.kind, limit=wish.limit, files=files)
         still_held = 0 if wish.queue else held(premises, wish.key, wish.kind)
     _judge(wish, pushed, parsed=parsed, receipt=receipt, still_held=still_held)
 

@@ -6,6 +6,7 @@ for. Not here: what a push does, how its report looks (`fulfilment_shown`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,17 +49,17 @@ def closed_reason(premises: Premises, integration: Integration, kind: RoundKind)
     return switched_off(kind, integration.settings)
 
 
-def waiting(premises: Premises, key: str, kind: RoundKind, release: bool = False) -> int:
+def waiting(premises: Premises, key: str, kind: RoundKind, *, files: bool = True) -> int:
     """Rows and files that wait, and writes that are not finished."""
-    files = [
+    found = [
         path
-        for path in waiting_files(premises.settings, [key])
+        for path in (waiting_files(premises.settings, [key]) if files else ())
         if owner(premises.settings, path) == (key, kind)
     ]
     with premises.warehouse.connect(autocommit=True) as connection:
-        rows = _open_rows(connection, key, kind, release)
+        rows = _open_rows(connection, key, kind)
         rows += _unknown(connection, key) if kind == "stock" else 0
-        return rows + len(files) + _open_writes(connection, key, kind)
+        return rows + len(found) + _open_writes(connection, key, kind)
 
 
 def held(premises: Premises, key: str, kind: RoundKind) -> int:
@@ -66,20 +67,20 @@ def held(premises: Premises, key: str, kind: RoundKind) -> int:
     if kind == "shipments":
         return 0
     with premises.warehouse.connect(autocommit=True) as connection:
-        return _open_rows(connection, key, kind, True) - _open_rows(connection, key, kind, False)
+        return _open_rows(connection, key, kind, ("held",))
 
 
 def run_push(
-    premises: Premises, key: str, kind: RoundKind, *, limit: int | None, release: bool
+    premises: Premises, key: str, kind: RoundKind, *, limit: int | None, files: bool = True
 ) -> Outcome:
-    """Pushes what waits, now. Raises CommandError when the push says nothing of how it ended."""
+    """Pushes what waits, now, with `files` those of the watched folder too. Raises CommandError when the push says nothing of how it ended."""
     job = JOBS[kind]
     arguments = [f"--{job.replace('_', '-')}", key]
     arguments += ["--limit", str(limit)] if limit is not None else []
-    arguments += ["--release"] * release
+    arguments += [] if files else ["--no-files"]
     child = start_child(premises, arguments)
     with child.listened_to(STOPPED):
-        _watch(premises, child, key, kind, release)
+        _watch(premises, child, key, kind)
     run_id = child.run_ids.get(job)
     for said in child.said:
         if said.get("event") == "report":
@@ -108,7 +109,7 @@ def _trouble(key: str, reason: str, kind: str | None, run_id: str | None) -> exi
     )
 
 
-def _watch(premises: Premises, child: Child, key: str, kind: RoundKind, release: bool) -> None:
+def _watch(premises: Premises, child: Child, key: str, kind: RoundKind) -> None:
     progress = Progress(
         SpinnerColumn(finished_text="[green]✓[/]"),
         TextColumn("{task.description}"),
@@ -117,24 +118,29 @@ def _watch(premises: Premises, child: Child, key: str, kind: RoundKind, release:
         console=console.err,
     )
     with progress, premises.warehouse.connect(autocommit=True) as connection:
-        total = _open_rows(connection, key, kind, release)
+        total = _open_rows(connection, key, kind)
         bar = progress.add_task("starting the run", total=None)
         ended = False
         while not ended:
             ended = child.ended(0.25)
             if child.stage == JOBS[kind]:
-                left = _open_rows(connection, key, kind, release)
+                left = _open_rows(connection, key, kind)
                 total = max(total, left)  # more may come in meanwhile
                 progress.update(bar, description=kind, completed=total - left, total=total)
 
 
-def _open_rows(connection: psycopg.Connection[Any], key: str, kind: RoundKind, held: bool) -> int:
+def _open_rows(
+    connection: psycopg.Connection[Any],
+    key: str,
+    kind: RoundKind,
+    states: Sequence[str] = ("waiting", "taken"),
+) -> int:
     """Rows that a push settles."""
     table = "shipments" if kind == "shipments" else "stock_levels"
     row = connection.execute(
         f"SELECT count(*) FROM fulfilment.{table}"  # noqa: S608 (constants)
         " WHERE integration = %s AND state = ANY(%s)",
-        [key, ["waiting", "taken", *["held"] * held]],
+        [key, list(states)],
     ).fetchone()
     return int(row[0]) if row else 0
 

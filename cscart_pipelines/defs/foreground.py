@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
             request = dg.RunRequest(run_config=config)
             done = _execute(instance, definitions, "push_tracking", request) and done
         for key in asked.push_stock:
-            config = {"integration": key, "limit": asked.limit, "release": asked.release}
+            config = {"integration": key, "limit": asked.limit, "files": not asked.no_files}
             request = dg.RunRequest(run_config=config)
             done = _execute(instance, definitions, "push_stock", request) and done
         if asked.build and done:
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--push-tracking", nargs="*", default=[], metavar="KEY")
     parser.add_argument("--push-stock", nargs="*", default=[], metavar="KEY")
     parser.add_argument("--limit", type=int, metavar="N")
-    parser.add_argument("--release", action="store_true")
+    parser.add_argument("--no-files", action="store_true")
     parser.add_argument("--build", action="store_true")
     return parser
 

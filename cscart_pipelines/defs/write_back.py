@@ -21,7 +21,7 @@ from cscart_pipelines.defs.write_back_config import (
     tracking_form,
 )
 from cscart_pipelines.defs.write_back_visits import Outcome, Push, Pushes
-from cscart_pipelines.fulfilment import watched_folder
+from cscart_pipelines.fulfilment import stock_inbox, watched_folder
 from cscart_pipelines.fulfilment.intake import Receipt
 from cscart_pipelines.fulfilment.report import PushReport
 from cscart_pipelines.fulfilment.rounds import PushContext, RoundKind
@@ -46,8 +46,16 @@ def take_files(
     if config.dry_run:
         context.log.info("A dry run leaves the files where they are.")
         return troubles
+    if not (config.files or config.release):
+        return troubles
     with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
         for key in _keys(premises, config, config.kind, with_files=True):
+            if config.release:
+                # Before the wait for the turn, and without new files: only what was held when it
+                # was asked for has been looked at.
+                with connection.transaction():
+                    stock_inbox.release(connection, key)
+                continue
             try:
                 integration = premises.registry.get(key)
                 receipts = watched_folder.take_files(connection, premises.settings, integration)
@@ -93,7 +101,8 @@ def push_levels(
     troubles: dict[str, str],
 ) -> Iterator[Any]:
     def push(round_: PushContext) -> PushReport:
-        return push_stock_levels(round_, release=config.release)
+        # For real `take_files` has released what was held; what is held since is looked at first.
+        return push_stock_levels(round_, release=config.release and config.dry_run)
 
     yield from _push(context, config, pipelines, "stock", push, troubles)
 

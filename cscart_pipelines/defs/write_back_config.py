@@ -33,6 +33,10 @@ class PushConfig(dg.Config):
         default_factory=list,
         description="What the sensors fill in: these integrations, each if it may be pushed to.",
     )
+    files: bool = Field(
+        default=True,
+        description="Take the files of the watched folder in first.",
+    )
 
 
 class StockConfig(PushConfig):
@@ -40,18 +44,19 @@ class StockConfig(PushConfig):
 
     release: bool = Field(
         default=False,
-        description="Apply what the circuit breaker holds. Look at it with a dry run first.",
+        description="Apply what the circuit breaker holds when the run starts. Look at it with a"
+        " dry run first. Files in the watched folder stay where they are.",
     )
 
 
-class FilesConfig(PushConfig):
-    """The step before: files of which integrations are taken in."""
+class FilesConfig(StockConfig):
+    """The step before: files of which integrations are taken in, or what is released."""
 
     kind: RoundKind = Field(description="What is pushed afterwards: shipments or stock.")
 
 
 def _files(config: PushConfig, kind: RoundKind) -> FilesConfig:
-    shared = {name: getattr(config, name) for name in PushConfig.model_fields}
+    shared = {name: getattr(config, name) for name in type(config).model_fields}
     return FilesConfig(kind=kind, **shared)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from cscart_pipelines.cscart.amounts import LiveProduct, read_amounts
@@ -18,7 +19,7 @@ from cscart_pipelines.fulfilment.report import PushReport, Refusal
 from cscart_pipelines.fulfilment.rounds import PushContext, finish
 from cscart_pipelines.fulfilment.rows import StockRow
 from cscart_pipelines.fulfilment.stock_doubts import Doubtful, settle_open, still_open
-from cscart_pipelines.fulfilment.stock_inbox import Level
+from cscart_pipelines.fulfilment.stock_inbox import RELEASED, Level
 from cscart_pipelines.fulfilment.stock_matching import (
     UNKNOWN,
     Catalogue,
@@ -44,9 +45,11 @@ def push_stock(
 ) -> PushReport:
     """Brings the inbox of stock levels into the shop, at most `context.limit` of them.
 
-    `rows`: instead of the inbox, in a dry run only. `release`: what is held, and what waits now, is
-    let through the circuit breaker. Raises ShopError when the shop is in trouble (the rest waits),
-    and PushFailedError with the report when something failed, is in doubt, or is held.
+    `rows`: instead of the inbox, in a dry run only. `release`: what is held now, or `rows`, is let
+    through the circuit breaker; what merely waits is judged as always.
+
+    Raises ShopError when the shop is in trouble (the rest waits), and PushFailedError with the
+    report when something failed, is in doubt, or is held.
     """
     if rows is not None and not context.dry_run:
         raise ValueError("rows are for a dry run; for real they go through the inbox")
@@ -70,14 +73,14 @@ class _Push:
         if release and not dry_run:
             with self._context.journal.transaction() as connection:
                 stock_inbox.release(connection, self._key)
-        levels = self._levels(rows, held=release)
+        levels = self._levels(rows, release=release)
         if not levels:
             return
         catalogue = read_catalogue(self._connection, self._key)
         wishes = self._wishes(self._matched(levels, catalogue, doubtful))
         now, later = self._limited(wishes)
         live = read_amounts(self._context.client, [wish.product_id for wish in now])
-        judged = [wish for wish in wishes if wish.level and not (release or wish.level.released)]
+        judged = [wish for wish in wishes if wish.level and not wish.level.released]
         if (reason := self._held(catalogue, judged, live)) is not None:
             self.report.held = reason
             if not dry_run:  # in a dry run people want to see what it is about
@@ -93,11 +96,15 @@ class _Push:
 
     # --- which rows, which products --------------------------------------------------------------
 
-    def _levels(self, rows: list[StockRow] | None, *, held: bool) -> list[Level]:
+    def _levels(self, rows: list[StockRow] | None, *, release: bool) -> list[Level]:
+        """A dry run of a release has marked nothing: here the levels look as if it had."""
         if rows is None:
-            return stock_inbox.candidates(self._connection, self._key, held=held)
-        received = datetime.now(UTC)
-        return [Level(r.sku, r.quantity, r.as_of or received, r.source) for r in rows]
+            levels = stock_inbox.candidates(self._connection, self._key, held=release)
+            return [replace(o, reason=RELEASED) if o.state == "held" else o for o in levels]
+        received, reason = datetime.now(UTC), RELEASED if release else None
+        return [
+            Level(r.sku, r.quantity, r.as_of or received, r.source, reason=reason) for r in rows
+        ]
 
     def _matched(
         self, levels: Sequence[Level], catalogue: Catalogue, doubtful: Doubtful

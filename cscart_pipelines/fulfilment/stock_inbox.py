@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from cscart_pipelines.fulfilment.rows import StockRow
 from cscart_pipelines.fulfilment.stock_matching import UNKNOWN
 
 Connection = psycopg.Connection[Any]
@@ -45,8 +46,19 @@ class Level:
         return {"quantity": quantity, "as_of": self.as_of.isoformat()}
 
 
-def release(connection: Connection, integration: str) -> None:
-    """Everything held or waiting may pass the circuit breaker; held feeds are marked."""
+def release(
+    connection: Connection,
+    integration: str,
+    rows: Sequence[StockRow] = (),
+    *,
+    feed_id: int | None = None,
+) -> None:
+    """What is held at this moment may pass the circuit breaker; held feeds are marked.
+
+    Rows that merely wait are not among it: nobody has looked at them. `rows`: those of a file that
+    the person has named, also where they wait; its rows without an `as_of` are known by their
+    `feed_id`.
+    """
     connection.execute(
         "UPDATE fulfilment.feeds SET state = 'released' WHERE integration = %(key)s AND id IN"
         " (SELECT feed_id FROM fulfilment.stock_levels WHERE integration = %(key)s"
@@ -54,9 +66,21 @@ def release(connection: Connection, integration: str) -> None:
         {"key": integration},
     )
     connection.execute(
-        "UPDATE fulfilment.stock_levels SET state = 'waiting', reason = %s, settled_at = NULL"
-        " WHERE integration = %s AND state IN ('held', 'waiting')",
-        [RELEASED, integration],
+        "UPDATE fulfilment.stock_levels AS level SET state = 'waiting', reason = %(reason)s,"
+        " settled_at = NULL WHERE integration = %(key)s AND (state = 'held' OR state = 'waiting'"
+        " AND EXISTS (SELECT FROM unnest(%(skus)s::text[], %(quantities)s::numeric[],"
+        " %(counted)s::timestamptz[]) AS given (sku, quantity, as_of)"
+        " WHERE given.sku = level.sku AND given.quantity IS NOT DISTINCT FROM level.quantity"
+        " AND (given.as_of = level.as_of"
+        " OR given.as_of IS NULL AND level.feed_id = %(feed)s::bigint)))",
+        {
+            "key": integration,
+            "reason": RELEASED,
+            "skus": [row.sku for row in rows],
+            "quantities": [row.quantity for row in rows],
+            "counted": [row.as_of for row in rows],
+            "feed": feed_id,
+        },
     )
 
 
