@@ -29,6 +29,8 @@ from cscart_pipelines_tests.sandbox_fixtures import small_shop
 WRITE_KEY = "Recorder-key_0123456789_abcdefgh"
 STEM = "cscart_pipelines_shop_"
 """What the names of everything that the tag stores begin with."""
+BROKEN = "/broken"
+"""A page that fails with 500, and does not have the tag."""
 
 Event = dict[str, Any]
 
@@ -44,7 +46,7 @@ class Recorder:
     """Batches that were answered with 204."""
     attempts: list[dict[str, Any]] = field(default_factory=list)
     """All batches, with `type` (the content type) and `size` beside them."""
-    pages: dict[str, str] = field(default_factory=dict)
+    pages: dict[str, str] = field(default_factory=lambda: {BROKEN: "<h1>Something went wrong</h1>"})
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     @property
@@ -127,8 +129,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(made.body)
 
     def do_GET(self) -> None:
-        page = self.recorder.pages.get(self.path.partition("?")[0], "").encode()
-        self.send_response(200 if page else 404)
+        path = self.path.partition("?")[0]
+        page = self.recorder.pages.get(path, "").encode()
+        self.send_response(500 if path == BROKEN else 200 if page else 404)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(page)))
         self.end_headers()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from urllib.parse import quote
 
 import pytest
@@ -358,6 +359,53 @@ def test_a_registration_that_the_shop_refuses_is_none(
     assert [event["identity"] for event in recorder.events] == [None] * len(recorder.events)
 
 
+def test_a_subscription_that_nobody_has_answered_is_none(
+    browser: Browser, shop: SandboxShop, recorder: Recorder
+) -> None:
+    browser.open(shop.url)
+    browser.js(
+        "document.querySelector('[name=subscribe_form]').classList.add('cm-ajax');"
+        "var fetch = window.fetch; window.fetch = function (address, more) {"
+        " return String(address).includes('/v1/') ? fetch(address, more) : new Promise(() => 0); }"
+    )
+    browser.fill('[name="subscribe_email"]', "ann@example.com")
+    browser.click('[name="dispatch[newsletters.add_subscriber]"]')
+    browser.wait_for("document.documentElement.classList.contains('shop-busy')")
+    go(browser, shop, "products.view", product_id=1)
+    leave(browser)
+    recorder.wait(lambda: recorder.named("view_item"))
+    assert recorder.named("subscribe") == []
+    assert [event["identity"] for event in recorder.events] == [None] * len(recorder.events)
+
+
+@pytest.mark.parametrize(("notice", "told"), [("N", True), ("W", False), ("", False)])
+def test_a_subscription_by_ajax_counts_when_the_answer_confirms_it(
+    browser: Browser, shop: SandboxShop, recorder: Recorder, notice: str, told: bool
+) -> None:
+    browser.open(shop.url)
+    answer = {
+        "notifications": {"1": {"type": notice, "title": "", "message": "x"}} if notice else {}
+    }
+    browser.js(
+        "var answer = arguments[0]; var fetch = window.fetch; window.answered = false;"
+        "document.querySelector('[name=subscribe_form]').classList.add('cm-ajax');"
+        "Tygh.$.ceEvent('on', 'ce.ajaxdone', function () { window.answered = true; });"
+        "window.fetch = function (address, more) {"
+        " return String(address).includes('/v1/') ? fetch(address, more)"
+        " : Promise.resolve(new Response(answer)); }",
+        json.dumps(answer),
+    )
+    browser.fill('[name="subscribe_email"]', "ann@example.com")
+    browser.click('[name="dispatch[newsletters.add_subscriber]"]')
+    browser.wait_for("window.answered")
+    leave(browser)
+    recorder.wait(lambda: recorder.named("page_view"))
+    browser.open(shop.url)
+    leave(browser)
+    recorder.wait(lambda: len(recorder.named("page_view")) == 2)
+    assert len(recorder.named("subscribe")) == told
+
+
 def test_the_address_itself_only_where_the_integration_says_so(
     browser: Browser, shop: SandboxShop, recorder: Recorder
 ) -> None:
@@ -426,6 +474,32 @@ def test_a_collector_that_does_not_know_the_shop_is_left_alone(
     recorder.wait(lambda: recorder.attempts)
     browser.wait_for("performance.getEntriesByType('resource').some(e => e.name.includes('/v1/'))")
     add_to_cart(browser, 1)
+    leave(browser)
+    off_stage(browser, shop)
+    assert browser.js("return localStorage.getItem('cscart_pipelines_shop_kept')") is None
+    assert len(recorder.attempts) == 1
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_what_was_kept_for_a_collector_that_refuses_the_shop_for_good_is_forgotten(
+    browser: Browser, shop: SandboxShop, recorder: Recorder, status: int
+) -> None:
+    recorder.status = 503
+    go(browser, shop, "products.view", product_id=1)
+    recorder.wait(lambda: recorder.attempts)
+    browser.wait_for("localStorage.getItem('cscart_pipelines_shop_kept') !== null")
+    recorder.forget()
+    recorder.status = status
+    go(browser, shop, "products.view", product_id=2)
+    recorder.wait(lambda: recorder.attempts)
+    browser.wait_for("localStorage.getItem('cscart_pipelines_shop_kept') === null")
+    asked = "performance.getEntriesByType('resource').filter(e => e.name.includes('/v1/')).length"
+    browser.wait_for(f"{asked} === 1")
+    add_to_cart(browser, 2)
+    # Longer than the tag waits before it tells or tries again.
+    browser.js("return new Promise(done => setTimeout(done, 2500))")
+    quiet(browser)
+    assert browser.js(f"return {asked}") == 1
     leave(browser)
     off_stage(browser, shop)
     assert browser.js("return localStorage.getItem('cscart_pipelines_shop_kept')") is None

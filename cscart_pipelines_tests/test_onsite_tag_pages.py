@@ -11,7 +11,7 @@ import pytest
 from cscart_pipelines_tests.browser_fixtures import Browser
 from cscart_pipelines_tests.browser_fixtures import browser as browser
 from cscart_pipelines_tests.browser_fixtures import module_browser as module_browser
-from cscart_pipelines_tests.onsite_tag_fixtures import STEM, Recorder, bare_page
+from cscart_pipelines_tests.onsite_tag_fixtures import BROKEN, STEM, Recorder, bare_page
 from cscart_pipelines_tests.onsite_tag_fixtures import recorder as recorder
 
 GRANT = "gtag('consent', 'update', {analytics_storage: 'granted'});"
@@ -111,6 +111,87 @@ def test_an_answer_that_is_heard_only_through_the_data_layer(
     assert event["items"] == [TEA]
 
 
+# --- what needs to have gone well ----------------------------------------------------------------
+
+CONFIRMED = '<div class="cm-notification-content alert alert-success">Done</div>'
+WARNED = '<div class="cm-notification-content alert alert-warning">Already done</div>'
+FAILED = '<div class="cm-notification-content alert alert-error">No</div>'
+LOGGED_IN = '<a href="/index.php?dispatch=auth.logout">Sign out</a>'
+REGISTERED = '<div class="ty-success-registration">Welcome</div>'
+FORMS = {
+    "subscribe": ("subscribe_form", "newsletters.add_subscriber", "subscribe_email"),
+    "unsubscribe": ("unsubscribe_form", "newsletters.unsubscribe", "subscribe_email"),
+    "profile_update": ("profile_form", "profiles.update", "user_data[email]"),
+    "login": ("main_login_form", "auth.login", "user_login"),
+    "sign_up": ("profiles_register_form", "profiles.update", "user_data[email]"),
+}
+
+
+def form_of(name: str, action: str, email: str = "ann@example.com") -> str:
+    form, dispatch, field = FORMS[name]
+    return (
+        f'<form name="{form}" action="{action}"><input name="{field}" value="{email}">'
+        f'<button name="dispatch[{dispatch}]">Go</button></form>'
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "confirms"),
+    [
+        ("subscribe", {CONFIRMED}),
+        ("unsubscribe", {CONFIRMED}),
+        ("profile_update", {CONFIRMED}),
+        ("login", {CONFIRMED, LOGGED_IN, WARNED + LOGGED_IN}),
+        ("sign_up", {CONFIRMED, LOGGED_IN, WARNED + LOGGED_IN, REGISTERED}),
+    ],
+)
+def test_only_a_page_that_confirms_it_makes_it_true(
+    browser: Browser, recorder: Recorder, name: str, confirms: set[str]
+) -> None:
+    answers = [
+        "", CONFIRMED, WARNED, FAILED + LOGGED_IN, LOGGED_IN, WARNED + LOGGED_IN, REGISTERED
+    ]  # fmt: skip
+    for number, answer in enumerate(answers):
+        recorder.pages[f"/answer{number}"] = bare_page(recorder, answer)
+        # Everybody once: the same again at once would be taken for the same deed.
+        form = form_of(name, f"/answer{number}", f"ann{number}@example.com")
+        show(browser, recorder, form, path=f"/form{number}")
+        browser.click("button")
+        browser.wait_for(f"location.pathname === '/answer{number}'")
+    leave(browser)
+    recorder.wait(lambda: len(recorder.named("page_view")) == 2 * len(answers))
+    deeds = [event for event in recorder.events if event["name"] != "page_view"]
+    assert {event["name"] for event in deeds} == {name}
+    assert {answers[int(event["page"][-1])] for event in deeds} == confirms
+    assert len(deeds) == len(confirms)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_shop_that_fails_confirms_nothing_whatever_page_comes_next(
+    browser: Browser, recorder: Recorder, name: str
+) -> None:
+    show(browser, recorder, form_of(name, BROKEN), path="/form")
+    browser.click("button")
+    browser.wait_for(f"location.pathname === '{BROKEN}'")
+    show(browser, recorder, path="/next")
+    leave(browser)
+    recorder.wait(lambda: len(recorder.named("page_view")) == 2)
+    assert {event["name"] for event in recorder.events} == {"page_view"}
+
+
+def test_an_old_notice_on_the_page_one_goes_back_to_confirms_nothing(
+    browser: Browser, recorder: Recorder
+) -> None:
+    show(browser, recorder, CONFIRMED + form_of("subscribe", BROKEN), path="/form")
+    browser.click("button")
+    browser.wait_for(f"location.pathname === '{BROKEN}'")
+    browser.back()
+    browser.wait_for("location.pathname === '/form'")
+    leave(browser)
+    recorder.wait(lambda: len(recorder.named("page_view")) == 2)
+    assert recorder.named("subscribe") == []
+
+
 # --- the data layer ------------------------------------------------------------------------------
 
 
@@ -138,14 +219,89 @@ def test_push_answers_as_before_and_entries_from_before_are_heard(
 def test_what_was_done_before_the_consent_is_not_told_afterwards(
     browser: Browser, recorder: Recorder
 ) -> None:
+    purchase = ga4("purchase", "A1", transaction_id="77")
     show(
         browser, recorder, consent="denied",
-        before=f"dataLayer.push({ga4('view_item', 'A1')}, {ga4('add_to_cart', 'A1')});",
+        before=f"dataLayer.push({ga4('view_item', 'A1')}, {ga4('add_to_cart', 'A1')}, {purchase});",
     )  # fmt: skip
-    browser.js(f"dataLayer.push({ga4('add_to_wishlist', 'A1')}); {GRANT}")
+    browser.js(f"dataLayer.push({ga4('add_to_wishlist', 'A1')}, {purchase})")
+    # A quick view, a search and a list that came long after the page.
+    browser.js(f"dataLayer.push({ga4('view_item', 'A2')}, {ga4('view_item_list', 'A3')})")
+    browser.js(f"gtag('event', 'search', {{search_term: 'tea'}}); {GRANT}")
     browser.js(f"dataLayer.push({ga4('remove_from_cart', 'A1')})")
     leave(browser)
     assert [event["name"] for event in told(recorder)] == ["view_item", "remove_from_cart"]
+    assert recorder.named("view_item")[0]["items"] == [{"sku": "A1", "quantity": 2}]
+
+
+def test_the_same_before_the_script_came_with_the_consent(
+    browser: Browser, recorder: Recorder
+) -> None:
+    """As with Tag Manager, which puts the script into the page when the visitor agrees."""
+    pushed = ",".join(
+        [ga4("view_item", "A1"), '{event: "gtm.load"}', ga4("view_item", "A2"),
+         ga4("view_item_list", "A3"), ga4("purchase", "A1", transaction_id="77")]
+    )  # fmt: skip
+    show(browser, recorder, consent="denied", before=f"dataLayer.push({pushed}); {GRANT}")
+    leave(browser)
+    assert [event["name"] for event in told(recorder)] == ["view_item"]
+    assert recorder.named("view_item")[0]["items"] == [{"sku": "A1", "quantity": 2}]
+
+
+def test_of_what_the_page_has_said_before_the_consent_each_is_told_once(
+    browser: Browser, recorder: Recorder
+) -> None:
+    terms = "".join(f"gtag('event', 'search', {{search_term: 'tea {n}'}});" for n in range(60))
+    show(browser, recorder, consent="denied", before=terms)
+    browser.js(GRANT)
+    leave(browser)
+    assert [event["term"] for event in told(recorder)] == ["tea 59"]
+
+
+def test_between_a_withdrawal_and_a_new_consent_nothing_is_collected(
+    browser: Browser, recorder: Recorder
+) -> None:
+    show(browser, recorder, f'<div class="ty-product-block">{PRODUCT_FORM}</div>' + STOPPED % "")
+    recorder.wait(lambda: recorder.named("view_item"))
+    pushed = ",".join(
+        ga4(name, "A1", transaction_id="77")
+        for name in ("view_item_list", "search", "begin_checkout", "purchase", "add_to_cart")
+    )
+    browser.js(DENY)
+    browser.click("#button_cart_7")
+    browser.js(f"dataLayer.push({pushed})")
+    assert browser.js("return localStorage.length + sessionStorage.length") == 0
+    recorder.forget()
+    browser.js(GRANT)
+    leave(browser)
+    recorder.wait(lambda: recorder.named("view_item"))
+    assert recorder.names == ["page_view", "view_item"]  # the page itself, to somebody new
+
+
+COMPLETE = (
+    '<div class="ty-checkout-complete__order-success">'
+    '<a href="/index.php?dispatch=orders.details&order_id=1001">Order</a></div>'
+)
+PAY = '<form action="/done"><button name="dispatch[checkout.place_order]">Buy</button></form>'
+
+
+@pytest.mark.parametrize("agreed", ["denied", "granted"])
+def test_an_order_is_told_by_a_page_that_learns_of_the_consent_late_if_it_was_placed_under_it(
+    browser: Browser, recorder: Recorder, agreed: str
+) -> None:
+    """Banners say on each page anew, and a moment after its begin, what the visitor once chose."""
+    bought = f"dataLayer.push({ga4('purchase', 'A1', transaction_id='1001')});"
+    recorder.pages["/done"] = bare_page(recorder, COMPLETE, before=bought, consent="denied")
+    show(browser, recorder, PAY, path="/pay", consent=agreed)
+    browser.click("button")
+    browser.wait_for("location.pathname === '/done'")
+    browser.js(GRANT)
+    browser.js(bought)
+    leave(browser)
+    recorder.wait(lambda: len(recorder.named("page_view")) == (2 if agreed == "granted" else 1))
+    assert [event["order_id"] for event in recorder.named("purchase")] == (
+        ["1001"] if agreed == "granted" else []
+    )
 
 
 def test_objects_and_commands_about_the_same_are_one(browser: Browser, recorder: Recorder) -> None:
@@ -328,7 +484,7 @@ def test_the_hash_is_that_of_the_standard(browser: Browser, recorder: Recorder) 
     show(browser, recorder)
     texts = ["a@b", "ann@example.com", "ü@grüße.example"]
     texts += ["x" * number + "@y" for number in (53, 54, 61, 62, 63, 200)]
-    field = '<form name="subscribe_form" action="/page"><input name="subscribe_email">'
+    field = CONFIRMED + '<form name="subscribe_form" action="/page"><input name="subscribe_email">'
     button = '<button name="dispatch[newsletters.add_subscriber]">Go</button></form>'
     for text in texts:
         show(browser, recorder, field + button)

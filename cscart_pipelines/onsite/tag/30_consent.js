@@ -13,6 +13,9 @@ function hearConsent(command, states) {
   }
   if (command === 'update') {
     said.update = word;
+    if (word === 'denied') {
+      forgetBefore();
+    }
   } else if (command === 'default' && said['default'] !== 'denied') {
     // Where the visitor is, only Tag Manager knows: a region's permission is not taken for
     // everybody's, its refusal is.
@@ -69,6 +72,8 @@ function lookAgain() {
 function stop() {
   measuring = false;
   identity = null;
+  clicked = null;
+  forgetBefore();
   forgetHappenings();
   forgetQueue();
   forgetEverythingStored();

@@ -27,6 +27,9 @@ function tell(happening) {
     complete(twin, happening);
     return;
   }
+  if (happening.name === 'purchase' && late && kind() === 'complete' && !buyer()) {
+    return; // ordered before the consent, which was given on the completion page
+  }
   happening.channels = happening.channels || {};
   happening.channels[happening.channel] = true;
   recent.push(happening);

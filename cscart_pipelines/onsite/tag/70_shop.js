@@ -1,7 +1,8 @@
 // What is done in the shop: posted forms, dispatch[...] buttons, delete links, their AJAX answers.
 // Something posted is only planned until the shop has answered: an error notice means that it did
 // not happen. Whoever leaves before the answer has done it all the same, except what needs to have
-// gone well to be true (a login, an account, a subscription): that is told by the next page.
+// gone well to be true (a login, an account, a subscription): that needs a word of success, and if
+// the page is left before the answer, the next page's.
 // Names of forms, fields and events are CS-Cart's. Passwords and payment fields are never read.
 
 var DEEDS = {
@@ -249,14 +250,15 @@ function settleFirst(data, fits) {
   for (var i = 0; i < posts.length; i++) {
     if (posts[i].ajax && fits(posts[i])) {
       lastAnswer = data;
-      settle(posts[i], wentWell(data));
+      settle(posts[i], wentWell(data, NEEDS_SUCCESS[posts[i].name] && !showsEntry(posts[i].name)));
       return;
     }
   }
 }
 
-// An error notice, or a warning without a word of success: out of stock is one of these.
-function wentWell(data) {
+// An error notice, or a warning without a word of success: out of stock is one of these. What is
+// `doubted` needs the word of success; an answer without any notice is enough for the rest.
+function wentWell(data, doubted) {
   var types = '';
   var notices = (data && data.notifications) || {};
   each(Object.keys(notices), function (key) {
@@ -265,7 +267,14 @@ function wentWell(data) {
   if (!data || data.failed_request || data.error || types.indexOf('E') >= 0) {
     return false;
   }
-  return types.indexOf('W') < 0 || /[NIS]/.test(types);
+  return /[NIS]/.test(types) || (!doubted && types.indexOf('W') < 0);
+}
+
+// Whether the page itself shows that a login or a registration has gone well.
+function showsEntry(name) {
+  return (name === 'login' && isLoggedIn()) ||
+    (name === 'sign_up' &&
+      (isLoggedIn() || pageDispatch() === 'profiles.success_add' || !!one('.ty-success-registration')));
 }
 
 // --- leaving and arriving
@@ -289,22 +298,26 @@ function leave() {
   packRecent();
 }
 
+// A page without any notice says nothing: the shop may have failed, or not even been asked.
 function arrive() {
   var later = recall('sessionStorage', 'later');
   drop('sessionStorage', 'later');
-  if (!(later instanceof Array) || !later.length) {
+  if (!(later instanceof Array) || !later.length || wentBack()) {
     return;
   }
   var bad = one('.cm-notification-content.alert-error, .notification-e');
-  var warned = one('.cm-notification-content.alert-warning, .notification-w');
   var good = one('.cm-notification-content.alert-success, .cm-notification-content.alert-notice, ' +
     '.cm-notification-content.alert-info, .notification-n');
   each(later, function (post) {
-    var refusedLogin = post.name === 'login' && pageDispatch() === 'auth.login_form' && !isLoggedIn();
-    if (bad || (warned && !good) || refusedLogin || !(now() - post.from < 300 * SECOND)) {
+    if (bad || !(good || showsEntry(post.name)) || !(now() - post.from < 300 * SECOND)) {
       return;
     }
     identity = post.identity || identity;
     tell({name: post.name, channel: 'hook', identity: post.identity, from: post.from, page: post.page});
   });
+}
+
+// Notices of a page that one goes back to are older than what was posted from it.
+function wentBack() {
+  return !!window.performance && !!performance.navigation && performance.navigation.type === 2;
 }

@@ -93,20 +93,24 @@ function isLoggedIn() {
   return !!one('a[href*="auth.logout"], a[href*="auth/logout"]');
 }
 
-// Who is ordering is known from the form, that it was ordered from the completion page.
+// Who is ordering is known from the form, that it was ordered from the completion page. Kept for
+// somebody unknown too: it says that the order was placed under the visitor's consent.
 function keepBuyer(form) {
   var who = formIdentity(form);
   if (!who) {
     var field = one('input[name="user_data[email]"]');
     who = field ? identityOf(field.value) : null;
   }
-  if (who) {
-    keepIn('sessionStorage', 'buyer', {identity: who, at: now()});
-  }
+  keepIn('sessionStorage', 'buyer', {identity: who || takeBuyer(), at: now()});
+}
+
+function buyer() {
+  var kept = recall('sessionStorage', 'buyer');
+  return kept && now() - kept.at < 3600 * SECOND ? kept : null;
 }
 
 function takeBuyer() {
-  var buyer = recall('sessionStorage', 'buyer');
+  var kept = buyer();
   drop('sessionStorage', 'buyer');
-  return buyer && now() - buyer.at < 3600 * SECOND ? buyer.identity : null;
+  return kept ? kept.identity : null;
 }

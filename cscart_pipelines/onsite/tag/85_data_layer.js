@@ -7,13 +7,25 @@ var GA4 = {
   remove_from_cart: 'remove_from_cart', add_to_wishlist: 'add_to_wishlist',
   begin_checkout: 'begin_checkout', purchase: 'purchase', login: 'login', sign_up: 'sign_up'
 };
-var DEED_WORDS = {add_to_cart: 1, remove_from_cart: 1, add_to_wishlist: 1, login: 1, sign_up: 1};
-var before = []; // GA4 entries from before the measuring began: [entry, consented then]
+// Of what was pushed before the consent, only what the page is may be told after it: one of each
+// name, on these kinds of page, and a purchase only if it was ordered under the consent.
+var FACTS = {
+  page_view: /./, view_item: /product|other/, view_item_list: /./, search: /search|other/,
+  begin_checkout: /checkout|other/, purchase: /complete|other/
+};
+var before = []; // entries that were pushed with consent, but before the script was there
+var facts = {}; // entries that were pushed without it while the page was loading, by name
+var late = false; // the consent was not there when the page began
+var withdrawn = false; // nothing is collected until a new consent
 
 function listen() {
   var layer = (window.dataLayer = window.dataLayer || []);
   var push = layer.push;
-  each(layer, hearEarlier);
+  var loaded = false;
+  each(layer, function (entry) {
+    loaded = loaded || (!!entry && entry.event === 'gtm.load');
+    hearEarlier(entry, loaded);
+  });
   layer.push = function () {
     var answer = push.apply(layer, arguments);
     safely(hearAll)(arguments);
@@ -29,48 +41,79 @@ function hearAll(entries) {
     } else if (measuring) {
       hear(entry);
     } else {
-      before.push([entry, false]);
+      noteFact(entry, document.readyState === 'complete');
     }
   });
 }
 
-function hearEarlier(entry) {
+function hearEarlier(entry, loaded) {
   if (isCommand(entry) && entry[0] === 'consent') {
     hearConsent(entry[1], entry[2]);
+  } else if ((said.update || said['default']) === 'granted') {
+    before.push(entry);
   } else {
-    before.push([entry, (said.update || said['default']) === 'granted']);
+    late = late || !!wordOf(entry);
+    noteFact(entry, loaded);
   }
 }
 
-// What the page is counts whenever it was pushed; what was done before the consent does not.
+// What comes after the page has loaded is what somebody did: a quick view, a filter.
+function noteFact(entry, loaded) {
+  var word = wordOf(entry);
+  var name = word && GA4.hasOwnProperty(word) ? GA4[word] : '';
+  if (FACTS[name] && !loaded && !withdrawn) {
+    facts[name] = entry;
+  }
+}
+
+function forgetBefore() {
+  withdrawn = true;
+  late = true;
+  before = [];
+  facts = {};
+}
+
 function hearBefore() {
   var entries = before;
   before = [];
-  each(entries, function (pair) {
-    hear(pair[0], !pair[1]);
+  each(entries, hear);
+}
+
+function hearFacts() {
+  var entries = facts;
+  facts = {};
+  each(Object.keys(entries), function (name) {
+    if (FACTS[name].test(kind() || 'other') && (name !== 'purchase' || buyer())) {
+      hear(entries[name]);
+    }
   });
+}
+
+// The event that an entry tells, '' when it tells none.
+function wordOf(entry) {
+  if (!entry || typeof entry !== 'object') {
+    return '';
+  }
+  var word = isCommand(entry) ? (entry[0] === 'event' ? entry[1] : '') : entry.event;
+  return typeof word === 'string' ? word : '';
 }
 
 function isCommand(entry) {
   return !!entry && typeof entry === 'object' && typeof entry[0] === 'string' && entry.length > 0;
 }
 
-function hear(entry, pageOnly) {
-  if (!entry || typeof entry !== 'object') {
-    return;
-  }
-  if (isCommand(entry)) {
-    if (entry[0] === 'event') {
-      hearGa4(entry[1], entry[2] || {}, 'gtag', pageOnly);
-    }
-  } else if (typeof entry.event === 'string') {
-    hearGa4(entry.event, entry, 'object', pageOnly);
+function hear(entry) {
+  var word = wordOf(entry);
+  if (word && isCommand(entry)) {
+    hearGa4(word, entry[2] || {}, 'gtag');
+  } else if (word) {
+    hearGa4(word, entry, 'object');
   }
 }
 
-function hearGa4(event, values, channel, pageOnly) {
+function hearGa4(event, values, channel) {
   var name = GA4.hasOwnProperty(event) ? GA4[event] : '';
-  if (!name || (pageOnly && DEED_WORDS[name]) || !allowed()) {
+  if (!name || !allowed()) {
     return;
   }
   var commerce = values.ecommerce || values.eventModel || values;

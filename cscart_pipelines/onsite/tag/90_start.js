@@ -1,11 +1,13 @@
 // From here the script runs: once on a page, and only what consent allows.
 
 function begin() {
+  withdrawn = false;
   unpackRecent();
   tellPage();
   hearBefore();
   whenRead(function () {
     hookShop();
+    hearFacts();
     tellContents();
   });
   wake(PAUSE); // what could not be delivered from an earlier page
@@ -41,12 +43,17 @@ function start() {
   }));
   window.addEventListener('pageshow', safely(function (event) {
     if (event.persisted && allowed()) {
-      recent = []; // back from the browser's cache: seen again
+      recent = []; // back from the browser's cache: seen again, with the notices of the time
+      drop('sessionStorage', 'later');
       tellPage();
       tellContents();
     }
   }));
   consentChanged();
+  if (!measuring) {
+    late = true;
+    before = [];
+  }
 }
 
 safely(start)();
