@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 import random
 import socket
+import socketserver
 import ssl
+import struct
 import threading
 import time
 import traceback
+from contextlib import contextmanager, suppress
 
 import pytest
+import requests
 import trustme
 from pydantic import SecretStr
 
@@ -509,6 +513,127 @@ def test_a_write_that_was_turned_away_by_429_is_repeated():
         shop.faults.add("too_many_requests", method="PUT", count=2)
         client.put("orders", 5, {"status": "C"})
         assert shop.requests.count(method="PUT") == 3
+
+
+# --- behind a proxy ------------------------------------------------------------------------------
+
+
+@contextmanager
+def proxy(shop, asked, *, tunnel="200 Connection established", forward=True):
+    """A proxy that hands requests on to the shop, and then resets instead of answering.
+
+    `asked`: the first line of every request; `forward`: False resets before handing on.
+    """
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            while True:
+                first, head = self.rfile.readline(), {}
+                while (line := self.rfile.readline().strip()) != b"":
+                    name, _, value = line.decode("latin-1").partition(": ")
+                    head[name.lower()] = value
+                asked.append(first.decode().partition(" ")[0])
+                if not first.startswith(b"CONNECT"):
+                    break
+                self.wfile.write(f"HTTP/1.1 {tunnel}\r\n\r\n".encode())
+                if not tunnel.startswith("200"):
+                    return
+                # What is in the tunnel is TLS: nothing of it is understood here.
+                self.rfile.read1()
+                self._reset()
+                return
+            body = self.rfile.read(int(head.get("content-length", 0)))
+            if forward:
+                verb, url, _ = first.decode().split()
+                keep = {name: head[name] for name in ("authorization", "content-type")}
+                with requests.Session() as line:
+                    line.trust_env = False  # or it would come back to this proxy
+                    line.request(verb, url, data=body, headers=keep, timeout=10)
+            self._reset()
+
+        def _reset(self):
+            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.request.close()
+
+        def finish(self):
+            with suppress(OSError):
+                super().finish()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def behind(monkeypatch):
+    """Sets the proxy of the environment."""
+
+    def use(address):
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
+            monkeypatch.setenv(name, address)
+
+    return use
+
+
+@pytest.mark.parametrize("forward", [True, False])
+def test_a_write_whose_answer_is_lost_in_a_proxy_is_not_repeated(behind, forward):
+    asked = []
+    with SandboxShop("4.20", filled) as shop, proxy(shop, asked, forward=forward) as address:
+        behind(address)
+        with connect(shop) as client, pytest.raises(AmbiguousWrite):
+            client.post("shipments", {"order_id": 5, "shipping_id": 1, "products": {"1": 1}})
+        assert asked == ["POST"]
+        assert shop.requests.count(method="POST") == forward
+
+
+def test_a_write_that_breaks_within_a_proxys_tunnel_is_not_repeated(behind):
+    asked = []
+    with proxy(None, asked) as address:
+        behind(address)
+        with (
+            ShopClient("https://shop.example", "a@b.example", "k", sleep=asked.append) as client,
+            pytest.raises(AmbiguousWrite),
+        ):
+            client.post("shipments", {"order_id": 5})
+    assert asked == ["CONNECT"]
+
+
+def test_a_proxy_that_opens_no_tunnel_has_sent_nothing(behind):
+    asked, sleeps = [], []
+    with proxy(None, asked, tunnel="503 Service Unavailable") as address:
+        behind(address)
+        with (
+            ShopClient(
+                "https://shop.example", "a@b.example", "k", retries=2, sleep=sleeps.append
+            ) as client,
+            pytest.raises(Unreachable, match="proxy"),
+        ):
+            client.post("shipments", {"order_id": 5})
+    assert asked == ["CONNECT"] * 3 and len(sleeps) == 2
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_is_not_there_has_sent_nothing(behind, scheme):
+    sleeps = []
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        behind(f"http://127.0.0.1:{taken.getsockname()[1]}")
+        with (
+            ShopClient(
+                f"{scheme}://shop.example", "a@b.example", "k", retries=2, sleep=sleeps.append
+            ) as client,
+            pytest.raises(Unreachable, match="proxy"),
+        ):
+            client.post("shipments", {"order_id": 5})
+    assert len(sleeps) == 2
 
 
 # --- what must not be shown ----------------------------------------------------------------------

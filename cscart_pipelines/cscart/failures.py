@@ -43,7 +43,7 @@ def from_exception(error: Exception, address: Address, doing: str) -> ShopError:
     tls = next((e for e in chain if isinstance(e, ssl.SSLError)), None)
     if tls is not None and not isinstance(tls, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return _tls(tls, host)
-    if isinstance(error, requests.exceptions.ProxyError):
+    if isinstance(error, requests.exceptions.ProxyError) and _before_the_proxy(chain):
         return Unreachable(f"The proxy in the way to {host} could not be used.")
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return Unreachable(f"{host} did not accept a connection in time.")
@@ -61,6 +61,26 @@ def from_exception(error: Exception, address: Address, doing: str) -> ShopError:
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
         return ApiNotFound(f"The address of the shop cannot be used: {host}.")
     return TransientShopError(f"{host} broke the connection ({doing}).", cause="cut")
+
+
+_NO_CONNECTION = (
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.NameResolutionError,
+    urllib3.exceptions.ConnectTimeoutError,
+    ConnectionRefusedError,
+)
+
+
+def _before_the_proxy(chain: list[BaseException]) -> bool:
+    """The proxy was not reached, or opened no tunnel: the request itself surely was not sent.
+
+    urllib3 calls it a proxy's error as well when a connection through the proxy breaks after the
+    request went out, because by then it has forgotten that it was connected.
+    """
+    return any(
+        isinstance(each, _NO_CONNECTION) or "Tunnel connection failed" in str(each)
+        for each in chain
+    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
