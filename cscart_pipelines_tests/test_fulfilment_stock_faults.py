@@ -231,6 +231,36 @@ def test_an_order_between_write_and_read_back_is_no_trouble(connect: Connect, wa
     assert states(shop) == {"SKU-0001": "done"}
 
 
+def test_a_sale_of_just_what_was_added_does_not_make_a_product_look_split(
+    connect: Connect,
+) -> None:
+    """100, written 102, two sold before it is read back: 100 again, and not for warehouses."""
+    shop = connect()
+    levels(shop, SKU_0001=102)
+    _order_before_read_back(shop, 1, 2)
+    report = push(shop)
+    assert report.refusals == [] and report.counts["verified"] == 1
+    assert states(shop) == {"SKU-0001": "done"} and written(shop) == {"1": 2}
+    level(shop, "SKU-0001", 90, as_of=COUNTED + timedelta(minutes=1))
+    push(shop)  # nothing keeps the product from being written
+    assert amounts(shop, 1) == [90] and states(shop) == {"SKU-0001": "done"}
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_product_is_split_when_two_answered_writes_changed_nothing(
+    connect: Connect, lost: int
+) -> None:
+    shop = connect()
+    shop.shop.store.split_stock(1, {10: 60, 11: 40})
+    if lost:  # a write without an answer proves nothing
+        shop.shop.faults.add("reset", method="PUT", count=1, skip=1)
+    levels(shop, SKU_0001=120)
+    report = push(shop)
+    assert [c.state for c in report.changes] == ["skipped"]
+    assert written(shop) == {"1": 2 + lost} and amounts(shop, 1) == [100]
+    assert (inbox(shop)["SKU-0001"][1] or "").startswith("split by warehouses")
+
+
 def test_an_order_does_not_make_a_split_product_look_written(connect: Connect) -> None:
     shop = connect()
     shop.shop.store.split_stock(1, {10: 60, 11: 40})

@@ -5,11 +5,12 @@ costs one request to read, one per write, and one to read back. Not here: which 
 `undo`), and what a run that died has left (`stock_doubts`).
 
 What reading back means. The planned amount: the write is there. After an answer of 200, the amount
-from before: the shop takes the write and does nothing, as it does with products split by warehouse
-(reference 11.5). Another amount: orders came in between, where nothing else explains it
-(`orders_explain`); otherwise it is written again. After no answer, the amount from before or one
-that nothing explains: the write may still be on its way, so it is looked at again when the settling
-time is over, and only then written again.
+from before: a sale of just the difference, so it is written again; the second time the shop takes
+the write and does nothing, as it does with products split by warehouse (reference 11.5). Another
+amount: orders came in between, where nothing else explains it (`orders_explain`); otherwise it is
+written again. After no answer, the amount from before or one that nothing explains: the write may
+still be on its way, so it is looked at again when the settling time is over, and only then written
+again.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class _Attempt:
         self.entry = entry
         self.before = before
         self.answered = False
+        self.without_effect = 0
+        """Writes that were answered with 200 and read back as the amount from before."""
         self.error: Exception | None = None
 
     @property
@@ -198,10 +201,11 @@ class StockWriter:
         elif (attempt.answered or late) and orders_explain(attempt.before, attempt.planned, now):
             note = f"{attempt.planned - now} fewer when it was read back: ordered in between"
             self._finish(attempt, State.VERIFIED, note, after=after, row="done")
-        elif attempt.answered and now == attempt.before and not late:
+        elif attempt.answered and now == attempt.before and not late and attempt.without_effect:
             self._finish(attempt, State.SKIPPED, IS_SPLIT, after=after, row="refused")
         else:
             if attempt.answered and not late:
+                attempt.without_effect += now == attempt.before
                 reason = f"the shop showed {now} when {attempt.planned} had been written"
                 attempt.entry = self._journal.ambiguous(attempt.entry, reason)
             return False
