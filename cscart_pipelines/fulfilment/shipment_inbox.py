@@ -38,16 +38,18 @@ def waiting_rows(
 ) -> list[ShipmentRow]:
     """The rows of these orders that wait, in the order they came.
 
-    `lock`: nobody corrects them until the caller's transaction ends.
+    `lock`: nobody corrects them until the caller's transaction ends. They are locked in the order
+    of their key, as the intake does, or the two could wait for each other for ever.
     """
     cursor = connection.cursor(row_factory=dict_row)
     rows = cursor.execute(
-        f"SELECT {_ROW} WHERE integration = %s AND order_number = ANY(%s)"
-        " AND state = 'waiting' ORDER BY received_at, order_number, tracking_number, sku"
+        f"SELECT received_at, {_ROW} WHERE integration = %s AND order_number = ANY(%s)"
+        " AND state = 'waiting' ORDER BY order_number, tracking_number, sku"
         + (" FOR UPDATE" if lock else ""),
         [integration, list(order_numbers)],
     ).fetchall()
-    return [ShipmentRow(**row) for row in rows]
+    rows.sort(key=lambda row: row["received_at"])  # stable: then by key
+    return [ShipmentRow(**{k: v for k, v in row.items() if k != "received_at"}) for row in rows]
 
 
 def waiting_count(connection: Connection, integration: str) -> int:

@@ -5,7 +5,7 @@ costs one request to read, one per write, and one to read back. Not here: which 
 `undo`), and what a run that died has left (`stock_doubts`).
 
 What reading back means. The planned amount: the write is there. After an answer of 200, the amount
-from before: a sale of just the difference, so it is written again; the second time the shop takes
+from before: perhaps a sale of the difference, so it is written again; twice so, the shop takes
 the write and does nothing, as it does with products split by warehouse (reference 11.5). Another
 amount: orders came in between, where nothing else explains it (`orders_explain`); otherwise it is
 written again. After no answer, the amount from before or one that nothing explains: the write may
