@@ -469,7 +469,7 @@ def test_a_collector_that_asks_for_time_gets_it(
     recorder.wait(lambda: len(recorder.events) >= 4)
 
 
-@pytest.mark.parametrize("status", [403, 404, 410])
+@pytest.mark.parametrize("status", [404, 410])
 def test_a_collector_that_does_not_know_the_shop_is_left_alone(
     browser: Browser, shop: SandboxShop, recorder: Recorder, status: int
 ) -> None:
@@ -484,7 +484,7 @@ def test_a_collector_that_does_not_know_the_shop_is_left_alone(
     assert len(recorder.attempts) == 1
 
 
-@pytest.mark.parametrize("status", [403, 404, 410])
+@pytest.mark.parametrize("status", [404, 410])
 def test_what_was_kept_for_a_collector_that_refuses_the_shop_for_good_is_forgotten(
     browser: Browser, shop: SandboxShop, recorder: Recorder, status: int
 ) -> None:
