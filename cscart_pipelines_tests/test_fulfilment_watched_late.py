@@ -84,6 +84,53 @@ def test_the_newest_of_equal_files(settings: Settings, done: Path) -> None:
     ]
 
 
+def test_a_file_whose_own_name_ends_like_our_stamp(settings: Settings, done: Path) -> None:
+    name = "parcels.20260102T030405.csv"
+    first = put(done, name)
+    second = put(done, name, "order_number,tracking_number\nCS8,T8\n")
+    plain_one = put(done, "parcels.csv", "order_number,tracking_number\nCS9,T9\n")
+    file_late(
+        settings,
+        report(
+            Refusal("CS2 T2", "own", f"{name}:3"),
+            Refusal("CS8 T8", "again", f"{name}:2"),
+            Refusal("CS9 T9", "plain", "parcels.csv:2"),
+        ),
+    )
+    assert rows(first)[1:] == [["3", "own", "CS2,T2"]]
+    assert rows(second)[1:] == [["2", "again", "CS8,T8"]]
+    assert rows(plain_one)[1:] == [["2", "plain", "CS9,T9"]]
+
+
+@pytest.mark.parametrize(
+    ("line", "target", "named"),
+    [
+        ("CS1,1Z9996", "96 1Z9996", False),
+        ("CS1,1Z9996", "CS1 1Z999", False),
+        ("CS1,1Z9996", "1Z9996 CS1", True),
+        ("CS1 , 1Z 9996,UPS", "CS1 1Z 9996", True),
+        ("CS1,1Z 9996", "CS1 1Z", False),
+        ("MUG BLUE,5", "MUG BLUE", True),
+        ("MUG BLUE LARGE,5", "MUG BLUE", False),
+        ("MUG,BLUE LARGE,5", "MUG BLUE", False),
+        ('"MUG, ""BLUE""";5', 'MUG, "BLUE"', True),
+        ("MUG|5", "MUG", True),
+        ("MUG\t5", "MUG", True),
+        ('{"order_number": 96, "tracking_number": "T/1"}', "96 T/1", True),
+        ('{"order_number": 196, "tracking_number": "T/1"}', "96 T/1", False),
+        ('[{"sku": "MUG \\"BLUE\\"", "quantity": 5},', 'MUG "BLUE"', True),
+    ],
+)
+def test_a_line_names_what_stands_in_it_as_whole_cells(
+    line: str, target: str, named: bool, settings: Settings, done: Path
+) -> None:
+    path = put(done, "a.csv", f"head\n{line}\n")
+    file_late(settings, report(Refusal(target, "why", "a.csv:2")))
+    beside = path.with_name("a.csv.refused.csv")
+    assert beside.exists() is named
+    assert not named or rows(path)[1:] == [["2", "why", line]]
+
+
 @pytest.mark.parametrize(
     "refusal",
     [

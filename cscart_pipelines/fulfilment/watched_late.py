@@ -11,18 +11,21 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from cscart_pipelines.fulfilment import watched_places as places
+from cscart_pipelines.fulfilment.feed_csv import SEPARATORS
 from cscart_pipelines.fulfilment.feed_text import UnreadableFileError, lines_of, plain
 from cscart_pipelines.fulfilment.report import PushReport, Refusal
 from cscart_pipelines.settings import Settings
 
 _AGAIN = re.compile(r"\.\d{8}T\d{6}(\.\d+)?$")
 """What `watched_places.free_name` puts behind a stem that is taken."""
+_JSON_VALUE = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9]+')
 
 
 def file_late(settings: Settings, report: PushReport) -> None:
@@ -51,20 +54,23 @@ def file_late(settings: Settings, report: PushReport) -> None:
 
 def _file(room: Path, by_name: dict[str, dict[int, Refusal]]) -> None:
     for path in _newest_first(room):
-        refusals = by_name.get(_name_before(path))
-        if not refusals:
+        # A name that ends like our stamp may be the file's own.
+        names = dict.fromkeys([plain(path.name), _name_before(path)])
+        named = [by_name[name] for name in names if by_name.get(name)]
+        if not named:
             continue
         with contextlib.suppress(UnreadableFileError):
             lines = lines_of(places.read(path)[0])
-            found = {
-                number: refusal
-                for number, refusal in refusals.items()
-                if number <= len(lines) and _names(plain(lines[number - 1]), refusal)
-            }
-            if found:
-                _add(path.with_name(f"{path.name}.refused.csv"), found, lines)
-                for number in found:
-                    del refusals[number]
+            for refusals in named:
+                found = {
+                    number: refusal
+                    for number, refusal in refusals.items()
+                    if number <= len(lines) and _names(lines[number - 1], refusal)
+                }
+                if found:
+                    _add(path.with_name(f"{path.name}.refused.csv"), found, lines)
+                    for number in found:
+                        del refusals[number]
 
 
 def _newest_first(room: Path) -> list[Path]:
@@ -86,8 +92,36 @@ def _name_before(path: Path) -> str:
 
 
 def _names(line: str, refusal: Refusal) -> bool:
-    """The first word is the order's number or the SKU; a SKU may have blanks in it."""
-    return refusal.target in line or refusal.target.partition(" ")[0] in line
+    """Whether the target is made of whole cells of the line: an order's number and a tracking
+    number, or a SKU. Any of them may have blanks in it."""
+    words = _shown(refusal.target).split()
+    return any(_made_of(words, cells) for cells in _readings(line))
+
+
+def _made_of(words: Sequence[str], cells: Collection[str]) -> bool:
+    reached = {0}  # so many words are whole cells
+    for end in range(1, len(words) + 1):
+        if any(" ".join(words[start:end]) in cells for start in reached):
+            reached.add(end)
+    return len(words) in reached
+
+
+def _readings(line: str) -> Iterator[set[str]]:
+    """The cells of a line, for each of the ways in which its file may be written."""
+    for separator in SEPARATORS:
+        with contextlib.suppress(csv.Error):
+            for cells in csv.reader([line], delimiter=separator, skipinitialspace=True):
+                yield {_shown(cell) for cell in cells}
+    words = set()
+    for token in _JSON_VALUE.findall(line):
+        with contextlib.suppress(ValueError):
+            words.add(_shown(str(json.loads(token))))
+    yield words
+
+
+def _shown(text: str) -> str:
+    """As it stands in a report, with single blanks."""
+    return plain(" ".join(text.split()))
 
 
 def _add(path: Path, refusals: dict[int, Refusal], lines: Sequence[str]) -> None:
