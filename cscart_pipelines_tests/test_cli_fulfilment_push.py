@@ -102,13 +102,22 @@ def test_a_file_that_is_named_with_the_release_goes_through_at_once(
 def test_a_shop_that_is_gone_has_its_own_exit_code_and_the_rows_wait(
     desk: Desk, connect: Connect, tmp_path: Path
 ) -> None:
-    shop = connect()
+    shop = connect(order_prefix="CS")
     number = shop.order((1, 1), status="P").order_id
     file = tmp_path / "parcels.jsonl"
-    file.write_text(json.dumps({"order_number": str(number), "tracking_number": "X1"}) + "\n")
+    rows = [{"order_number": f"{prefix}{number}", "tracking_number": "X1"} for prefix in ("", "CS")]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     shop.shop.stop()
     done = desk.command("fulfilment", "ship", "shop", str(file))
     assert done.returncode == 3, done.stderr
     assert "refuses connections" in done.stderr
     assert "What waits stays" in done.stderr
-    assert [state for state, _ in shop.inbox()] == ["waiting"]
+    assert sorted(state for state, _ in shop.inbox()) == ["refused", "waiting"]
+    # What was refused before is told all the same.
+    assert "parcels.jsonl:1" in done.stdout
+    assert "1 refused, 1 still waiting" in done.stdout
+    again = desk.command("fulfilment", "ship", "shop", "--json")
+    assert again.returncode == 3, again.stderr
+    found = json.loads(again.stdout)
+    assert (found["push"]["waiting"], found["refusals"]) == (1, [])
+    assert "refuses connections" in found["failure"]

@@ -71,7 +71,7 @@ def test_one_shop_fails_and_the_others_get_their_tracking_numbers(room: ControlR
     assert "| bad | **failed**" in table["outcome"]
     assert "T1" in table["changes"]
     assert "99999999" in table["refusals"]
-    assert (table["verified"], table["refused"], table["integrations"]) == (1, 1, 1)
+    assert (table["verified"], table["refused"], table["integrations"]) == (1, 1, 2)
     assert inbox(room) == [("bad", "waiting"), ("good", "done"), ("good", "refused")]
     said = verdicts(room, result.run_id)
     assert said["nothing_waits"]
@@ -119,6 +119,33 @@ def test_files_are_taken_in_and_pushed_by_one_run(room: ControlRoom) -> None:
     beside = (place / "done" / "a.csv.refused.csv").read_text().splitlines()
     assert [line.partition(",")[0] for line in beside] == ["line", "4", "5"]
     assert beside[-1].endswith('"777777,T-3"')
+
+
+def test_refusals_are_told_also_when_the_shop_goes_away_after_them(room: ControlRoom) -> None:
+    with pushable_shop(room, "shop", order_prefix="CS") as shop:
+        good, code = order_numbers(shop)[0], shop.store.products[1].product_code
+        text = f"order_number,tracking_number\nXX7,T-1\nCS{good},T-2\n"
+        put_file(room, "shop", "shipments", "a.csv", text)
+        put_file(room, "shop", "stock", "b.csv", f"sku,quantity\nUNKNOWN 1,5\n{code},3\n")
+        shop.api_user.api_key = "y" * 32
+        for job, step, kind, name, target in (
+            ("push_tracking", "push_shipments", "shipments", "a.csv", "XX7"),
+            ("push_stock", "push_levels", "stock", "b.csv", "UNKNOWN 1"),
+        ):
+            result = run(room, job, integration="shop")
+            assert not result.success
+            (told,) = result.output_for_node(step)
+            assert told["failure_kind"] == "CredentialsRefused"
+            report = PushReport.from_json(told)
+            assert [one.target.partition(" T")[0] for one in report.refusals] == [target]
+            assert report.waiting == 1
+            table = shown(room, result.run_id, step)
+            assert target in table["refusals"]
+            assert "| shop | **failed**" in table["outcome"]
+            with room.premises() as premises:
+                place = folder(premises.settings, "shop") / kind / "done"
+            (_, line) = (place / f"{name}.refused.csv").read_text().splitlines()
+            assert line.startswith("2,") and target in line
 
 
 def test_the_limit_leaves_the_rest_for_the_next_run(room: ControlRoom) -> None:

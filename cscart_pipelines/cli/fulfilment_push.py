@@ -210,7 +210,8 @@ def _judge(
     receipt: Receipt | None = None,
     still_held: int = 0,
 ) -> None:
-    """Prints what there is to say. Raises typer.Exit unless all of it went through."""
+    """Prints what there is to say. Raises typer.Exit unless all of it went through, CommandError
+    when the push was ended before its time."""
     of_file = receipt.refusals if receipt else parsed.refusals if parsed else []
     refusals = [*of_file, *(outcome.report.refusals if outcome else [])]
     refusals.sort(key=place_in_file)
@@ -232,7 +233,9 @@ def _judge(
         for note in receipt.notes if receipt else parsed.notes if parsed else []:
             console.out.print(f"  [yellow]![/] {console.plain(note)}", soft_wrap=True)
         print_refusals(refusals)
-        if outcome is not None:
+        # A push that was ended before its time, with nothing to tell, says only why.
+        told = outcome is not None and (outcome.report.changes or outcome.report.refusals)
+        if outcome is not None and (told or outcome.trouble is None):
             print_push(
                 outcome.report,
                 refused=len(refusals),
@@ -241,11 +244,13 @@ def _judge(
             )
             if wish.undo and not (outcome.report.changes or refusals):
                 console.out.print("  Nothing of that run is left to take back.")
-        elif not (wish.queue or stopped):
+        elif outcome is None and not (wish.queue or stopped):
             console.out.print(f"Nothing waits for {wish.key}.")
         if still_held and not (outcome and outcome.report.held):
             console.out.print(f"  [red]held[/] {still_held:,} stock levels", soft_wrap=True)
             print_release(wish.key)
+    if outcome is not None and outcome.trouble is not None:
+        raise outcome.trouble
     failed = outcome is not None and (outcome.report.troubles or outcome.failure)
     if stopped or still_held or refusals or failed:
         raise typer.Exit(exits.RUN_FAILED)

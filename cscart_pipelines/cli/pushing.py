@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from cscart_pipelines.cli import console, exits
 from cscart_pipelines.cli.running import Child, start_child
 from cscart_pipelines.fulfilment.report import PushReport
-from cscart_pipelines.fulfilment.rounds import RoundKind, switched_off
+from cscart_pipelines.fulfilment.rounds import PushFailedError, RoundKind, switched_off
 from cscart_pipelines.fulfilment.stock_matching import UNKNOWN
 from cscart_pipelines.fulfilment.watched_folder import owner, waiting_files
 from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, require
@@ -38,6 +38,8 @@ class Outcome:
     run_id: str | None
     failure: str | None = None
     """Why the run failed, where the report knows of no trouble."""
+    trouble: exits.CommandError | None = None
+    """What ended the push before its time, the shop being away for one; the report goes so far."""
 
 
 def closed_reason(premises: Premises, integration: Integration, kind: RoundKind) -> str | None:
@@ -73,7 +75,10 @@ def held(premises: Premises, key: str, kind: RoundKind) -> int:
 def run_push(
     premises: Premises, key: str, kind: RoundKind, *, limit: int | None, files: bool = True
 ) -> Outcome:
-    """Pushes what waits, now, with `files` those of the watched folder too. Raises CommandError when the push says nothing of how it ended."""
+    """Pushes what waits, now; with `files` those of the watched folder too.
+
+    Raises CommandError when the push says nothing of how it ended.
+    """
     job = JOBS[kind]
     arguments = [f"--{job.replace('_', '-')}", key]
     arguments += ["--limit", str(limit)] if limit is not None else []
@@ -87,18 +92,21 @@ def run_push(
             for report in said["reports"]:
                 if report["integration"] != key:
                     continue
-                if "kind" in report:
-                    told = PushReport.from_json(report)
-                    failure = report.get("failure")
-                    if child.code and not failure:
-                        failure = f"the run failed; the reason is at the end of {child.log}"
-                    return Outcome(told, run_id, None if told.troubles else failure)
-                raise _trouble(key, str(report["failure"]), report.get("failure_kind"), run_id)
+                failure, cause = report.get("failure"), report.get("failure_kind")
+                if "kind" not in report:
+                    raise _trouble(key, str(failure), cause, run_id)
+                told = PushReport.from_json(report)
+                if cause is not None and cause != PushFailedError.__name__:
+                    trouble = _trouble(key, str(failure), cause, run_id)
+                    return Outcome(told, run_id, str(failure), trouble)
+                if child.code and not failure:
+                    failure = f"the run failed; the reason is at the end of {child.log}"
+                return Outcome(told, run_id, None if told.troubles else failure)
     raise exits.CommandError(f"The run failed; the reason is at the end of {child.log}")
 
 
 def _trouble(key: str, reason: str, kind: str | None, run_id: str | None) -> exits.CommandError:
-    """A push that ended without a report: what was done until then is in the journal."""
+    """A push that ended before its time: what was done until then is in the journal."""
     code = exits.SHOP_UNREACHABLE if kind in exits.SHOP_KINDS else exits.RUN_FAILED
     if kind in ("NotAllowedError", "TurnTakenError"):
         code = exits.NOT_ALLOWED

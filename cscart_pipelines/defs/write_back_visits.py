@@ -34,7 +34,8 @@ Push = Callable[[PushContext], PushReport]
 
 @dataclass
 class Outcome:
-    """What became of the shops of a run. A failed push has a report too, as far as it went."""
+    """What became of the shops of a run. A failed push has a report too, as far as it went, once
+    it had begun."""
 
     reports: list[PushReport] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
@@ -46,15 +47,15 @@ class Outcome:
     """Of failures and refusals: the class of the error, for exit codes."""
 
     def to_json(self) -> list[dict[str, object]]:
-        """The reports as plain data, with the failure of each; shops without a report too."""
+        """The reports as plain data, with the failure of each and its kind; shops without a report
+        too."""
         told: list[dict[str, object]] = []
-        for report in sorted(self.reports, key=lambda one: one.integration):
-            told.append({**report.to_json(), "failure": self.failures.get(report.integration)})
-        reported = {report.integration for report in self.reports}
-        for key, reason in sorted({**self.refused, **self.failures}.items()):
-            if key not in reported:
-                kind = self.kinds.get(key)
-                told.append({"integration": key, "failure": reason, "failure_kind": kind})
+        reports = {report.integration: report for report in self.reports}
+        for key in sorted({*reports, *self.refused, *self.failures}):
+            plain: dict[str, object] = reports[key].to_json() if key in reports else {}
+            reason = self.failures.get(key, self.refused.get(key))
+            kind = self.kinds.get(key)
+            told.append({"integration": key, **plain, "failure": reason, "failure_kind": kind})
         return told
 
 
@@ -80,6 +81,7 @@ class Pushes:
         self._dry_run = dry_run
         self._named = named
         self._clients: set[ShopClient] = set()
+        self._begun: dict[str, PushReport] = {}
         self._ended = False
 
     def pay(self, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
@@ -107,14 +109,12 @@ class Pushes:
                 context.client.close()
                 raise TurnTakenError("the run was cancelled")
             try:
-                report = self._push(context)
-            except PushFailedError as error:
-                file_late(premises.settings, error.report)
-                raise
-            else:
-                file_late(premises.settings, report)
-                return report
+                return self._push(context)
             finally:
+                # However it ended: nobody will tell these refusals again.
+                for report in context.begun:
+                    self._begun[key] = report
+                    file_late(premises.settings, report)
                 self._clients.discard(context.client)
 
     def _end(self) -> None:
@@ -128,8 +128,9 @@ class Pushes:
             outcome.reports.append(future.result())
             return
         outcome.kinds[key] = type(error).__name__
+        if key in self._begun:
+            outcome.reports.append(self._begun[key])
         if isinstance(error, PushFailedError):
-            outcome.reports.append(error.report)
             outcome.failures[key] = f"{error} ({_what_to_do(error.report)})"
         elif isinstance(error, (NotAllowedError, TurnTakenError, UnknownIntegrationError)):
             (outcome.failures if self._named else outcome.refused)[key] = str(error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import psycopg
@@ -54,6 +54,9 @@ class PushContext:
     limit: int | None = None
     """At most so many orders, or stock levels."""
     dry_run: bool = False
+    begun: list[PushReport] = field(default_factory=list)
+    """The report of the push, put here as soon as there is one: it goes as far as the push did,
+    also when that ends by an error that has no report (`ShopError`)."""
 
     @property
     def settings(self) -> IntegrationSettings:
@@ -145,15 +148,20 @@ def finish(
     report: PushReport, client: ShopClient, started: float, calls_before: int = 0
 ) -> PushReport:
     """Closes the books of a push. Raises PushFailedError if something needs a person."""
-    report.calls = client.stats.calls - calls_before
-    if client.closed:
-        report.notes.append(ENDED_EARLY)
-    report.seconds = round(time.monotonic() - started, 3)
+    count(report, client, started, calls_before)
     if report.troubles and not report.dry_run:
         shown = "; ".join(report.troubles[:5])
         more = len(report.troubles) - 5
         raise PushFailedError(shown + (f"; and {more} more" if more > 0 else ""), report)
     return report
+
+
+def count(report: PushReport, client: ShopClient, started: float, calls_before: int = 0) -> None:
+    """What the push has cost, also one that an error has ended."""
+    report.calls = client.stats.calls - calls_before
+    if client.closed:
+        report.notes.append(ENDED_EARLY)
+    report.seconds = round(time.monotonic() - started, 3)
 
 
 def due(connection: psycopg.Connection[Any], kind: RoundKind) -> set[str]:

@@ -13,10 +13,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from cscart_pipelines.cscart.amounts import LiveProduct, read_amounts
+from cscart_pipelines.cscart.errors import ShopError
 from cscart_pipelines.fulfilment import stock_breaker, stock_inbox
 from cscart_pipelines.fulfilment.open_orders import OpenOrders, read_open_orders, stock_taking
 from cscart_pipelines.fulfilment.report import PushReport, Refusal
-from cscart_pipelines.fulfilment.rounds import PushContext, finish
+from cscart_pipelines.fulfilment.rounds import PushContext, count, finish
 from cscart_pipelines.fulfilment.rows import StockRow
 from cscart_pipelines.fulfilment.stock_doubts import Doubtful, settle_open, still_open
 from cscart_pipelines.fulfilment.stock_inbox import RELEASED, Level
@@ -48,14 +49,23 @@ def push_stock(
     `rows`: instead of the inbox, in a dry run only. `release`: what is held now, or `rows`, is let
     through the circuit breaker; what merely waits is judged as always.
 
-    Raises ShopError when the shop is in trouble (the rest waits), and PushFailedError with the
-    report when something failed, is in doubt, or is held.
+    Raises ShopError when the shop is in trouble (the rest waits; the report so far is in
+    `context.begun`), and PushFailedError with the report when something failed, is in doubt, or is
+    held.
     """
     if rows is not None and not context.dry_run:
         raise ValueError("rows are for a dry run; for real they go through the inbox")
     started, calls = time.monotonic(), context.client.stats.calls
     push = _Push(context)
-    push.run(rows, release=release)
+    context.begun.append(push.report)
+    try:
+        push.run(rows, release=release)
+    except ShopError:
+        if not context.dry_run:
+            waiting = stock_inbox.waiting_count(context.journal.connection, push.report.integration)
+            push.report.waiting = waiting
+        count(push.report, context.client, started, calls)
+        raise
     return finish(push.report, context.client, started, calls)
 
 

@@ -110,6 +110,15 @@ def candidates(connection: Connection, integration: str, *, held: bool = False) 
     return [Level(**row) for row in rows]
 
 
+def waiting_count(connection: Connection, integration: str) -> int:
+    """Rows that the next push will take."""
+    (found,) = connection.execute(
+        "SELECT count(*) FROM fulfilment.stock_levels WHERE integration = %s AND state = 'waiting'",
+        [integration],
+    ).fetchall()
+    return int(found[0])
+
+
 def settle(
     connection: Connection,
     integration: str,

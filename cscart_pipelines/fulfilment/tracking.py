@@ -30,7 +30,7 @@ from cscart_pipelines.fulfilment.carriers import read_carriers
 from cscart_pipelines.fulfilment.journal import Entry, Kind, State
 from cscart_pipelines.fulfilment.order_push import Maps, OrderPush
 from cscart_pipelines.fulfilment.report import Change, PushReport, Refusal
-from cscart_pipelines.fulfilment.rounds import PushContext, finish
+from cscart_pipelines.fulfilment.rounds import PushContext, count, finish
 from cscart_pipelines.fulfilment.rows import ShipmentRow
 from cscart_pipelines.fulfilment.status_push import MOST_ATTEMPTS, InDoubtError
 from cscart_pipelines.integrations.order_numbers import strip
@@ -51,15 +51,22 @@ MOST_FAILED_ORDERS = 5
 def push_shipments(context: PushContext, rows: list[ShipmentRow] | None = None) -> PushReport:
     """Brings the inbox of shipments into the shop. `rows`: instead of the inbox, in a dry run only.
 
-    Raises ShopError when the shop as a whole is in trouble (the rest waits), and PushFailedError
-    with the report when something failed or is still in doubt at the end.
+    Raises ShopError when the shop as a whole is in trouble (the rest waits; the report so far is in
+    `context.begun`), and PushFailedError with the report when something failed or is still in doubt
+    at the end.
     """
     started = time.monotonic()
     push = _Push(context)
-    if context.dry_run:
-        push.preview(rows)
-    else:
-        push.run()
+    context.begun.append(push.report)
+    try:
+        if context.dry_run:
+            push.preview(rows)
+        else:
+            push.run()
+    except ShopError:
+        push.tell_left()
+        count(push.report, context.client, started)
+        raise
     return finish(push.report, context.client, started)
 
 
@@ -86,6 +93,12 @@ class _Push:
             work = doubtful
             if self._context.client.pause(wait):
                 break  # the run is cancelled; the next one goes on
+        self.tell_left()
+
+    def tell_left(self) -> None:
+        """What is in doubt and what waits, at the end."""
+        if self._context.dry_run:
+            return
         for entry in self._context.journal.open_entries(Kind.SHIPMENT, Kind.ORDER_STATUS):
             if entry.in_doubt:
                 self.report.changes.append(_change(entry))
