@@ -68,6 +68,34 @@ def test_orders_are_pulled_and_written_as_csv_with_the_cursor(run: Run, connect:
     assert "no orders; the next cursor is 2" in after.err
 
 
+def test_a_cursor_that_the_feed_never_told_is_refused(
+    run: Run, connect: Connect, tmp_path: Path
+) -> None:
+    shop = with_orders(connect)
+    file = tmp_path / "orders.csv"
+    for options in ([], ["--changes"]):
+        done = run("fulfilment", "orders", "shop", "--since", "2", "-o", str(file), *options)
+        assert done.code == 2
+        assert "has come to 1 only" in done.err
+        assert "Start again with --since 0" in done.err
+        assert (done.out, file.exists()) == ("", False)
+        assert run("fulfilment", "orders", "shop", "--since", "1", *options).code == 0
+    # The cursor of changes goes on from that of orders.
+    shop.shop.store.set_order_status(sorted(shop.shop.store.orders)[0], "C")
+    shop.sync()
+    changed = run("fulfilment", "orders", "shop", "--changes", "--since", "1", "--json").json
+    assert (changed["cursor"], len(changed["orders"])) == (2, 1)
+    assert run("fulfilment", "orders", "shop", "--changes", "--since", "2").code == 0
+    assert run("fulfilment", "orders", "shop", "--since", "2").code == 2
+
+
+def test_an_empty_feed_has_the_cursor_0(run: Run, connect: Connect) -> None:
+    with_orders(connect, order_statuses="C")
+    done = run("fulfilment", "orders", "shop", "--since", "0")
+    assert (done.code, "the next cursor is 0" in done.err) == (0, True)
+    assert run("fulfilment", "orders", "shop", "--since", "1").code == 2
+
+
 @pytest.mark.parametrize("options", [["--json"], ["--format", "json"]])
 def test_orders_as_json_have_their_lines_and_the_cursor(
     run: Run, connect: Connect, options: list[str]

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import psycopg
 import typer
 
 from cscart_pipelines.cli import (
@@ -78,6 +79,7 @@ def orders(
     with opened() as premises:
         pulled = _pull(premises, key)
         with premises.warehouse.connect(autocommit=True) as connection:
+            _check_cursor(connection, key, since, changes=changes)
             most = TABLE_ROWS if form is None and limit is None else limit
             page = export(connection, key, since=since, changes=changes, limit=most)
     if form is None:
@@ -108,6 +110,31 @@ def _pull(premises: Premises, key: str) -> PullReport:
             exits.NOT_ALLOWED,
         )
     return report
+
+
+def _check_cursor(
+    connection: psycopg.Connection[Any], key: str, since: int, *, changes: bool
+) -> None:
+    """A cursor that this feed never told would silently find nothing, until the feed has passed it.
+
+    Positions are never given back. Changes and orders share their numbers, so where changes begin
+    may be a cursor of orders.
+    """
+    row = connection.execute(
+        "SELECT coalesce(max(position), 0), coalesce(max(change_position), 0)"
+        " FROM fulfilment.orders WHERE integration = %s",
+        [key],
+    ).fetchone()
+    assert row is not None
+    last = max(row) if changes else row[0]
+    if since > last:
+        raise exits.CommandError(
+            f"--since {since}: the feed of {key} has come to {last} only, so this cursor is none of"
+            " its own: the integration is a new one of the same name, or the warehouse was restored"
+            " from a backup. Start again with --since 0; orders that were taken before come once"
+            " more",
+            exits.WRONG_USAGE,
+        )
 
 
 def _write(page: Page, form: Format, output: Path | None) -> None:
