@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 import psycopg
 import typer
 from psycopg.rows import dict_row
-from psycopg.types.json import Jsonb
 
 from cscart_pipelines.cli import console
 from cscart_pipelines.cli.board import Json, Key
 from cscart_pipelines.cli.integration import yes_no
 from cscart_pipelines.cli.premises import opened
+from cscart_pipelines.integrations import audit
 from cscart_pipelines.integrations.settings import InvalidSettingsError
 from cscart_pipelines.onsite.keys import RATE, shop_origins
 from cscart_pipelines.onsite.retention import DEFAULT_DAYS
@@ -155,12 +155,7 @@ def _change(
             differing = {
                 name: [before[name], now[name]] for name in now if now[name] != before[name]
             }
-            connection.execute(
-                "INSERT INTO registry.audit (integration, actor, act, detail)"
-                " SELECT %s, coalesce(nullif(current_setting('application_name'), ''),"
-                " session_user), 'onsite changed', %s",
-                [key, Jsonb(differing)],
-            )
+            audit.record(connection, key, "onsite changed", differing)
     return before, now
 
 

@@ -17,8 +17,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
-from psycopg.types.json import Jsonb
 
+from cscart_pipelines.integrations import audit
 from cscart_pipelines.integrations.forget_fulfilment import forget_in_fulfilment
 from cscart_pipelines.integrations.forget_onsite import forget_on_site
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
@@ -98,12 +98,7 @@ def forget(
             touched = _forget_in(connection, integration, identity_of(email))
             report[integration] = touched
             # Who was forgotten is nobody's business any more.
-            connection.execute(
-                "INSERT INTO registry.audit (integration, actor, act, detail)"
-                " SELECT %s, coalesce(nullif(current_setting('application_name'), ''),"
-                " session_user), 'person forgotten', %s",
-                [integration, Jsonb(touched)],
-            )
+            audit.record(connection, integration, "person forgotten", touched)
     return report
 
 
