@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -389,13 +390,21 @@ def test_remove_with_force_stops_a_running_synchronisation_first(desk: Desk, pur
 
     with SandboxShop("4.20", slow_orders, page_size=10) as shop:
         desk.save_shop(shop)
-        shop.faults.add("latency", path="orders", seconds=1)
+        reached, go_on = threading.Event(), threading.Event()
+
+        @shop.before_request
+        def keep_waiting(request: Any) -> None:
+            if "orders" in request.path:
+                reached.set()
+                go_on.wait(120)
+
         running = desk.process(SYNC)
-        while not desk.rows("SELECT FROM registry.sync_runs WHERE phase = 'products'"):
+        while not reached.wait(0.2):
             assert running.poll() is None
         with pytest.raises(NotAllowedError, match="syncing; wait until it ends"):
             desk.acts.remove("shop")
         purged = desk.acts.remove("shop", force=True, purge_data=purge)
+        go_on.set()
         said = running.communicate()[0]
     assert said.startswith("failed: the warehouse failed: ")
     assert left(desk) == {}

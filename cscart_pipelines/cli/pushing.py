@@ -24,6 +24,10 @@ from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.registry import Integration
 
 JOBS: dict[RoundKind, str] = {"shipments": "push_tracking", "stock": "push_stock"}
+STOPPING = (
+    "Stopping; nothing else is sent. An answer that the shop still owes is waited for, two minutes"
+    " at most."
+)
 STOPPED = (
     "Stopped. What was sent is in the journal; the next push looks in the shop what became of it"
     " and goes on from there."
@@ -84,7 +88,7 @@ def run_push(
     arguments += ["--limit", str(limit)] if limit is not None else []
     arguments += [] if files else ["--no-files"]
     child = start_child(premises, arguments)
-    with child.listened_to(STOPPED):
+    with child.listened_to(STOPPING, STOPPED):
         _watch(premises, child, key, kind)
     run_id = child.run_ids.get(job)
     for said in child.said:

@@ -80,13 +80,15 @@ class Child:
             self.built, self.to_build = max(self.built, int(found[1])), int(found[2])
 
     @contextlib.contextmanager
-    def listened_to(self, stopped: str) -> Iterator[None]:
-        """Hears it while it lasts. `stopped`: what is true after a Ctrl-C."""
+    def listened_to(self, stopping: str, stopped: str) -> Iterator[None]:
+        """Hears it while it lasts. On a Ctrl-C, `stopping` is said at once, and `stopped` of what
+        is true in the end."""
         listener = threading.Thread(target=self._listen, daemon=True)
         listener.start()
         try:
             yield
         except KeyboardInterrupt:
+            console.err.print(f"[dim]{stopping}[/]", soft_wrap=True)
             self.process.wait()  # it got the Ctrl-C too, and ends its run properly
             raise exits.CommandError(stopped, exits.STOPPED) from None
         listener.join()
@@ -107,7 +109,8 @@ def run_in_foreground(
     last_run = _newest_run(premises)
     child = start_child(premises, arguments)
     with child.listened_to(
-        "Stopped. What was loaded stays, and the next synchronisation goes on from there."
+        "Stopping; the run is ended properly, which takes some seconds.",
+        "Stopped. What was loaded stays, and the next synchronisation goes on from there.",
     ):
         _watch(premises, child, keys, last_run, build)
     _judge(premises, keys, last_run, child)

@@ -30,8 +30,16 @@ from . import failures
 from .address import Address, Params, Style, normalise_base_url
 from .answers import KEPT_HEADERS, Answer, NotJson, parse_body, parse_date
 from .calls import Call, CallStats
-from .errors import AmbiguousWrite, ShopError, TlsTrouble, TransientShopError, Unreachable
+from .errors import (
+    Abandoned,
+    AmbiguousWrite,
+    ShopError,
+    TlsTrouble,
+    TransientShopError,
+    Unreachable,
+)
 from .session import open_session, read_whole
+from .wires import Wires
 
 __all__ = ["Answer", "Call", "CallStats", "ShopClient"]
 
@@ -93,12 +101,14 @@ class ShopClient:
         self._retries = retries
         self._backoff = backoff
         self._closed = threading.Event()
+        self._abandoned: str | None = None
+        self._wires = Wires()
         self._sleep = sleep or self._closed.wait
         self._rng = rng or random.Random()  # noqa: S311 (spreads retries, hides nothing)
         self._on_call = on_call
         self._slots = threading.BoundedSemaphore(max_parallel)
         key = api_key if isinstance(api_key, SecretStr) else SecretStr(api_key)
-        self._session = open_session(self.address.base, email, key, max_parallel)
+        self._session = open_session(self.address.base, email, key, max_parallel, self._wires)
 
     def __repr__(self) -> str:
         return f"ShopClient({self.address.base!r}, style={self.address.style!r})"
@@ -118,6 +128,15 @@ class ShopClient:
         """Close the kept connections; threads that wait for a retry give up."""
         self._closed.set()
         self._session.close()
+
+    def abandon(self, reason: str) -> None:
+        """Close it, and cut what is on its way: every read fails with Abandoned(reason) at once.
+
+        Only for whoever reads: a write that is cut may have been done.
+        """
+        self._abandoned = reason
+        self.close()
+        self._wires.cut()
 
     @property
     def closed(self) -> bool:
@@ -141,16 +160,18 @@ class ShopClient:
 
         `heavy_retries` replaces `retries` for failures that a lighter request might avoid (5xx,
         time-outs, broken pages): whoever can ask for less gives up on the large page sooner.
-        Raises TransientShopError after the last retry, PermanentShopError at once.
+        Raises TransientShopError after the last retry, PermanentShopError at once, Abandoned.
         """
         limit = self._retries if retries is None else retries
         heavy = limit if heavy_retries is None else heavy_retries
         asked = self._asked("GET", entity, id, params, None)
         attempt = 0
         while True:
+            self._still_wanted()
             outcome = self._attempt(asked)
             if isinstance(outcome, Answer):
                 return outcome
+            self._still_wanted()
             if not isinstance(outcome, TransientShopError):
                 raise outcome
             if attempt >= (min(limit, heavy) if outcome.lighter_may_help else limit):
@@ -221,6 +242,7 @@ class ShopClient:
         asked = self._asked(verb, entity, id, params, data)
         attempt = 0
         while True:
+            self._still_wanted()
             outcome = self._attempt(asked)
             if isinstance(outcome, Answer):
                 return outcome
@@ -248,7 +270,12 @@ class ShopClient:
         self.stats.add_retry()
         self._sleep(delay)
         if self._closed.is_set():
+            self._still_wanted()
             raise error
+
+    def _still_wanted(self) -> None:
+        if self._abandoned is not None:
+            raise Abandoned(self._abandoned)
 
     def _attempt(self, asked: _Asked) -> Answer | ShopError:
         """One request. The error is returned, to be raised where no request hangs on to it."""

@@ -133,6 +133,10 @@ class AmbiguousWrite(ShopError):
     """A write was sent, and nobody knows whether it was done: read back before anything else."""
 
 
+class Abandoned(ShopError):
+    """Whoever wanted this read has left meanwhile; nothing is known of the shop."""
+
+
 _PRIVILEGES = {
     "orders": ("view_orders", "create_order", "edit_order", "delete_orders"),
     "shipments": ("view_orders", "edit_order", "edit_order", "edit_order"),

@@ -18,8 +18,9 @@ from http.cookiejar import DefaultCookiePolicy
 
 import requests
 from pydantic import SecretStr
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
+
+from cscart_pipelines.cscart.wires import WiredAdapter, Wires
 
 MAX_BYTES = 256 * 1024 * 1024
 """A body beyond this is given up: a smaller page is the answer, not more memory."""
@@ -38,7 +39,9 @@ class Key(AuthBase):
         return request
 
 
-def open_session(base: str, email: str, key: SecretStr, connections: int) -> requests.Session:
+def open_session(
+    base: str, email: str, key: SecretStr, connections: int, wires: Wires
+) -> requests.Session:
     """A session with keep-alive for `connections` requests at once. TLS is always verified."""
     session = requests.Session()
     environment = session.merge_environment_settings(base, {}, None, None, None)
@@ -48,8 +51,8 @@ def open_session(base: str, email: str, key: SecretStr, connections: int) -> req
     session.auth = Key(email, key)
     session.headers.update({"Accept": "application/json", "User-Agent": "cscart-pipelines"})
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.mount("https://", HTTPAdapter(pool_connections=1, pool_maxsize=connections))
-    session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=connections))
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, WiredAdapter(wires, pool_connections=1, pool_maxsize=connections))
     return session
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from cscart_pipelines.cscart.client import ShopClient
-from cscart_pipelines.cscart.errors import ShopError
+from cscart_pipelines.cscart.errors import Abandoned, ShopError
 from cscart_pipelines.defs.side_by_side import side_by_side
 from cscart_pipelines.integrations import brief_look
 from cscart_pipelines.integrations.brief_look import OvertakenError
@@ -27,6 +27,7 @@ from cscart_pipelines.integrations.secrets import SecretError
 from cscart_pipelines.onsite import touched
 from cscart_pipelines.sync.touched import TouchedReport, read_touched
 
+CANCELLED = "the run was cancelled"
 LASTING = len(touched.NO_ANSWER)
 """A shop that could not be asked this often in a row (for a quarter of an hour) is worth an alert;
 once, for the hourly synchronisation tells what lasts longer."""
@@ -83,11 +84,11 @@ class Follower:
     def _end(self) -> None:
         self._ended = True
         for client in list(self._clients):
-            client.close()
+            client.abandon(CANCELLED)
 
     def _visit(self, key: str) -> Followed | None:
         if self._ended:
-            raise OvertakenError("the run was cancelled")
+            raise OvertakenError(CANCELLED)
         premises = self._premises
         with premises.warehouse.connect(autocommit=True) as connection:
             touches = touched.due(connection, key)
@@ -101,6 +102,8 @@ class Follower:
                     report = self._read(connection, look, client, touches)
             except OvertakenError:
                 raise
+            except Abandoned:
+                raise OvertakenError(CANCELLED) from None
             except (ShopError, SecretError) as error:
                 raise NoAnswerError(str(error), touched.leave_alone(connection, key)) from error
             except Exception:
@@ -124,6 +127,8 @@ class Follower:
         new = {one.value for one in touches if one.kind == touched.PERSON and not one.attempts}
         self._clients.add(client)
         try:
+            if self._ended:  # while it got ready
+                raise OvertakenError(CANCELLED)
             return read_touched(
                 connection,
                 look,

@@ -19,6 +19,8 @@ from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, Status
 from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.sync.run import SyncReport, synchronise
 
+CANCELLED = "the run was cancelled; what was loaded stays"
+
 
 class Stopped(Exception):  # noqa: N818  (its name is read by people, as the reason of a failure)
     """The run was cancelled while this shop was being read."""
@@ -52,7 +54,7 @@ class Visits:
     def _end(self) -> None:
         self._stop.set()
         for client in list(self._clients):
-            client.close()  # whoever waits before trying again gives up
+            client.abandon(CANCELLED)
 
     def _visit(self, key: str) -> SyncReport:
         premises = self._premises
@@ -69,15 +71,16 @@ class Visits:
         with lease, open_client(lease.integration, premises.registry, premises.settings) as client:
             self._clients.add(client)
             try:
+                self._check_for_stop()  # it may have come while the shop was opened
                 return synchronise(
                     lease, client, entities=self._entities, listener=self._check_for_stop
                 )
             finally:
                 self._clients.discard(client)
 
-    def _check_for_stop(self, phase: str, done: int, total: int | None) -> None:
+    def _check_for_stop(self, *_progress: object) -> None:
         if self._stop.is_set():
-            raise Stopped("the run was cancelled; what was loaded stays")
+            raise Stopped(CANCELLED)
 
 
 def _warehouse_time(premises: Premises) -> datetime:
