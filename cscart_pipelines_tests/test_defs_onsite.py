@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -193,6 +196,27 @@ def test_orders_and_people_come_from_the_shop(profile: str, room: ControlRoom) -
         shown = told(result)
         assert (shown["touched"], shown["changed"], shown["later"]) == (2, 2, 0)
         assert shown["api_calls"] == len(shops["a"].requests) == 2
+
+
+def test_a_cancelled_run_does_not_wait_for_a_shop_that_hangs(
+    room: ControlRoom, shops: dict[str, SandboxShop]
+) -> None:
+    """Nor does it count as a failure of the shop, which would be left alone for a while."""
+    over = threading.Event()
+
+    @shops["a"].before_request
+    def cancel(_request: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        over.wait(120)
+
+    touch(room, "a", order=1001)
+    try:
+        (failed,) = [e for e in follow(room, "a").all_node_events if e.is_step_failure]
+        assert "Interrupted" in str(failed.step_failure_data.error_display_string)
+        assert not shops["a"].requests, "it has not answered yet"
+    finally:
+        over.set()
+    assert queue(room) == [("a", "order", 0)]
 
 
 def test_the_lists_are_asked_for_at_once_also_beside_a_long_synchronisation(
