@@ -99,6 +99,15 @@ def failed_round(room: ControlRoom, key: str, kind: str, pause: str) -> None:
     )  # fmt: skip
 
 
+def put_off_order(room: ControlRoom, key: str, number: str, pause: str, failures: int) -> None:
+    room.execute(
+        "INSERT INTO fulfilment.put_off_orders AS known VALUES"
+        " (%s, %s, ARRAY[%s], %s, now() + %s::interval, 'x') ON CONFLICT (integration, order_id)"
+        " DO UPDATE SET failures = excluded.failures, not_before = excluded.not_before",
+        key, int(number), number, failures, pause,
+    )  # fmt: skip
+
+
 # --- shipments -----------------------------------------------------------------------------------
 
 
@@ -108,6 +117,39 @@ def test_one_run_for_all_that_wait(shops: ControlRoom) -> None:
         ship(shops, key, "1", "T-1")
     config, _ = tick(fulfilment_inbox, shops)
     assert config == {"only": ["a", "b"], "limit": BATCH}
+
+
+def test_an_order_that_is_put_off_asks_for_a_push_when_its_time_has_come(
+    shops: ControlRoom,
+) -> None:
+    ship(shops, "a", "1", "T-1")
+    _, cursor = tick(fulfilment_inbox, shops)
+    end_runs(shops)
+    put_off_order(shops, "a", "1", "1 minute", 1)
+    said, cursor = tick(fulfilment_inbox, shops, cursor)
+    assert said == "Nothing waits that may be pushed now."
+    ship(shops, "a", "2", "T-2")
+    config, cursor = tick(fulfilment_inbox, shops, cursor)
+    assert config == {"only": ["a"], "limit": BATCH}
+    end_runs(shops)
+    shops.execute("UPDATE fulfilment.shipments SET state = 'done' WHERE order_number = '2'")
+    _, cursor = tick(fulfilment_inbox, shops, cursor)
+    for failures in (1, 2):  # each time as soon as it may, not ten minutes after the last
+        put_off_order(shops, "a", "1", "-1 second", failures)
+        config, cursor = tick(fulfilment_inbox, shops, cursor)
+        assert config == {"only": ["a"], "limit": BATCH}
+        end_runs(shops)
+    # What a killed push left in the journal is put off like what waits.
+    shops.execute("UPDATE fulfilment.shipments SET state = 'taken'")
+    shops.execute(
+        "INSERT INTO fulfilment.journal (integration, kind, target, order_id, state, plan)"
+        " VALUES ('a', 'shipment', '1 T-1', 1, 'planned', '{}')"
+    )
+    put_off_order(shops, "a", "1", "1 minute", 3)
+    said, cursor = tick(fulfilment_inbox, shops, cursor)
+    assert said == "Nothing waits that may be pushed now."
+    put_off_order(shops, "a", "1", "-1 second", 3)
+    assert tick(fulfilment_inbox, shops, cursor)[0] == {"only": ["a"], "limit": BATCH}
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.STARTED, Status.CANCELING])

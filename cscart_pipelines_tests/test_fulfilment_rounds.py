@@ -11,6 +11,7 @@ from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.fulfilment.report import Change, PushReport
 from cscart_pipelines.fulfilment.rounds import (
     LONGEST_PAUSE,
+    ORDERS_PAUSE,
     PushFailedError,
     RoundKind,
     due,
@@ -70,6 +71,23 @@ def test_after_failures_the_next_round_by_itself_waits_longer_each_time(connect:
     go(at)  # by hand it may go at any time
     assert record(at) == [("shipments", True, 0, None, None)]
     assert may_go(at)
+
+
+def test_orders_that_are_put_off_by_themselves_do_not_keep_the_shop_waiting(
+    connect: Connect,
+) -> None:
+    at = connect()
+    report = PushReport("shop", "shipments", postponed=["order 7 waits 4 min: no answer"])
+    pauses = []
+    for _ in range(5):
+        with pytest.raises(PushFailedError):
+            go(at, PushFailedError("order 7 waits", report))
+        pauses.append(record(at)[0][3])
+    assert pauses == [60, 120, 240, ORDERS_PAUSE, ORDERS_PAUSE]
+    report.changes.append(Change("shipment", "8 T", "ambiguous"))
+    with pytest.raises(PushFailedError):
+        go(at, PushFailedError("order 8: in doubt", report))
+    assert record(at)[0][3] > ORDERS_PAUSE
 
 
 def test_of_an_error_that_is_not_ours_only_the_name_is_kept(connect: Connect) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import psycopg
@@ -9,6 +10,8 @@ import pytest
 
 from cscart_pipelines.cscart.errors import CredentialsRefused, ShopError
 from cscart_pipelines.fulfilment.order_feed import pull
+from cscart_pipelines.fulfilment.rounds import PushFailedError, open_round
+from cscart_pipelines.fulfilment.tracking import MOST_FAILED_ORDERS, push_shipments
 from cscart_pipelines.fulfilment.turn import TURN_SQL, TurnTakenError, take_turn
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.sandbox.answers import Answer
@@ -316,15 +319,84 @@ def test_one_broken_order_does_not_keep_the_others(connect: Connect) -> None:
     assert at.inbox() == [("waiting", None), ("done", None)]
 
 
-def test_a_shop_whose_orders_all_break_is_left_alone(connect: Connect) -> None:
+def poisoned(at: Connected, number: int) -> list[int]:
+    """So many orders with a parcel each, on which the shop breaks."""
+    orders = [at.order().order_id for _ in range(number)]
+    at.shop.faults.poison(*orders)
+    for order_id in orders:
+        at.ship(str(order_id), f"B-{order_id}", carrier="UPS")
+    return orders
+
+
+def test_a_shop_that_breaks_on_everything_is_left_alone(connect: Connect) -> None:
     at = connect()
-    for _ in range(12):
-        order = at.order()
-        at.shop.faults.poison(order.order_id)
-        at.ship(str(order.order_id), UPS, carrier="UPS")
+    poisoned(at, 12)
+    at.shop.faults.add("server_error")
     with pytest.raises(ShopError):
         at.push(client={"retries": 0})
     assert len(at.shop.requests) < 12
+    assert at.rows("SELECT failures FROM fulfilment.rounds") == [(1,)]
+
+
+def test_orders_that_break_one_after_the_other_keep_nobody_waiting_for_long(
+    connect: Connect,
+) -> None:
+    at = connect()
+    broken = poisoned(at, 20)
+    good = at.order().order_id
+    at.ship(str(good), "G-1", carrier="UPS")
+    first = at.push(client={"retries": 0}, by_itself=True)
+    assert MOST_FAILED_ORDERS <= len(first.postponed) < 12
+    assert any("though the shop answers" in note for note in first.notes)
+    assert len(at.shop.requests) < 12
+    pushes = 1
+    while not shipments(at, good):
+        at.push(client={"retries": 0}, by_itself=True)
+        pushes += 1
+    assert pushes <= 1 + len(broken) // MOST_FAILED_ORDERS
+    assert shipments(at, good) == [("G-1", "ups", 2)]
+    # Whoever fails comes last the next time, so that what is new is not behind it.
+    at.execute("UPDATE fulfilment.put_off_orders SET not_before = now()")
+    newer = at.order().order_id
+    at.ship(str(newer), "N-1", carrier="UPS")
+    at.shop.requests.clear()
+    at.push(client={"retries": 0, "max_parallel": 1}, by_itself=True)
+    assert at.shop.requests[0].path.endswith(f"/orders/{newer}")
+    assert shipments(at, newer) == [("N-1", "ups", 2)]
+
+
+def test_an_order_that_is_put_off_waits_for_its_time_or_for_a_person(connect: Connect) -> None:
+    at = connect()
+    (broken,) = poisoned(at, 1)
+    at.push(by_itself=True)
+    at.shop.requests.clear()
+    report = at.push(by_itself=True)
+    assert (report.waiting, report.troubles) == (1, [])
+    assert not at.shop.requests
+    assert at.push().postponed, "asked for by name"
+    assert at.shop.requests
+    at.execute("UPDATE fulfilment.put_off_orders SET not_before = now()")
+    at.shop.faults.clear()
+    at.push(by_itself=True)
+    assert at.inbox() == [("done", None)]
+    assert at.rows("SELECT FROM fulfilment.put_off_orders") == []
+    assert at.shop.requests.count(method="POST") == 1
+    assert shipments(at, broken) == [(f"B-{broken}", "ups", 2)]
+
+
+def test_an_order_cut_short_by_the_end_of_a_push_is_not_put_off(connect: Connect) -> None:
+    at = connect()
+    poisoned(at, 1)
+    with (
+        at.client(sleep=lambda _: client.close()) as client,
+        open_round(
+            "shipments", at.database.warehouse, at.registry, at.settings, at.key, client=client
+        ) as context,
+        contextlib.suppress(PushFailedError),
+    ):
+        push_shipments(context)
+    assert at.rows("SELECT FROM fulfilment.put_off_orders") == []
+    assert at.inbox() == [("waiting", None)]
 
 
 def test_two_workers_share_no_shop(connect: Connect) -> None:

@@ -21,7 +21,12 @@ from cscart_pipelines.integrations.registry import Integration
 ROWS = {
     "shipments": """
         SELECT integration, concat_ws(' ', 'rows', count(*), max(received_at))
-        FROM fulfilment.shipments WHERE state = 'waiting' GROUP BY integration
+        FROM fulfilment.shipments AS waiting
+        WHERE state = 'waiting' AND NOT EXISTS (
+            SELECT FROM fulfilment.put_off_orders AS late
+            WHERE late.integration = waiting.integration AND late.not_before > now()
+              AND waiting.order_number = ANY(late.order_numbers))
+        GROUP BY integration
     """,
     "stock": """
         SELECT integration, concat_ws(' ', 'rows', count(*), max(received_at))
@@ -30,14 +35,21 @@ ROWS = {
 }
 ENTRIES = """
     SELECT integration, concat_ws(' ', 'entries', count(*), max(id), sum(attempts))
-    FROM fulfilment.journal
-    WHERE state IN ('planned', 'applying', 'ambiguous') AND kind = ANY(%s)
+    FROM fulfilment.journal AS open
+    WHERE state IN ('planned', 'applying', 'ambiguous') AND kind = ANY(%s) AND NOT EXISTS (
+        SELECT FROM fulfilment.put_off_orders AS late
+        WHERE late.integration = open.integration AND late.order_id = open.order_id
+          AND late.not_before > now())
     GROUP BY integration
 """
 KINDS = {"shipments": ["shipment", "order_status"], "stock": ["stock"]}
 ROUNDS = """
     SELECT integration, concat_ws(' ', 'failures', failures)
     FROM fulfilment.rounds WHERE kind = %s AND failures > 0
+"""
+PUT_OFF = """
+    SELECT integration, concat_ws(' ', 'put off', sum(failures)) FROM fulfilment.put_off_orders
+    WHERE not_before <= now() GROUP BY integration
 """
 BUSY = f"""
     SELECT key FROM unnest(%s::text[]) AS key WHERE EXISTS (
@@ -72,7 +84,10 @@ def waiting(
     due = rounds.due(connection, kind)
     found = {key: said for key, said in found.items() if key in due}
     # Of itself a failure is nothing that waits, but what waits is tried again after it.
-    for key, said in connection.execute(ROUNDS, [kind]).fetchall():
+    again = connection.execute(ROUNDS, [kind]).fetchall()
+    if kind == "shipments":
+        again += connection.execute(PUT_OFF).fetchall()
+    for key, said in again:
         if key in found:
             found[key].append(said)
     allowed = pushable(premises, kind, found)

@@ -103,6 +103,7 @@ class Pushes:
             limit=self._limit,
             dry_run=self._dry_run,
             wait=PATIENCE if self._named else 0,
+            by_itself=not self._named,
         ) as context:
             self._clients.add(context.client)
             if self._ended:  # while it waited for its turn

@@ -10,8 +10,7 @@ parcel (`parcels`), which status (`order_status`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 
 from cscart_pipelines.cscart import writes
@@ -29,26 +28,16 @@ from cscart_pipelines.cscart.shippable import (
     read_shipments,
 )
 from cscart_pipelines.fulfilment import shipment_inbox
-from cscart_pipelines.fulfilment.carriers import CarrierMap
 from cscart_pipelines.fulfilment.journal import Entry, Kind, State
 from cscart_pipelines.fulfilment.order_look import Looked, look
 from cscart_pipelines.fulfilment.order_status import StatusWish
 from cscart_pipelines.fulfilment.parcel import own_shipments
 from cscart_pipelines.fulfilment.parcels import Adopted, OrderPlan, Parcel, plan
+from cscart_pipelines.fulfilment.push_maps import Maps
 from cscart_pipelines.fulfilment.rounds import PushContext
 from cscart_pipelines.fulfilment.rows import ShipmentRow
 from cscart_pipelines.fulfilment.shipment_outcome import outcome_of
 from cscart_pipelines.fulfilment.status_push import MOST_ATTEMPTS, InDoubtError, StatusPush
-
-
-@dataclass(frozen=True)
-class Maps:
-    """What all orders of one push share."""
-
-    carriers: CarrierMap
-    skus: Mapping[str, str]
-    statuses: Mapping[str, tuple[str | None, str | None]]
-    """The shop's order statuses: letter -> description, inventory flag."""
 
 
 class OrderPush:

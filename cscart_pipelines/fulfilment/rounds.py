@@ -15,7 +15,15 @@ from typing import Any, Literal
 import psycopg
 
 from cscart_pipelines.cscart.client import ShopClient
-from cscart_pipelines.cscart.errors import ShopError
+from cscart_pipelines.cscart.errors import (
+    AccessDenied,
+    ApiNotFound,
+    CredentialsRefused,
+    RedirectRefused,
+    ShopError,
+    TlsTrouble,
+    Unreachable,
+)
 from cscart_pipelines.fulfilment.journal import Journal
 from cscart_pipelines.fulfilment.report import PushReport
 from cscart_pipelines.fulfilment.stop import stopped_when_disabled
@@ -30,6 +38,17 @@ from cscart_pipelines.warehouse.connect import Warehouse
 RoundKind = Literal["shipments", "stock"]
 LONGEST_PAUSE = 3600
 """Seconds between pushes to a shop that keeps failing."""
+ORDERS_PAUSE = 300
+"""The same where the shop works, and single orders do not: each has a pause of its own."""
+SHOP_TROUBLE = (
+    Unreachable,
+    CredentialsRefused,
+    AccessDenied,
+    ApiNotFound,
+    TlsTrouble,
+    RedirectRefused,
+)
+"""With these, the next order would fare no better: the push ends, the rows wait."""
 ENDED_EARLY = "ended early: cancelled, or the integration was disabled or removed; the rest waits"
 
 
@@ -54,6 +73,8 @@ class PushContext:
     limit: int | None = None
     """At most so many orders, or stock levels."""
     dry_run: bool = False
+    by_itself: bool = False
+    """Nobody asked for this shop by name: orders that are put off are left alone."""
     begun: list[PushReport] = field(default_factory=list)
     """The report of the push, put here as soon as there is one: it goes as far as the push did,
     also when that ends by an error that has no report (`ShopError`)."""
@@ -61,6 +82,10 @@ class PushContext:
     @property
     def settings(self) -> IntegrationSettings:
         return self.integration.settings
+
+    def full(self, begun: int) -> bool:
+        """The limit is reached."""
+        return self.limit is not None and begun >= self.limit
 
     @property
     def recalculates(self) -> bool:
@@ -96,6 +121,7 @@ def open_round(
     limit: int | None = None,
     dry_run: bool = False,
     wait: float = 0,
+    by_itself: bool = False,
     client: ShopClient | None = None,
     even_if_off: bool = False,
 ) -> Iterator[PushContext]:
@@ -118,7 +144,13 @@ def open_round(
             client = stack.enter_context(open_client(integration, registry, settings))
         journal = Journal(connection, key, run_id)
         context = PushContext(
-            integration, client, journal, settings.write_settle, limit, dry_run=dry_run
+            integration,
+            client,
+            journal,
+            settings.write_settle,
+            limit,
+            dry_run=dry_run,
+            by_itself=by_itself,
         )
         if dry_run:
             yield context
@@ -129,7 +161,7 @@ def open_round(
             yield context
         except BaseException as error:
             with contextlib.suppress(psycopg.Error):
-                _end(connection, key, kind, _reason(error))
+                _end(connection, key, kind, _reason(error), _longest_pause(error))
             raise
         _end(connection, key, kind, None)
 
@@ -184,15 +216,28 @@ def _begin(connection: psycopg.Connection[Any], key: str, kind: str) -> None:
     )
 
 
-def _end(connection: psycopg.Connection[Any], key: str, kind: str, error: str | None) -> None:
+def _end(
+    connection: psycopg.Connection[Any],
+    key: str,
+    kind: str,
+    error: str | None,
+    longest: int = LONGEST_PAUSE,
+) -> None:
     connection.execute(
         "UPDATE fulfilment.rounds SET finished_at = now(), error = %(error)s,"
         " failures = CASE WHEN %(error)s::text IS NULL THEN 0 ELSE failures + 1 END,"
         " not_before = CASE WHEN %(error)s::text IS NULL THEN NULL ELSE now() + least("
         " 60 * power(2, least(failures, 10)), %(longest)s) * interval '1 second' END"
         " WHERE integration = %(key)s AND kind = %(kind)s",
-        {"key": key, "kind": kind, "error": error, "longest": LONGEST_PAUSE},
+        {"key": key, "kind": kind, "error": error, "longest": longest},
     )
+
+
+def _longest_pause(error: BaseException) -> int:
+    if isinstance(error, PushFailedError) and error.report.postponed:
+        only_orders = error.report.troubles == error.report.postponed
+        return ORDERS_PAUSE if only_orders else LONGEST_PAUSE
+    return LONGEST_PAUSE
 
 
 def _reason(error: BaseException) -> str:

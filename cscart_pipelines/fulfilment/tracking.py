@@ -8,44 +8,29 @@ that a push usually ends with everything decided. Not here: the work on one orde
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any
 
 import psycopg
 
-from cscart_pipelines.cscart.errors import (
-    AccessDenied,
-    ApiNotFound,
-    CredentialsRefused,
-    NotFound,
-    RedirectRefused,
-    ShopError,
-    TlsTrouble,
-    Unreachable,
-)
+from cscart_pipelines.cscart.errors import ShopError, TransientShopError
 from cscart_pipelines.cscart.loose import UnreadableRow
 from cscart_pipelines.fulfilment import shipment_inbox
-from cscart_pipelines.fulfilment.carriers import read_carriers
-from cscart_pipelines.fulfilment.journal import Entry, Kind, State
-from cscart_pipelines.fulfilment.order_push import Maps, OrderPush
-from cscart_pipelines.fulfilment.report import Change, PushReport, Refusal
-from cscart_pipelines.fulfilment.rounds import PushContext, count, finish
+from cscart_pipelines.fulfilment.journal import Entry, Kind
+from cscart_pipelines.fulfilment.meant_orders import meant_orders
+from cscart_pipelines.fulfilment.order_push import OrderPush
+from cscart_pipelines.fulfilment.push_maps import read_maps
+from cscart_pipelines.fulfilment.put_off import put_off, read_put_off, taken_up
+from cscart_pipelines.fulfilment.report import Change, PushReport
+from cscart_pipelines.fulfilment.rounds import SHOP_TROUBLE, PushContext, count, finish
 from cscart_pipelines.fulfilment.rows import ShipmentRow
 from cscart_pipelines.fulfilment.status_push import MOST_ATTEMPTS, InDoubtError
-from cscart_pipelines.integrations.order_numbers import strip
+from cscart_pipelines.fulfilment.tracking_preview import preview, refusal
 
-SHOP_TROUBLE = (
-    Unreachable,
-    CredentialsRefused,
-    AccessDenied,
-    ApiNotFound,
-    TlsTrouble,
-    RedirectRefused,
-)
-"""With these, the next order would fare no better: the push ends, the rows wait."""
 MOST_FAILED_ORDERS = 5
-"""Orders in a row that cannot be worked on: then the shop itself is taken to be in trouble."""
+"""Orders in a row that cannot be worked on: then a push asks whether the shop works at all, and
+leaves the rest to the next."""
 
 
 def push_shipments(context: PushContext, rows: list[ShipmentRow] | None = None) -> PushReport:
@@ -60,7 +45,7 @@ def push_shipments(context: PushContext, rows: list[ShipmentRow] | None = None) 
     context.begun.append(push.report)
     try:
         if context.dry_run:
-            push.preview(rows)
+            preview(context, push.report, rows)
         else:
             push.run()
     except ShopError:
@@ -75,11 +60,7 @@ class _Push:
         self._context = context
         self._connection: psycopg.Connection[Any] = context.journal.connection
         self._key = context.integration.key
-        self._maps = Maps(
-            read_carriers(self._connection, self._key),
-            _sku_map(self._connection, self._key),
-            _statuses(self._connection, self._key),
-        )
+        self._maps = read_maps(self._connection, self._key)
         self.report = PushReport(self._key, "shipments", dry_run=context.dry_run)
 
     # --- for real --------------------------------------------------------------------------------
@@ -105,49 +86,58 @@ class _Push:
         self.report.waiting = shipment_inbox.waiting_count(self._connection, self._key)
 
     def _work_list(self) -> dict[int, list[str]]:
-        """Order ids with their numbers as the inbox spells them; unfinished ones first."""
-        work: dict[int, list[str]] = {}
-        for entry in self._context.journal.open_entries(Kind.SHIPMENT, Kind.ORDER_STATUS):
-            if entry.order_id is not None:
-                work.setdefault(entry.order_id, [])
-        foreign: list[str] = []
+        """Order ids with their numbers as the inbox spells them: unfinished ones first, and those
+        that failed the last time at the end, where they keep nobody waiting."""
+        entries = self._context.journal.open_entries(Kind.SHIPMENT, Kind.ORDER_STATUS)
+        unfinished = [entry.order_id for entry in entries if entry.order_id is not None]
+        work: dict[int, list[str]] = {order_id: [] for order_id in unfinished}
         waiting = shipment_inbox.waiting_numbers(self._connection, self._key)
-        known = _pulled(self._connection, self._key, waiting)
-        for number in waiting:
-            order_id = known.get(number) or strip(self._context.settings.order_prefix, number)
-            if order_id is None:
-                foreign.append(number)
-            elif order_id in work or not self._full(len(work)):
-                work.setdefault(order_id, []).append(number)
-        self._refuse_foreign(foreign)
-        return work
+        prefix = self._context.settings.order_prefix
+        meant = meant_orders(self._connection, self._key, prefix, waiting)
+        for number, order_id in meant.orders.items():
+            work.setdefault(order_id, []).append(number)
+        self._refuse_foreign(meant.foreign)
+        return self._chosen(work, unfinished)
 
-    def _full(self, orders: int) -> bool:
-        return self._context.limit is not None and orders >= self._context.limit
+    def _chosen(
+        self, work: Mapping[int, list[str]], unfinished: Collection[int]
+    ) -> dict[int, list[str]]:
+        """What is in the journal is brought to an end whatever the limit; who failed the last time
+        is tried when its time has come, or by name."""
+        failed = read_put_off(self._connection, self._key)
+        left_alone = {
+            order_id
+            for order_id, its_time_came in failed.items()
+            if self._context.by_itself and not its_time_came
+        }
+        chosen: dict[int, list[str]] = {}
+        for order_id in sorted(work, key=failed.__contains__):  # stable
+            if order_id in left_alone:
+                continue
+            if order_id in unfinished or not self._context.full(len(chosen)):
+                chosen[order_id] = work[order_id]
+        return chosen
 
-    def _refuse_foreign(self, numbers: Sequence[str]) -> None:
-        if not numbers:
+    def _refuse_foreign(self, foreign: Mapping[str, str]) -> None:
+        if not foreign:
             return
-        journal = self._context.journal
-        with journal.transaction() as connection:
-            owners = _owners(connection, self._key)
-            for number in numbers:
-                reason = _foreign(number, self._context.settings.order_prefix, owners)
+        with self._context.journal.transaction() as connection:
+            for number, reason in foreign.items():
                 rows = shipment_inbox.waiting_rows(connection, self._key, [number], lock=True)
                 shipment_inbox.settle(connection, self._key, rows, "refused", reason)
-                self.report.refusals += [_refusal(row, reason) for row in rows]
+                self.report.refusals += [refusal(row, reason) for row in rows]
 
     def _work_on(self, work: dict[int, list[str]]) -> tuple[dict[int, list[str]], float]:
         """A few orders at a time. Returns those in doubt, and the seconds until all are settled."""
         doubtful: dict[int, list[str]] = {}
-        wait, failed_in_a_row = 0.0, 0
+        wait, failed_in_a_row, enough = 0.0, 0, False
         trouble: ShopError | None = None
         todo = iter(work.items())
         client = self._context.client
         with ThreadPoolExecutor(client.max_parallel, "order") as threads:
             running: dict[Future[OrderPush], int] = {}
             while True:
-                while trouble is None and len(running) < client.max_parallel:
+                while not enough and len(running) < client.max_parallel:
                     if client.closed:
                         break  # the run is cancelled: no other order is begun
                     order_id, numbers = next(todo, (None, []))
@@ -165,15 +155,40 @@ class _Push:
                     doubtful[order_id] = work[order_id]
                     wait = max(wait, doubt.seconds)
                 except SHOP_TROUBLE as error:
-                    trouble = trouble or error
+                    trouble, enough = trouble or error, True
                 except (ShopError, UnreadableRow) as error:
                     failed_in_a_row += 1
-                    self.report.postponed.append(f"order {order_id} waits: {error}")
-                    if failed_in_a_row >= MOST_FAILED_ORDERS and isinstance(error, ShopError):
-                        trouble = trouble or error
+                    self._put_off(order_id, work[order_id], error)
+                    if failed_in_a_row == MOST_FAILED_ORDERS:
+                        enough = True
+                        trouble = trouble or self._trouble_of_the_shop()
         if trouble is not None:
             raise trouble
         return doubtful, wait
+
+    def _put_off(self, order_id: int, numbers: list[str], error: Exception) -> None:
+        """This order waits; the others do not."""
+        if self._context.client.closed:  # for all we know, the error is only that
+            self.report.postponed.append(f"order {order_id} waits: {error}")
+            return
+        with self._context.journal.transaction() as connection:
+            seconds = put_off(connection, self._key, order_id, numbers, str(error))
+        minutes = max(1, round(seconds / 60))
+        self.report.postponed.append(f"order {order_id} waits {minutes} min: {error}")
+
+    def _trouble_of_the_shop(self) -> ShopError | None:
+        """None if it works, and only the orders do not."""
+        try:
+            self._context.client.get("version", retries=0)
+        except (TransientShopError, *SHOP_TROUBLE) as error:
+            return error
+        except ShopError:
+            pass  # it has answered
+        self.report.notes.append(
+            f"{MOST_FAILED_ORDERS} orders in a row could not be worked on, though the shop answers;"
+            " the others wait for the next push"
+        )
+        return None
 
     def _one(self, order_id: int, numbers: list[str]) -> OrderPush:
         push = OrderPush(self._context, self._maps, order_id, numbers)
@@ -181,127 +196,18 @@ class _Push:
             push.run()
         finally:
             self._note(push)
+        with self._context.journal.transaction() as connection:
+            taken_up(connection, self._key, order_id)
         return push
 
     def _note(self, push: OrderPush) -> None:
         with self._context.journal.transaction():  # one thread at a time
             self.report.changes += [_change(entry) for entry in push.finished]
-            self.report.refusals += [_refusal(row, reason) for row, reason in push.refused]
+            self.report.refusals += [refusal(row, reason) for row, reason in push.refused]
             self.report.notes += [n for n in push.notes if n not in self.report.notes]
-
-    # --- only to look ----------------------------------------------------------------------------
-
-    def preview(self, rows: list[ShipmentRow] | None) -> None:
-        if rows is None:
-            numbers = shipment_inbox.waiting_numbers(self._connection, self._key)
-            rows = shipment_inbox.waiting_rows(self._connection, self._key, numbers)
-        orders: dict[int, list[ShipmentRow]] = {}
-        owners = _owners(self._connection, self._key)
-        known = _pulled(self._connection, self._key, [row.order_number for row in rows])
-        for row in rows:
-            prefix = self._context.settings.order_prefix
-            order_id = known.get(row.order_number) or strip(prefix, row.order_number)
-            if order_id is None:
-                reason = _foreign(row.order_number, prefix, owners)
-                self.report.refusals.append(_refusal(row, reason))
-            elif order_id in orders or not self._full(len(orders)):
-                orders.setdefault(order_id, []).append(row)
-            else:
-                self.report.waiting += 1
-        for order_id, its_rows in orders.items():
-            self._preview_one(order_id, its_rows)
-
-    def _preview_one(self, order_id: int, rows: list[ShipmentRow]) -> None:
-        push = OrderPush(self._context, self._maps, order_id, [])
-        try:
-            made, wish, looked = push.preview(rows)
-        except SHOP_TROUBLE:
-            raise
-        except NotFound:
-            reason = f"the shop has no order {order_id}"
-            self.report.refusals += [_refusal(row, reason) for row in rows]
-            return
-        except (ShopError, UnreadableRow) as error:
-            self.report.refusals += [_refusal(row, str(error)) for row in rows]
-            return
-        number = f"{self._context.settings.order_prefix}{order_id}"
-        planned = str(State.PLANNED)
-        for parcel in made.parcels:
-            self.report.changes.append(
-                Change(
-                    "shipment",
-                    f"{number} {parcel.tracking}",
-                    planned,
-                    {"left": {line.item_id: line.left for line in looked.order.lines}},
-                    {
-                        "tracking_number": parcel.tracking_number,
-                        "carrier": parcel.carrier,
-                        "quantities": dict(parcel.quantities),
-                    },
-                )
-            )
-        if wish.letter is not None and (made.parcels or made.adopted):
-            before, after = {"status": looked.order.status}, {"status": wish.letter}
-            self.report.changes.append(Change("order_status", number, planned, before, after))
-        self.report.unchanged += len(made.adopted)
-        self.report.refusals += [_refusal(row, reason) for row, reason in made.refusals]
-        self.report.notes += [n for n in made.notes if n not in self.report.notes]
 
 
 def _change(entry: Entry) -> Change:
     return Change(
         str(entry.kind), entry.target, str(entry.state), entry.before, entry.after, entry.reason
     )
-
-
-def _refusal(row: ShipmentRow, reason: str) -> Refusal:
-    return Refusal(f"{row.order_number} {row.tracking_number}".strip(), reason, row.source)
-
-
-def _pulled(
-    connection: psycopg.Connection[Any], key: str, numbers: Sequence[str]
-) -> dict[str, int]:
-    """Order ids of numbers that were handed out: they stay good when the prefix is changed."""
-    rows = connection.execute(
-        "SELECT given.number, pulled.order_id FROM unnest(%s::text[]) AS given (number)"
-        " JOIN fulfilment.orders AS pulled ON pulled.integration = %s"
-        " AND upper(pulled.order_number) = upper(trim(given.number))",
-        [list(set(numbers)), key],
-    )
-    return dict(rows.fetchall())
-
-
-def _sku_map(connection: psycopg.Connection[Any], key: str) -> dict[str, str]:
-    rows = connection.execute(
-        "SELECT sku, product_code FROM fulfilment.sku_map WHERE integration = %s", [key]
-    )
-    return dict(rows.fetchall())
-
-
-def _statuses(
-    connection: psycopg.Connection[Any], key: str
-) -> dict[str, tuple[str | None, str | None]]:
-    rows = connection.execute(
-        "SELECT status, description, inventory FROM cscart.statuses WHERE integration = %s"
-        " AND type = 'O' AND deleted_at IS NULL",
-        [key],
-    )
-    return {row[0]: (row[1], row[2]) for row in rows.fetchall()}
-
-
-def _owners(connection: psycopg.Connection[Any], key: str) -> list[tuple[str, str]]:
-    """The other integrations with their prefixes, longest prefix first."""
-    rows = connection.execute(
-        "SELECT integration, order_prefix FROM registry.integrations WHERE integration <> %s"
-        " AND order_prefix <> '' ORDER BY length(order_prefix) DESC, integration",
-        [key],
-    )
-    return [(row[0], row[1]) for row in rows.fetchall()]
-
-
-def _foreign(number: str, prefix: str, owners: Iterable[tuple[str, str]]) -> str:
-    """Why a number is none of this integration's, and whose it seems to be."""
-    expected = f"{prefix} and the order's id" if prefix else "the order's id alone"
-    likely = [key for key, other in owners if strip(other, number) is not None]
-    hint = f"; it looks like an order of {' or '.join(likely)}" if likely else ""
-    return f"{number!r} is no order number of this integration: expected {expected}{hint}"

@@ -24,7 +24,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from cscart_pipelines.warehouse.tables import integration_column, metadata, moment_column
 
@@ -270,3 +270,21 @@ rounds = Table(
     schema=FULFILMENT,
 )
 """The last push of each kind: what the sensors look at."""
+
+put_off_orders = Table(
+    "put_off_orders",
+    metadata,
+    integration_column(),
+    Column("order_id", BigInteger, nullable=False),
+    Column("order_numbers", ARRAY(Text), nullable=False, comment="as the inbox spells it"),
+    Column("failures", Integer, nullable=False, comment="in a row"),
+    moment_column(
+        "not_before",
+        nullable=False,
+        comment="when a push tries it again by itself; longer after each failure",
+    ),
+    Column("reason", Text, nullable=False),
+    PrimaryKeyConstraint("integration", "order_id"),
+    schema=FULFILMENT,
+)
+"""Orders that could not be worked on, see `fulfilment.put_off`."""

@@ -1,0 +1,42 @@
+"""What all orders of one push share: carriers, SKUs and statuses of the integration.
+
+Not here: what they are used for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from cscart_pipelines.fulfilment.carriers import CarrierMap, read_carriers
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Read once a push."""
+
+    carriers: CarrierMap
+    skus: Mapping[str, str]
+    """SKU of the fulfilment system -> product code of the shop."""
+    statuses: Mapping[str, tuple[str | None, str | None]]
+    """The shop's order statuses: letter -> description, inventory flag."""
+
+
+def read_maps(connection: psycopg.Connection[Any], integration: str) -> Maps:
+    """As they are now."""
+    skus = connection.execute(
+        "SELECT sku, product_code FROM fulfilment.sku_map WHERE integration = %s", [integration]
+    ).fetchall()
+    statuses = connection.execute(
+        "SELECT status, description, inventory FROM cscart.statuses WHERE integration = %s"
+        " AND type = 'O' AND deleted_at IS NULL",
+        [integration],
+    ).fetchall()
+    return Maps(
+        read_carriers(connection, integration),
+        dict(skus),
+        {letter: (description, inventory) for letter, description, inventory in statuses},
+    )

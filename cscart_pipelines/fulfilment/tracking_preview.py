@@ -1,0 +1,94 @@
+"""What a push of tracking numbers would do: reads the shop, writes and journals nothing.
+
+Not here: doing it (`tracking`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cscart_pipelines.cscart.errors import NotFound, ShopError
+from cscart_pipelines.cscart.loose import UnreadableRow
+from cscart_pipelines.fulfilment import shipment_inbox
+from cscart_pipelines.fulfilment.journal import State
+from cscart_pipelines.fulfilment.meant_orders import meant_orders
+from cscart_pipelines.fulfilment.order_push import OrderPush
+from cscart_pipelines.fulfilment.push_maps import Maps, read_maps
+from cscart_pipelines.fulfilment.report import Change, PushReport, Refusal
+from cscart_pipelines.fulfilment.rounds import SHOP_TROUBLE, PushContext
+from cscart_pipelines.fulfilment.rows import ShipmentRow
+
+
+def preview(
+    context: PushContext, report: PushReport, rows: Sequence[ShipmentRow] | None = None
+) -> None:
+    """Completes the report with what would be done. `rows`: instead of what waits in the inbox.
+
+    Raises ShopError when the shop as a whole is in trouble.
+    """
+    connection, key = context.journal.connection, context.integration.key
+    if rows is None:
+        numbers = shipment_inbox.waiting_numbers(connection, key)
+        rows = shipment_inbox.waiting_rows(connection, key, numbers)
+    numbers = list(dict.fromkeys(row.order_number for row in rows))
+    meant = meant_orders(connection, key, context.settings.order_prefix, numbers)
+    orders: dict[int, list[ShipmentRow]] = {}
+    for row in rows:
+        order_id = meant.orders.get(row.order_number)
+        if order_id is None:
+            report.refusals.append(refusal(row, meant.foreign[row.order_number]))
+        elif order_id in orders or not context.full(len(orders)):
+            orders.setdefault(order_id, []).append(row)
+        else:
+            report.waiting += 1
+    maps = read_maps(connection, key)
+    for order_id, its_rows in orders.items():
+        _preview_one(context, report, maps, order_id, its_rows)
+
+
+def refusal(row: ShipmentRow, reason: str) -> Refusal:
+    """Of a row of the inbox."""
+    return Refusal(f"{row.order_number} {row.tracking_number}".strip(), reason, row.source)
+
+
+def _preview_one(
+    context: PushContext,
+    report: PushReport,
+    maps: Maps,
+    order_id: int,
+    rows: list[ShipmentRow],
+) -> None:
+    push = OrderPush(context, maps, order_id, [])
+    try:
+        made, wish, looked = push.preview(rows)
+    except SHOP_TROUBLE:
+        raise
+    except NotFound:
+        reason = f"the shop has no order {order_id}"
+        report.refusals += [refusal(row, reason) for row in rows]
+        return
+    except (ShopError, UnreadableRow) as error:
+        report.refusals += [refusal(row, str(error)) for row in rows]
+        return
+    number = f"{context.settings.order_prefix}{order_id}"
+    planned = str(State.PLANNED)
+    for parcel in made.parcels:
+        report.changes.append(
+            Change(
+                "shipment",
+                f"{number} {parcel.tracking}",
+                planned,
+                {"left": {line.item_id: line.left for line in looked.order.lines}},
+                {
+                    "tracking_number": parcel.tracking_number,
+                    "carrier": parcel.carrier,
+                    "quantities": dict(parcel.quantities),
+                },
+            )
+        )
+    if wish.letter is not None and (made.parcels or made.adopted):
+        before, after = {"status": looked.order.status}, {"status": wish.letter}
+        report.changes.append(Change("order_status", number, planned, before, after))
+    report.unchanged += len(made.adopted)
+    report.refusals += [refusal(row, reason) for row, reason in made.refusals]
+    report.notes += [n for n in made.notes if n not in report.notes]
