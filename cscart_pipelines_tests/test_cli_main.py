@@ -197,6 +197,8 @@ def test_a_terminated_command_dies_of_it(desk: Desk) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env=desk.environment,
+        # Whoever runs the tests in the background may have it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     waiting = "SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)' AND pid <> %s"
     while not desk.rows(waiting.replace("%pg", "%%pg"), 0):

@@ -34,8 +34,9 @@ from cscart_pipelines.settings import Settings
 DEMO = "demo"
 SANDBOX_PORT = 8765
 UI_PORT = 3000
-STOP_SECONDS = 8
-"""For a process to end by itself. What is then cut off is a run, and a run may be cut anywhere."""
+STOP_SECONDS = 20
+"""For a process to end by itself, on a busy machine too: one of Dagster's that is killed leaves a
+socket in the folder for temporary files. A run may be cut anywhere."""
 
 
 def sandbox(
