@@ -17,6 +17,7 @@ import typer
 from cscart_pipelines.cli import (
     console,
     exits,
+    fulfilment_deleted,
     fulfilment_maps,
     fulfilment_push,
     fulfilment_rules,
@@ -93,6 +94,7 @@ app.command()(fulfilment_push.ship)
 app.command()(fulfilment_push.stock)
 app.command()(fulfilment_trail.journal)
 app.command()(fulfilment_push.undo)
+app.command()(fulfilment_deleted.deleted)
 app.command()(fulfilment_trail.inbox)
 app.command()(fulfilment_maps.carriers)
 app.command()(fulfilment_maps.skus)

@@ -23,9 +23,9 @@ from cscart_pipelines.cli.fulfilment_shown import (
 )
 from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.fulfilment.journal import Kind, State
+from cscart_pipelines.fulfilment.meant_orders import meant_orders
 from cscart_pipelines.fulfilment.report import Refusal
 from cscart_pipelines.fulfilment.watched_folder import folder
-from cscart_pipelines.integrations.order_numbers import strip
 from cscart_pipelines.integrations.premises import Premises
 
 Row = dict[str, Any]
@@ -86,21 +86,10 @@ def journal(
 
 
 def _order_id(connection: psycopg.Connection[Any], key: str, prefix: str, number: str) -> int:
-    """A number that was handed out stays good when the prefix is changed."""
-    pulled = _rows(
-        connection,
-        "SELECT order_id FROM fulfilment.orders WHERE integration = %(key)s"
-        " AND upper(order_number) = upper(trim(%(number)s))",
-        {"key": key, "number": number},
-    )
-    found = pulled[0]["order_id"] if pulled else strip(prefix, number)
-    if found is None:
-        expected = f"{prefix} and the order's id" if prefix else "the order's id alone"
-        raise exits.CommandError(
-            f"--order {number!r} is no order number of {key}: expected {expected}",
-            exits.WRONG_USAGE,
-        )
-    return int(found)
+    meant = meant_orders(connection, key, prefix, [number])
+    if number not in meant.orders:
+        raise exits.CommandError(f"--order: {meant.foreign[number]}", exits.WRONG_USAGE)
+    return meant.orders[number]
 
 
 def inbox(

@@ -104,3 +104,13 @@ def settle_taken(
         {"state": state, "reason": reason, "key": integration, "entry": journal_id},
     ).fetchall()
     return [row[0] for row in rows]
+
+
+def wait_again(connection: Connection, integration: str, journal_id: int) -> int:
+    """The rows that this entry has carried out wait once more, as if they came now. How many."""
+    return connection.execute(
+        "UPDATE fulfilment.shipments SET state = 'waiting', reason = NULL, journal_id = NULL,"
+        " settled_at = NULL, received_at = now()"
+        " WHERE integration = %s AND journal_id = %s AND state = 'done'",
+        [integration, journal_id],
+    ).rowcount

@@ -1,0 +1,140 @@
+"""`fulfilment deleted`: parcels of ours that are not in the shop any more, and what to do about it.
+
+Not here: how they are found and settled (`fulfilment.deleted`).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from cscart_pipelines.cli import console, exits
+from cscart_pipelines.cli.board import Json, Key
+from cscart_pipelines.cli.fulfilment_push import TURN_SECONDS
+from cscart_pipelines.cli.premises import opened
+from cscart_pipelines.cscart.loose import UnreadableRow
+from cscart_pipelines.fulfilment import rounds
+from cscart_pipelines.fulfilment.deleted import (
+    Missing,
+    Verdict,
+    missing,
+    sent_for,
+    settle_missing,
+)
+from cscart_pipelines.fulfilment.meant_orders import meant_orders
+from cscart_pipelines.integrations.premises import Premises
+
+SAID: dict[Verdict, str] = {
+    "there": "[yellow]the shop has it; left as it is[/]",
+    "accepted": "[green]accepted[/]",
+    "waits again": "[green]waits in the inbox again[/]",
+}
+
+
+def deleted(
+    key: Key,
+    order: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER", help="Only this order; its deletions are known before the next sync."
+        ),
+    ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="It is right so: the checks need not tell it.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Ship them again with the next push.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Parcels that somebody has deleted in the shop.
+
+    Without --accept or --again it only shows them. What the shop still has is left as it is.
+    """
+    if accept and again:
+        raise exits.CommandError("--accept and --again exclude each other", exits.WRONG_USAGE)
+    with opened() as premises:
+        parcels = _parcels(premises, key, order, settling=accept or again)
+        if not (accept or again):
+            _show(key, parcels, as_json=as_json)
+            return
+        outcome = _settle(premises, key, parcels, again=again) if parcels else []
+    if as_json:
+        console.print_json([{**asdict(one), "outcome": verdict} for one, verdict in outcome])
+    else:
+        _print_outcome(key, outcome)
+    if not outcome or all(verdict == "there" for _, verdict in outcome):
+        raise typer.Exit(exits.RUN_FAILED)
+
+
+def _parcels(premises: Premises, key: str, order: str | None, *, settling: bool) -> list[Missing]:
+    """Of one order, all that was ever sent when something is to be done: the shop tells which of it
+    is missing, and the warehouse may not know yet."""
+    prefix = premises.registry.get(key).settings.order_prefix
+    with premises.warehouse.connect(autocommit=True) as connection:
+        if order is None:
+            return missing(connection, [key])
+        meant = meant_orders(connection, key, prefix, [order])
+        if order not in meant.orders:
+            raise exits.CommandError(f"--order: {meant.foreign[order]}", exits.WRONG_USAGE)
+        order_id = meant.orders[order]
+        if settling:
+            return sent_for(connection, key, order_id)
+        return [one for one in missing(connection, [key]) if one.order_id == order_id]
+
+
+def _settle(
+    premises: Premises, key: str, parcels: list[Missing], *, again: bool
+) -> list[tuple[Missing, Verdict]]:
+    with (
+        console.err.status("looking in the shop"),
+        rounds.open_round(
+            "shipments",
+            premises.warehouse,
+            premises.registry,
+            premises.settings,
+            key,
+            run_id=f"deleted-{secrets.token_hex(4)}",
+            wait=TURN_SECONDS,
+            even_if_off=not again,
+        ) as context,
+    ):
+        try:
+            return settle_missing(context, parcels, again=again)
+        except UnreadableRow as error:
+            raise exits.CommandError(f"{key}: {error}", exits.SHOP_UNREACHABLE) from None
+
+
+def _show(key: str, parcels: list[Missing], *, as_json: bool) -> None:
+    if as_json:
+        console.print_json([asdict(one) for one in parcels])
+        return
+    if not parcels:
+        console.out.print(f"Nothing that was shipped is missing in {key}, as of its last sync.")
+        return
+    table = console.table("order and tracking number", ("was shipment", "right"))
+    for one in parcels:
+        table.add_row(console.plain(one.target), str(one.shipment_id))
+    console.out.print(table)
+    deed = console.command(f"fulfilment deleted {key}")
+    console.out.print(f"  [dim]deleted on purpose:[/] {deed} --accept", soft_wrap=True)
+    console.out.print(f"  [dim]to ship them again:[/] {deed} --again", soft_wrap=True)
+    console.out.print("  [dim]--order NUMBER: only those of one order[/]")
+
+
+def _print_outcome(key: str, outcome: list[tuple[Missing, Verdict]]) -> None:
+    if not outcome:
+        console.out.print("Nothing like that was shipped.")
+        return
+    for one, verdict in outcome:
+        console.out.print(f"  {console.plain(one.target)}  {SAID[verdict]}", soft_wrap=True)
+    counts = Counter(verdict for _, verdict in outcome)
+    if counts["waits again"]:
+        push = console.command(f"fulfilment ship {key}")
+        console.out.print(
+            f"  [dim]shipped by the next push, within a minute, or now:[/] {push}", soft_wrap=True
+        )
