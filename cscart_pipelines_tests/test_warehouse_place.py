@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import shutil
 import stat
 import subprocess
@@ -313,3 +314,30 @@ def test_a_look_that_was_cut_short_is_no_answer(homes: Homes) -> None:
     assert account.reaches(homes.base)
     with pytest.raises(NoPlaceError, match="cut short by signal 9; try again"):
         account.reaches(homes.base, program.name)
+
+
+LOOK_AND_COUNT = """
+import ctypes, os, sys
+from pathlib import Path
+from cscart_pipelines.warehouse import account
+forks = []
+note = ctypes.CFUNCTYPE(None)(lambda: forks.append(1))
+register = getattr(ctypes.CDLL(None), "__register_atfork")
+register(note, None, None, None)
+account.reaches(Path(sys.argv[1]), "true")
+print(len(forks))
+if os.fork() == 0:
+    os._exit(0)
+print(len(forks))
+"""
+
+
+@needs_root
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="its symbol is glibc's")
+def test_a_look_runs_no_librarys_part_of_a_fork(homes: Homes) -> None:
+    """That of gRPC crashes when Dagster's code server asks."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK_AND_COUNT, str(homes.base)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.split()) == (0, ["0", "1"]), done.stderr

@@ -12,6 +12,7 @@ import importlib.util
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -67,6 +68,26 @@ def _exists() -> bool:
     return True
 
 
+# Exit code 111: it could not even become the account, which is no answer.
+_LOOK = """
+import os, sys
+uid, gid, folder, program = sys.argv[1:]
+try:
+    os.setgroups([])
+    os.setgid(int(gid))
+    os.setuid(int(uid))
+    os.chdir("/")
+except OSError:
+    os._exit(111)
+try:
+    os.chdir(folder)
+    if program:
+        os.execve("./" + program, ["./" + program, "--version"], {"PATH": "/usr/bin:/bin"})
+except OSError:
+    os._exit(1)
+"""
+
+
 def reaches(folder: Path, program: str | None = None) -> bool:
     """Whether the account can enter the folder (and run the program in it) as things stand.
 
@@ -74,22 +95,19 @@ def reaches(folder: Path, program: str | None = None) -> bool:
     or to advice about permissions.
     """
     entry = pwd.getpwnam(SERVICE_ACCOUNT)
-    script = 'cd "$1" && { [ -z "$2" ] || exec "./$2" --version; }'
+    who = [str(entry.pw_uid), str(entry.pw_gid)]
+    # The child becomes the account itself. With `user=` Python forks this process in full, and the
+    # libraries in it run their part of the fork: that of gRPC has crashed in Dagster's code server.
     done = subprocess.run(
-        ["/bin/sh", "-c", script, "sh", str(folder), program or ""],
-        user=entry.pw_uid,
-        group=entry.pw_gid,
-        extra_groups=[],
+        [sys.executable, "-I", "-S", "-c", _LOOK, *who, str(folder), program or ""],
         cwd="/",
-        env={"PATH": "/usr/bin:/bin"},
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
     )
-    if done.returncode < 0:
-        raise NoPlaceError(
-            f"looking into {folder} as {SERVICE_ACCOUNT} was cut short by signal"
-            f" {-done.returncode}; try again"
-        )
+    if done.returncode < 0 or done.returncode == 111:
+        how = f"cut short by signal {-done.returncode}" if done.returncode < 0 else "not allowed"
+        raise NoPlaceError(f"looking into {folder} as {SERVICE_ACCOUNT} was {how}; try again")
     return done.returncode == 0
 
 
