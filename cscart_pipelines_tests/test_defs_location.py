@@ -101,6 +101,20 @@ def test_names_are_those_of_the_snapshot() -> None:
     assert described() == SNAPSHOT.read_text()
 
 
+def test_the_graph_shows_where_everything_comes_from(graph: AssetGraph) -> None:
+    unknown = [
+        key.to_user_string()
+        for key in graph.get_all_asset_keys()
+        if graph.get(key).group_name == "default" or not graph.get(key).description
+    ]
+    assert unknown == []
+    sources = {
+        key.to_user_string() for key in graph.get_all_asset_keys() if not graph.get(key).parent_keys
+    }
+    assert {"cscart/orders", "onsite/events", "registry/integrations"} <= sources
+    assert not graph.get(dg.AssetKey(["onsite", "events"])).is_executable
+
+
 def test_orders_lead_to_segments(graph: AssetGraph) -> None:
     up = dg.AssetSelection.assets("analytics/segments").upstream().resolve(graph)
     assert {"cscart/orders", "cscart/customers"} <= {key.to_user_string() for key in up}
