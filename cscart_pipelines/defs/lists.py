@@ -18,6 +18,7 @@ from dagster_dbt import DbtCliResource, dbt_assets
 
 from cscart_pipelines.defs import processes
 from cscart_pipelines.defs.dbt_project import Translator, dbt_executable, dbt_project
+from cscart_pipelines.defs.inlets import as_read
 from cscart_pipelines.defs.resources import Pipelines
 
 BUILD_LOCK = 0x6C69737473
@@ -66,10 +67,14 @@ def lists(
         arguments = ["build", "--exclude-resource-type", "unit_test",
                      "--vars", json.dumps({"as_of": as_of})]  # fmt: skip
         target = _room_for(project.project_dir / project.target_path / "builds", context.run.run_id)
+        whole = len(context.selected_asset_keys) == len(lists.keys)
+        if whole:
+            for seen in as_read():
+                context.log_event(seen)
         # dbt takes the connection from the environment, here and in the process it starts.
         with _environment(premises.warehouse.dbt_environment()):
             yield from dbt.cli(arguments, context=context, target_path=target).stream()
-        if len(context.selected_asset_keys) == len(lists.keys):
+        if whole:
             connection.execute(
                 "INSERT INTO registry.list_builds (run_id, covers_sync, as_of) VALUES (%s, %s, %s)",
                 [context.run.run_id, covered and covered[0], as_of],
