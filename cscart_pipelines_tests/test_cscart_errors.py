@@ -8,6 +8,7 @@ import pytest
 
 from cscart_pipelines.cscart import errors
 from cscart_pipelines.cscart.errors import (
+    Abandoned,
     AmbiguousWrite,
     PermanentShopError,
     ShopError,
@@ -23,7 +24,8 @@ CLASSES = [
 
 @pytest.mark.parametrize("each", CLASSES)
 def test_every_error_is_of_one_kind_only(each):
-    kinds = [issubclass(each, k) for k in (TransientShopError, PermanentShopError, AmbiguousWrite)]
+    known = (TransientShopError, PermanentShopError, AmbiguousWrite, Abandoned)
+    kinds = [issubclass(each, kind) for kind in known]
     assert sum(kinds) == (0 if each is ShopError else 1)
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong with a shop, classed once: transient, permanent, or unknown.
+"""What can go wrong with a shop, classed once: transient, permanent, unknown, or not awaited.
 
 Here belong the exceptions of this room and their words. Every message is one plain line for a
 tired operator: what happened and what to do. Never in a message: credentials, query strings,
@@ -6,7 +6,8 @@ answers of the shop as they came. Not here: when to retry (client), what a run d
 
 Three retry systems look at these classes (the client, the walk through pages, the run), so that
 they do not multiply: the client has already retried a `TransientShopError` when it is raised; a
-`PermanentShopError` is never retried by anybody; an `AmbiguousWrite` must be read back first.
+`PermanentShopError` is never retried by anybody; an `AmbiguousWrite` must be read back first;
+`Abandoned` ends whatever it meets.
 """
 
 # ruff: noqa: N818 (the names say what happened; "Error" at the end of each adds nothing)
