@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -161,3 +162,19 @@ def test_a_connection_opened_a_moment_too_late_is_cut_too() -> None:
     closed = socket.socket()
     closed.close()
     wires.add(closed)  # somebody was quicker
+
+
+def test_encryption_within_encryption_is_cut_at_its_socket() -> None:
+    """urllib3 has no socket there, but an object that talks over one."""
+
+    class Transport:
+        def __init__(self, inner: socket.socket) -> None:
+            self.socket = inner
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        wires = Wires()
+        transport: Any = Transport(ours)
+        wires.add(transport)
+        wires.cut()
+        assert theirs.recv(1) == b""

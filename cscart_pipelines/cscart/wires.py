@@ -42,6 +42,9 @@ class Wires:
 
 
 def _shut(opened: socket.socket) -> None:
+    # Encryption within encryption, through a proxy that is spoken to by https, is no socket but
+    # has one.
+    opened = getattr(opened, "socket", opened)
     with contextlib.suppress(OSError):  # closed already, by us or by the shop
         # Not the method of a TLS socket: it takes the encryption away under whoever is reading.
         socket.socket.shutdown(opened, socket.SHUT_RDWR)
