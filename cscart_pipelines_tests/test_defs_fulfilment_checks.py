@@ -153,6 +153,20 @@ def test_words_of_filters_that_mean_nothing(pushed: ControlRoom) -> None:
     assert "Greece" not in found["filters_match"]
 
 
+def test_a_status_that_shipped_orders_cannot_get(pushed: ControlRoom) -> None:
+    pushed.execute(
+        "UPDATE registry.integrations SET shipped_status = 'Beamed',"
+        " partially_shipped_status = 'Complete'"
+    )
+    found = red(pushed)
+    assert list(found) == ["filters_match"]
+    assert "'Beamed' is no country or status of this shop" in found["filters_match"]
+    assert "Complete" not in found["filters_match"]
+    # Where the list of statuses cannot be read, nobody knows.
+    pushed.execute("UPDATE cscart.statuses SET deleted_at = now()")
+    assert red(pushed) == {}
+
+
 def test_a_file_that_nobody_takes(pushed: ControlRoom) -> None:
     with pushed.premises() as premises:
         path = folder(premises.settings, "shop") / "shipments" / "old.csv"

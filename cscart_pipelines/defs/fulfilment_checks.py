@@ -143,7 +143,7 @@ def _waits(premises: Premises, connection: Connection, shops: list[Integration])
     return found
 
 
-def _filters(_: Premises, connection: Connection, shops: list[Integration]) -> list[Finding]:
+def _words(_: Premises, connection: Connection, shops: list[Integration]) -> list[Finding]:
     found = []
     for shop in shops:
         settings = shop.settings
@@ -152,9 +152,11 @@ def _filters(_: Premises, connection: Connection, shops: list[Integration]) -> l
         words: list[str] = []
         if settings.countries:
             words += read_countries(connection, shop.key).resolve(settings.countries).unmatched
-        if settings.order_statuses:
-            names = read_status_names(connection, shop.key)
-            words += names.resolve(settings.order_statuses).unmatched
+        names = read_status_names(connection, shop.key)
+        words += names.resolve(settings.order_statuses).unmatched
+        after = (settings.shipped_status, settings.partially_shipped_status)
+        if names.present:  # else the shop's list of statuses cannot be read
+            words += [word for word in after if word and names.letter(word) not in names.present]
         found += [(shop.key, f"{word!r} is no country or status of this shop") for word in words]
     return found
 
@@ -190,8 +192,9 @@ CHECKS = [
     ),
     Check(
         "filters_match",
-        "Every country and order status of the filters means something in the shop.",
-        _filters,
+        "Every country and order status of the settings means something in the shop: those of the"
+        " filters, and those that orders get when they have shipped.",
+        _words,
         dg.AssetCheckSeverity.WARN,
         in_pushes=False,
     ),
