@@ -86,12 +86,53 @@ def test_what_is_accepted_stays_away_and_is_told_no_more(shipped: Connected) -> 
         "SELECT state, reason FROM fulfilment.journal WHERE id = %s", one.id
     )
     assert state == "skipped" and f"was shipment {one.shipment_id}; accepted" in reason
-    # Somebody may think better of it.
+    # For good: neither by the same command, nor by the same file.
     with shipped.database.connect() as connection:
-        assert sent_for(connection, shipped.key, one.order_id) == [one]
+        assert sent_for(connection, shipped.key, one.order_id) == []
+    assert settle(shipped, [one], again=True) == []
+    shipped.push()
+    assert in_shop(shipped) == Counter(["B1"])
+
+
+def test_another_parcel_of_the_order_does_not_bring_it_back(shipped: Connected) -> None:
+    """One was deleted on purpose, the other by mistake."""
+    (one,) = found(shipped)
+    settle(shipped, [one], again=False)
+    shipped.shop.store.add_product("Cup", "2.00")
+    order = shipped.order((1, 4)).order_id
+    for name in ("C1", "D1"):
+        shipped.ship(str(order), name, "SKU-0001", quantity=2, carrier="UPS")
+    shipped.push()
+    assert in_shop(shipped) == Counter(["B1", "C1", "D1"])
+    delete(shipped, "C1", "D1")
+    with shipped.database.connect() as connection:
+        first, second = sent_for(connection, shipped.key, order)
+    assert settle(shipped, [first], again=False) == ["accepted"]
+    with shipped.database.connect() as connection:
+        assert sent_for(connection, shipped.key, order) == [second]
+    assert settle(shipped, [second], again=True) == ["waits again"]
+    with shipped.database.connect() as connection:
+        assert sent_for(connection, shipped.key, order) == [], "it waits; it is not accepted too"
+    shipped.push()
+    assert in_shop(shipped) == Counter(["B1", second.target.split()[1]])
+
+
+def test_a_parcel_of_ours_that_came_late_is_sent_again_too(shipped: Connected) -> None:
+    """Its rows were adopted, not carried out by the entry that the journal calls verified."""
+    (one,) = found(shipped)
+    shipped.execute("UPDATE fulfilment.shipments SET journal_id = NULL")
     assert settle(shipped, [one], again=True) == ["waits again"]
     shipped.push()
     assert in_shop(shipped) == Counter(["A1", "B1"])
+
+
+def test_without_its_rows_nothing_is_promised(shipped: Connected) -> None:
+    (one,) = found(shipped)
+    shipped.execute("DELETE FROM fulfilment.shipments")
+    assert settle(shipped, [one], again=True) == ["no rows"]
+    assert found(shipped) == [one]
+    assert settle(shipped, [one], again=False) == ["accepted"]
+    assert found(shipped) == []
 
 
 @pytest.mark.parametrize("again", [True, False])

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from cscart_pipelines.fulfilment.put_off import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
+    Connection,
+    note_numbers,
     put_off,
     read_put_off,
     taken_up,
@@ -15,16 +17,50 @@ from cscart_pipelines.fulfilment.put_off import (
 from cscart_pipelines_tests.conftest import Database
 
 
+def its_time_came(connection: Connection) -> None:
+    connection.execute("UPDATE fulfilment.put_off_orders SET not_before = now()")
+
+
 def test_the_pause_doubles_up_to_a_quarter_of_a_day(warehouse_database: Database) -> None:
     with warehouse_database.connect() as connection:
-        pauses = [put_off(connection, "a", 7, ["7"], f"trouble {n}") for n in range(40)]
+        pauses = []
+        for number in range(30):
+            pauses.append(put_off(connection, "a", 7, ["7"], f"trouble {number}"))
+            its_time_came(connection)
         assert pauses[:4] == [FIRST_PAUSE * 2**n for n in range(4)]
         assert pauses == sorted(pauses)
         assert pauses[-1] == LONGEST_PAUSE
         row = connection.execute("SELECT failures, reason FROM fulfilment.put_off_orders")
-        assert row.fetchall() == [(40, "trouble 39")]
+        assert row.fetchall() == [(30, "trouble 29")]
         taken_up(connection, "a", 7)
         assert put_off(connection, "a", 7, ["7"], "again") == FIRST_PAUSE
+
+
+def test_who_tries_before_the_time_does_not_make_it_longer(warehouse_database: Database) -> None:
+    with warehouse_database.connect() as connection:
+        for _ in range(5):
+            assert 0 < put_off(connection, "a", 7, ["7"], "by name") <= FIRST_PAUSE
+        row = connection.execute("SELECT failures FROM fulfilment.put_off_orders").fetchone()
+        assert row == (1,)
+
+
+def test_all_spellings_of_a_number_are_kept(warehouse_database: Database) -> None:
+    with warehouse_database.connect() as connection:
+        put_off(connection, "a", 7, ["CS7", "cs7"], "x")
+        put_off(connection, "a", 7, ["CS7"], "x")
+        note_numbers(connection, "a", 7, [" CS7", "cs7"])
+        note_numbers(connection, "a", 7, [])
+        note_numbers(connection, "a", 8, ["CS8"])  # nobody put it off
+        rows = connection.execute("SELECT order_id, order_numbers FROM fulfilment.put_off_orders")
+        assert rows.fetchall() == [(7, [" CS7", "CS7", "cs7"])]
+
+
+def test_whoever_was_tried_last_comes_last(warehouse_database: Database) -> None:
+    with warehouse_database.connect() as connection:
+        connection.autocommit = True  # each at its own time
+        for order in (3, 1, 2, 3):
+            put_off(connection, "a", order, [], "x")
+        assert list(read_put_off(connection, "a")) == [1, 2, 3]
 
 
 DEEDS = ["fail", "work", "time"]

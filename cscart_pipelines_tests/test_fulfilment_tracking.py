@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.errors import CredentialsRefused, ShopError
 from cscart_pipelines.fulfilment.order_feed import pull
 from cscart_pipelines.fulfilment.rounds import PushFailedError, open_round
@@ -382,6 +383,129 @@ def test_an_order_that_is_put_off_waits_for_its_time_or_for_a_person(connect: Co
     assert at.rows("SELECT FROM fulfilment.put_off_orders") == []
     assert at.shop.requests.count(method="POST") == 1
     assert shipments(at, broken) == [(f"B-{broken}", "ups", 2)]
+
+
+@pytest.mark.parametrize("orders", [1, 3, 9])
+def test_an_outage_of_the_shop_puts_no_order_off(orders: int, connect: Connect) -> None:
+    at = connect()
+    for _ in range(orders):
+        order = at.order().order_id
+        at.ship(str(order), f"T{order}", carrier="UPS")
+    at.shop.faults.add("server_error", status=503)
+    for _ in range(3):
+        with pytest.raises(ShopError):
+            at.push(client={"retries": 0}, by_itself=True)
+    assert at.rows("SELECT FROM fulfilment.put_off_orders") == []
+    assert at.rows("SELECT failures FROM fulfilment.rounds") == [(3,)]
+    at.shop.faults.clear()
+    at.push(by_itself=True)
+    assert len(at.shop.store.shipments) == orders
+
+
+def test_a_shop_that_hides_its_version_is_not_in_trouble(connect: Connect) -> None:
+    at = connect()
+    poisoned(at, 6)
+    at.shop.faults.add("login_page", path="/version")
+    report = at.push(client={"retries": 0})
+    assert len(report.postponed) >= MOST_FAILED_ORDERS
+
+
+def test_an_order_put_off_in_doubt_does_not_slow_the_shop(connect: Connect) -> None:
+    at = connect()
+    order = at.order().order_id
+    at.ship(str(order), "A1", carrier="UPS")
+    at.shop.faults.add("reset", method="POST", count=1)
+    hurried: dict[str, Any] = {"settle": 3600, "client": {"retries": 0, "hurried": True}}
+    at.push(**hurried)
+    assert at.journal()["shipment", "ambiguous"] == 1
+    at.shop.faults.poison(order)
+    assert at.push(**hurried, by_itself=True).postponed
+    for _ in range(2):
+        good = at.order().order_id
+        at.ship(str(good), f"G{good}", carrier="UPS")
+        report = at.push(**hurried, by_itself=True)
+        assert report.troubles == []
+        assert shipments(at, good) == [(f"G{good}", "ups", 2)]
+    at.shop.faults.clear()
+    at.push()
+    assert at.journal()["shipment", "verified"] == 3
+    assert shipments(at, order) == [("A1", "ups", 2)]
+
+
+def test_an_order_in_doubt_is_not_one_that_is_put_off(connect: Connect) -> None:
+    """It could be worked on, and is looked at when the settling time is over, not hours later."""
+    at = connect()
+    (order,) = poisoned(at, 1)
+    at.push(client={"retries": 0})
+    assert at.rows("SELECT order_id FROM fulfilment.put_off_orders") == [(order,)]
+    at.shop.faults.clear()
+    at.shop.faults.add("reset", method="POST", count=1)
+    at.push(settle=3600, client={"retries": 0, "hurried": True})
+    assert at.journal()["shipment", "ambiguous"] == 1
+    assert at.rows("SELECT FROM fulfilment.put_off_orders") == []
+
+
+def test_a_row_that_spells_its_number_otherwise_waits_with_the_others(connect: Connect) -> None:
+    at = connect(order_prefix="CS")
+    order = at.order().order_id
+    at.shop.faults.poison(order)
+    at.ship(f"CS{order}", "A1", carrier="UPS")
+    at.push(client={"retries": 0})
+    at.ship(f" cs{order}", "B1", carrier="UPS")
+    at.push(by_itself=True)
+    waiting = "SELECT order_number FROM fulfilment.shipments WHERE state = 'waiting'"
+    ((numbers,),) = at.rows("SELECT order_numbers FROM fulfilment.put_off_orders")
+    assert sorted(numbers) == sorted(number for (number,) in at.rows(waiting))
+
+
+def test_by_name_all_have_their_turn(connect: Connect) -> None:
+    """The first five that break for ever do not keep the others from being tried again."""
+    at = connect()
+    broken = poisoned(at, 9)
+    options: dict[str, Any] = {"client": {"retries": 0, "max_parallel": 1}}
+    at.push(**options)
+    at.push(**options)
+    at.shop.faults.clear()
+    mended = broken[-1]
+    at.shop.faults.poison(*broken[:-1])
+    at.push(**options)
+    at.push(**options)
+    assert shipments(at, mended) == [(f"B-{mended}", "ups", 2)]
+
+
+@pytest.mark.parametrize(("profile", "statuses"), [("4.7", 0), ("4.20", 1)])
+def test_a_closed_client_ends_an_order_between_its_parcels(
+    profile: str, statuses: int, connect: Connect
+) -> None:
+    """Up to 4.7 the status travels with the last parcel."""
+    at = connect(profile)
+    order = at.order((1, 3)).order_id
+    for number in range(3):
+        at.ship(str(order), f"T{number}", "SKU-0001", quantity=1, carrier="UPS")
+    closing: list[ShopClient] = []
+
+    @at.shop.before_request
+    def close(request: Any) -> None:
+        if request.method == "POST":
+            closing[0].close()
+
+    with (
+        at.client() as client,
+        open_round(
+            "shipments", at.database.warehouse, at.registry, at.settings, at.key, client=client
+        ) as context,
+    ):
+        closing.append(client)
+        push_shipments(context)
+    assert at.shop.requests.count(method="POST") == 1
+    assert at.shop.requests.count(method="PUT") == 0
+    at.shop._hooks.clear()
+    at.push()
+    assert sorted(name for name, *_ in shipments(at, order)) == ["T0", "T1", "T2"]
+    assert at.shop.requests.count(method="POST") == 3
+    assert at.shop.requests.count(method="PUT") == statuses
+    assert at.shop.store.orders[order].status == "C"
+    assert at.settled()
 
 
 def test_an_order_cut_short_by_the_end_of_a_push_is_not_put_off(connect: Connect) -> None:

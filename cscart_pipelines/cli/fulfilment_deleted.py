@@ -32,6 +32,7 @@ SAID: dict[Verdict, str] = {
     "there": "[yellow]the shop has it; left as it is[/]",
     "accepted": "[green]accepted[/]",
     "waits again": "[green]waits in the inbox again[/]",
+    "no rows": "[yellow]left as it is: its rows are not in the inbox any more[/]",
 }
 
 
@@ -44,7 +45,7 @@ def deleted(
         ),
     ] = None,
     accept: Annotated[
-        bool, typer.Option("--accept", help="It is right so: the checks need not tell it.")
+        bool, typer.Option("--accept", help="It is right so, for good: they are not shipped again.")
     ] = False,
     again: Annotated[
         bool, typer.Option("--again", help="Ship them again with the next push.")
@@ -67,7 +68,7 @@ def deleted(
         console.print_json([{**asdict(one), "outcome": verdict} for one, verdict in outcome])
     else:
         _print_outcome(key, outcome)
-    if not outcome or all(verdict == "there" for _, verdict in outcome):
+    if not any(verdict in ("accepted", "waits again") for _, verdict in outcome):
         raise typer.Exit(exits.RUN_FAILED)
 
 

@@ -24,10 +24,7 @@ from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.registry import Integration
 
 JOBS: dict[RoundKind, str] = {"shipments": "push_tracking", "stock": "push_stock"}
-STOPPING = (
-    "Stopping; nothing else is sent. An answer that the shop still owes is waited for, two minutes"
-    " at most."
-)
+STOPPING = "Stopping; nothing else is sent. Answers that the shop still owes are waited for."
 STOPPED = (
     "Stopped. What was sent is in the journal; the next push looks in the shop what became of it"
     " and goes on from there."

@@ -20,7 +20,7 @@ from cscart_pipelines.fulfilment.journal import Entry, State
 from cscart_pipelines.fulfilment.rounds import PushContext
 
 Connection = psycopg.Connection[Any]
-Verdict = Literal["there", "accepted", "waits again"]
+Verdict = Literal["there", "accepted", "waits again", "no rows"]
 
 _MISSING = """
     SELECT entry.id, entry.integration, entry.target, entry.order_id,
@@ -48,7 +48,7 @@ _OF_ORDER = """
     SELECT id, integration, target, order_id, (after ->> 'shipment_id')::bigint AS shipment_id
     FROM fulfilment.journal
     WHERE integration = %s AND order_id = %s AND kind = 'shipment' AND after ? 'shipment_id'
-      AND (state = 'verified' OR state = 'skipped' AND starts_with(reason, 'deleted in the shop'))
+      AND state = 'verified'
     ORDER BY id
 """
 
@@ -72,7 +72,7 @@ def missing(connection: Connection, integrations: Sequence[str]) -> list[Missing
 
 
 def sent_for(connection: Connection, integration: str, order_id: int) -> list[Missing]:
-    """All that was shipped of an order; whether it is missing, only the shop can tell."""
+    """All that counts as shipped of an order; whether it is missing, only the shop can tell."""
     cursor = connection.cursor(row_factory=class_row(Missing))
     return cursor.execute(_OF_ORDER, [integration, order_id]).fetchall()
 
@@ -81,30 +81,36 @@ def settle_missing(
     context: PushContext, parcels: Sequence[Missing], *, again: bool
 ) -> list[tuple[Missing, Verdict]]:
     """What the shop still has stays as it is; the rest is accepted as deleted, and with `again` its
-    rows wait in the inbox once more. Raises ShopError, and UnreadableRow."""
+    rows wait in the inbox once more, unless they are no longer there. Accepted is for good: the
+    same rows may come again in a file that knows nothing of it. Raises ShopError, UnreadableRow.
+    """
     found: list[tuple[Missing, Verdict]] = []
     for order_id in dict.fromkeys(parcel.order_id for parcel in parcels):
         present = {seen.shipment_id for seen in read_shipments(context.client, order_id)}
         with context.journal.transaction() as connection:
-            entries = {entry.id: entry for entry in context.journal.of_order(order_id)}
+            entries = {
+                entry.id: entry
+                for entry in context.journal.of_order(order_id)
+                if entry.state is State.VERIFIED
+            }
             for parcel in parcels:
-                if parcel.order_id == order_id:
-                    there = parcel.shipment_id in present or parcel.id not in entries
-                    verdict: Verdict = (
-                        "there"
-                        if there
-                        else _settle(context, connection, entries[parcel.id], again)
-                    )
-                    found.append((parcel, verdict))
+                entry = entries.get(parcel.id)
+                if parcel.order_id != order_id or entry is None:
+                    continue
+                if parcel.shipment_id in present:
+                    found.append((parcel, "there"))
+                else:
+                    found.append((parcel, _settle(context, connection, entry, again=again)))
     return found
 
 
-def _settle(context: PushContext, connection: Connection, entry: Entry, again: bool) -> Verdict:
+def _settle(context: PushContext, connection: Connection, entry: Entry, *, again: bool) -> Verdict:
+    if again:
+        rows = entry.plan.get("rows", [])
+        if not shipment_inbox.wait_again(connection, context.integration.key, rows):
+            return "no rows"
     shipment_id = (entry.after or {}).get("shipment_id")
     said = "to be sent again" if again else "accepted"
     reason = f"deleted in the shop, where it was shipment {shipment_id}; {said}"
     context.journal.finish(entry, State.SKIPPED, reason=reason)
-    if not again:
-        return "accepted"
-    shipment_inbox.wait_again(connection, context.integration.key, entry.id)
-    return "waits again"
+    return "waits again" if again else "accepted"

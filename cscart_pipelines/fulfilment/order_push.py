@@ -86,7 +86,8 @@ class OrderPush:
             if self._status.owed() is not None:
                 # The moment before the status is written; somebody may have cancelled meanwhile.
                 looked = Looked(read_order(client, self._order_id), shipments)
-        self._status.write(looked.order)
+        if not self._context.client.closed:  # else it stays owed
+            self._status.write(looked.order)
 
     def preview(self, rows: Sequence[ShipmentRow]) -> tuple[OrderPlan, StatusWish, Looked]:
         """What `run` would do with these rows; reads the shop and writes nothing at all."""
@@ -172,6 +173,8 @@ class OrderPush:
     def _apply(self, entries: Sequence[Entry]) -> None:
         """Sends the parcels one after the other; the first trouble ends it, reading decides."""
         for place, planned in enumerate(entries):
+            if self._context.client.closed:
+                return  # the push is ended: the next one plans the rest anew
             parcel = Parcel.from_json(planned.plan)
             status = self._status.on_board() if place == len(entries) - 1 else None
             entry = self._journal.applying(planned)

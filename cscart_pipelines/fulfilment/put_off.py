@@ -28,7 +28,7 @@ def put_off(
     """The order failed once more. Returns the seconds it is left alone.
 
     `order_numbers`: as the rows that wait spell it; so the sensors know that these wait for a time
-    and not for a push.
+    and not for a push. Who tries before the time, by name, does not make the pause longer.
     """
     row = connection.execute(
         """
@@ -37,17 +37,20 @@ def put_off(
         VALUES (%(key)s, %(order)s, %(numbers)s, 1, now() + %(first)s * interval '1 second',
                 %(reason)s)
         ON CONFLICT (integration, order_id) DO UPDATE SET
-            order_numbers = excluded.order_numbers,
-            failures = known.failures + 1,
-            not_before = now() + interval '1 second'
-                * least(%(first)s * power(2, least(known.failures, 20)), %(longest)s),
+            order_numbers = ARRAY(
+                SELECT DISTINCT unnest(known.order_numbers || excluded.order_numbers) ORDER BY 1),
+            failures = known.failures + (known.not_before <= now())::int,
+            not_before = CASE WHEN known.not_before > now() THEN known.not_before
+                ELSE now() + interval '1 second'
+                    * least(%(first)s * power(2, least(known.failures, 20)), %(longest)s) END,
+            tried_at = now(),
             reason = excluded.reason
-        RETURNING extract(epoch FROM not_before - now())::int
+        RETURNING ceil(extract(epoch FROM not_before - now()))::int
         """,
         {
             "key": integration,
             "order": order_id,
-            "numbers": sorted(order_numbers),
+            "numbers": sorted(set(order_numbers)),
             "reason": reason,
             "first": FIRST_PAUSE,
             "longest": LONGEST_PAUSE,
@@ -55,6 +58,21 @@ def put_off(
     ).fetchone()
     assert row is not None
     return int(row[0])
+
+
+def note_numbers(
+    connection: Connection, integration: str, order_id: int, order_numbers: Collection[str]
+) -> None:
+    """Other spellings of an order that is left alone: their rows wait for the same time."""
+    connection.execute(
+        """
+        UPDATE fulfilment.put_off_orders SET order_numbers =
+            ARRAY(SELECT DISTINCT unnest(order_numbers || %(numbers)s::text[]) ORDER BY 1)
+        WHERE integration = %(key)s AND order_id = %(order)s
+          AND NOT order_numbers @> %(numbers)s::text[]
+        """,
+        {"key": integration, "order": order_id, "numbers": list(order_numbers)},
+    )
 
 
 def taken_up(connection: Connection, integration: str, order_id: int) -> None:
@@ -66,10 +84,11 @@ def taken_up(connection: Connection, integration: str, order_id: int) -> None:
 
 
 def read_put_off(connection: Connection, integration: str) -> dict[int, bool]:
-    """The orders that failed when they were tried last, and whether their time has come."""
+    """The orders that failed when they were tried last, and whether their time has come; first
+    those that were not tried for the longest."""
     rows = connection.execute(
         "SELECT order_id, not_before <= now() FROM fulfilment.put_off_orders"
-        " WHERE integration = %s",
+        " WHERE integration = %s ORDER BY tried_at, order_id",
         [integration],
     )
     return dict(rows.fetchall())

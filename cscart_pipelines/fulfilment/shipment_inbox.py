@@ -7,7 +7,7 @@ their entry was surely not applied. All inside the caller's transaction. Not her
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -106,11 +106,26 @@ def settle_taken(
     return [row[0] for row in rows]
 
 
-def wait_again(connection: Connection, integration: str, journal_id: int) -> int:
-    """The rows that this entry has carried out wait once more, as if they came now. How many."""
-    return connection.execute(
-        "UPDATE fulfilment.shipments SET state = 'waiting', reason = NULL, journal_id = NULL,"
-        " settled_at = NULL, received_at = now()"
-        " WHERE integration = %s AND journal_id = %s AND state = 'done'",
-        [integration, journal_id],
-    ).rowcount
+def wait_again(connection: Connection, integration: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Rows that were carried out wait once more, as if they came now: all of them, or none if one
+    is no longer there. `rows`: with the columns of their key, as the journal keeps them."""
+    keys = [
+        [row[name] or "" for row in rows] for name in ("order_number", "tracking_number", "sku")
+    ]
+    there = connection.execute(
+        "SELECT order_number, tracking_number, sku FROM fulfilment.shipments"
+        " WHERE integration = %s AND state = 'done' AND (order_number, tracking_number, sku)"
+        " IN (SELECT * FROM unnest(%s::text[], %s::text[], %s::text[]))"
+        " ORDER BY order_number, tracking_number, sku FOR UPDATE",
+        [integration, *keys],
+    ).fetchall()
+    if not rows or len(there) < len(set(zip(*keys, strict=True))):
+        return False
+    for row in there:
+        connection.execute(
+            "UPDATE fulfilment.shipments SET state = 'waiting', reason = NULL, journal_id = NULL,"
+            " settled_at = NULL, received_at = now()"
+            " WHERE integration = %s AND order_number = %s AND tracking_number = %s AND sku = %s",
+            [integration, *row],
+        )
+    return True

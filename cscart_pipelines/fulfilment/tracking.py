@@ -21,7 +21,7 @@ from cscart_pipelines.fulfilment.journal import Entry, Kind
 from cscart_pipelines.fulfilment.meant_orders import meant_orders
 from cscart_pipelines.fulfilment.order_push import OrderPush
 from cscart_pipelines.fulfilment.push_maps import read_maps
-from cscart_pipelines.fulfilment.put_off import put_off, read_put_off, taken_up
+from cscart_pipelines.fulfilment.put_off import note_numbers, put_off, read_put_off, taken_up
 from cscart_pipelines.fulfilment.report import Change, PushReport
 from cscart_pipelines.fulfilment.rounds import SHOP_TROUBLE, PushContext, count, finish
 from cscart_pipelines.fulfilment.rows import ShipmentRow
@@ -61,6 +61,8 @@ class _Push:
         self._connection: psycopg.Connection[Any] = context.journal.connection
         self._key = context.integration.key
         self._maps = read_maps(self._connection, self._key)
+        self._left_alone: set[int] = set()
+        """Orders that are put off, and whose time has not come."""
         self.report = PushReport(self._key, "shipments", dry_run=context.dry_run)
 
     # --- for real --------------------------------------------------------------------------------
@@ -81,7 +83,7 @@ class _Push:
         if self._context.dry_run:
             return
         for entry in self._context.journal.open_entries(Kind.SHIPMENT, Kind.ORDER_STATUS):
-            if entry.in_doubt:
+            if entry.in_doubt and entry.order_id not in self._left_alone:
                 self.report.changes.append(_change(entry))
         self.report.waiting = shipment_inbox.waiting_count(self._connection, self._key)
 
@@ -105,16 +107,19 @@ class _Push:
         """What is in the journal is brought to an end whatever the limit; who failed the last time
         is tried when its time has come, or by name."""
         failed = read_put_off(self._connection, self._key)
-        left_alone = {
-            order_id
-            for order_id, its_time_came in failed.items()
-            if self._context.by_itself and not its_time_came
-        }
+        if self._context.by_itself:
+            self._left_alone = {order_id for order_id, due in failed.items() if not due}
         chosen: dict[int, list[str]] = {}
-        for order_id in sorted(work, key=failed.__contains__):  # stable
-            if order_id in left_alone:
-                continue
-            if order_id in unfinished or not self._context.full(len(chosen)):
+        # Whoever was tried last comes last, or the first few would keep the others from ever being
+        # tried again.
+        order_of_work = [
+            *(one for one in work if one not in failed),
+            *(f for f in failed if f in work),
+        ]
+        for order_id in order_of_work:
+            if order_id in self._left_alone:
+                note_numbers(self._connection, self._key, order_id, work[order_id])
+            elif order_id in unfinished or not self._context.full(len(chosen)):
                 chosen[order_id] = work[order_id]
         return chosen
 
@@ -130,7 +135,8 @@ class _Push:
     def _work_on(self, work: dict[int, list[str]]) -> tuple[dict[int, list[str]], float]:
         """A few orders at a time. Returns those in doubt, and the seconds until all are settled."""
         doubtful: dict[int, list[str]] = {}
-        wait, failed_in_a_row, enough = 0.0, 0, False
+        failed: dict[int, Exception] = {}
+        wait, failed_in_a_row, worked, enough = 0.0, 0, False, False
         trouble: ShopError | None = None
         todo = iter(work.items())
         client = self._context.client
@@ -150,55 +156,75 @@ class _Push:
                 order_id = running.pop(future)
                 try:
                     future.result()
-                    failed_in_a_row = 0
+                    worked, failed_in_a_row = True, 0
                 except InDoubtError as doubt:
+                    worked = True
                     doubtful[order_id] = work[order_id]
                     wait = max(wait, doubt.seconds)
                 except SHOP_TROUBLE as error:
                     trouble, enough = trouble or error, True
                 except (ShopError, UnreadableRow) as error:
+                    failed[order_id] = error
                     failed_in_a_row += 1
-                    self._put_off(order_id, work[order_id], error)
-                    if failed_in_a_row == MOST_FAILED_ORDERS:
-                        enough = True
-                        trouble = trouble or self._trouble_of_the_shop()
+                    enough = enough or failed_in_a_row >= MOST_FAILED_ORDERS
+        if failed and trouble is None and (enough or not worked):
+            trouble = self._trouble_of_the_shop(several=enough)
+        self._put_off(failed, work, trouble)
         if trouble is not None:
             raise trouble
         return doubtful, wait
 
-    def _put_off(self, order_id: int, numbers: list[str], error: Exception) -> None:
-        """This order waits; the others do not."""
-        if self._context.client.closed:  # for all we know, the error is only that
-            self.report.postponed.append(f"order {order_id} waits: {error}")
-            return
-        with self._context.journal.transaction() as connection:
-            seconds = put_off(connection, self._key, order_id, numbers, str(error))
-        minutes = max(1, round(seconds / 60))
-        self.report.postponed.append(f"order {order_id} waits {minutes} min: {error}")
+    def _put_off(
+        self,
+        failed: Mapping[int, Exception],
+        work: Mapping[int, list[str]],
+        trouble: ShopError | None,
+    ) -> None:
+        """These orders wait; the others do not. When the shop is in trouble or the push is ended,
+        nothing is known of the orders."""
+        for order_id, error in failed.items():
+            words = f"order {order_id} waits"
+            if trouble is None and not self._context.client.closed:
+                numbers = [*work[order_id], f"{self._context.settings.order_prefix}{order_id}"]
+                with self._context.journal.transaction() as connection:
+                    seconds = put_off(connection, self._key, order_id, numbers, str(error))
+                words += f" {max(1, round(seconds / 60))} min"
+            self.report.postponed.append(f"{words}: {error}")
 
-    def _trouble_of_the_shop(self) -> ShopError | None:
-        """None if it works, and only the orders do not."""
+    def _trouble_of_the_shop(self, *, several: bool) -> ShopError | None:
+        """None if it works, and only the orders do not. Asked for a page past the end of the list,
+        which holds no order that could break it."""
+        if self._context.client.closed:
+            return None
         try:
-            self._context.client.get("version", retries=0)
+            past_the_end = {"page": 1_000_000, "items_per_page": 1}
+            self._context.client.get("orders", params=past_the_end, retries=0)
         except (TransientShopError, *SHOP_TROUBLE) as error:
             return error
         except ShopError:
             pass  # it has answered
-        self.report.notes.append(
-            f"{MOST_FAILED_ORDERS} orders in a row could not be worked on, though the shop answers;"
-            " the others wait for the next push"
-        )
+        if several:
+            self.report.notes.append(
+                f"{MOST_FAILED_ORDERS} orders in a row could not be worked on, though the shop"
+                " answers; the others wait for the next push"
+            )
         return None
 
     def _one(self, order_id: int, numbers: list[str]) -> OrderPush:
         push = OrderPush(self._context, self._maps, order_id, numbers)
         try:
             push.run()
+        except InDoubtError:  # the order could be worked on
+            self._take_up(order_id)
+            raise
         finally:
             self._note(push)
+        self._take_up(order_id)
+        return push
+
+    def _take_up(self, order_id: int) -> None:
         with self._context.journal.transaction() as connection:
             taken_up(connection, self._key, order_id)
-        return push
 
     def _note(self, push: OrderPush) -> None:
         with self._context.journal.transaction():  # one thread at a time

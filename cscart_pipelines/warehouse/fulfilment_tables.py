@@ -283,6 +283,7 @@ put_off_orders = Table(
         nullable=False,
         comment="when a push tries it again by itself; longer after each failure",
     ),
+    moment_column("tried_at", nullable=False, server_default=func.now()),
     Column("reason", Text, nullable=False),
     PrimaryKeyConstraint("integration", "order_id"),
     schema=FULFILMENT,

@@ -17,6 +17,7 @@ STATEMENTS = (
         order_numbers TEXT[] NOT NULL,
         failures INTEGER NOT NULL,
         not_before TIMESTAMP WITH TIME ZONE NOT NULL,
+        tried_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
         reason TEXT NOT NULL,
         CONSTRAINT put_off_orders_pkey PRIMARY KEY (integration, order_id)
     )
