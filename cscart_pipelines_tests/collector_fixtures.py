@@ -157,8 +157,9 @@ class CollectorProcess:
         until(lambda: self.health()["warehouse"] and self.health()["status"] == "ok")
         return self
 
-    def knows(self, keys: int) -> CollectorProcess:
-        until(lambda: self.health()["keys"] == keys)
+    def knows_keys(self) -> CollectorProcess:
+        """Waits until it has read the keys: all that there were when it was started."""
+        until(lambda: self.health()["keys"] > 0)
         return self
 
     def kill(self) -> None:

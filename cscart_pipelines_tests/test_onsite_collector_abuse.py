@@ -71,7 +71,7 @@ def target(module_database: Database, tmp_path_factory: pytest.TempPathFactory) 
             CSCART_PIPELINES_COLLECTOR_REQUEST_SECONDS="2",
             CSCART_PIPELINES_COLLECTOR_IN_FLIGHT_MB="2",
         )
-        yield Target(one.ready().knows(1), key, made.log)
+        yield Target(one.ready().knows_keys(), key, made.log)
 
 
 def answer_of(connection: socket.socket) -> bytes:
@@ -198,7 +198,7 @@ def test_a_thousand_connections_and_those_beyond(module_database: Database, tmp_
     with module_database.connect() as connection:
         key = add_shop(connection, "crowded")
     with collectors(module_database.settings_env, tmp_path) as made:
-        one = made.start(CSCART_PIPELINES_COLLECTOR_CONNECTIONS="1000").ready().knows(2)
+        one = made.start(CSCART_PIPELINES_COLLECTOR_CONNECTIONS="1000").ready().knows_keys()
         crowd = Target(one, key, made.log)
         before = crowd.memory()
         body = json.dumps(batch()).encode()
