@@ -8,7 +8,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.errors import CredentialsRefused, ShopError
 from cscart_pipelines.fulfilment.order_feed import pull
 from cscart_pipelines.fulfilment.rounds import PushFailedError, open_round
@@ -471,41 +470,6 @@ def test_by_name_all_have_their_turn(connect: Connect) -> None:
     at.push(**options)
     at.push(**options)
     assert shipments(at, mended) == [(f"B-{mended}", "ups", 2)]
-
-
-@pytest.mark.parametrize(("profile", "statuses"), [("4.7", 0), ("4.20", 1)])
-def test_a_closed_client_ends_an_order_between_its_parcels(
-    profile: str, statuses: int, connect: Connect
-) -> None:
-    """Up to 4.7 the status travels with the last parcel."""
-    at = connect(profile)
-    order = at.order((1, 3)).order_id
-    for number in range(3):
-        at.ship(str(order), f"T{number}", "SKU-0001", quantity=1, carrier="UPS")
-    closing: list[ShopClient] = []
-
-    @at.shop.before_request
-    def close(request: Any) -> None:
-        if request.method == "POST":
-            closing[0].close()
-
-    with (
-        at.client() as client,
-        open_round(
-            "shipments", at.database.warehouse, at.registry, at.settings, at.key, client=client
-        ) as context,
-    ):
-        closing.append(client)
-        push_shipments(context)
-    assert at.shop.requests.count(method="POST") == 1
-    assert at.shop.requests.count(method="PUT") == 0
-    at.shop._hooks.clear()
-    at.push()
-    assert sorted(name for name, *_ in shipments(at, order)) == ["T0", "T1", "T2"]
-    assert at.shop.requests.count(method="POST") == 3
-    assert at.shop.requests.count(method="PUT") == statuses
-    assert at.shop.store.orders[order].status == "C"
-    assert at.settled()
 
 
 def test_an_order_cut_short_by_the_end_of_a_push_is_not_put_off(connect: Connect) -> None:

@@ -24,7 +24,7 @@ from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.registry import Integration
 
 JOBS: dict[RoundKind, str] = {"shipments": "push_tracking", "stock": "push_stock"}
-STOPPING = "Stopping; nothing else is sent. Answers that the shop still owes are waited for."
+STOPPING = "Stopping; what was begun is brought to an end in the shop, and nothing else is begun."
 STOPPED = (
     "Stopped. What was sent is in the journal; the next push looks in the shop what became of it"
     " and goes on from there."

@@ -1,7 +1,8 @@
 """Writing to the shops of one run, each through the gate and in its turn.
 
-A cancelled run lets the requests under way end and sends no others; what is in doubt then is looked
-at by the next run. Not here: what Dagster is told (`write_back`), what is written (`fulfilment`).
+A cancelled run finishes the orders and levels it has begun and begins no others; what is in doubt
+then is looked at by the next run. Not here: what Dagster is told (`write_back`), what is written
+(`fulfilment`).
 """
 
 from __future__ import annotations

@@ -86,8 +86,7 @@ class OrderPush:
             if self._status.owed() is not None:
                 # The moment before the status is written; somebody may have cancelled meanwhile.
                 looked = Looked(read_order(client, self._order_id), shipments)
-        if not self._context.client.closed:  # else it stays owed
-            self._status.write(looked.order)
+        self._status.write(looked.order)
 
     def preview(self, rows: Sequence[ShipmentRow]) -> tuple[OrderPlan, StatusWish, Looked]:
         """What `run` would do with these rows; reads the shop and writes nothing at all."""
@@ -173,8 +172,6 @@ class OrderPush:
     def _apply(self, entries: Sequence[Entry]) -> None:
         """Sends the parcels one after the other; the first trouble ends it, reading decides."""
         for place, planned in enumerate(entries):
-            if self._context.client.closed:
-                return  # the push is ended: the next one plans the rest anew
             parcel = Parcel.from_json(planned.plan)
             status = self._status.on_board() if place == len(entries) - 1 else None
             entry = self._journal.applying(planned)
