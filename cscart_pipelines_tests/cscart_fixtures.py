@@ -28,11 +28,19 @@ def canned_server(reply: bytes, seen: list[bytes] | None = None) -> Iterator[str
             # Said aloud, so that the client does not race to use the connection once more.
             self.request.sendall(reply.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
 
+    with served(Handler) as url:
+        yield url
+
+
+@contextmanager
+def served(handler: type[socketserver.BaseRequestHandler]) -> Iterator[str]:
+    """A server with this handler in a thread of its own; yields its address."""
+
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
         allow_reuse_address = True
 
-    with Server(("127.0.0.1", 0), Handler) as server:
+    with Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:

@@ -39,7 +39,7 @@ from cscart_pipelines.cscart.records import parse_order
 from cscart_pipelines.sandbox.faults import KINDS
 from cscart_pipelines.sandbox.render_leaks import LEAK
 from cscart_pipelines.sandbox.server import SandboxShop
-from cscart_pipelines_tests.cscart_fixtures import canned_server
+from cscart_pipelines_tests.cscart_fixtures import canned_server, served
 
 VERSIONS = ["4.7", "4.12", "4.13", "4.16", "4.20"]
 
@@ -559,15 +559,8 @@ def proxy(shop, asked, *, tunnel="200 Connection established", forward=True):
             with suppress(OSError):
                 super().finish()
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(Handler) as url:
+        yield url
 
 
 @pytest.fixture

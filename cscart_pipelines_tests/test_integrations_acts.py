@@ -324,10 +324,10 @@ while not pathlib.Path(OVER).exists():
     except NotAllowedError:
         continue
     with lease:
-        time.sleep(0.003)
+        time.sleep(0.003)  # an edit may come in between, and be refused
         torn += registry.get('shop').settings != lease.integration.settings
         lease.succeed({})
-    time.sleep(0.003)
+    time.sleep(0.003)  # or be let through
 print(torn)
 """
 

@@ -15,6 +15,7 @@ import typer
 from cscart_pipelines.cli import console, exits
 from cscart_pipelines.cli.board import Json, Key
 from cscart_pipelines.cli.fulfilment_push import TURN_SECONDS
+from cscart_pipelines.cli.fulfilment_trail import order_id_of
 from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.cscart.loose import UnreadableRow
 from cscart_pipelines.fulfilment import rounds
@@ -25,7 +26,6 @@ from cscart_pipelines.fulfilment.deleted import (
     sent_for,
     settle_missing,
 )
-from cscart_pipelines.fulfilment.meant_orders import meant_orders
 from cscart_pipelines.integrations.premises import Premises
 
 SAID: dict[Verdict, str] = {
@@ -79,10 +79,7 @@ def _parcels(premises: Premises, key: str, order: str | None, *, settling: bool)
     with premises.warehouse.connect(autocommit=True) as connection:
         if order is None:
             return missing(connection, [key])
-        meant = meant_orders(connection, key, prefix, [order])
-        if order not in meant.orders:
-            raise exits.CommandError(f"--order: {meant.foreign[order]}", exits.WRONG_USAGE)
-        order_id = meant.orders[order]
+        order_id = order_id_of(connection, key, prefix, order)
         if settling:
             return sent_for(connection, key, order_id)
         return [one for one in missing(connection, [key]) if one.order_id == order_id]

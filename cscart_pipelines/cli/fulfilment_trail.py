@@ -58,7 +58,7 @@ def journal(
     with opened() as premises:
         prefix = premises.registry.get(key).settings.order_prefix
         with premises.warehouse.connect(autocommit=True) as connection:
-            order_id = None if order is None else _order_id(connection, key, prefix, order)
+            order_id = None if order is None else order_id_of(connection, key, prefix, order)
             rows = _rows(
                 connection,
                 "SELECT id, kind, target, state, order_id, product_id, tracking, plan, before,"
@@ -85,7 +85,8 @@ def journal(
         console.out.print(f"[dim]the newest {limit:,}; --limit shows more[/]")
 
 
-def _order_id(connection: psycopg.Connection[Any], key: str, prefix: str, number: str) -> int:
+def order_id_of(connection: psycopg.Connection[Any], key: str, prefix: str, number: str) -> int:
+    """What `--order` means. Raises CommandError if it is no order number of this integration."""
     meant = meant_orders(connection, key, prefix, [number])
     if number not in meant.orders:
         raise exits.CommandError(f"--order: {meant.foreign[number]}", exits.WRONG_USAGE)

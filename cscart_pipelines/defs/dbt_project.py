@@ -7,6 +7,7 @@ and every process of Dagster loads this. Not here: building the models (`lists`)
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import shutil
 import subprocess
@@ -22,8 +23,9 @@ PROJECT_DIR = Path(__file__).parents[2] / "dbt_project"
 PARTS = ("models", "macros", "tests", "seeds", "snapshots", "analyses")
 
 
+@functools.cache
 def dbt_project() -> DbtProject:
-    """The project with a manifest that is up to date."""
+    """The project with a manifest that is up to date; looked at once a process."""
     project = DbtProject(project_dir=PROJECT_DIR)
     if _is_stale(project.manifest_path):
         _parse(project.manifest_path)

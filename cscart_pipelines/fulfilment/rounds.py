@@ -234,10 +234,9 @@ def _end(
 
 
 def _longest_pause(error: BaseException) -> int:
-    if isinstance(error, PushFailedError) and error.report.postponed:
-        only_orders = error.report.troubles == error.report.postponed
-        return ORDERS_PAUSE if only_orders else LONGEST_PAUSE
-    return LONGEST_PAUSE
+    report = error.report if isinstance(error, PushFailedError) else None
+    only_orders = report is not None and report.postponed and report.troubles == report.postponed
+    return ORDERS_PAUSE if only_orders else LONGEST_PAUSE
 
 
 def _reason(error: BaseException) -> str:
