@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from psycopg.types.json import Jsonb
 
 from cscart_pipelines.fulfilment.order_feed import pull, start_of, uses_fulfilment
 from cscart_pipelines_tests.conftest import Database
@@ -39,7 +40,8 @@ def test_an_order_as_the_fulfilment_system_sees_it(shop: RawShop) -> None:
     shop.order(1000012, [line("9", quantity=2), line("10", product_code=" ")], **ADDRESS, **BUYER)
     assert shop.pull().pulled == 1
     (order,) = shop.feed().values()
-    told = {k: order[k] for k in order if k not in ("pulled_at", "source_hash", "lines")}
+    own = ("pulled_at", "source_hash", "lines", "own_status_id")
+    told = {k: order[k] for k in order if k not in own}
     assert told == {
         "integration": shop.key, "order_number": "CS1000012", "order_id": 1000012,
         "client_user_id": "C7", "status": "P", "ordered_at": NOON, "total": Decimal("10.00"),
@@ -220,6 +222,144 @@ def test_an_order_deleted_in_the_shop_is_marked_and_unmarked(shop: RawShop) -> N
     shop.order(1)
     assert shop.pull().changed == 1
     assert (shop.feed()[1]["changes"], shop.feed()[1]["change_position"]) == (None, 4)
+
+
+def wrote(shop: RawShop, letter: str, when: int | None = 0, state: str = "verified") -> None:
+    """A status written to order 1, and read back `when` seconds after noon on the shop's clock."""
+    after: dict[str, Any] = {"status": letter}
+    if when is not None:
+        after["updated_at"] = at(when).isoformat()
+    shop.connection.execute(
+        "INSERT INTO fulfilment.journal (integration, kind, target, state, order_id, plan, after,"
+        " sent_at) VALUES (%s, 'order_status', '1', %s, 1, %s, %s, clock_timestamp())",
+        [shop.key, state, Jsonb({"to": letter}), Jsonb(after) if state == "verified" else None],
+    )
+
+
+def at(seconds: int) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def heard(shop: RawShop) -> Any:
+    """What the pull tells of order 1 as changed; None: nothing."""
+    before = shop.feed()[1]["change_position"]
+    shop.pull()
+    order = shop.feed()[1]
+    return order["changes"] if order["change_position"] != before else None
+
+
+def test_a_status_of_our_own_is_no_change_and_any_other_is(shop: RawShop) -> None:
+    shop.order(1, status="O", updated_at=at(0))
+    shop.pull()
+    wrote(shop, "C", 10)
+    # Read before the write, loaded after it: the shop has not shown the write yet.
+    shop.order(1, status="O", updated_at=at(5), shipping_cost=Decimal(1))
+    assert heard(shop) is None
+    shop.order(1, status="C", updated_at=at(10))
+    assert heard(shop) is None
+    assert (shop.feed()[1]["status"], shop.feed()[1]["changes"]) == ("C", None)
+    # Ours is told of once: what the shop does later is its own, the same letter included.
+    shop.order(1, status="O", updated_at=at(20))
+    assert heard(shop) == {"status": ["C", "O"]}
+    shop.order(1, status="C", updated_at=at(30))
+    assert heard(shop) is None  # as it was when it was pulled …
+    assert shop.feed()[1]["change_position"] == 3  # … which the cursor tells
+
+
+@pytest.mark.parametrize(
+    ("after", "told"),
+    [
+        ({"status": "I", "updated_at": at(20)}, {"status": ["C", "I"]}),
+        ({"status": "I", "updated_at": at(10)}, {"status": ["C", "I"]}),  # within one second
+        ({"status": "O", "updated_at": at(20)}, {"status": ["C", "O"]}),
+        ({"status": "C", "s_city": "Bath", "updated_at": at(20)}, {"city": ["Ur", "Bath"]}),
+        ({"status": "B", "updated_at": at(20)}, {"status": ["C", "B"]}),
+    ],
+)
+def test_what_the_shop_does_after_our_status_is_told(
+    shop: RawShop, after: dict[str, Any], told: Any
+) -> None:
+    shop.order(1, status="O", s_city="Ur", updated_at=at(0))
+    shop.pull()
+    wrote(shop, "C", 10)
+    shop.order(1, **{"s_city": "Ur", **after})
+    assert heard(shop) == told
+    assert heard(shop) is None
+
+
+def test_two_statuses_of_our_own_between_two_pulls(shop: RawShop) -> None:
+    shop.order(1, status="O", updated_at=at(0))
+    shop.pull()
+    wrote(shop, "P", 10)
+    wrote(shop, "C", 20)
+    shop.order(1, status="P", updated_at=at(10))  # synchronised between the two
+    assert heard(shop) is None
+    shop.order(1, status="C", updated_at=at(20))
+    assert heard(shop) is None
+    wrote(shop, "P", 30)
+    wrote(shop, "C", 40)
+    shop.order(1, status="P", updated_at=at(50))  # the shop's own, though we wrote it once
+    assert heard(shop) == {"status": ["C", "P"]}
+
+
+@pytest.mark.parametrize("state", ["applying", "ambiguous"])
+def test_a_status_in_doubt_that_has_arrived_is_ours(shop: RawShop, state: str) -> None:
+    shop.order(1, status="O", updated_at=at(0))
+    shop.pull()
+    wrote(shop, "C", state=state)
+    shop.order(1, status="C", updated_at=at(10))
+    assert heard(shop) is None
+    shop.connection.execute(
+        "UPDATE fulfilment.journal SET state = 'verified', after = %s WHERE integration = %s",
+        [Jsonb({"status": "C", "updated_at": at(10).isoformat()}), shop.key],
+    )
+    shop.order(1, status="O", updated_at=at(20))
+    assert heard(shop) == {"status": ["C", "O"]}
+    shop.order(1, status="I", updated_at=at(30))
+    assert heard(shop) == {"status": ["C", "I"]}
+
+
+def test_a_status_that_did_not_arrive_is_not_ours(shop: RawShop) -> None:
+    shop.order(1, status="O", updated_at=at(0))
+    shop.pull()
+    wrote(shop, "C", state="ambiguous")
+    shop.order(1, status="I", updated_at=at(10))
+    assert heard(shop) == {"status": ["O", "I"]}
+    shop.connection.execute(
+        "UPDATE fulfilment.journal SET state = 'failed', after = %s WHERE integration = %s",
+        [Jsonb({"status": "I", "updated_at": at(10).isoformat()}), shop.key],
+    )
+    shop.order(1, status="C", updated_at=at(20))
+    assert heard(shop) == {"status": ["O", "C"]}
+
+
+def test_an_own_status_keeps_an_earlier_mark_true_without_telling_it_again(shop: RawShop) -> None:
+    shop.order(1, status="O", s_city="Ur", updated_at=at(0))
+    shop.pull()
+    shop.order(1, status="P", s_city="Ur", updated_at=at(5))
+    assert heard(shop) == {"status": ["O", "P"]}
+    wrote(shop, "C", 10)
+    shop.order(1, status="C", s_city="Ur", updated_at=at(10))
+    assert heard(shop) is None
+    assert shop.feed()[1]["changes"] == {"status": ["O", "C"]}
+
+
+def test_an_order_pulled_with_our_status_has_it_told(shop: RawShop) -> None:
+    wrote(shop, "C", 10)
+    shop.order(1, status="C", updated_at=at(10))
+    shop.pull()
+    shop.order(1, status="O", updated_at=at(20))
+    assert heard(shop) == {"status": ["C", "O"]}
+
+
+def test_where_the_shop_tells_no_time_of_change_ours_decides(shop: RawShop) -> None:
+    shop.order(1, status="O")
+    shop.pull()
+    wrote(shop, "C", None)
+    shop.order(1, status="C")
+    assert heard(shop) is None
+    shop.order(1, status="I")
+    assert heard(shop) == {"status": ["C", "I"]}
 
 
 def test_the_time_zone_of_a_session_is_no_change(shop: RawShop) -> None:

@@ -57,6 +57,30 @@ def test_an_order_keeps_its_prices_when_its_status_changes(connect: Connect, pro
     assert (after.status, str(after.total)) == ("C", "12.34")
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_feed_of_orders_does_not_tell_our_own_status(connect: Connect, profile: str) -> None:
+    at = connect(profile)
+    order = at.order()
+
+    def changes() -> Any:
+        at.sync()
+        with at.database.warehouse.connect() as connection:
+            pull(connection, at.registry.get(at.key))
+        return at.rows(
+            "SELECT change_position, changes -> 'status' FROM fulfilment.orders"
+            " WHERE order_id = %s",
+            order.order_id,
+        )
+
+    assert changes() == [(None, None)]
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    at.push()
+    assert changes() == [(None, None)]
+    at.shop.store.set_order_status(order.order_id, "I")
+    ((position, status),) = changes()
+    assert (position is not None, status) == (True, ["C", "I"])
+
+
 def test_several_parcels_and_a_back_order(connect: Connect) -> None:
     at = connect(shipped_status="C", partially_shipped_status="Backordered")
     order = at.order((1, 2), (2, 3))

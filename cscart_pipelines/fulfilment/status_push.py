@@ -147,6 +147,8 @@ class StatusPush:
         journal, letter = self._journal, entry.plan.get("to")
         answered = bool((entry.after or {}).get("answered"))
         after = {"status": order.status, "total": str(order.total)}
+        if order.updated_at is not None:  # tells the feed of orders this write from later changes
+            after["updated_at"] = order.updated_at.isoformat()
         if order.status == letter:
             total = (entry.before or {}).get("total", after["total"])
             note = (

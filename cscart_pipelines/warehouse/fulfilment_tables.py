@@ -59,6 +59,11 @@ orders = Table(
     Column("changes", JSONB, comment="column -> [when pulled, now]; NULL while nothing changed"),
     Column("change_position", BigInteger, comment="the cursor of the export of changes"),
     Column("source_hash", LargeBinary, nullable=False, comment="content_hash of the raw order"),
+    Column(
+        "own_status_id",
+        BigInteger,
+        comment="journal entry of the last status written by this project that the feed knows of",
+    ),
     PrimaryKeyConstraint("integration", "order_number"),
     UniqueConstraint("integration", "order_id", name="orders_order_id_key"),
     UniqueConstraint("integration", "position", name="orders_position_key"),

@@ -269,6 +269,20 @@ integrations = Table(
     moment_column("last_synced_at"),
     moment_column("created_at", nullable=False, server_default=func.now()),
     moment_column("updated_at", nullable=False, server_default=func.now()),
+    Column(
+        "storefronts",
+        ARRAY(BigInteger),
+        nullable=False,
+        server_default=text("'{}'"),
+        comment="ids; empty: all",
+    ),
+    Column(
+        "companies",
+        ARRAY(BigInteger),
+        nullable=False,
+        server_default=text("'{}'"),
+        comment="ids; empty: all",
+    ),
     UniqueConstraint("list_name"),
     schema=REGISTRY,
 )
