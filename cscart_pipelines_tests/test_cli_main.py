@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import signal
 import stat
 import subprocess
@@ -141,7 +142,10 @@ def test_an_operational_error_of_the_driver_is_no_traceback(
 
     monkeypatch.setattr(main, "app", gone)
     assert main.run([]) == 1
-    assert capsys.readouterr().err == "✗ the warehouse is gone: the connection is closed\n"
+    assert (
+        capsys.readouterr().err
+        == "✗ the connection to the database is lost: the connection is closed\n"
+    )
 
 
 def test_a_stop_at_the_keyboard_leaves_with_130(
@@ -188,7 +192,8 @@ def test_output_that_is_no_terminal_is_plain_and_not_cut(desk: Desk) -> None:
 def test_a_script_gets_the_exit_code_and_json_from_the_program(desk: Desk) -> None:
     done = desk.command("integration", "status", "nobody", "--json")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("✗ there is no integration 'nobody'")
+    error = json.loads(done.stderr)["error"]
+    assert (error["code"], "there is no integration 'nobody'" in error["message"]) == (2, True)
 
 
 def test_a_terminated_command_dies_of_it(desk: Desk) -> None:

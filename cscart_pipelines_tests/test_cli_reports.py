@@ -87,7 +87,7 @@ def test_one_list_with_all_its_metrics(ask: Run) -> None:
         assert words in done.out
     assert ask("lists", "tea", "--json").json["metrics"]["purchases"] == 5
     late = ask("lists", "late")
-    assert (late.code, "have not been built yet" in late.out) == (0, True)
+    assert (late.code, "integration start late" in late.out) == (0, True)
 
 
 def test_segments_shows_how_many_and_what_they_bought(ask: Run) -> None:
@@ -102,7 +102,7 @@ def test_segments_shows_how_many_and_what_they_bought(ask: Run) -> None:
 
 def test_segments_that_are_not_built_are_told(ask: Run) -> None:
     done = ask("segments", "late")
-    assert (done.code, "have not been built yet" in done.err) == (4, True)
+    assert (done.code, "integration start late" in done.err) == (4, True)
     assert ask("segments", "nobody").code == 2
     assert ask("lists", "nobody").code == 2
 

@@ -54,7 +54,7 @@ def list_integrations(as_json: Json = False) -> None:
 
 
 def show(key: Key, as_json: Json = False) -> None:
-    """All settings of an integration; the API key is never shown."""
+    """All settings of an integration, without the API key."""
     with opened() as premises:
         integration = premises.registry.get(key)
     if as_json:
@@ -68,7 +68,7 @@ def show(key: Key, as_json: Json = False) -> None:
 
 
 def show_status(key: Key, as_json: Json = False) -> None:
-    """Status, reason, progress and the last runs of an integration."""
+    """Status, reason, progress and last runs of an integration."""
     with opened() as premises:
         integration = premises.registry.get(key)
         runs = recent_runs(premises, key)

@@ -29,10 +29,11 @@ GRACE_SECONDS = 5
 def collector(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
-        int | None, typer.Option(help="By default CSCART_PIPELINES_COLLECTOR_PORT, or 8767.")
+        int | None,
+        typer.Option(help="Port; by default CSCART_PIPELINES_COLLECTOR_PORT, else 8767."),
     ] = None,
 ) -> None:
-    """Takes the events of shops' pages and keeps them, until Ctrl-C."""
+    """Run the collector of onsite tracking, until Ctrl-C."""
     serve(read_settings(), host, port)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
 import json
+import logging
 import os
 import shutil
 import sys
@@ -18,25 +21,106 @@ from rich.markup import escape
 from rich.table import Table
 
 PROGRAM = "cscart-pipelines"
-WIDE = 240
-"""Columns where no terminal says how many it has: tables in files and pipes are not cut."""
+WIDE = 10_000_000
+"""Columns where the output goes to a file or a pipe: nothing is cut there."""
+ASCII = str.maketrans(
+    {
+        **dict.fromkeys("✓•", "*"), "✗": "x", **dict.fromkeys("–—─━╌╭╮╰╯", "-"), "│": "|",
+        "…": "~", "→": ">", "·": ".", "“": '"', "”": '"', "’": "'", "█": "#", "░": ".",
+        **dict.fromkeys("▏▎▍▌▋▊▉", "#"), **{chr(dots): "*" for dots in range(0x2800, 0x2900)},
+    }
+)  # fmt: skip
+"""What is drawn, for terminals that have no such characters."""
+verbose = False
+"""Whether --verbose was given."""
+
+
+def _replaced(error: UnicodeError) -> tuple[str, int]:
+    """What the terminal's encoding has no character for."""
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end].translate(ASCII)
+    return text.encode("ascii", "replace").decode(), error.end
+
+
+codecs.register_error("cscart_pipelines", _replaced)
 
 
 class _Console(Console):
-    """Leaves a broken pipe to whoever runs the command."""
+    """Leaves a broken pipe to the caller. Output that is no terminal is not cut to a width."""
+
+    def __init__(self, *, stderr: bool) -> None:
+        stream = sys.stderr if stderr else sys.stdout
+        width = _columns() if stream.isatty() else WIDE
+        # With a height rich takes the width as it is, also where TERM is dumb.
+        super().__init__(
+            stderr=stderr, highlight=False, emoji=False, width=width, height=width and 25
+        )
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
         raise BrokenPipeError
 
 
-def _console(stream: TextIO, *, stderr: bool) -> Console:
-    told = stream.isatty() or "COLUMNS" in os.environ
-    return _Console(stderr=stderr, highlight=False, emoji=False, width=None if told else WIDE)
+def _columns() -> int | None:
+    """Of the terminal, where it says so in the environment; None: rich asks it."""
+    told = os.environ.get("COLUMNS", "")
+    return int(told) if told.isdecimal() and int(told) > 0 else None
 
 
-out = _console(sys.stdout, stderr=False)
-err = _console(sys.stderr, stderr=True)
+out, err = _Console(stderr=False), _Console(stderr=True)
+"""Results, and everything else: progress, notes, errors."""
+
+
+def begin() -> None:
+    """Before a command: what the one before it has set is set back, streams take any text."""
+    global verbose
+    verbose, err.quiet = False, False
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="cscart_pipelines")
+
+
+def be_quiet() -> None:
+    """Results and errors only."""
+    err.quiet = True
+
+
+def be_verbose() -> None:
+    """The package's log on standard error."""
+    global verbose
+    if not verbose:
+        verbose = True
+        logging.basicConfig(
+            level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s"
+        )
+        logging.getLogger("cscart_pipelines").setLevel(logging.DEBUG)
+
+
+def note(text: str = "") -> None:
+    """A confirmation or a next step, beside the results: not with --quiet."""
+    if not err.quiet:
+        out.print(text, soft_wrap=True)
+
+
+def complain(
+    message: object,
+    code: int,
+    *,
+    as_json: bool = False,
+    problems: Mapping[str, str] | None = None,
+    mark: str = "[red]✗[/] ",
+) -> None:
+    """An error, also with --quiet. With --json one line of JSON on standard error."""
+    if as_json:
+        told = {"code": code, "message": str(message), "problems": dict(problems or {})}
+        sys.stderr.write(json.dumps({"error": told}, ensure_ascii=not _utf(sys.stderr)) + "\n")
+        return
+    was, err.quiet = err.quiet, False
+    err.print(f"{mark}{plain(message)}{':' * bool(problems)}", soft_wrap=True)
+    for name, text in (problems or {}).items():
+        err.print(f"  [bold]{plain(name)}[/] {plain(text)}", soft_wrap=True)
+    err.quiet = was
+
 
 STATUS_STYLES = {
     "ready": "cyan",
@@ -135,8 +219,13 @@ def print_json(value: Any) -> None:
 
 
 def json_text(value: Any) -> str:
-    """The same as text."""
-    return json.dumps(value, default=_plain, indent=2, ensure_ascii=False) + "\n"
+    """The same as text, with escapes where the output could not show every character."""
+    escaped = not _utf(sys.stdout)
+    return json.dumps(value, default=_plain, indent=2, ensure_ascii=escaped) + "\n"
+
+
+def _utf(stream: TextIO) -> bool:
+    return (stream.encoding or "utf-8").lower().startswith("utf")
 
 
 def _plain(value: Any) -> Any:

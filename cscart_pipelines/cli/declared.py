@@ -21,11 +21,14 @@ from cscart_pipelines.integrations.premises import Premises
 
 
 def apply(
-    file: Annotated[Path, typer.Option("-f", "--file", help="integrations.yaml")],
+    file: Annotated[Path, typer.Option("-f", "--file", help="The file: integrations.yaml.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the difference.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Make the integrations those of a file: shows the difference first; twice is as once."""
+    """Make the integrations as a file says (integrations.yaml).
+
+    The difference is shown first. Applying the same file again changes nothing.
+    """
     wanted = declare.read(file)
     with opened() as premises:
         changes = declare.plan(wanted, premises.registry.all())
@@ -79,9 +82,12 @@ def _apply(premises: Premises, change: declare.Change) -> None:
 
 
 def export(
-    output: Annotated[Path | None, typer.Option("-o", metavar="FILE")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write to FILE; default: print."),
+    ] = None,
 ) -> None:
-    """All integrations as a file for `apply`; keys appear as references only."""
+    """Write all integrations as a file for `apply`, without keys."""
     with opened() as premises:
         text = declare.export(premises.registry.all())
     if output is None:

@@ -30,7 +30,6 @@ GTM_ADVICE = (
     "If the onsite tracking file was imported in Google Tag Manager, delete it there too: "
     "its tags stay on the shop's pages until you do."
 )
-Text = Annotated[str | None, typer.Option()]
 
 
 def desk_of(premises: Premises) -> FrontDesk:
@@ -52,41 +51,113 @@ def _plain(value: Any) -> str:
 def edit(
     key: Key,
     url: Annotated[
-        str | None, typer.Option(help="Same host; scheme, port, folder may change.")
+        str | None, typer.Option(help="Address of the shop; the host cannot be changed.")
     ] = None,
-    email: Text = None,
-    api_key_env: Annotated[str | None, typer.Option(metavar="VAR")] = None,
-    api_key_file: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
-    api_key_ref: Annotated[str | None, typer.Option(metavar="REF")] = None,
+    email: Annotated[str | None, typer.Option(help="E-mail of the shop's administrator.")] = None,
+    api_key_env: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VAR", help="Read the new API key from this variable, store it encrypted."
+        ),
+    ] = None,
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Read the new API key from this file, store it encrypted."
+        ),
+    ] = None,
+    api_key_ref: Annotated[
+        str | None,
+        typer.Option(metavar="REF", help="Store no key; read env:NAME or file:/path when needed."),
+    ] = None,
     new_api_key: Annotated[
-        bool, typer.Option("--new-api-key", help="Ask for a new API key.")
+        bool, typer.Option("--new-api-key", help="Ask for a new API key and store it encrypted.")
     ] = False,
     list_name: Annotated[
-        str | None, typer.Option(help="Cannot be changed; says what to do.")
+        str | None, typer.Option(help="The list's name; it cannot be changed.")
     ] = None,
-    timezone: Text = None,
-    currency: Text = None,
+    timezone: Annotated[
+        str | None, typer.Option(help="Time zone of days and schedules, such as Europe/Athens.")
+    ] = None,
+    currency: Annotated[
+        str | None, typer.Option(help="The shop's primary currency, as ISO 4217.")
+    ] = None,
     settled_statuses: Annotated[
-        str | None, typer.Option(metavar="P,C", help="Empty: as the shop says.")
+        str | None,
+        typer.Option(
+            metavar="P,C", help="Order statuses that count as purchases; empty: as the shop says."
+        ),
     ] = None,
-    refund_statuses: Annotated[str | None, typer.Option(metavar="X")] = None,
+    refund_statuses: Annotated[
+        str | None, typer.Option(metavar="X", help="Order statuses that mean refunded.")
+    ] = None,
     include_guests: Annotated[
-        bool | None, typer.Option("--include-guests/--no-include-guests")
+        bool | None,
+        typer.Option(
+            "--include-guests/--no-include-guests",
+            help="Whether buyers without an account are subscribers too.",
+        ),
     ] = None,
-    user_id: Text = None,
-    order_prefix: Text = None,
-    start_date: Annotated[str | None, typer.Option(metavar="dd/MM/yyyy")] = None,
-    countries: Annotated[str | None, typer.Option(metavar="GB,Greece")] = None,
-    order_statuses: Annotated[str | None, typer.Option(metavar="O,P")] = None,
-    update_tracking_number: Annotated[str | None, typer.Option(metavar="yes|no")] = None,
-    update_tracking_url: Annotated[str | None, typer.Option(metavar="yes|no")] = None,
-    update_stock: Annotated[str | None, typer.Option(metavar="yes|no")] = None,
-    stock_schedule: Annotated[str | None, typer.Option(metavar="CRON")] = None,
-    shipped_status: Annotated[str | None, typer.Option(metavar="LETTER")] = None,
-    partially_shipped_status: Annotated[str | None, typer.Option(metavar="LETTER")] = None,
-    notify_customer: Annotated[str | None, typer.Option(metavar="yes|no")] = None,
+    user_id: Annotated[
+        str | None,
+        typer.Option(help="The client's id in the fulfilment system; stands on every order."),
+    ] = None,
+    order_prefix: Annotated[
+        str | None, typer.Option(help="Put before order ids: CS makes order 1000012 CS1000012.")
+    ] = None,
+    start_date: Annotated[
+        str | None,
+        typer.Option(
+            metavar="dd/MM/yyyy", help="Fulfilment: leave out orders placed before this day."
+        ),
+    ] = None,
+    countries: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GB,Greece", help="Fulfilment: only orders to these countries; empty: all."
+        ),
+    ] = None,
+    order_statuses: Annotated[
+        str | None,
+        typer.Option(metavar="O,P", help="Fulfilment: only orders in these statuses; empty: all."),
+    ] = None,
+    update_tracking_number: Annotated[
+        str | None, typer.Option(metavar="yes|no", help="Write tracking numbers back to the shop.")
+    ] = None,
+    update_tracking_url: Annotated[
+        str | None, typer.Option(metavar="yes|no", help="Write tracking URLs back to the shop.")
+    ] = None,
+    update_stock: Annotated[
+        str | None, typer.Option(metavar="yes|no", help="Write stock levels back to the shop.")
+    ] = None,
+    stock_schedule: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CRON", help='When stock is written, as a cron schedule: "0 */2 * * *".'
+        ),
+    ] = None,
+    shipped_status: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LETTER",
+            help="Status of an order that has shipped completely, by letter or name.",
+        ),
+    ] = None,
+    partially_shipped_status: Annotated[
+        str | None,
+        typer.Option(metavar="LETTER", help="Status of an order of which a part has shipped."),
+    ] = None,
+    notify_customer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="yes|no", help="Whether the shop mails the customer about a shipment."
+        ),
+    ] = None,
 ) -> None:
-    """Change settings. A changed connection detail is saved only after a passed test."""
+    """Change settings of an integration.
+
+    Changed connection details are saved only after a passed connection test.
+    """
     given: dict[str, Any] = {
         "url": url, "email": email, "list_name": list_name, "timezone": timezone,
         "currency": currency, "settled_statuses": settled_statuses,
@@ -138,14 +209,14 @@ def edit(
 
 
 def disable(key: Key) -> None:
-    """Stop synchronising; settings and data stay."""
+    """Stop synchronising a shop; settings and data stay."""
     with opened() as premises:
         desk_of(premises).disable(key)
     console.out.print(f"[green]✓[/] {key} is {console.status('disabled')}. {GTM_ADVICE}")
 
 
 def enable(key: Key) -> None:
-    """Synchronise again, from where it stopped."""
+    """Synchronise a disabled shop again, from where it stopped."""
     with opened() as premises:
         status = desk_of(premises).enable(key)
     console.out.print(f"[green]✓[/] {key} is {console.status(status)}")
@@ -154,14 +225,17 @@ def enable(key: Key) -> None:
 def remove(
     key: Key,
     purge_data: Annotated[
-        bool, typer.Option("--purge-data", help="Delete the shop's data as well.")
+        bool, typer.Option("--purge-data", help="Delete the data of the shop in the warehouse too.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Also while it is syncing: the run is stopped first.")
+        bool, typer.Option("--force", help="Stop a running synchronisation first.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete the settings, the key and the watermarks of an integration for good."""
+    """Delete an integration: settings, API key, watermarks.
+
+    For good. The data in the warehouse stays unless --purge-data is given.
+    """
     with opened() as premises:
         premises.registry.get(key)
         what = "its settings and all its data" if purge_data else "its settings"
@@ -185,18 +259,25 @@ def remove(
 def tracking_file(
     key: Key,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Else it is printed.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write to FILE; default: print."),
     ] = None,
     new_key: Annotated[
-        bool, typer.Option("--new-key", help="With a new write key in place of the present one.")
+        bool, typer.Option("--new-key", help="Make a new write key that replaces the present one.")
     ] = False,
     keep_old_key: Annotated[
-        int, typer.Option(metavar="DAYS", min=0, max=365, help="How long the old one is taken yet.")
+        int,
+        typer.Option(
+            metavar="DAYS",
+            min=0,
+            max=365,
+            help="With --new-key: days for which the old key is accepted too.",
+        ),
     ] = 30,
 ) -> None:
-    """The onsite tracking file for Google Tag Manager; only for an enabled integration.
+    """Write the onsite tracking file for Google Tag Manager.
 
-    How to import, publish and remove it, step by step: docs/onsite.md
+    Only for an enabled integration. How to import, publish and remove it: docs/onsite.md
     """
     with opened() as premises:
         integration = premises.registry.get(key)

@@ -17,7 +17,9 @@ from cscart_pipelines.fulfilment.rounds import RoundKind
 STDIN = "-"
 File = Annotated[
     Path | None,
-    typer.Argument(metavar="FILE", help="CSV or JSON lines; - is stdin. None: push what waits."),
+    typer.Argument(
+        metavar="FILE", help="CSV or JSON lines; - is stdin. Without FILE what waits is pushed."
+    ),
 ]
 
 

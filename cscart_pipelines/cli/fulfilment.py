@@ -35,7 +35,7 @@ MOST = 2**63 - 1
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Orders out to a fulfilment system; tracking numbers and stock back to the shop.",
+    help="Export orders; write tracking numbers and stock back.",
 )
 
 
@@ -54,22 +54,30 @@ def orders(
         typer.Option("--format", help="Default: a table on a terminal, else CSV."),
     ] = None,
     since: Annotated[
-        int, typer.Option(min=0, max=MOST, metavar="CURSOR", help="Only orders after this cursor.")
+        int,
+        typer.Option(
+            min=0,
+            max=MOST,
+            metavar="CURSOR",
+            help="Only orders after this cursor, which the export before printed.",
+        ),
     ] = 0,
     changes: Annotated[
-        bool, typer.Option("--changes", help="Orders that changed after they were pulled.")
+        bool, typer.Option("--changes", help="Only orders that changed after they were exported.")
     ] = False,
-    limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="At most so many orders.")
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N orders.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Write to FILE; its ending says the format."
+        ),
     ] = None,
-    output: Annotated[Path | None, typer.Option("-o", metavar="FILE")] = None,
     as_json: Json = False,
 ) -> None:
-    """Orders for the fulfilment system, each once.
+    """Export orders for the fulfilment system, each once.
 
-    The cursor that is told goes into --since the next time. Exported are the orders that
-    pass the integration's filters: start date, statuses, countries. --changes has a cursor of
-    its own.
+    Exported are orders that pass the integration's filters: start date, statuses, countries.
+    The export prints a cursor; give it to --since the next time. --changes has its own cursor.
     """
     if as_json:
         form = Format.JSON

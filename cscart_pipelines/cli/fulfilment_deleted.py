@@ -41,20 +41,22 @@ def deleted(
     order: Annotated[
         str | None,
         typer.Option(
-            metavar="NUMBER", help="Only this order; its deletions are known before the next sync."
+            metavar="NUMBER",
+            help="Only this order; the shop is asked, not the last synchronisation.",
         ),
     ] = None,
     accept: Annotated[
-        bool, typer.Option("--accept", help="It is right so, for good: they are not shipped again.")
+        bool, typer.Option("--accept", help="The deletion is right: never ship these again.")
     ] = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Ship them again with the next push.")
+        bool,
+        typer.Option("--again", help="The deletion is wrong: ship these again with the next push."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Parcels that somebody has deleted in the shop.
+    """Shipments of ours that were deleted in the shop.
 
-    Without --accept or --again it only shows them. What the shop still has is left as it is.
+    Without --accept or --again they are only shown. What the shop still has is left as it is.
     """
     if accept and again:
         raise exits.CommandError("--accept and --again exclude each other", exits.WRONG_USAGE)

@@ -31,18 +31,27 @@ def carriers(
     key: Key,
     put: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=CODE", help="NAME as you send it; * means all others."),
+        typer.Option(
+            "--set",
+            metavar="NAME=CODE",
+            help="NAME as the feed has it, CODE of the shop; * is every other name.",
+        ),
     ] = None,
-    unset: Annotated[list[str] | None, typer.Option("--unset", metavar="NAME")] = None,
+    unset: Annotated[
+        list[str] | None,
+        typer.Option("--unset", metavar="NAME", help="Remove this name; repeatable."),
+    ] = None,
     computes_url: Annotated[
         list[str] | None,
         typer.Option(
-            "--computes-url", metavar="NAME", help="The shop makes this carrier's tracking link."
+            "--computes-url",
+            metavar="NAME",
+            help="The shop makes the tracking links of this carrier itself.",
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Which carrier name is which code of the shop."""
+    """Show or change which carrier name is which code of the shop."""
     given = [_pair("--set", text, empty=True) for text in put or []]
     with opened() as premises:
         premises.registry.get(key)
@@ -91,18 +100,27 @@ def skus(
     key: Key,
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="FILE", help="CSV sku,product_code to add; - is stdin."),
+        typer.Argument(
+            metavar="FILE", help="CSV with the columns sku,product_code to add; - is stdin."
+        ),
     ] = None,
     put: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="SKU=CODE", help="SKU as you send it, product code here."),
+        typer.Option(
+            "--set",
+            metavar="SKU=CODE",
+            help="SKU as the feed has it, product code of the shop; repeatable.",
+        ),
     ] = None,
-    unset: Annotated[list[str] | None, typer.Option("--unset", metavar="SKU")] = None,
+    unset: Annotated[
+        list[str] | None,
+        typer.Option("--unset", metavar="SKU", help="Remove this SKU; repeatable."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Which SKU is which product code.
+    """Show or change which SKU is which product code of the shop.
 
-    Only where they are not the same.
+    Only where the two differ.
     """
     given = [_pair("--set", text) for text in put or []]
     if file is not None:

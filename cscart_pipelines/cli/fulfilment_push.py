@@ -39,11 +39,15 @@ from cscart_pipelines.integrations.registry import Integration
 TURN_SECONDS = 30.0
 """A push that is under way is waited for so long."""
 Queue = Annotated[
-    bool, typer.Option("--queue", help="Only into the inbox; the push is left to the daemon.")
+    bool,
+    typer.Option(
+        "--queue", help="Only put the rows into the inbox; the daemon of `up` pushes them."
+    ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be written.")]
 Limit = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="At most so many orders, or SKUs.")
+    int | None,
+    typer.Option(min=1, metavar="N", help="Write at most N orders (ship) or SKUs (stock)."),
 ]
 
 
@@ -75,7 +79,7 @@ def ship(
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
-    """Tracking numbers into the shop, then the order's status.
+    """Write tracking numbers to the shop, then the order's status.
 
     Columns: order_number,tracking_number,carrier,tracking_url,shipped_at,sku,quantity; an empty
     sku means everything that is left of the order.
@@ -89,12 +93,12 @@ def stock(
     queue: Queue = False,
     dry_run: DryRun = False,
     release: Annotated[
-        bool, typer.Option("--release", help="Apply a feed that is held: a person has looked.")
+        bool, typer.Option("--release", help="Write a feed that the circuit breaker holds.")
     ] = False,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
-    """Stock on hand into the shop, where it differs.
+    """Write stock levels to the shop, where they differ.
 
     Columns: sku,quantity[,as_of]; as_of is when it was counted.
     """
@@ -103,13 +107,15 @@ def stock(
 
 def undo(
     key: Key,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="As `fulfilment journal` shows it.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="Id of the run, as `fulfilment journal` shows it.")
+    ],
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Take back what one run did to stock.
+    """Undo the stock that one run has written.
 
-    Products get the amounts that they had before; what was sold since stays sold.
+    Products get the amounts that they had before, less what was sold since.
     """
     wish = Wish("stock", key, None, dry_run=dry_run, as_json=as_json, undo=run)
     with opened() as premises:

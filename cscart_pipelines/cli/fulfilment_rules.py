@@ -39,24 +39,31 @@ def rules(
         typer.Option(min=0, max=MOST, metavar="N", help="Pieces kept back of every SKU."),
     ] = None,
     floor: Annotated[
-        int | None, typer.Option(min=0, max=MOST, metavar="N", help="The shop never shows less.")
+        int | None,
+        typer.Option(min=0, max=MOST, metavar="N", help="The shop never shows less than N."),
     ] = None,
     cap: Annotated[
-        str | None, typer.Option(metavar="N|none", help="The shop never shows more.")
+        str | None, typer.Option(metavar="N|none", help="The shop never shows more than N.")
     ] = None,
     subtract_open_orders: Annotated[
         str | None,
-        typer.Option(metavar="yes|no", help="Take off what was ordered since it was counted."),
+        typer.Option(
+            metavar="yes|no", help="Subtract what was ordered since the stock was counted."
+        ),
     ] = None,
     most_to_zero: Annotated[
         str | None,
-        typer.Option(metavar="SHARE", help="A feed that sets more than this to zero is held: 0.5."),
+        typer.Option(
+            metavar="SHARE",
+            help="Hold a feed that sets a larger share of the products to zero; 0.5 is half.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """How stock on hand becomes the shop's amount.
+    """Show or change the stock rules and the circuit breaker.
 
-    And when a feed is held because it would empty the shop.
+    Stock rules turn stock on hand into the amount in the shop. The circuit breaker holds a feed
+    that would empty the shop.
     """
     given: Row = {"buffer": buffer, "floor": floor}
     problems: dict[str, str] = {}

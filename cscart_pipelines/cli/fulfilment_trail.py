@@ -29,7 +29,9 @@ from cscart_pipelines.fulfilment.watched_folder import folder
 from cscart_pipelines.integrations.premises import Premises
 
 Row = dict[str, Any]
-Limit = Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="The newest so many.")]
+Limit = Annotated[
+    int, typer.Option(min=1, max=100_000, metavar="N", help="Show the newest N entries.")
+]
 
 
 class Inbox(enum.StrEnum):
@@ -42,18 +44,19 @@ class Inbox(enum.StrEnum):
 def journal(
     key: Key,
     run: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Only this run; its first letters do.")
+        str | None,
+        typer.Option(metavar="RUN", help="Only this run; the first letters of its id are enough."),
     ] = None,
     order: Annotated[str | None, typer.Option(metavar="NUMBER", help="Only this order.")] = None,
     sku: Annotated[str | None, typer.Option(metavar="SKU", help="Only this SKU.")] = None,
     kind: Annotated[Kind | None, typer.Option(help="Only writes of this kind.")] = None,
-    state: Annotated[State | None, typer.Option(help="Only those that ended so.")] = None,
+    state: Annotated[State | None, typer.Option(help="Only writes in this state.")] = None,
     limit: Limit = 50,
     as_json: Json = False,
 ) -> None:
-    """What was written to the shop, newest first.
+    """The write journal: what was written to the shop, newest first.
 
-    Before and after, how it ended, and in which run.
+    With the values before and after, the outcome, and the run.
     """
     with opened() as premises:
         prefix = premises.registry.get(key).settings.order_prefix
@@ -96,14 +99,14 @@ def order_id_of(connection: psycopg.Connection[Any], key: str, prefix: str, numb
 def inbox(
     key: Key,
     retry: Annotated[
-        bool, typer.Option("--retry", help="Let refused rows wait again: something was mended.")
+        bool, typer.Option("--retry", help="Try refused rows again with the next push.")
     ] = False,
     limit: Limit = 20,
     as_json: Json = False,
 ) -> None:
-    """What waits, is held or was refused.
+    """The inbox: rows that wait, are held or were refused.
 
-    Also what is on its way, the last files that came in, and where the watched folder is.
+    Also the last files that came in, and where the drop folders are.
     """
     with opened() as premises:
         premises.registry.get(key)

@@ -27,7 +27,7 @@ from cscart_pipelines.integrations.settings import InvalidSettingsError, check
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Connect shops, synchronise them, see their status.",
+    help="Connect shops, synchronise them, show their status.",
 )
 YES_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
 
@@ -38,55 +38,106 @@ def add(
     url: Annotated[str, typer.Option(help="Address of the shop: https://shop.example.")],
     email: Annotated[str, typer.Option(help="E-mail of the shop's administrator.")],
     api_key_env: Annotated[
-        str | None, typer.Option(metavar="VAR", help="Take the API key from this variable, now.")
+        str | None,
+        typer.Option(
+            metavar="VAR",
+            help="Read the API key from this environment variable and store it encrypted.",
+        ),
     ] = None,
     api_key_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Take the API key from this file, now.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Read the API key from this file and store it encrypted."
+        ),
     ] = None,
     api_key_ref: Annotated[
         str | None,
         typer.Option(
-            metavar="REF", help="Keep no key: read env:NAME or file:/path whenever it is needed."
+            metavar="REF",
+            help="Store no key; read it from env:NAME or file:/path whenever it is needed.",
         ),
     ] = None,
     list_name: Annotated[
         str | None, typer.Option(help="Name of the list; default: the key.")
     ] = None,
-    timezone: Annotated[str, typer.Option(help="Days begin there, as Europe/Athens.")] = "UTC",
-    currency: Annotated[str, typer.Option(help="The shop's primary currency.")] = "EUR",
+    timezone: Annotated[
+        str, typer.Option(help="Time zone of days and schedules, such as Europe/Athens.")
+    ] = "UTC",
+    currency: Annotated[
+        str, typer.Option(help="The shop's primary currency, as ISO 4217.")
+    ] = "EUR",
     settled_statuses: Annotated[
-        str | None, typer.Option(metavar="P,C", help="Statuses that count as purchases.")
+        str | None,
+        typer.Option(
+            metavar="P,C", help="Order statuses that count as purchases; default: as the shop says."
+        ),
     ] = None,
     refund_statuses: Annotated[
-        str, typer.Option(metavar="X", help="Statuses that mean refunded.")
+        str, typer.Option(metavar="X", help="Order statuses that mean refunded.")
     ] = "",
     include_guests: Annotated[
-        bool, typer.Option(help="Whether buyers without account join the list.")
+        bool, typer.Option(help="Whether buyers without an account are subscribers too.")
     ] = True,
     user_id: Annotated[
-        str | None, typer.Option(help="Client id stamped on fulfilment orders.")
+        str | None,
+        typer.Option(help="The client's id in the fulfilment system; stands on every order."),
     ] = None,
-    order_prefix: Annotated[str, typer.Option(help="CS makes order 1000012 into CS1000012.")] = "",
+    order_prefix: Annotated[
+        str, typer.Option(help="Put before order ids: CS makes order 1000012 CS1000012.")
+    ] = "",
     start_date: Annotated[
         str | None,
-        typer.Option(metavar="dd/MM/yyyy", help="Fulfilment ignores earlier orders."),
+        typer.Option(
+            metavar="dd/MM/yyyy", help="Fulfilment: leave out orders placed before this day."
+        ),
     ] = None,
     countries: Annotated[
-        str, typer.Option(metavar="GB,Greece", help="Fulfilment: only these; empty means all.")
+        str,
+        typer.Option(
+            metavar="GB,Greece", help="Fulfilment: only orders to these countries; empty: all."
+        ),
     ] = "",
     order_statuses: Annotated[
-        str, typer.Option(metavar="O,P", help="Fulfilment: only these; empty means all.")
+        str,
+        typer.Option(metavar="O,P", help="Fulfilment: only orders in these statuses; empty: all."),
     ] = "",
-    update_tracking_number: Annotated[str, typer.Option(metavar="yes|no")] = "no",
-    update_tracking_url: Annotated[str, typer.Option(metavar="yes|no")] = "no",
-    update_stock: Annotated[str, typer.Option(metavar="yes|no")] = "no",
-    stock_schedule: Annotated[str | None, typer.Option(metavar="CRON")] = None,
-    shipped_status: Annotated[str | None, typer.Option(metavar="LETTER")] = None,
-    partially_shipped_status: Annotated[str | None, typer.Option(metavar="LETTER")] = None,
-    notify_customer: Annotated[str, typer.Option(metavar="yes|no")] = "no",
-    start: Annotated[bool, typer.Option("--start", help="Synchronise at once.")] = False,
+    update_tracking_number: Annotated[
+        str, typer.Option(metavar="yes|no", help="Write tracking numbers back to the shop.")
+    ] = "no",
+    update_tracking_url: Annotated[
+        str, typer.Option(metavar="yes|no", help="Write tracking URLs back to the shop.")
+    ] = "no",
+    update_stock: Annotated[
+        str, typer.Option(metavar="yes|no", help="Write stock levels back to the shop.")
+    ] = "no",
+    stock_schedule: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CRON", help='When stock is written, as a cron schedule: "0 */2 * * *".'
+        ),
+    ] = None,
+    shipped_status: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LETTER",
+            help="Status of an order that has shipped completely, by letter or name.",
+        ),
+    ] = None,
+    partially_shipped_status: Annotated[
+        str | None,
+        typer.Option(metavar="LETTER", help="Status of an order of which a part has shipped."),
+    ] = None,
+    notify_customer: Annotated[
+        str,
+        typer.Option(
+            metavar="yes|no", help="Whether the shop mails the customer about a shipment."
+        ),
+    ] = "no",
+    start: Annotated[
+        bool, typer.Option("--start", help="Start the first synchronisation at once.")
+    ] = False,
 ) -> None:
-    """Connect a shop: check the settings, test the connection, save.
+    """Connect a shop; saved only after a passed connection test.
 
     The API key: CS-Cart admin panel, Customers > Administrators, the administrator's page, tab
     API access; tick "Yes, allow this user to use the API" and copy the key. Step by step, with
@@ -147,7 +198,7 @@ def add(
 
 @app.command()
 def test(key: Key, as_json: Json = False) -> None:
-    """Test the connection of a saved integration, with its present details."""
+    """Test the connection of an integration as it is saved."""
     with opened() as premises:
         integration = premises.registry.get(key)
         api_key = premises.registry.api_key(key)
@@ -164,7 +215,7 @@ def test(key: Key, as_json: Json = False) -> None:
 def start(
     key: Key,
     background: Annotated[
-        bool, typer.Option("--background", help="Leave it to the daemon.")
+        bool, typer.Option("--background", help="Leave it to the daemon of `up`.")
     ] = False,
 ) -> None:
     """First synchronisation: read the shop, build its list."""
@@ -177,10 +228,10 @@ def resync(
     key: Key,
     full: Annotated[bool, typer.Option("--full", help="Read everything again.")] = False,
     background: Annotated[
-        bool, typer.Option("--background", help="Leave it to the daemon.")
+        bool, typer.Option("--background", help="Leave it to the daemon of `up`.")
     ] = False,
 ) -> None:
-    """Fetch what has changed and rebuild the list, now."""
+    """Read what has changed and rebuild the list, now."""
     with opened() as premises:
         _run(premises, key, Act.RESYNC, full=full, background=background)
 

@@ -1,18 +1,24 @@
 """`cscart-pipelines`: the commands in one place, and what becomes of their failures.
 
-Not here: what a command does (the other modules of this room).
+Not here: what a command does (the other modules of this package).
 """
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import sys
-from typing import Any
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
 
 import psycopg
 import typer
+from typer.core import TyperCommand, TyperGroup
 
+from cscart_pipelines import __version__
 from cscart_pipelines.cli import (
     collector,
     console,
@@ -29,13 +35,12 @@ from cscart_pipelines.cli import (
 )
 from cscart_pipelines.integrations.settings import InvalidSettingsError
 
-app = typer.Typer(
-    name="cscart-pipelines",
+commands = typer.Typer(
+    name=console.PROGRAM,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # frames cut long options where a terminal has 80 columns
-    help="CS-Cart shops as lists, segments and metrics; tracking numbers and stock back.",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 integration.app.command()(desk.edit)
 integration.app.command()(desk.disable)
@@ -46,18 +51,18 @@ integration.app.command()(onsite.onsite)
 integration.app.command()(declared.apply)
 integration.app.command()(declared.export)
 integration.app.command()(trail.audit)
-app.add_typer(integration.app, name="integration")
-app.command()(reports.lists)
-app.command()(reports.segments)
-app.add_typer(fulfilment.app, name="fulfilment")
-app.command()(services.demo)
-app.command()(services.up)
-app.command()(services.sandbox)
-app.command()(collector.collector)
-app.command()(tools.sql)
-app.command("purge-person")(trail.purge_person)
-app.command()(tools.doctor)
-app.command(
+commands.add_typer(integration.app, name="integration")
+commands.command()(reports.lists)
+commands.command()(reports.segments)
+commands.add_typer(fulfilment.app, name="fulfilment")
+commands.command()(services.demo)
+commands.command()(services.up)
+commands.command()(services.sandbox)
+commands.command()(collector.collector)
+commands.command()(tools.sql)
+commands.command("purge-person")(trail.purge_person)
+commands.command()(tools.doctor)
+commands.command(
     context_settings={
         "allow_extra_args": True,
         "ignore_unknown_options": True,
@@ -71,6 +76,77 @@ WrongUsage: Any = next(
 )
 """What typer raises about words it does not understand: of click, or of its own copy of click."""
 
+HOME = "Folder of the local state; instead of CSCART_PIPELINES_HOME."
+QUIET = "Only results and errors: no progress, notes and confirmations."
+VERBOSE = "Also the log of requests and retries, and tracebacks of errors."
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        console.out.print(f"{console.PROGRAM} {__version__}")
+        raise typer.Exit()
+
+
+def _home(folder: Path | None) -> None:
+    if folder is not None:
+        os.environ["CSCART_PIPELINES_HOME"] = str(folder.expanduser().absolute())
+
+
+def _quiet(asked: bool) -> None:
+    if asked:
+        console.be_quiet()
+
+
+def _verbose(asked: bool) -> None:
+    if asked:
+        console.be_verbose()
+
+
+@commands.callback()
+def everywhere(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+    home: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", file_okay=False, callback=_home, help=HOME),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", callback=_quiet, help=QUIET)] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", callback=_verbose, help=VERBOSE)
+    ] = False,
+) -> None:
+    """CS-Cart shops as lists of subscribers, segments and metrics in PostgreSQL.
+
+    Also orders for a fulfilment system, and its tracking numbers and stock back to the shop.
+    --home, --quiet and --verbose may stand before or after the command.
+    """
+
+
+def all_commands(
+    command: Any, names: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], TyperCommand | TyperGroup]]:
+    """Every command and group below one, with the words that call it."""
+    yield names, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from all_commands(inner, (*names, name))
+
+
+def _with_common_options(root: TyperGroup) -> TyperGroup:
+    """--home, --quiet and --verbose after a command too; dbt has options of its own."""
+    common = [copy.copy(one) for one in root.params if one.name in ("home", "quiet", "verbose")]
+    for option in common:
+        option.expose_value = False
+        option.hidden = True  # type: ignore[attr-defined]
+    for _, command in all_commands(root):
+        if not isinstance(command, TyperGroup) and command.name != "dbt":
+            command.params += common
+    return root
+
+
+app = _with_common_options(typer.main.get_command(commands))  # type: ignore[arg-type]
+
 
 def main() -> None:
     """The entry point: every expected failure is one line and the contract's exit code."""
@@ -79,21 +155,26 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Runs one command and returns its exit code."""
+    console.begin()
     # Retries and the like are for the log of a run, not for the person at the terminal.
     logging.getLogger("cscart_pipelines").addHandler(logging.NullHandler())
+    as_json = "--json" in arguments
     try:
-        code = int(app(arguments, prog_name="cscart-pipelines", standalone_mode=False) or 0)
+        code = int(app(arguments, prog_name=console.PROGRAM, standalone_mode=False) or 0)
         sys.stdout.flush()  # here, where a reader that has gone is expected
         if code == exits.STOPPED:  # typer's word for a Ctrl-C
-            console.err.print("stopped")
+            console.complain("stopped", exits.STOPPED, as_json=as_json, mark="")
         return code
     except typer.Exit as done:
         return int(done.exit_code)
     except WrongUsage as error:
-        error.show()
+        if as_json:
+            console.complain(error.format_message(), exits.WRONG_USAGE, as_json=True)
+        else:
+            error.show()
         return exits.WRONG_USAGE
     except (KeyboardInterrupt, typer.Abort):
-        console.err.print("stopped")
+        console.complain("stopped", exits.STOPPED, as_json=as_json, mark="")
         return exits.STOPPED
     except BrokenPipeError:
         return _nobody_reads()
@@ -101,45 +182,55 @@ def run(arguments: list[str]) -> int:
         if isinstance(stop.__context__, BrokenPipeError):  # typer takes it for a failure
             return _nobody_reads()
         raise
-    except InvalidSettingsError as error:
-        console.err.print("[red]✗[/] these settings cannot be used:")
-        for field, text in error.problems.items():
-            console.err.print(f"  [bold]{_option(field)}[/] {console.plain(text)}", soft_wrap=True)
-        return exits.WRONG_USAGE
-    except psycopg.OperationalError as error:
-        said = " ".join((error.diag.message_primary or str(error)).split())
-        console.err.print(f"[red]✗[/] the warehouse is gone: {console.plain(said)}", soft_wrap=True)
-        return exits.RUN_FAILED
-    except OSError as error:
-        if error.filename is None:
-            raise
-        console.err.print(
-            f"[red]✗[/] {console.plain(error.filename)}: {error.strerror}", soft_wrap=True
-        )
-        return exits.WRONG_USAGE
     except Exception as error:
-        expected = exits.code_of(error)
-        if expected is None:
-            raise
-        console.err.print(f"[red]✗[/] {console.plain(error)}", soft_wrap=True)
-        return expected
+        code, message, problems = _explained(error)
+        if console.verbose:
+            traceback.print_exc()
+        console.complain(message, code, as_json=as_json, problems=problems)
+        return code
+
+
+def _explained(error: Exception) -> tuple[int, str, dict[str, str]]:
+    """Exit code, message, and the option of each problem. A mistake of ours is raised again."""
+    if isinstance(error, InvalidSettingsError):
+        problems = {_option(field): text for field, text in error.problems.items()}
+        return exits.WRONG_USAGE, "these settings cannot be used", problems
+    if isinstance(error, psycopg.OperationalError):
+        said = " ".join((error.diag.message_primary or str(error)).split())
+        return exits.RUN_FAILED, f"the connection to the database is lost: {said}", {}
+    if isinstance(error, OSError) and error.filename is not None:
+        return exits.WRONG_USAGE, f"{error.filename}: {error.strerror}", {}
+    code = exits.code_of(error)
+    if code is None:
+        raise error
+    return code, str(error), {}
 
 
 def _nobody_reads() -> int:
-    """Whoever read our output (head, less) has gone; nothing more to say."""
+    """The reader of the output (head, less) has gone; there is nothing more to say."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
     return exits.DONE
 
 
+def option_names() -> frozenset[str]:
+    """Every option of every command, as it is typed."""
+    return frozenset({"--help"}) | frozenset(
+        name
+        for _, command in all_commands(app)
+        for parameter in command.params
+        for name in (*parameter.opts, *parameter.secondary_opts)
+    )
+
+
 def _option(field: str) -> str:
-    """A field as the command line spells it."""
-    if field == "integration":
-        return "KEY"
-    if field == "api_key_reference":
-        return "--api-key-ref"
+    """A field of the settings as the command line spells it."""
+    known = {"integration": "KEY", "api_key": "API key", "api_key_reference": "--api-key-ref"}
+    if field in known:
+        return known[field]
     if field == "file" or "." in field:  # of a file for `apply`
-        return console.plain(field)
-    return f"--{field.replace('_', '-')}"
+        return field
+    option = f"--{field.replace('_', '-')}"
+    return option if option in option_names() else field.replace("_", " ")
 
 
 if __name__ == "__main__":

@@ -37,28 +37,36 @@ def onsite(
     key: Key,
     origin: Annotated[
         list[str] | None,
-        typer.Option(metavar="URL", help="Pages there may send too; can be given again."),
+        typer.Option(metavar="URL", help="Accept events of pages on this site too; repeatable."),
     ] = None,
     remove_origin: Annotated[
-        list[str] | None, typer.Option(metavar="URL", help="Not any more; can be given again.")
+        list[str] | None,
+        typer.Option(metavar="URL", help="Accept events of this site no longer; repeatable."),
     ] = None,
     raw_email: Annotated[
         str | None,
-        typer.Option(metavar="yes|no", help="Keep e-mail addresses beside their SHA-256."),
+        typer.Option(metavar="yes|no", help="Keep e-mail addresses, not only their SHA-256."),
     ] = None,
     retention_days: Annotated[
         int | None,
-        typer.Option(min=1, max=MOST_DAYS, metavar="N", help="Days for which raw events stay."),
+        typer.Option(
+            min=1, max=MOST_DAYS, metavar="N", help="Days after which raw events are deleted."
+        ),
     ] = None,
     batches_per_second: Annotated[
         int | None,
-        typer.Option(min=1, max=MOST_BATCHES, metavar="N", help="More than that are put off."),
+        typer.Option(
+            min=1,
+            max=MOST_BATCHES,
+            metavar="N",
+            help="Batches a second that are accepted; more are refused for now (429).",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Settings of onsite tracking; without options they are shown.
+    """Show or change the settings of onsite tracking.
 
-    Pages of the shop's own address, with and without www, may always send. What to do with the
+    Events of pages at the shop's own address, with and without www, are always accepted. The
     tracking file: docs/onsite.md
     """
     more, less, problems = _origins(origin), _origins(remove_origin), {}

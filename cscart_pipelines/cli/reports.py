@@ -21,7 +21,6 @@ from cscart_pipelines.integrations.premises import Premises
 Row = dict[str, Any]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-NOT_BUILT = "The lists have not been built yet; integration start KEY does that"
 APIFON = (
     "new_customers", "recent_buyers_30", "recent_buyers_90", "non_buyers_30", "non_buyers_90",
     "frequent_buyers", "lapsed_customers",
@@ -34,12 +33,10 @@ MEMBER_COLUMNS = (
 
 
 def lists(
-    key: Annotated[
-        str | None, typer.Argument(metavar="[KEY]", help="Only this integration.")
-    ] = None,
+    key: Annotated[str | None, typer.Argument(metavar="KEY", help="Only this integration.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List overview: subscribers and the e-commerce metrics of every list."""
+    """All lists with their metrics; with KEY one list in full."""
     with opened() as premises:
         if key is not None:
             premises.registry.get(key)
@@ -67,7 +64,7 @@ def segments(
         premises.registry.get(key)
         rows = segment_rows(premises, key)
         if not rows:
-            raise exits.CommandError(NOT_BUILT, exits.NOT_ALLOWED)
+            raise exits.CommandError(_not_built(key), exits.NOT_ALLOWED)
         written = export_members(premises, key, rows, export) if export is not None else 0
     if as_json:
         console.print_json(rows)
@@ -77,6 +74,11 @@ def segments(
         console.out.print(
             f"{written:,} members in {len(rows)} files written to {console.plain(export)}"
         )
+
+
+def _not_built(key: str) -> str:
+    words = console.command(f"integration start {key}")
+    return f"The list of {key} has not been built yet; this builds it: {words}"
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -197,7 +199,9 @@ def print_overview(row: Row) -> None:
     status = console.status(row["status"])
     head = f"[bold]{console.plain(row['list_name'])}[/] [dim]{row['integration']}[/]  {status}"
     if metrics is None:
-        console.out.print(f"{head}\n{console.plain(row['status_reason'] or NOT_BUILT)}")
+        console.out.print(
+            f"{head}\n{console.plain(row['status_reason'] or _not_built(row['integration']))}"
+        )
         return
     table = console.table("", ("", "right"), "  ", "", ("", "right"))
     table.show_header = False

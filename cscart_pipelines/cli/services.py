@@ -47,10 +47,10 @@ def sandbox(
         int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")
     ] = SANDBOX_PORT,
     catalogue: Annotated[
-        str, typer.Option(help="cdnow (7,000 real purchases) or small.")
+        str, typer.Option(help="What it sells: cdnow (7,000 real purchases) or small.")
     ] = "cdnow",
 ) -> None:
-    """A CS-Cart shop to try the project on, until Ctrl-C."""
+    """Run a CS-Cart shop to try the project on, until Ctrl-C."""
     # Imported here: only this command and the tests ever need the shop.
     from cscart_pipelines.sandbox.server import SandboxShop, serve
 
@@ -68,8 +68,10 @@ def sandbox(
 
 
 def demo() -> None:
-    """From nothing to segments: a sandbox shop, connected, synchronised, in lists and segments;
-    then a visit to its storefront changes the list."""
+    """Try it: a sandbox shop is connected, synchronised and built.
+
+    From nothing to lists and segments; then a visit to the shop's storefront changes the list.
+    """
     started = time.monotonic()
     console.out.print("[bold]A CS-Cart shop becomes lists, segments and metrics[/]\n")
     with opened() as premises, running_sandbox() as url, contextlib.ExitStack() as stack:
@@ -97,11 +99,17 @@ def demo() -> None:
 
 def up(
     with_sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Start the sandbox shop too.")
+        bool,
+        typer.Option(
+            "--sandbox", help="Start the sandbox shop too, and connect it as integration demo."
+        ),
     ] = False,
     port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = UI_PORT,
 ) -> None:
-    """PostgreSQL, the collector, the Dagster UI and its daemon, schedules on, until Ctrl-C."""
+    """Run schedules, Dagster UI and collector until Ctrl-C.
+
+    Also the embedded PostgreSQL, where no other database is set.
+    """
     signal.signal(signal.SIGTERM, _interrupt)
     with opened() as premises, contextlib.ExitStack() as stack:
         if _taken(port):

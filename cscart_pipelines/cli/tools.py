@@ -26,8 +26,8 @@ def sql(
     query: Annotated[
         str | None,
         typer.Argument(
-            metavar="[QUERY]",
-            help="One statement; none opens psql, or with --json reads it from stdin.",
+            metavar="QUERY",
+            help="One statement; without it psql opens, or with --json it is read from stdin.",
         ),
     ] = None,
     write: Annotated[
@@ -35,7 +35,10 @@ def sql(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Ask the warehouse something: analytics.segments, analytics.orders, …"""
+    """Query the warehouse: analytics.segments, analytics.orders, …
+
+    The tables are described in docs/analysts.md.
+    """
     if query is None and as_json:  # psql has no JSON; a script's query comes in by the pipe
         query = sys.stdin.read()
     with opened() as premises:
@@ -81,7 +84,7 @@ def _open_psql(arguments: dict[str, object]) -> None:
 
 
 def dbt(context: typer.Context) -> None:
-    """Run dbt on the warehouse: cscart-pipelines dbt build, dbt test, dbt docs generate, …"""
+    """Run any dbt command on the warehouse: dbt build, dbt test, …"""
     beside = Path(sys.executable).with_name("dbt")
     program = str(beside) if beside.exists() else "dbt"
     with opened() as premises:
@@ -95,7 +98,7 @@ def dbt(context: typer.Context) -> None:
 
 
 def doctor(as_json: Json = False) -> None:
-    """Check this installation: versions, home, database, key, shops."""
+    """Check this installation: versions, database, key, shops."""
     findings: list[dict[str, object]] = []
 
     def look(name: str, check: Callable[[], str]) -> None:

@@ -16,15 +16,14 @@ from cscart_pipelines.cli import console, exits
 from cscart_pipelines.cli.board import Json
 from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.integrations.forget import forget, known_integrations
-from cscart_pipelines.integrations.settings import InvalidSettingsError
 
 
 def audit(
-    key: Annotated[str | None, typer.Argument(metavar="[KEY]")] = None,
-    limit: Annotated[int, typer.Option(help="The newest so many.")] = 50,
+    key: Annotated[str | None, typer.Argument(metavar="KEY", help="Only this integration.")] = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Show the newest N entries.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """Who did what to which integration, and every change of status."""
+    """The audit trail: who did what when, and changes of status."""
     with opened() as premises, premises.warehouse.connect(autocommit=True) as connection:
         rows = (
             connection.cursor(row_factory=dict_row)
@@ -56,16 +55,21 @@ def audit(
 
 
 def purge_person(
-    email: Annotated[str, typer.Argument(metavar="EMAIL")],
+    email: Annotated[str, typer.Argument(metavar="EMAIL", help="The person's e-mail address.")],
     integration: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Only there; default: everywhere.")
+        str | None, typer.Option(metavar="KEY", help="Only in this integration; default: in all.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Forget a person: raw tables, marts and rejects; orders stay, without the person."""
+    """Erase a person everywhere; orders stay, without the person.
+
+    From raw tables, lists, segments, fulfilment tables and onsite events.
+    """
     if "@" not in email:
-        raise InvalidSettingsError({"email": "expected the e-mail address of a person"})
+        raise exits.CommandError(
+            f"EMAIL: {email!r} is no e-mail address of a person", exits.WRONG_USAGE
+        )
     with opened() as premises:
         with premises.warehouse.connect(autocommit=True) as connection:
             keys = known_integrations(connection)
