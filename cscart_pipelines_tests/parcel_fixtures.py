@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from cscart_pipelines.cscart.quantities import from_json, tidy
 from cscart_pipelines.cscart.shippable import ShipmentSeen, ShippableLine, ShippableOrder
 from cscart_pipelines.fulfilment.carriers import CarrierMap
 from cscart_pipelines.fulfilment.journal import Entry, Kind, State
@@ -30,13 +31,13 @@ def settings(**values: Any) -> IntegrationSettings:
 NUMBER_OFF = settings(update_tracking_number=False, update_tracking_url=True)
 
 
-def order(*lines: tuple[str, str, int, int], **values: Any) -> ShippableOrder:
+def order(*lines: tuple[str, str, float, float], **values: Any) -> ShippableOrder:
     """Lines are item id, product code, ordered, left."""
     made = ShippableOrder(
         order_id=1001, status="P", is_parent=False, parent_order_id=None, ordered_at=NOW,
         updated_at=None, total=Decimal("10.00"), shipping_id=2, shipment_ids=(),
         lines=tuple(
-            ShippableLine(item, 1, code, "A product", ordered, left)
+            ShippableLine(item, 1, code, "A product", from_json(ordered), from_json(left))
             for item, code, ordered, left in lines or (("11", "A", 2, 2), ("22", "B", 1, 1))
         ),
     )  # fmt: skip
@@ -46,6 +47,7 @@ def order(*lines: tuple[str, str, int, int], **values: Any) -> ShippableOrder:
 def seen(shipment_id: int, tracking: str = "", **values: Any) -> ShipmentSeen:
     given = {"order_id": 1001, "tracking_number": tracking, "carrier": "", "tracking_url": "",
              "comments": "", "shipped_at": None, "quantities": {}, **values}  # fmt: skip
+    given["quantities"] = {item: from_json(n) for item, n in given["quantities"].items()}
     return ShipmentSeen(shipment_id=shipment_id, **given)
 
 
@@ -76,6 +78,8 @@ def planned(
     some_settings: IntegrationSettings | None = None,
     carriers: CarrierMap | None = None,
     sku_map: Mapping[str, str] | None = None,
+    *,
+    fractions: bool = False,
 ) -> OrderPlan:
     made = plan(
         "CS1001",
@@ -86,6 +90,7 @@ def planned(
         some_settings or settings(),
         carriers or CarrierMap(),
         sku_map or {},
+        fractions=fractions,
     )
     ended = [each for parcel in made.parcels for each in parcel.rows]
     ended += [each for adopted in made.adopted for each in adopted.rows]
@@ -121,7 +126,7 @@ def apply(
             an_order,
             shipment_ids=(*an_order.shipment_ids, key),
             lines=tuple(
-                replace(line, left=line.left - parcel.quantities.get(line.item_id, 0))
+                replace(line, left=tidy(line.left - parcel.quantities.get(line.item_id, 0)))
                 for line in an_order.lines
             ),
         )

@@ -161,7 +161,7 @@ def test_lines_with_one_code_are_filled_by_item_id() -> None:
         (row(quantity="1.5"), "quantity 1.5 is not whole"),
         (row(quantity="NaN"), "quantity NaN is no number"),
         (row(quantity="1E+999999"), "more than any order has"),
-        (row(quantity="1E-999999"), "is not whole"),
+        (row(quantity="1E-999999"), "more than 6 decimals"),
         (row(sku="", quantity=2), "quantity 2 without a SKU"),
     ],
 )
@@ -171,6 +171,32 @@ def test_a_bad_row_is_refused_with_its_numbers_and_the_good_one_goes_through(
     made = planned([given, row("T2", "B")])
     assert [p.tracking for p in made.parcels] == ["T2"]
     assert [(each, reason in said) for each, said in made.refusals] == [(given, True)]
+
+
+WEIGHED = order(("11", "A", 1.5, 1.5), ("22", "B", 2, 2), ("33", "C", 2.5, 0.5))
+
+
+def test_what_shipments_of_whole_pieces_cannot_take_is_refused_with_the_reason() -> None:
+    said = only_reason(planned([row(sku="", quantity=None)], WEIGHED))
+    assert "1.5 of SKU A, 0.5 of SKU C are left to ship" in said and "whole pieces" in said
+    assert "1.5 of SKU A is left" in only_reason(planned([row(quantity=None)], WEIGHED))
+    assert "quantity 0.5 is not whole" in only_reason(planned([row(quantity="0.50")], WEIGHED))
+    assert "2 asked, 1.5 left of 1.5" in only_reason(planned([row(quantity=2)], WEIGHED))
+    assert "0.5 of SKU C" in only_reason(planned([row(sku="C", quantity=None)], WEIGHED))
+    # Beside it the whole lines go through, and the whole part of a weight where it is asked for.
+    rows = [row(sku="A", quantity=1), row(sku="B", quantity="2.000"), row(sku="C", quantity=None)]
+    made = planned(rows, WEIGHED)
+    assert made.parcels[0].quantities == {"11": 1, "22": 2} and len(made.refusals) == 1
+
+
+def test_a_shop_whose_shipments_have_fractions_gets_them() -> None:
+    made = planned([row(sku="", quantity=None)], WEIGHED, fractions=True)
+    assert made.parcels[0].to_json()["quantities"] == {"11": 1.5, "22": 2, "33": 0.5}
+    assert Parcel.from_json(made.parcels[0].to_json()) == made.parcels[0]
+    rows = [row("T1", quantity="0.25"), row("T2", quantity="1.250"), row("T3", quantity="0.1")]
+    made = planned(rows, WEIGHED, fractions=True)
+    assert [str(parcel.pieces) for parcel in made.parcels] == ["0.25", "1.25"]
+    assert "nothing is left of 1.5 ordered" in made.refusals[0][1]
 
 
 def test_a_whole_number_may_be_written_with_decimals() -> None:

@@ -160,6 +160,11 @@ def whole(value: Any) -> str:
     return "–" if value is None else f"{int(value):,}"
 
 
+def quantity(value: Any) -> str:
+    """Pieces or a weight: 1, 1.5, 1,000; a dash where there is none."""
+    return "–" if value is None else f"{Decimal(str(value)).normalize():,f}"
+
+
 def money(value: Any, currency: str = "") -> str:
     return "–" if value is None else f"{Decimal(value):,.2f} {currency}".rstrip()
 

@@ -25,6 +25,7 @@ from cscart_pipelines.cli import (
 )
 from cscart_pipelines.cli.board import Json, Key
 from cscart_pipelines.cli.premises import opened
+from cscart_pipelines.cscart.quantities import from_json, total
 from cscart_pipelines.fulfilment.order_export import Page, export, to_json, write_csv
 from cscart_pipelines.fulfilment.order_feed import PullReport, pull
 from cscart_pipelines.integrations.premises import Premises
@@ -180,7 +181,7 @@ def _print_orders(page: Page, *, changes: bool) -> None:
             console.plain(order["order_number"]),
             f"{str(order['ordered_at'])[:10]}",
             console.plain(order["status"]),
-            console.whole(sum(line["quantity"] for line in order["lines"])),
+            console.quantity(total(from_json(line["quantity"]) for line in order["lines"])),
             console.money(order["total"], order["currency"]),
             order["country"] or "–",
             console.plain(_changed(order) if changes else _ship_to(order)),

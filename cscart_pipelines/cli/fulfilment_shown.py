@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from cscart_pipelines.cli import console
+from cscart_pipelines.cscart.quantities import from_json, total
 from cscart_pipelines.fulfilment.intake import Receipt
 from cscart_pipelines.fulfilment.journal import State
 from cscart_pipelines.fulfilment.report import Change, PushReport, Refusal
@@ -166,10 +167,10 @@ def what_changed(
 
 def _parcel(facts: Mapping[str, Any]) -> str:
     quantities = facts.get("quantities") or {}
-    pieces = sum(int(pieces) for pieces in quantities.values())
+    pieces = total(from_json(each) for each in quantities.values())
     said = [f"shipment {facts['shipment_id']}"] if facts.get("shipment_id") else []
     if pieces:
-        said.append(f"{pieces:,} piece{'s' * (pieces != 1)}")
+        said.append(f"{console.quantity(pieces)} piece{'s' * (pieces != 1)}")
     if facts.get("carrier"):
         said.append(str(facts["carrier"]))
     return ", ".join(said) or "–"
@@ -221,4 +222,4 @@ def _summary(report: PushReport, refused: int, *, failed: bool) -> str:
 
 
 def _text(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return console.quantity(value) if isinstance(value, int | float) else str(value)

@@ -200,7 +200,7 @@ def _print_box(key: str, box: Inbox, found: Row) -> None:
             table.add_row(
                 f"[{_STYLES[row['state']]}]{row['state']}[/]",
                 console.plain(row["target"] + sku),
-                "–" if row["quantity"] is None else f"{row['quantity'].normalize():f}",
+                console.quantity(row["quantity"]),
                 console.plain(row["source"] or "SQL"),
                 console.plain(unheld(row["reason"])),
             )

@@ -10,12 +10,13 @@ import contextlib
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from decimal import Decimal
 
 from .answers import Answer
 from .client import ShopClient
 from .errors import NotFound
 from .lists import read_page
-from .loose import INT4, Raw, UnreadableRow, integer, need_key, need_object, text
+from .loose import Raw, UnreadableRow, need_key, need_object, quantity, text
 
 PAGE = 50
 """Products per request: their ids go into the address, which servers cut at a few thousand
@@ -29,7 +30,7 @@ class LiveProduct:
 
     product_id: int
     product_code: str
-    amount: int | None
+    amount: Decimal | None
     tracking: str | None
     """D: the shop does not count it; O: by option (up to 4.12); else it does (reference 11.1)."""
     product_type: str | None
@@ -86,7 +87,7 @@ def _parse(row: Raw) -> LiveProduct:
     return LiveProduct(
         need_key(get("product_id"), "product_id"),
         text(get("product_code")) or "",
-        integer(get("amount"), INT4),
+        quantity(get("amount")),
         text(get("tracking")),
         text(get("product_type")),
     )

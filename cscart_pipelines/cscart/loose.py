@@ -16,18 +16,21 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from .quantities import tidy
+
 Raw = Mapping[str, Any]
 
 ZERO = Decimal("0.00")
 _BIGINT = 2**63
-INT4 = 2**31
 _LAST_SECOND = 253402300800
 """The end of the year 9999, where datetime ends."""
 _LARGEST_AMOUNT = Decimal(10) ** 15
+_LARGEST_QUANTITY = Decimal(10) ** 9
 _SIX_DECIMALS = Decimal("0.000001")
 _REFUSED_BY_POSTGRESQL = re.compile("[\x00\ud800-\udfff]")
 _from_timestamp = datetime.fromtimestamp
 _PLAIN_INT = re.compile(r"[+-]?[0-9]{1,30}(\.0{1,10})?")
+_PLAIN_NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?")
 
 
 class UnreadableRow(ValueError):  # noqa: N818 (as in errors)
@@ -52,11 +55,11 @@ def text(value: Any) -> str | None:
     return None
 
 
-def integer(value: Any, limit: int = _BIGINT) -> int | None:
-    """A whole number within ±`limit`; None for anything else."""
+def integer(value: Any) -> int | None:
+    """A whole number that fits into a bigint; None for anything else."""
     if value.__class__ is str:
         if len(value) < 10 and value.isdigit() and value.isascii():
-            return int(value)  # the usual case, within every limit
+            return int(value)  # the usual case
         value = value.strip()
         if not _PLAIN_INT.fullmatch(value):
             return None
@@ -67,15 +70,7 @@ def integer(value: Any, limit: int = _BIGINT) -> int | None:
         number = int(value)
     else:
         return None
-    return number if -limit <= number < limit else None
-
-
-def need_integer(value: Any, field: str, limit: int = _BIGINT) -> int:
-    """As `integer`, or UnreadableRow."""
-    number = integer(value, limit)
-    if number is None:
-        raise UnreadableRow(field, "a whole number")
-    return number
+    return number if -_BIGINT <= number < _BIGINT else None
 
 
 def need_key(value: Any, field: str) -> int:
@@ -166,6 +161,33 @@ def need_money(value: Any, field: str) -> Decimal:
     amount = money(value)
     if amount is None:
         raise UnreadableRow(field, "an amount of money")
+    return amount
+
+
+def quantity(value: Any) -> Decimal | None:
+    """How many: pieces, or a weight with up to 6 decimals (reference 23); None for anything else.
+
+    "1", "1.0", "1.000" and 1 are the same Decimal, 1; binary noise is rounded as in `money`.
+    """
+    if value.__class__ is str:
+        if len(value) < 10 and value.isdigit() and value.isascii():
+            return Decimal(value)  # the usual case
+        value = value.strip()
+    elif value.__class__ is int or value.__class__ is float:
+        value = repr(value)
+    else:
+        return None
+    if not _PLAIN_NUMBER.fullmatch(value):
+        return None
+    amount = _canonical(value)
+    return None if amount is None or abs(amount) >= _LARGEST_QUANTITY else tidy(amount)
+
+
+def need_quantity(value: Any, field: str) -> Decimal:
+    """As `quantity`, or UnreadableRow."""
+    amount = quantity(value)
+    if amount is None:
+        raise UnreadableRow(field, "a quantity")
     return amount
 
 

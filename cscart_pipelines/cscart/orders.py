@@ -16,7 +16,6 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from .loose import (
-    INT4,
     ZERO,
     Raw,
     UnreadableRow,
@@ -24,11 +23,11 @@ from .loose import (
     mapping,
     moment,
     money,
-    need_integer,
     need_key,
     need_moment,
     need_money,
     need_object,
+    need_quantity,
     need_text,
     reference,
     text,
@@ -88,7 +87,7 @@ class OrderLineRow(NamedTuple):
     product_id: int | None
     product_code: str | None
     product: str | None
-    quantity: int
+    quantity: Decimal
     price: Decimal
     base_price: Decimal | None
     discount: Decimal | None
@@ -189,7 +188,7 @@ def _lines(order_id: int, products: Any) -> list[OrderLineRow]:
                 reference(get("product_id")),
                 text(get("product_code")),
                 name or text(get("product")),
-                need_integer(get("amount"), "products.amount", INT4),
+                need_quantity(get("amount"), "products.amount"),
                 need_money(get("price"), "products.price"),
                 money(get("base_price")),
                 money(get("discount")),

@@ -19,21 +19,21 @@ from typing import Any, NamedTuple
 import orjson
 
 from .loose import (
-    INT4,
     Raw,
     UnreadableRow,
     entries,
-    integer,
     mapping,
     moment,
     money,
     need_key,
     need_object,
     need_text,
+    quantity,
     reference,
     text,
 )
 from .orders import OrderLineRow, OrderRow, parse_order
+from .quantities import json_numbers
 
 __all__ = [
     "CategoryRow",
@@ -79,7 +79,7 @@ class ProductRow(NamedTuple):
     parent_product_id: int | None
     status: str | None
     company_id: int | None
-    amount: int | None
+    amount: Decimal | None
     price: Decimal | None
     list_price: Decimal | None
     tracking: str | None
@@ -151,7 +151,7 @@ def parse_product(raw: Raw) -> ProductRow:
         reference(get("parent_product_id")),
         text(get("status")),
         reference(get("company_id")),
-        integer(get("amount"), INT4),
+        quantity(get("amount")),
         money(get("price")),
         money(get("list_price")),
         text(get("tracking")),
@@ -213,9 +213,9 @@ def _quantities(products: Any) -> str | None:
     """Item id to quantity as JSON text, ids sorted; None where the shop tells no lines."""
     if products is None:
         return None
-    quantities = {text(key): integer(value, INT4) for key, value in entries(products)}
+    quantities = {text(key): quantity(value) for key, value in entries(products)}
     known = {key: value for key, value in quantities.items() if key and value is not None}
-    return orjson.dumps(known, option=orjson.OPT_SORT_KEYS).decode()
+    return orjson.dumps(json_numbers(known), option=orjson.OPT_SORT_KEYS).decode()
 
 
 def content_hash(row: tuple[Any, ...], lines: Sequence[tuple[Any, ...]] = ()) -> bytes:

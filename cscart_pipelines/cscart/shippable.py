@@ -17,22 +17,22 @@ from .client import ShopClient
 from .errors import NotFound, PermanentShopError, TransientShopError
 from .lists import read_page
 from .loose import (
-    INT4,
     Raw,
     UnreadableRow,
     entries,
-    integer,
     mapping,
     moment,
-    need_integer,
     need_key,
     need_moment,
     need_money,
     need_object,
+    need_quantity,
     need_text,
+    quantity,
     reference,
     text,
 )
+from .quantities import NOTHING, json_numbers, tidy, total
 
 _PAGE = 250
 _MOST_PAGES = 40
@@ -46,9 +46,9 @@ class ShippableLine:
     product_id: int | None
     product_code: str | None
     product: str | None
-    ordered: int
-    left: int
-    """Pieces that no shipment holds yet; 0 for what is downloaded and never shipped."""
+    ordered: Decimal
+    left: Decimal
+    """What no shipment holds yet; 0 for what is downloaded and never shipped."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,14 @@ class ShippableOrder:
     lines: tuple[ShippableLine, ...]
 
     @property
-    def left(self) -> int:
-        """Pieces still to ship."""
-        return sum(line.left for line in self.lines)
+    def left(self) -> Decimal:
+        """What is still to ship."""
+        return total(line.left for line in self.lines)
+
+    @property
+    def left_by_item(self) -> dict[str, int | float]:
+        """The same of each line, as JSON has it."""
+        return json_numbers({line.item_id: line.left for line in self.lines})
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class ShipmentSeen:
     """What the shop computes for a carrier it knows; empty for others (reference 9.5)."""
     comments: str
     shipped_at: datetime | None
-    quantities: dict[str, int]
+    quantities: dict[str, Decimal]
 
 
 def read_order(client: ShopClient, order_id: int) -> ShippableOrder:
@@ -148,7 +153,7 @@ def parse_shippable(raw: Raw) -> ShippableOrder:
 def parse_shipment_seen(raw: Raw) -> ShipmentSeen:
     """A row of `/shipments` (reference 9.1). Raises UnreadableRow."""
     get = need_object(raw).get
-    pieces = {key: integer(value, INT4) for key, value in entries(get("products"))}
+    pieces = {key: quantity(value) for key, value in entries(get("products"))}
     return ShipmentSeen(
         shipment_id=need_key(get("shipment_id"), "shipment_id"),
         order_id=reference(get("order_id")),
@@ -164,18 +169,18 @@ def parse_shipment_seen(raw: Raw) -> ShipmentSeen:
 def _line(key: str, raw: Any) -> ShippableLine:
     get = need_object(raw).get
     extra = mapping(get("extra"))
-    ordered = need_integer(get("amount"), "products.amount", INT4)
+    ordered = need_quantity(get("amount"), "products.amount")
     downloaded = extra.get("is_edp") == "Y" and extra.get("edp_shipping") != "Y"
-    left = integer(get("shipment_amount"), INT4)
+    left = quantity(get("shipment_amount"))
     if left is None:  # not sent by every version: what was ordered less what was shipped
-        left = ordered - (integer(get("shipped_amount"), INT4) or 0)
+        left = tidy(ordered - (quantity(get("shipped_amount")) or NOTHING))
     return ShippableLine(
         item_id=text(get("item_id")) or text(get("cart_id")) or key,
         product_id=reference(get("product_id")),
         product_code=text(get("product_code")),
         product=text(extra.get("product")) or text(get("product")),
         ordered=ordered,
-        left=0 if downloaded else max(left, 0),
+        left=NOTHING if downloaded else max(left, NOTHING),
     )
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from .client import ShopClient
 from .loose import mapping, reference
+from .quantities import json_number, json_numbers
 
 Again = Callable[[], object] | None
 
@@ -23,7 +25,7 @@ def create_shipment(
     *,
     order_id: int,
     shipping_id: int,
-    quantities: Mapping[str, int],
+    quantities: Mapping[str, Decimal],
     tracking_number: str,
     carrier: str,
     comments: str = "",
@@ -42,7 +44,7 @@ def create_shipment(
     body: dict[str, Any] = {
         "order_id": order_id,
         "shipping_id": shipping_id,
-        "products": dict(quantities),
+        "products": json_numbers(quantities),
     }
     if tracking_number:
         body["tracking_number"] = tracking_number
@@ -79,6 +81,8 @@ def set_order_status(
     client.put("orders", order_id, body, again=again)
 
 
-def set_amount(client: ShopClient, product_id: int, amount: int, *, again: Again = None) -> None:
+def set_amount(
+    client: ShopClient, product_id: int, amount: Decimal, *, again: Again = None
+) -> None:
     """PUT of a product's absolute amount and nothing else (reference 11.3). Raises NotFound too."""
-    client.put("products", product_id, {"amount": amount}, again=again)
+    client.put("products", product_id, {"amount": json_number(amount)}, again=again)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -19,6 +20,7 @@ from cscart_pipelines.cscart.lists import fetcher, identifier
 from cscart_pipelines.cscart.loose import UnreadableRow, integer
 from cscart_pipelines.cscart.orders import parse_order
 from cscart_pipelines.cscart.paging import Walk
+from cscart_pipelines.cscart.quantities import total
 
 INSTALLED = frozenset("PCOY")
 """Statuses that take stock as a shop is installed (reference 8.5): for accounts that may not read
@@ -33,17 +35,17 @@ BROKEN_IN_A_ROW = 5
 class OpenOrders:
     """Who bought what, and when. `notes`: orders that could not be read."""
 
-    sold: dict[int, list[tuple[datetime, int]]] = field(default_factory=dict)
+    sold: dict[int, list[tuple[datetime, Decimal]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def pieces(self, product_id: int, since: datetime) -> int:
+    def pieces(self, product_id: int, since: datetime) -> Decimal:
         """Pieces of a product in orders placed at `since` or later.
 
         Orders have whole seconds: one in the very second counts as later, because counting a sale
         twice shows a piece too few, and missing it sells one that is not there.
         """
         since = since.replace(microsecond=0)
-        return sum(pieces for placed, pieces in self.sold.get(product_id, ()) if placed >= since)
+        return total(pieces for placed, pieces in self.sold.get(product_id, ()) if placed >= since)
 
 
 def stock_taking(connection: psycopg.Connection[Any], integration: str) -> frozenset[str]:

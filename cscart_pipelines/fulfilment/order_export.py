@@ -18,6 +18,8 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import set_json_loads
 
+from cscart_pipelines.cscart.quantities import json_number
+
 ORDER_COLUMNS = (
     "order_number", "order_id", "client_user_id", "status", "ordered_at", "total", "currency",
     "ship_to_name", "company", "address", "city", "state", "zipcode", "country", "phone", "email",
@@ -26,6 +28,7 @@ ORDER_COLUMNS = (
 LINE_COLUMNS = ("item_id", "product_id", "sku", "product", "quantity", "price")
 CSV_COLUMNS = ("cursor", *ORDER_COLUMNS, *LINE_COLUMNS)
 MONEY = frozenset({"total", "price"})
+QUANTITY = "quantity"
 
 _QUERY = """
     SELECT page.{place} AS cursor, {orders}, line.item_id AS line_item_id, {lines}
@@ -62,7 +65,8 @@ def export(
 
     An order is as it is now; `changes` maps each column that is not as it was when the order was
     pulled to [then, now], and `lines` to item id -> [line then, line now], null where there was
-    none. `deleted` stands there once the shop has deleted the order. Money is Decimal.
+    none. `deleted` stands there once the shop has deleted the order. Money is Decimal, a quantity
+    an int, or a float where it has a fraction.
     """
     place = "change_position" if changes else "position"
     query = _QUERY.format(
@@ -82,6 +86,7 @@ def export(
                 found.append(_order(row))
             if row["line_item_id"] is not None:
                 line = {name: row[f"line_{name}"] for name in LINE_COLUMNS}
+                line[QUANTITY] = json_number(line[QUANTITY])
                 found[-1]["lines"].append(line)
     return Page(found, found[-1]["cursor"] if found else since)
 
@@ -121,9 +126,11 @@ def _exact_json(data: str | bytes) -> Any:
 
 
 def _money_in(changes: dict[str, Any]) -> dict[str, Any]:
-    """Money in marks as Decimal: JSON has whole amounts as integers."""
+    """Money in marks as Decimal: JSON has whole amounts as integers. Quantities as in lines."""
 
     def exact(name: str, value: Any) -> Any:
+        if name == QUANTITY:
+            return json_number(Decimal(value))
         return Decimal(value) if name in MONEY and value is not None else value
 
     told: dict[str, Any] = {

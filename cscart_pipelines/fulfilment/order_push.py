@@ -11,6 +11,7 @@ parcel (`parcels`), which status (`order_status`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from functools import partial
 
 from cscart_pipelines.cscart import writes
@@ -21,6 +22,7 @@ from cscart_pipelines.cscart.errors import (
     RejectedWrite,
     TransientShopError,
 )
+from cscart_pipelines.cscart.quantities import json_numbers, tidy, total
 from cscart_pipelines.cscart.shippable import (
     ShipmentSeen,
     ShippableOrder,
@@ -106,6 +108,7 @@ class OrderPush:
             self._context.settings,
             self._maps.carriers,
             self._maps.skus,
+            fractions=self._maps.fractions,
         )
 
     def _plan(self, looked: Looked) -> list[Entry]:
@@ -154,7 +157,7 @@ class OrderPush:
         target = f"{self._number} {parcel.tracking}"
         before = {
             "shipment_ids": [seen.shipment_id for seen in looked.shipments],
-            "left": {line.item_id: line.left for line in looked.order.lines},
+            "left": looked.order.left_by_item,
             "status": looked.order.status,
         }
         known = left_over.pop(target, None)
@@ -270,8 +273,8 @@ class OrderPush:
         self.refused += [(row, reason) for row in rows]
 
 
-def _left_after(order: ShippableOrder, made: OrderPlan) -> int:
-    return order.left - sum(sum(parcel.quantities.values()) for parcel in made.parcels)
+def _left_after(order: ShippableOrder, made: OrderPlan) -> Decimal:
+    return tidy(order.left - total(parcel.pieces for parcel in made.parcels))
 
 
 def _after(seen: ShipmentSeen) -> dict[str, object]:
@@ -280,5 +283,5 @@ def _after(seen: ShipmentSeen) -> dict[str, object]:
         "tracking_number": seen.tracking_number,
         "carrier": seen.carrier,
         "tracking_url": seen.tracking_url,
-        "quantities": seen.quantities,
+        "quantities": json_numbers(seen.quantities),
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from cscart_pipelines.fulfilment.order_statuses import StatusNames
 from cscart_pipelines.integrations.settings import IntegrationSettings
@@ -30,9 +31,12 @@ class StatusWish:
 
 
 def wanted_status(
-    order_status_now: str, left_after: int, settings: IntegrationSettings, shop_statuses: Statuses
+    order_status_now: str,
+    left_after: Decimal,
+    settings: IntegrationSettings,
+    shop_statuses: Statuses,
 ) -> StatusWish:
-    """`left_after`: pieces of the order that no shipment holds."""
+    """`left_after`: what of the order no shipment holds."""
     if why := _over(order_status_now, shop_statuses):
         return StatusWish(None, f"order status left at {_named(order_status_now, shop_statuses)}:"
                                 f" the order is {why}")  # fmt: skip

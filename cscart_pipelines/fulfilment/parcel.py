@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from cscart_pipelines.cscart.quantities import from_json, json_numbers, total
 from cscart_pipelines.cscart.shippable import ShipmentSeen
 from cscart_pipelines.fulfilment.journal import Entry, Kind, State
 from cscart_pipelines.fulfilment.rows import ShipmentRow
@@ -29,19 +30,19 @@ class Parcel:
     carrier: str
     comments: str
     shipped_at: datetime | None
-    quantities: dict[str, int]
+    quantities: dict[str, Decimal]
     rows: tuple[ShipmentRow, ...] = ()
     shipping_id: int = 1
 
     @property
-    def pieces(self) -> int:
-        return sum(self.quantities.values())
+    def pieces(self) -> Decimal:
+        return total(self.quantities.values())
 
     def to_json(self) -> dict[str, Any]:
         """For the journal; no names, addresses or e-mails."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain["shipped_at"] = _iso(self.shipped_at)
-        plain["quantities"] = dict(self.quantities)
+        plain["quantities"] = json_numbers(self.quantities)
         plain["rows"] = [_row_json(row) for row in self.rows]
         return plain
 
@@ -50,6 +51,7 @@ class Parcel:
         """What `to_json` made; other keys beside it are ignored."""
         plain = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
         plain["shipped_at"] = _moment(plain["shipped_at"])
+        plain["quantities"] = {item: from_json(each) for item, each in plain["quantities"].items()}
         plain["rows"] = tuple(_row(each) for each in plain.get("rows", ()))
         return cls(**plain)
 

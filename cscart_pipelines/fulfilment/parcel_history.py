@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from cscart_pipelines.cscart.quantities import NOTHING, tidy
 from cscart_pipelines.cscart.shippable import ShipmentSeen
 from cscart_pipelines.fulfilment.journal import Entry, Kind
 from cscart_pipelines.fulfilment.parcel import Parcel, matches, own_shipments
@@ -82,7 +83,7 @@ def already_there(
 
 def held_by_doubt(
     history: Sequence[Entry], shipments: Sequence[ShipmentSeen], named: AbstractSet[str]
-) -> list[dict[str, int]]:
+) -> list[dict[str, Decimal]]:
     """Quantities of writes that may still turn out to be done: the shop does not show them. Not of
     the parcels `named`, whose rows are planned just now."""
     ours = own_shipments(history)
@@ -107,7 +108,7 @@ def _done(tracking: str, history: Sequence[Entry]) -> dict[str, tuple[int, str |
 
 def _plain(quantity: Any) -> str | None:
     """2, 2.0 and 2E0 are the same number of pieces."""
-    return None if quantity is None else str(int(Decimal(quantity)))
+    return None if quantity is None else str(tidy(Decimal(quantity)))
 
 
 def _theirs(
@@ -140,14 +141,14 @@ def _theirs(
 def _reason(rest: Sequence[Wanted], theirs: Sequence[ShipmentSeen], left: Remainder) -> str:
     ids = ", ".join(str(seen.shipment_id) for seen in theirs)
     has = left.by_code(seen.quantities for seen in theirs)
-    asked: dict[str, int] = {}
+    asked: dict[str, Decimal] = {}
     for each in rest:
         if each.code is not None and each.pieces is not None:
-            asked[each.code] = asked.get(each.code, 0) + each.pieces
+            asked[each.code] = tidy(asked.get(each.code, NOTHING) + each.pieces)
     different = [
         f"{code} {pieces} asked, {has.get(code, 0)} shipped"
         for code, pieces in sorted(asked.items())
-        if has.get(code, 0) != pieces
+        if has.get(code, NOTHING) != pieces
     ]
     said = f"the shop has this parcel already, as shipment {ids}"
     return said + (f"; quantities differ: {'; '.join(different)}" if different else "")

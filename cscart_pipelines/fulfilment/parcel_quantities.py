@@ -6,19 +6,21 @@ Pure. Not here: what belongs into one parcel (`parcels`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 
+from cscart_pipelines.cscart.quantities import NOTHING, is_whole, tidy, total
 from cscart_pipelines.cscart.shippable import ShipmentSeen, ShippableOrder
 
 _MOST_DIGITS = 9
+_SMALLEST = Decimal("0.000001")
 
 
 class RowRefusedError(ValueError):
     """A row that cannot be carried out; the text says why, with the numbers."""
 
 
-def pieces_of(quantity: Decimal | None) -> int | None:
-    """A quantity as a whole number above 0; None stays None. Raises RowRefusedError."""
+def pieces_of(quantity: Decimal | None) -> Decimal | None:
+    """A quantity above 0 in its shortest form; None stays None. Raises RowRefusedError."""
     if quantity is None:
         return None
     if not quantity.is_finite():
@@ -26,12 +28,12 @@ def pieces_of(quantity: Decimal | None) -> int | None:
     if quantity < 0:
         raise RowRefusedError(f"quantity {quantity} is negative")
     if quantity == 0:
-        raise RowRefusedError("quantity 0 ships nothing; expected 1 or more")
+        raise RowRefusedError("quantity 0 ships nothing; expected more than 0")
     if quantity.adjusted() >= _MOST_DIGITS:
         raise RowRefusedError(f"quantity {quantity} is more than any order has")
-    if quantity != quantity.to_integral_value():
-        raise RowRefusedError(f"quantity {quantity} is not whole")
-    return int(quantity)
+    if tidy(quantity) != quantity.quantize(_SMALLEST):
+        raise RowRefusedError(f"quantity {quantity} has more than 6 decimals")
+    return tidy(quantity)
 
 
 class Remainder:
@@ -42,22 +44,26 @@ class Remainder:
         order: ShippableOrder,
         shipments: Sequence[ShipmentSeen],
         sku_map: Mapping[str, str],
-        in_doubt: Iterable[Mapping[str, int]] = (),
+        in_doubt: Iterable[Mapping[str, Decimal]] = (),
+        *,
+        fractions: bool = False,
     ) -> None:
-        """`in_doubt`: quantities of writes that may still turn out to be done: not given again."""
+        """`in_doubt`: quantities of writes that may still turn out to be done: not given again.
+        `fractions`: the shop's shipments take them."""
+        self._fractions = fractions
         self._order = order
         self._shipments = shipments
         self._sku_map = sku_map
         self._left = {line.item_id: line.left for line in order.lines}
         self._ordered = {line.item_id: line.ordered for line in order.lines}
         self._code = {line.item_id: (line.product_code or "").strip() for line in order.lines}
-        self._doubted: dict[str, int] = {}
-        self._given: dict[str, dict[str, int]] = {}
+        self._doubted: dict[str, Decimal] = {}
+        self._given: dict[str, dict[str, Decimal]] = {}
         """Parcel to item id to pieces, in this plan."""
         for quantities in in_doubt:
             for item, amount in quantities.items():
-                self._doubted[item] = self._doubted.get(item, 0) + amount
-                self._left[item] = max(self._left.get(item, 0) - amount, 0)
+                self._doubted[item] = tidy(self._doubted.get(item, NOTHING) + amount)
+                self._left[item] = max(tidy(self._left.get(item, NOTHING) - amount), NOTHING)
 
     def code_of(self, sku: str) -> str:
         """The order's product code that a SKU means. Raises RowRefusedError.
@@ -78,40 +84,60 @@ class Remainder:
         has = ", ".join(sorted(codes)) or "no product with a code"
         raise RowRefusedError(f"{said} is not in this order; it has {has}")
 
-    def take(self, tracking: str, code: str | None, pieces: int | None) -> dict[str, int]:
+    def take(self, tracking: str, code: str | None, pieces: Decimal | None) -> dict[str, Decimal]:
         """Gives pieces of a code (None: of all lines) to a parcel, lines by item id; `pieces` None:
         all that is left. Raises RowRefusedError, and gives nothing then."""
         items = sorted(item for item in self._left if code is None or self._code[item] == code)
-        left = sum(self._left[item] for item in items)
+        left = total(self._left[item] for item in items)
         if left == 0:
             raise RowRefusedError(self._nothing_left(code, items))
         if pieces is not None and pieces > left:
-            ordered = sum(self._ordered[item] for item in items)
+            ordered = total(self._ordered[item] for item in items)
             raise RowRefusedError(
                 f"SKU {code}: {pieces} asked, {left} left of {ordered} ordered"
                 + self._elsewhere(items)
             )
         wanted = left if pieces is None else pieces
-        given: dict[str, int] = {}
+        given: dict[str, Decimal] = {}
         for item in items:
             amount = min(self._left[item], wanted)
+            if not self._fractions:
+                amount = amount.to_integral_value(ROUND_FLOOR)
             if amount > 0:
                 given[item] = amount
-                self._left[item] -= amount
-                wanted -= amount
-        total = self._given.setdefault(tracking, {})
+                wanted = tidy(wanted - amount)
+        if wanted > 0:
+            raise RowRefusedError(self._not_whole(items, pieces))
+        its_own = self._given.setdefault(tracking, {})
         for item, amount in given.items():
-            total[item] = total.get(item, 0) + amount
+            self._left[item] = tidy(self._left[item] - amount)
+            its_own[item] = tidy(its_own.get(item, NOTHING) + amount)
         return given
 
-    def by_code(self, quantities: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    def by_code(self, quantities: Iterable[Mapping[str, Decimal]]) -> dict[str, Decimal]:
         """Pieces per product code."""
-        total: dict[str, int] = {}
+        found: dict[str, Decimal] = {}
         for each in quantities:
             for item, amount in each.items():
                 code = self._code.get(item, "")
-                total[code] = total.get(code, 0) + amount
-        return total
+                found[code] = tidy(found.get(code, NOTHING) + amount)
+        return found
+
+    def _not_whole(self, items: list[str], pieces: Decimal | None) -> str:
+        """Why a fraction is not shipped. The shop would round it without a word, and mail it."""
+        if pieces is not None and not is_whole(pieces):
+            said = f"quantity {pieces} is not whole"
+        else:
+            parts = [
+                f"{self._left[item]} of SKU {self._code[item] or '(none)'}"
+                for item in items
+                if not is_whole(self._left[item])
+            ]
+            said = f"{', '.join(parts)} {'is' if len(parts) == 1 else 'are'} left to ship"
+        return (
+            f"{said}, and shipments of this shop hold whole pieces: ship a fraction in the shop's"
+            " admin panel, and whole lines by rows with their SKU"
+        )
 
     def _nothing_left(self, code: str | None, items: list[str]) -> str:
         ids = {*self._order.shipment_ids, *(seen.shipment_id for seen in self._shipments)}
@@ -121,7 +147,7 @@ class Remainder:
             return f"everything has shipped already: shipments {_listed(ids)}"
         if code is None:
             return "nothing is left of the order" + self._elsewhere(items)
-        ordered = sum(self._ordered[item] for item in items)
+        ordered = total(self._ordered[item] for item in items)
         return f"SKU {code}: nothing is left of {ordered} ordered" + self._elsewhere(items)
 
     def _elsewhere(self, items: list[str]) -> str:
@@ -129,14 +155,14 @@ class Remainder:
         ids = {
             seen.shipment_id
             for seen in self._shipments
-            if any(seen.quantities.get(item, 0) for item in items)
+            if any(seen.quantities.get(item) for item in items)
         }
         parcels = [
             tracking
             for tracking, given in self._given.items()
-            if any(given.get(item, 0) for item in items)
+            if any(given.get(item) for item in items)
         ]
-        doubted = sum(self._doubted.get(item, 0) for item in items)
+        doubted = total(self._doubted.get(item, NOTHING) for item in items)
         said = [f"shipments {_listed(ids)}"] if ids else []
         if parcels:
             said.append(f"rows before this one: {', '.join(parcels)}")

@@ -6,6 +6,7 @@ Pure. Not here: how rows get along with each other (`parcel_labels`, `parcels`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from cscart_pipelines.fulfilment.carriers import LONGEST
 from cscart_pipelines.fulfilment.parcel_quantities import Remainder, RowRefusedError, pieces_of
@@ -25,7 +26,7 @@ class Wanted:
     row: ShipmentRow
     tracking: str
     code: str | None
-    pieces: int | None
+    pieces: Decimal | None
     url: str
 
     @property

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from cscart_pipelines.cscart.quantities import NOTHING, tidy
 from cscart_pipelines.cscart.shippable import ShipmentSeen, ShippableOrder
 from cscart_pipelines.fulfilment.carriers import CarrierMap
 from cscart_pipelines.fulfilment.journal import Entry
@@ -47,8 +49,11 @@ def plan(
     settings: IntegrationSettings,
     carriers: CarrierMap,
     sku_map: Mapping[str, str],
+    *,
+    fractions: bool = False,
 ) -> OrderPlan:
-    """`rows` of this order as they were received; `history`: its journal; the rest as of now.
+    """`rows` of this order as they were received; `history`: its journal; `fractions`: the shop's
+    shipments take quantities with a fraction; the rest as of now.
 
     Rows take from what is left in the order they were received. Entries of the history that are in
     doubt should have been settled before; what they may have shipped is not given again.
@@ -58,7 +63,8 @@ def plan(
         made.refusals = [(row, reason) for row in rows]
         return made
     named = {normalise_tracking(row.tracking_number) for row in rows}
-    left = Remainder(order, shipments, sku_map, held_by_doubt(history, shipments, named))
+    in_doubt = held_by_doubt(history, shipments, named)
+    left = Remainder(order, shipments, sku_map, in_doubt, fractions=fractions)
     labels = Labels(settings, carriers, history)
     used: dict[str, Label] = {}
     new: list[Wanted] = []
@@ -126,9 +132,9 @@ def _groups(
 
 def _fill(
     rows: Sequence[Wanted], left: Remainder, made: OrderPlan
-) -> dict[str, tuple[list[ShipmentRow], dict[str, int]]]:
+) -> dict[str, tuple[list[ShipmentRow], dict[str, Decimal]]]:
     """Parcel to its rows and quantities; parcels share what is left as their rows were received."""
-    filled: dict[str, tuple[list[ShipmentRow], dict[str, int]]] = {}
+    filled: dict[str, tuple[list[ShipmentRow], dict[str, Decimal]]] = {}
     for each in sorted(rows, key=lambda wanted: wanted.place):
         try:
             given = left.take(each.tracking, each.code, each.pieces)
@@ -138,7 +144,7 @@ def _fill(
         its_rows, quantities = filled.setdefault(each.tracking, ([], {}))
         its_rows.append(each.row)
         for item, amount in given.items():
-            quantities[item] = quantities.get(item, 0) + amount
+            quantities[item] = tidy(quantities.get(item, NOTHING) + amount)
     return filled
 
 

@@ -23,6 +23,8 @@ class Maps:
     """SKU of the fulfilment system -> product code of the shop."""
     statuses: Mapping[str, tuple[str | None, str | None]]
     """The shop's order statuses: letter -> description, inventory flag."""
+    fractions: bool = False
+    """The shop has shipments with a fraction of a piece, so it takes them (reference 23)."""
 
 
 def read_maps(connection: psycopg.Connection[Any], integration: str) -> Maps:
@@ -35,8 +37,14 @@ def read_maps(connection: psycopg.Connection[Any], integration: str) -> Maps:
         " AND type = 'O' AND deleted_at IS NULL",
         [integration],
     ).fetchall()
+    fractions = connection.execute(
+        "SELECT EXISTS (SELECT FROM cscart.shipments WHERE integration = %s"
+        " AND jsonb_path_exists(products, '$.*.double() ? (@ != @.floor())'))",
+        [integration],
+    ).fetchone()
     return Maps(
         read_carriers(connection, integration),
         dict(skus),
         {letter: (description, inventory) for letter, description, inventory in statuses},
+        bool(fractions and fractions[0]),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cscart_pipelines.cscart.quantities import total
 from cscart_pipelines.cscart.shippable import ShipmentSeen
 from cscart_pipelines.fulfilment.journal import Entry
 from cscart_pipelines.fulfilment.parcel import Parcel, matches
@@ -61,7 +62,7 @@ def _differences(parcel: Parcel, ours: Sequence[ShipmentSeen]) -> str | None:
         ids = ", ".join(str(each.shipment_id) for each in ours)
         notes.append(f"the shop has it {len(ours)} times: shipments {ids}")
     if seen.quantities != dict(parcel.quantities):
-        sent, has = sum(parcel.quantities.values()), sum(seen.quantities.values())
+        sent, has = parcel.pieces, total(seen.quantities.values())
         notes.append(f"{sent} pieces were sent, the shop took {has}")
     if seen.tracking_number != parcel.tracking_number:
         notes.append(f"the shop has the tracking number {seen.tracking_number!r}")

@@ -8,6 +8,7 @@ written, so there it travels with the last parcel (reference 8.8, 9.2). Not here
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import partial
 
 from cscart_pipelines.cscart import writes
@@ -59,7 +60,7 @@ class StatusPush:
         self._ages = ages
         self.finished: list[Entry] = []
 
-    def wish(self, order: ShippableOrder, left: int) -> StatusWish:
+    def wish(self, order: ShippableOrder, left: Decimal) -> StatusWish:
         """The status the order should have when so many pieces are left to ship."""
         return wanted_status(order.status, left, self._context.settings, self._statuses)
 
@@ -68,7 +69,7 @@ class StatusPush:
         owed = self._journal.open_entries(Kind.ORDER_STATUS, order_id=self._order_id)
         return owed[0] if owed else None
 
-    def owe(self, order: ShippableOrder, left: int) -> None:
+    def owe(self, order: ShippableOrder, left: Decimal) -> None:
         """From now on the order's status is owed, whoever lives to write it. `left`: pieces that
         will be left when the parcels of this transaction are in."""
         settings = self._context.settings

@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from cscart_pipelines.cscart.amounts import LiveProduct, read_amounts
 from cscart_pipelines.cscart.errors import ShopError
+from cscart_pipelines.cscart.quantities import NOTHING
 from cscart_pipelines.fulfilment import stock_breaker, stock_inbox
 from cscart_pipelines.fulfilment.open_orders import OpenOrders, read_open_orders, stock_taking
 from cscart_pipelines.fulfilment.report import PushReport, Refusal
@@ -225,7 +227,8 @@ class _Push:
         }
         amounts |= {product_id: product.amount for product_id, product in live.items()}
         wanted = {
-            wish.product_id: wish.amount_at(amounts.get(wish.product_id) or 0) for wish in judged
+            wish.product_id: wish.amount_at(amounts.get(wish.product_id) or NOTHING)
+            for wish in judged
         }
         return stock_breaker.judge(amounts, wanted, self._rules.most_to_zero).held
 
@@ -235,5 +238,5 @@ class _Push:
             stock_inbox.hold(connection, self._key, [w.level for w in judged if w.level], reason)
 
 
-def _always(amount: int) -> Callable[[int], int]:
+def _always(amount: Decimal) -> Callable[[Decimal], Decimal]:
     return lambda _now: amount

@@ -31,7 +31,7 @@ class Verdict:
 
 
 def judge(
-    amounts: Mapping[int, int | None], wanted: Mapping[int, int], most_to_zero: Decimal
+    amounts: Mapping[int, Decimal | None], wanted: Mapping[int, Decimal], most_to_zero: Decimal
 ) -> Verdict:
     """The verdict over one push.
 

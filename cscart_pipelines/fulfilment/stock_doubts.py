@@ -6,9 +6,11 @@ Not here: doubts of the run that is under way (`stock_writer`).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from cscart_pipelines.cscart.amounts import LiveProduct, read_amounts
+from cscart_pipelines.cscart.quantities import from_json, json_number, tidy
 from cscart_pipelines.fulfilment import stock_inbox
 from cscart_pipelines.fulfilment.journal import Entry, Kind, State
 from cscart_pipelines.fulfilment.report import Change, PushReport
@@ -70,24 +72,24 @@ def _settle(
     context: PushContext, report: PushReport, entry: Entry, product: LiveProduct | None
 ) -> bool:
     now = None if product is None else product.amount
-    planned = int(entry.plan["amount"])
+    planned = from_json(entry.plan["amount"])
     before = (entry.before or {}).get("amount")
     old = (entry.seconds_since_sent or 0.0) >= context.settle
     if now == planned:
         _verified(context, report, entry, now, SEEN)
     elif not old:
         return False
-    elif now is not None and before is not None and orders_explain(int(before), planned, now):
-        _verified(context, report, entry, now, f"{SEEN}, {planned - now} ordered since")
+    elif now is not None and before is not None and orders_explain(from_json(before), planned, now):
+        _verified(context, report, entry, now, f"{SEEN}, {tidy(planned - now)} ordered since")
     else:
         context.journal.finish(entry, State.FAILED, reason=NOT_APPLIED)
     return True
 
 
 def _verified(
-    context: PushContext, report: PushReport, entry: Entry, now: int, reason: str
+    context: PushContext, report: PushReport, entry: Entry, now: Decimal, reason: str
 ) -> None:
-    after: dict[str, Any] = {"amount": now}
+    after: dict[str, Any] = {"amount": json_number(now)}
     with context.journal.transaction() as connection:
         context.journal.finish(entry, State.VERIFIED, after=after, reason=reason)
         if (row := entry.plan.get("row")) is not None:

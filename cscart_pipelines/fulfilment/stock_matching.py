@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -23,7 +24,7 @@ class Product:
 
     product_id: int
     product_code: str
-    amount: int | None = None
+    amount: Decimal | None = None
     tracking: str | None = None
     product_type: str | None = None
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import psycopg
 
+from cscart_pipelines.cscart.quantities import NOTHING, tidy
+
 MOST = 8_388_607
 """The shop's column holds no more, and cuts what is above without a word (reference 5)."""
 
@@ -48,7 +50,7 @@ def read_rules(connection: psycopg.Connection[Any], integration: str) -> StockRu
     return StockRules(*row) if row else StockRules()
 
 
-def amount_for(quantity: Decimal | None, rules: StockRules, ordered: int = 0) -> int:
+def amount_for(quantity: Decimal | None, rules: StockRules, ordered: Decimal = NOTHING) -> Decimal:
     """What the shop shall show: on hand, less `ordered` and buffer, between floor and cap.
 
     `ordered`: pieces ordered since the level was counted. Never negative. Raises RefusedLevelError
@@ -62,11 +64,11 @@ def amount_for(quantity: Decimal | None, rules: StockRules, ordered: int = 0) ->
         raise RefusedLevelError(f"fractional quantity {quantity:f}")
     if quantity > MOST:
         raise RefusedLevelError(f"quantity {quantity:f} is more than a shop can hold")
-    amount = max(int(quantity) - ordered - rules.buffer, rules.floor, 0)
-    return max(min(amount, MOST if rules.cap is None else rules.cap), 0)
+    amount = max(quantity - ordered - rules.buffer, Decimal(rules.floor), NOTHING)
+    return tidy(max(min(amount, Decimal(MOST if rules.cap is None else rules.cap)), NOTHING))
 
 
-def orders_explain(before: int, planned: int, now: int) -> bool:
+def orders_explain(before: Decimal, planned: Decimal, now: Decimal) -> bool:
     """True if `now` can only be the planned amount less what was ordered since it was written.
 
     Orders only lower an amount. If the write was to raise it, an amount between the two was not

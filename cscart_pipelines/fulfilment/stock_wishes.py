@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from cscart_pipelines.cscart.amounts import LiveProduct
+from cscart_pipelines.cscart.quantities import json_number
 from cscart_pipelines.fulfilment.journal import Kind, State
 from cscart_pipelines.fulfilment.report import Change, PushReport, Refusal
 from cscart_pipelines.fulfilment.stock_inbox import Level
@@ -30,7 +32,7 @@ class Wish:
     target: str
     product_id: int
     product_code: str
-    amount_at: Callable[[int], int]
+    amount_at: Callable[[Decimal], Decimal]
     level: Level | None = None
     plan: dict[str, Any] | None = None
     """What else the journal shall remember."""
@@ -57,7 +59,8 @@ def preview(report: PushReport, wishes: Iterable[Wish], live: dict[int, LiveProd
         if reason is not None or product is None or product.amount is None:
             report.refusals.append(Refusal(wish.target, reason or "", source))
             continue
-        before, after = {"amount": product.amount}, {"amount": wish.amount_at(product.amount)}
+        before = {"amount": json_number(product.amount)}
+        after = {"amount": json_number(wish.amount_at(product.amount))}
         if before == after:
             report.unchanged += 1
         else:

@@ -18,11 +18,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
 from cscart_pipelines.cscart.amounts import PAGE, LiveProduct, read_amounts
 from cscart_pipelines.cscart.errors import AmbiguousWrite, NotFound, RejectedWrite, ShopError
+from cscart_pipelines.cscart.quantities import from_json, json_number, tidy
 from cscart_pipelines.cscart.writes import set_amount
 from cscart_pipelines.fulfilment import stock_inbox
 from cscart_pipelines.fulfilment.journal import Entry, Kind, State
@@ -39,7 +41,7 @@ MOST_ATTEMPTS = 3
 class _Attempt:
     """A wish on its way."""
 
-    def __init__(self, wish: Wish, entry: Entry, before: int) -> None:
+    def __init__(self, wish: Wish, entry: Entry, before: Decimal) -> None:
         self.wish = wish
         self.entry = entry
         self.before = before
@@ -49,8 +51,8 @@ class _Attempt:
         self.error: Exception | None = None
 
     @property
-    def planned(self) -> int:
-        return int(self.entry.plan["amount"])
+    def planned(self) -> Decimal:
+        return from_json(self.entry.plan["amount"])
 
 
 class StockWriter:
@@ -104,16 +106,21 @@ class StockWriter:
                         Kind.STOCK,
                         wish.target,
                         self._plan(wish, amount),
-                        before={"amount": now},
+                        before={"amount": json_number(now)},
                         product_id=wish.product_id,
                     )
                     attempts.append(_Attempt(wish, entry, now))
             stock_inbox.settle_all(connection, self._key, done)
         self._send_all(attempts)
 
-    def _plan(self, wish: Wish, amount: int) -> dict[str, Any]:
+    def _plan(self, wish: Wish, amount: Decimal) -> dict[str, Any]:
         row = {"row": wish.level.key} if wish.level else {}
-        return {"amount": amount, "product_code": wish.product_code, **row, **(wish.plan or {})}
+        return {
+            "amount": json_number(amount),
+            "product_code": wish.product_code,
+            **row,
+            **(wish.plan or {}),
+        }
 
     def _send_all(self, attempts: Sequence[_Attempt]) -> None:
         """Send, then read back. Raises the error that ends the push."""
@@ -195,11 +202,11 @@ class StockWriter:
                 self._finish(attempt, State.FAILED, reason, row="refused")
                 return True
             return False
-        after = {"amount": now}
+        after = {"amount": json_number(now)}
         if now == attempt.planned:
             self._finish(attempt, State.VERIFIED, attempt.wish.note, after=after, row="done")
         elif (attempt.answered or late) and orders_explain(attempt.before, attempt.planned, now):
-            note = f"{attempt.planned - now} fewer when it was read back: ordered in between"
+            note = f"{tidy(attempt.planned - now)} fewer when it was read back: ordered in between"
             self._finish(attempt, State.VERIFIED, note, after=after, row="done")
         elif attempt.answered and now == attempt.before and not late and attempt.without_effect:
             self._finish(attempt, State.SKIPPED, IS_SPLIT, after=after, row="refused")
@@ -232,9 +239,11 @@ class StockWriter:
             for start in range(0, len(again), PAGE):
                 self._send_all(again[start : start + PAGE])
 
-    def _replanned(self, attempt: _Attempt, now: int) -> _Attempt:
+    def _replanned(self, attempt: _Attempt, now: Decimal) -> _Attempt:
         plan = self._plan(attempt.wish, attempt.wish.amount_at(now))
-        attempt.entry = self._journal.replan(attempt.entry, plan, before={"amount": now})
+        attempt.entry = self._journal.replan(
+            attempt.entry, plan, before={"amount": json_number(now)}
+        )
         attempt.before = now
         return attempt
 

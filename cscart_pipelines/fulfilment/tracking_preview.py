@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from cscart_pipelines.cscart.errors import NotFound, ShopError
 from cscart_pipelines.cscart.loose import UnreadableRow
+from cscart_pipelines.cscart.quantities import json_numbers
 from cscart_pipelines.fulfilment import shipment_inbox
 from cscart_pipelines.fulfilment.journal import State
 from cscart_pipelines.fulfilment.meant_orders import meant_orders
@@ -78,11 +79,11 @@ def _preview_one(
                 "shipment",
                 f"{number} {parcel.tracking}",
                 planned,
-                {"left": {line.item_id: line.left for line in looked.order.lines}},
+                {"left": looked.order.left_by_item},
                 {
                     "tracking_number": parcel.tracking_number,
                     "carrier": parcel.carrier,
-                    "quantities": dict(parcel.quantities),
+                    "quantities": json_numbers(parcel.quantities),
                 },
             )
         )

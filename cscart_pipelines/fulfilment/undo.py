@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import psycopg
 
 from cscart_pipelines.cscart.amounts import LiveProduct, read_amounts
+from cscart_pipelines.cscart.quantities import NOTHING, tidy
 from cscart_pipelines.fulfilment.report import PushReport, Refusal
 from cscart_pipelines.fulfilment.rounds import PushContext, finish
 from cscart_pipelines.fulfilment.stock_doubts import settle_open, still_open
@@ -32,8 +34,8 @@ class _Written:
     target: str
     product_id: int
     product_code: str
-    before: int
-    written: int
+    before: Decimal
+    written: Decimal
     later_run: str | None
 
 
@@ -74,11 +76,11 @@ def undo(context: PushContext, run_id: str) -> PushReport:
     return finish(report, context.client, started, calls)
 
 
-def restored(before: int, written: int) -> Callable[[int], int]:
+def restored(before: Decimal, written: Decimal) -> Callable[[Decimal], Decimal]:
     """The amount to restore, from what the shop has now: `before`, and what moved since is kept."""
 
-    def amount(now: int) -> int:
-        return before if now == written else max(before + now - written, 0)
+    def amount(now: Decimal) -> Decimal:
+        return before if now == written else max(tidy(before + now - written), NOTHING)
 
     return amount
 
@@ -87,8 +89,8 @@ def _wish(each: _Written, target: str, product: LiveProduct | None) -> Wish:
     note = None
     now = None if product is None else product.amount
     if now is not None and now != each.written:
-        moved = now - each.written
-        kept = max(each.before + moved, 0) - each.before
+        moved = tidy(now - each.written)
+        kept = max(each.before + moved, NOTHING) - each.before
         note = f"the shop has {now} and not {each.written} any more: {moved:+} since"
         note += "" if kept == moved else ", not below 0"
     return Wish(
@@ -143,7 +145,7 @@ _WRITTEN = """
         WHERE run_id = %(run)s AND before ? 'amount' ORDER BY product_id, id DESC
     )
     SELECT newest.id, target, newest.product_id, coalesce(plan ->> 'product_code', ''),
-        (before ->> 'amount')::int, (plan ->> 'amount')::int,
+        (before ->> 'amount')::numeric, (plan ->> 'amount')::numeric,
         CASE WHEN standing.id > newest.id THEN standing.run_id END
     FROM newest LEFT JOIN standing USING (product_id)
     WHERE newest.id NOT IN (SELECT undo_of FROM verified WHERE undo_of IS NOT NULL)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cscart_pipelines.sandbox.model import Mail, Order, Shipment, Status
+from cscart_pipelines.sandbox.model import Amount, Mail, Order, Shipment, Status
 from cscart_pipelines.sandbox.profiles import Profile
 
 NOTHING_LEFT = "nothing left to ship"
@@ -32,6 +32,8 @@ class Dispatch:
 
     def _init_dispatch(self) -> None:
         self.shipments: dict[int, Shipment] = {}
+        self.weighed: set[str] = set()
+        """`stock`, `shipments`: columns in which an add-on that sells by weight keeps fractions."""
         self.shippings: dict[int, str] = {1: "Standard", 2: "Express courier"}
         self._of_order: dict[int, list[Shipment]] = {}
         self.mails: list[Mail] = []
@@ -71,9 +73,9 @@ class Dispatch:
     def shipments_of(self, order_id: int) -> list[Shipment]:
         return list(self._of_order.get(order_id, ()))
 
-    def shipped(self, order_id: int) -> dict[str, int]:
+    def shipped(self, order_id: int) -> dict[str, Amount]:
         """Quantity already shipped per item id."""
-        done: dict[str, int] = {}
+        done: dict[str, Amount] = {}
         for shipment in self.shipments_of(order_id):
             for item, amount in shipment.products.items():
                 done[item] = done.get(item, 0) + amount
@@ -83,7 +85,7 @@ class Dispatch:
         self,
         order_id: int,
         *,
-        products: Mapping[str, int] | None = None,
+        products: Mapping[str, Amount] | None = None,
         notify_user: bool | None = None,
         **fields: Any,
     ) -> Shipment:
@@ -102,6 +104,8 @@ class Dispatch:
             if order is not None and not any(amount > 0 for amount in left.values()):
                 raise ShipmentRefusedError(NOTHING_LEFT)
             wanted = dict(products) if products else {k: v for k, v in left.items() if v > 0}
+            if "shipments" not in self.weighed:  # a whole number, whatever is sent
+                wanted = {item: int(amount) for item, amount in wanted.items()}
             if not any(amount > 0 for amount in wanted.values()):
                 raise ShipmentRefusedError(NOTHING_CHOSEN)
             chosen = {

@@ -10,7 +10,7 @@ from cscart_pipelines.sandbox.answers import Answer, ApiError, ok
 from cscart_pipelines.sandbox.entity import Context, Entity, required, rights
 from cscart_pipelines.sandbox.model import Product
 from cscart_pipelines.sandbox.paging import Listing, sorting
-from cscart_pipelines.sandbox.php import as_list, decimal, intval, truthy
+from cscart_pipelines.sandbox.php import as_list, decimal, intval, quantity, truthy
 from cscart_pipelines.sandbox.render_products import category_row, product_detail, product_row
 
 SORTS: dict[str, Callable[[Product], Any]] = {
@@ -62,7 +62,7 @@ class Products(Entity):
         if not context.store.multivendor and not context.company_id and not body.get("company_id"):
             raise ApiError(400, "Company by passed ID not found")
         categories = as_list(required(body, "category_ids"))
-        fields = _fields(body) | {"main_category": intval(categories[0])}
+        fields = _fields(body, context) | {"main_category": intval(categories[0])}
         fields.pop("product", None)
         if context.company_id:
             fields["company_id"] = context.company_id
@@ -72,7 +72,7 @@ class Products(Entity):
 
     def update(self, context: Context, key: int, body: dict[str, Any]) -> Answer:
         product = _find(context, key)
-        fields = _fields(body)
+        fields = _fields(body, context)
         if "price" in body:
             fields["price"] = decimal(body["price"])
         if product.warehouses:  # the amount is their sum, whatever is sent (reference 11.5)
@@ -122,13 +122,14 @@ def _find(context: Context, key: int) -> Product:
     return product
 
 
-def _fields(body: dict[str, Any]) -> dict[str, Any]:
+def _fields(body: dict[str, Any], context: Context) -> dict[str, Any]:
     found: dict[str, Any] = {name: str(body[name]) for name in TEXTS if name in body}
     found |= {name: intval(body[name]) for name in NUMBERS if name in body}
     if "product_code" in found:
         found["product_code"] = found["product_code"][:64]
     if "amount" in body:
-        found["amount"] = max(-8_388_608, min(8_388_607, intval(body["amount"])))
+        amount = quantity(body["amount"], weighed="stock" in context.store.weighed)
+        found["amount"] = max(-8_388_608, min(8_388_607, amount))
     return found
 
 

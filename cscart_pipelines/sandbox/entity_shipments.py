@@ -11,7 +11,7 @@ from cscart_pipelines.sandbox.entity import Context, Entity, required
 from cscart_pipelines.sandbox.model import Shipment
 from cscart_pipelines.sandbox.paging import Listing, sorting
 from cscart_pipelines.sandbox.periods import moment
-from cscart_pipelines.sandbox.php import as_list, intval, truthy
+from cscart_pipelines.sandbox.php import as_list, intval, quantity, truthy
 from cscart_pipelines.sandbox.render_entities import shipment_row
 
 SORTS: dict[str, Callable[[Shipment], Any]] = {
@@ -63,7 +63,10 @@ class Shipments(Entity):
             raise ApiError(400, ONE_OF, bare=not profile.carrier_message)
         products = body.get("products")
         chosen = (
-            {str(item): intval(amount) for item, amount in products.items()}
+            {
+                str(item): quantity(amount, weighed="shipments" in store.weighed)
+                for item, amount in products.items()
+            }
             if isinstance(products, dict) and products
             else None
         )

@@ -45,6 +45,10 @@ class Address:
     phone: str = ""
 
 
+Amount = int | Decimal
+"""Pieces; a Decimal where an add-on sells by weight (reference 23)."""
+
+
 @dataclass(slots=True)
 class Category:
     category_id: int
@@ -61,7 +65,7 @@ class Product:
     product: str
     product_code: str
     price: Decimal
-    amount: int = 100
+    amount: Amount = 100
     main_category: int = 0
     list_price: Decimal = ZERO
     company_id: int = 1
@@ -104,7 +108,7 @@ class Line:
     product_code: str
     product: str
     price: Decimal
-    amount: int
+    amount: Amount
     discount: Decimal = ZERO
     company_id: int = 1
 
@@ -169,7 +173,7 @@ class Shipment:
     tracking_number: str = ""
     comments: str = ""
     status: str = "P"
-    products: dict[str, int] = field(default_factory=dict)
+    products: dict[str, Amount] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -68,10 +68,17 @@ def as_list(value: Any, *, split: bool = False) -> list[str]:
     return [part.strip() for part in text.split(",")] if split else [text]
 
 
-def number(amount: Decimal) -> int | float:
+def number(amount: Decimal | int) -> int | float:
     """A computed amount in JSON: floats without fraction print as integers (reference 5)."""
     whole = int(amount)
     return whole if amount == whole else float(amount)
+
+
+def quantity(value: Any, *, weighed: bool) -> int | Decimal:
+    """What a column of quantities makes of a value: pieces, or a weight with three decimals."""
+    if not weighed:
+        return intval(value)
+    return decimal(value).quantize(Decimal("0.001")).normalize() + 0
 
 
 def money(amount: Decimal, digits: int = 2) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from cscart_pipelines.sandbox.model import Line, Order
+from cscart_pipelines.sandbox.model import Amount, Line, Order
 from cscart_pipelines.sandbox.php import money, number
 from cscart_pipelines.sandbox.store import Store
 
 
-def line_object(store: Store, order: Order, line: Line, shipped: int) -> dict[str, Any]:
+def line_object(store: Store, order: Order, line: Line, shipped: Amount) -> dict[str, Any]:
     product = store.products.get(line.product_id)
     base = number(line.price + line.discount)
     subtotal = number(line.subtotal)
@@ -52,7 +52,7 @@ def line_object(store: Store, order: Order, line: Line, shipped: int) -> dict[st
         "display_subtotal": subtotal,
         # Numbers and texts change places once something was shipped (reference 5).
         "shipped_amount": str(shipped) if shipped else 0,
-        "shipment_amount": left if shipped else str(line.amount),
+        "shipment_amount": number(left) if shipped else str(line.amount),
         "is_accessible": True,
     }
     if store.profile.storefront_in_list:

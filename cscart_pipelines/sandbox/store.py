@@ -19,6 +19,7 @@ from decimal import Decimal
 from typing import Any
 
 from cscart_pipelines.sandbox.model import (
+    Amount,
     Category,
     Customer,
     Order,
@@ -98,9 +99,9 @@ class Store(Till):
                 self.catalogue_revision += 1  # what order details show of a product
             return product
 
-    def set_stock(self, product_id: int, amount: int, *, touch: bool = True) -> Product:
+    def set_stock(self, product_id: int, amount: Amount, *, touch: bool = True) -> Product:
         """Sets the absolute amount, clipped to the column's range (reference 5)."""
-        amount = max(-8_388_608, min(8_388_607, int(amount)))
+        amount = max(-8_388_608, min(8_388_607, amount))
         return self.edit_product(product_id, touch=touch, amount=amount)
 
     def split_stock(self, product_id: int, warehouses: Mapping[int, int]) -> Product:

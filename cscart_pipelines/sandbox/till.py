@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from cscart_pipelines.sandbox.dispatch import Dispatch
-from cscart_pipelines.sandbox.model import ZERO, Address, Customer, Line, Order, Product
+from cscart_pipelines.sandbox.model import ZERO, Address, Amount, Customer, Line, Order, Product
 
 LineSpec = Line | Mapping[str, Any] | tuple[int, int]
 
@@ -183,7 +183,7 @@ class Till(Dispatch):
             product_code=product.product_code,
             product=product.product,
             price=price,
-            amount=int(given.get("amount", 1)),
+            amount=_amount(given.get("amount", 1)),
             discount=discount,
             company_id=product.company_id,
         )
@@ -223,6 +223,10 @@ class Till(Dispatch):
                 product.amount += sign * line.amount
                 if product.warehouses:
                     product.warehouses[min(product.warehouses)] += sign * line.amount
+
+
+def _amount(value: Any) -> Amount:
+    return value if isinstance(value, Decimal) else int(value)
 
 
 def _total(order: Order) -> Decimal:

@@ -79,7 +79,7 @@ order_lines = Table(
     Column("product_id", BigInteger),
     Column("sku", Text, comment="the product code"),
     Column("product", Text),
-    Column("quantity", Integer, nullable=False),
+    Column("quantity", Numeric, nullable=False),
     Column("price", Numeric, nullable=False),
     PrimaryKeyConstraint("integration", "order_number", "item_id"),
     ForeignKeyConstraint(

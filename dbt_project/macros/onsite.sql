@@ -47,8 +47,8 @@
         {{ cleaned("spine.item ->> 'product_id'") }} as product_id,
         {{ cleaned("spine.item ->> 'sku'") }} as sku,
         case
-            when spine.item ->> 'quantity' ~ '^[0-9]{1,9}$'
-                then cast(spine.item ->> 'quantity' as bigint)
+            when spine.item ->> 'quantity' ~ '^[0-9]{1,9}([.][0-9]{1,6})?$'
+                then cast(spine.item ->> 'quantity' as numeric)
             else 1
         end as quantity
     from jsonb_array_elements(

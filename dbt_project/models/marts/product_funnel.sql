@@ -36,8 +36,8 @@ select
     cast({{ sum_if('steps.times', "steps.step = '" ~ step ~ "'") }} as bigint) as {{ step }},
     {{ count_if("steps.step = '" ~ step ~ "'") }} as {{ step }}_visitors,
     {% endfor -%}
-    cast({{ sum_if('steps.quantity', "steps.step = 'added'") }} as bigint) as added_quantity,
-    cast({{ sum_if('steps.quantity', "steps.step = 'bought'") }} as bigint) as bought_quantity,
+    {{ sum_if('steps.quantity', "steps.step = 'added'") }} as added_quantity,
+    {{ sum_if('steps.quantity', "steps.step = 'bought'") }} as bought_quantity,
     sum(steps.revenue) as revenue,
     settings.list_since
 from of_visitors as steps
