@@ -73,7 +73,7 @@ def update_cart(visit: Visit) -> str | None:
             continue
         if product.tracking != "D" and amount > product.amount:
             visit.notify("W", "Notice", f"Only {max(0, product.amount)} of it are in stock.")
-            amount = product.amount
+            amount = int(product.amount)
         visit.session.cart[key] = (product_id, amount)
     return "checkout.cart"
 

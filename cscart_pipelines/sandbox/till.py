@@ -222,7 +222,7 @@ class Till(Dispatch):
             if product is not None and product.tracking != "D":
                 product.amount += sign * line.amount
                 if product.warehouses:
-                    product.warehouses[min(product.warehouses)] += sign * line.amount
+                    product.warehouses[min(product.warehouses)] += sign * int(line.amount)
 
 
 def _amount(value: Any) -> Amount:

@@ -26,9 +26,14 @@ class SchemaTooNewError(RuntimeError):
 
 @cache
 def newest_revision() -> str:
-    """The last step, read from the file names (0001_…): Alembic takes 0.3 s to import."""
-    names = [path.name for path in (HERE / "versions").glob("[0-9]*.py")]
-    return max(re.split("_", name)[0] for name in names)
+    """The step that no other follows, read from the files: Alembic takes 0.3 s to import."""
+    said = [path.read_text(encoding="utf-8") for path in (HERE / "versions").glob("[0-9]*.py")]
+    steps, before = (
+        {found for text in said for found in re.findall(rf'^{name} = "(\w+)"', text, re.MULTILINE)}
+        for name in ("revision", "down_revision")
+    )
+    (last,) = steps - before
+    return str(last)
 
 
 def is_current(connection: psycopg.Connection[Any]) -> bool:

@@ -8,7 +8,7 @@ made again as they were.
 from alembic import op
 
 revision = "0011"
-down_revision = "0006"
+down_revision = "0013"
 
 COLUMNS = (
     ("cscart", "order_lines", "quantity"),
