@@ -284,6 +284,7 @@ def expectation(store: Store) -> dict[str, dict[Any, dict[str, Any]]]:
                 "discount": line.discount,
                 "subtotal": line.price * line.amount,
                 "company_id": line.company_id or None,
+                "shipping_method": store.shippings[order.shipping_id],
             }
             for order in orders
             for line in order.lines

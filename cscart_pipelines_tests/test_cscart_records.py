@@ -227,6 +227,7 @@ def test_a_detail_brings_lines_totals_and_addresses():
         Decimal("5.00"),
         Decimal("39.90"),
         None,
+        "Standard",
     )
 
 

@@ -8,11 +8,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cscart_pipelines.cscart import shippable
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.errors import NotFound, TransientShopError
 from cscart_pipelines.cscart.loose import UnreadableRow
+from cscart_pipelines.cscart.orders import OrderLineRow, OrderRow, parse_order
 from cscart_pipelines.cscart.shippable import (
     ShippableOrder,
     parse_shipment_seen,
@@ -240,3 +243,155 @@ def test_a_bare_shipment_is_read_and_one_without_id_is_not() -> None:
     assert odd.quantities == {"1": 2}
     with pytest.raises(UnreadableRow):
         parse_shipment_seen({"shipment_id": "0"})
+
+
+# --- shipping groups (reference 8.3, 23) ---------------------------------------------------------
+
+ORDER_25 = {
+    "order_id": "25", "status": "O", "timestamp": "1328790596", "total": "360.99",
+    "shipping_ids": "", "shipping": {"1": {"shipping": "Custom", "rates": [28]}},
+    "need_shipment": True,
+    "products": {"27": {"item_id": "27", "product_id": "27", "amount": "1", "price": "55.00",
+                        "company_id": 0}},
+}  # fmt: skip
+
+
+def shipped(**values: Any) -> tuple[ShippableOrder, OrderRow, list[OrderLineRow]]:
+    raw = ORDER_25 | values
+    return parse_shippable(raw), *parse_order(raw)
+
+
+def two_groups(*groups: Any) -> dict[str, Any]:
+    """Lines 1, 2, … of these groups; None: of no group."""
+    return {
+        str(place): {"item_id": str(place), "product_id": "1", "amount": "1", "price": "1.00",
+                     "extra": [] if group is None else {"group_key": group}}
+        for place, group in enumerate(groups, 1)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("shipping", "ids", "shipping_id", "name"),
+    [
+        (ORDER_25["shipping"], "", 1, "Custom"),
+        (ORDER_25["shipping"], None, 1, "Custom"),
+        (ORDER_25["shipping"], "1", 1, "Custom"),
+        ({"1": {"shipping": "Custom"}}, "7", 7, "Custom"),  # 1 is the group then
+        ({"1": {"shipping": "Custom", "group_key": 1}}, "7", 7, "Custom"),
+        ({"1": {"shipping": "Custom", "group_key": 1}}, "", None, "Custom"),
+        ({"1": {"shipping_id": "3", "shipping": "Custom"}}, "", 3, "Custom"),
+        ({"name": "Courier"}, "", None, "Courier"),
+        ({"name": "Courier"}, 4, 4, "Courier"),
+        ({"name": "Courier", "shipping_id": 4, "rates": [1]}, "", 4, "Courier"),
+        ({"shipping_id": "4"}, "", 4, None),
+        ({"shipping": "Courier", "name": "other"}, "", None, "Courier"),
+        ([{"shipping": "Post"}], "5", 5, "Post"),
+        ([{"shipping": "Post"}, {"shipping": "Post", "shipping_id": 5}], "5,6", 6, "Post"),
+        ([{"shipping_id": "1", "shipping": ""}], "2", 1, None),
+        ([None, [], 7, {"shipping": "Post"}], "", None, "Post"),
+        ([["nested", {"shipping": "x"}]], "2", 2, None),
+        ({"1": {"shipping": {"name": "x"}, "rates": []}}, "", 1, None),
+        ({"rates": {"1": {"shipping": "x"}}}, "", None, None),
+        ({"2": "Courier"}, "", 2, "Courier"),
+        ("Courier", "1", 1, "Courier"),
+        ("5.00", "1", 1, None),  # the cost
+        ("", "1,2", 1, None),
+        ([], "0,4", 4, None),
+        ({}, [3, "4"], 3, None),
+        (None, "x", None, None),
+        (False, None, None, None),
+        (12.5, {"0": "9"}, 9, None),
+        ([{"shipping": "DHL &amp; <b>Co</b>&nbsp;"}], "", None, "DHL & Co"),
+    ],
+)
+def test_the_method_of_an_order_in_every_shape(
+    shipping: Any, ids: Any, shipping_id: int | None, name: str | None
+) -> None:
+    order, row, lines = shipped(shipping=shipping, shipping_ids=ids)
+    assert (order.shipping_id, row.shipping_method) == (shipping_id, name)
+    assert lines[0].shipping_method == name
+    told = ids if isinstance(ids, str) and ids else None
+    assert told or row.shipping_ids is None or shipping_id == int(row.shipping_ids.split(",")[0])
+    assert order.lines[0].left == 1
+
+
+@pytest.mark.parametrize(
+    ("shipping", "groups", "ids"),
+    [
+        ([{"shipping_id": "1", "shipping": "A", "group_key": 0},
+          {"shipping_id": "2", "shipping": "B", "group_key": 1}], (1, "0", None), (2, 1, 1)),
+        ([{"shipping_id": "2", "shipping": "B", "group_key": "1"},
+          {"shipping_id": "1", "shipping": "A", "group_key": "0"}], (0, 1, 5), (1, 2, 2)),
+        ([{"shipping_id": "1", "shipping": "A"}, {"shipping_id": "2", "shipping": "B"}],
+         (0, 1, "x"), (1, 2, 1)),
+        ({"1": {"shipping_id": "7", "shipping": "A"}, "2": {"shipping_id": 8, "shipping": "B"}},
+         ("1", 2, 0), (7, 8, 7)),
+        ({"3": {"shipping": "A"}, "5": {"shipping": "B"}}, (0, 1, None), (3, 5, 3)),
+        ({"3": {"shipping_id": 3, "shipping": "A"}, "5": {"shipping_id": 5, "shipping": "B"}},
+         (1, 0, []), (5, 3, 3)),
+        # Several vendors: the child has one method, whatever group the cart had.
+        ([{"shipping_id": "4", "shipping": "A", "group_key": 0}], (0, 3, None), (4, 4, 4)),
+    ],
+)  # fmt: skip
+def test_a_line_has_the_method_of_its_group(
+    shipping: Any, groups: tuple[Any, ...], ids: tuple[int, ...]
+) -> None:
+    order, row, lines = shipped(shipping=shipping, products=two_groups(*groups), shipping_ids="")
+    assert tuple(line.method and line.method.shipping_id for line in order.lines) == ids
+    assert [line.shipping_method for line in lines] == [
+        line.method and line.method.name for line in order.lines
+    ]
+    assert set((row.shipping_method or "").split(", ")) >= {each.shipping_method for each in lines}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=4)
+    | st.sampled_from(["1", "1,2", "0", "Courier"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["0", "1", "2", "shipping", "name", "shipping_id", "group_key", "x"]),
+        inner, max_size=4,
+    ),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(JSON, JSON, JSON)
+def test_no_shape_of_shipping_makes_an_order_unreadable(
+    shipping: Any, ids: Any, extra: Any
+) -> None:
+    products = {"1": {"product_id": "1", "amount": "1", "price": "1.00", "extra": extra}}
+    order, row, lines = shipped(shipping=shipping, shipping_ids=ids, products=products)
+    assert order.shipping_id is None or order.shipping_id > 0
+    assert (row.shipping_method is None) == (not row.shipping_method)
+    assert lines[0].shipping_method is None or lines[0].shipping_method in row.shipping_method
+
+
+def test_the_own_id_is_no_parent() -> None:
+    order, row, _ = shipped(parent_order_id=25)
+    assert (order.parent_order_id, row.parent_order_id) == (None, None)
+    listed, _ = parse_order({k: v for k, v in ORDER_25.items() if k != "products"} | {
+        "parent_order_id": "25"})  # fmt: skip
+    assert listed.parent_order_id is None
+    assert shipped(parent_order_id="24")[1].parent_order_id == 24
+
+
+@pytest.mark.parametrize(
+    ("product", "extra", "name"),
+    [
+        ("Doll (Single, New)", {"product": "Doll"}, "Doll (Single, New)"),
+        ("Puppet (Set, Used)", {"product": "Doll"}, "Puppet (Set, Used)"),
+        ("Doll", {"product": "Doll (Set)"}, "Doll (Set)"),
+        (None, {"product": "Doll"}, "Doll"),
+        ("  ", {"product": "Doll"}, "Doll"),
+        ("Doll", [], "Doll"),
+        ("Doll", {"product": ""}, "Doll"),
+        (None, None, None),
+        ("Rock &amp; Roll&#039;s <br/>100 &lt;m&gt;", {}, "Rock & Roll's 100 <m>"),
+        ("Cable <2m> R&B &copy", {}, "Cable <2m> R&B &copy"),
+    ],
+)
+def test_the_name_of_a_line_says_which_variation(product: Any, extra: Any, name: str) -> None:
+    products = {"1": {"product_id": "1", "amount": "1", "price": "1.00", "product": product,
+                      "extra": extra}}  # fmt: skip
+    order, _, lines = shipped(products=products)
+    assert order.lines[0].product == lines[0].product == name

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from cscart_pipelines.cscart.shipping import ShippingMethod
 from cscart_pipelines.fulfilment.carriers import CarrierMap
 from cscart_pipelines.fulfilment.journal import State
 from cscart_pipelines.fulfilment.parcels import Parcel, matches
+from cscart_pipelines.fulfilment.rows import ShipmentRow
 from cscart_pipelines.fulfilment.tracking_numbers import normalise_tracking
 from cscart_pipelines_tests.parcel_fixtures import (
     NOW,
@@ -48,6 +51,40 @@ def test_several_parcels_of_one_order() -> None:
         ("T1", {"11": 1, "22": 1}),
         ("T2", {"11": 1}),
     ]
+
+
+A, B, NAMELESS = (
+    ShippingMethod(7, "Courier", "0"),
+    ShippingMethod(8, "Post", "1"),
+    ShippingMethod(None, "Van", "2"),
+)
+
+
+@pytest.mark.parametrize(
+    ("methods", "rows", "shipping_ids", "notes"),
+    [
+        ((A, B), [row("T1", "A"), row("T2", "B")], [7, 8], 0),
+        ((B, A), [row("T1", "A"), row("T2", "B")], [8, 7], 0),
+        ((A, B), [row("T", "", None)], [7], 1),  # two pieces of A, one of B
+        ((B, A), [row("T", "", None)], [8], 1),
+        ((B, A), [row("T", "A", 1), row("T", "B", 1)], [7], 1),  # as many: the lower id
+        ((A, A._replace(group="1")), [row("T", "", None)], [7], 0),
+        ((A, None), [row("T1", "A"), row("T2", "B")], [7, 2], 0),  # the order's
+        ((NAMELESS, A), [row("T1", "A"), row("T2", "B")], [2, 7], 0),
+    ],
+)
+def test_a_parcel_has_the_shipping_method_of_its_lines(
+    methods: tuple[ShippingMethod | None, ...],
+    rows: list[ShipmentRow],
+    shipping_ids: list[int],
+    notes: int,
+) -> None:
+    some = order()
+    lines = (replace(line, method=each) for line, each in zip(some.lines, methods, strict=True))
+    made = planned(rows, replace(some, lines=tuple(lines)))
+    assert [parcel.shipping_id for parcel in made.parcels] == shipping_ids
+    assert len(made.notes) == notes
+    assert all("Courier" in note and "Post" in note for note in made.notes)
 
 
 def test_an_empty_sku_is_everything_that_is_left() -> None:

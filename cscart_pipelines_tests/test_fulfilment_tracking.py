@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -871,6 +872,40 @@ def test_a_dry_run_reads_and_changes_nothing(connect: Connect) -> None:
     assert {request.method for request in at.shop.requests} == {"GET"}
     assert at.inbox() == [("waiting", None)]
     assert at.journal() == {}
+
+
+def test_each_parcel_goes_out_under_the_method_of_its_lines(connect: Connect) -> None:
+    """Also with the name of the variation, and told to the fulfilment system line by line."""
+    at = connect()
+    order = at.order()
+    order.lines = [replace(order.lines[0], item_id="11", product_code="S", variation="Single, New"),
+                   replace(order.lines[0], item_id="22", product_code="B", variation="Set, Used",
+                           shipping_id=2)]  # fmt: skip
+    name, number = order.lines[0].product, str(order.order_id)
+    at.sync()
+    with at.database.connect() as connection:
+        pull(connection, at.registry.get(at.key))
+    assert at.rows(
+        "SELECT product, orders.shipping_method, order_lines.shipping_method"
+        " FROM fulfilment.order_lines JOIN fulfilment.orders USING (integration, order_number)"
+        " ORDER BY item_id"
+    ) == [
+        (f"{name} (Single, New)", "Standard, Express courier", "Standard"),
+        (f"{name} (Set, Used)", "Standard, Express courier", "Express courier"),
+    ]
+    at.ship(number, "T1", "B", carrier="UPS")
+    at.ship(number, "T2", "S", quantity=1, carrier="UPS")
+    at.ship(number, "T3", carrier="UPS")  # the rest
+    planned = [change.after for change in at.push(dry_run=True).changes[:3]]
+    assert [(p or {})["shipping_id"] for p in planned] == [2, 1, 1]
+    at.push()
+    made = {s.tracking_number: s.shipping_id for s in at.shop.store.shipments_of(order.order_id)}
+    assert made == {"T1": 2, "T2": 1, "T3": 1}
+    told = at.rows(
+        "SELECT tracking, plan -> 'shipping_id', after -> 'shipping_id', reason"
+        " FROM fulfilment.journal WHERE kind = 'shipment' ORDER BY tracking"
+    )
+    assert told == [("T1", 2, 2, None), ("T2", 1, 1, None), ("T3", 1, 1, None)]
 
 
 def test_the_limit_counts_orders(connect: Connect) -> None:

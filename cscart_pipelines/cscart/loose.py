@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from html import unescape
 from typing import Any
 
 from .quantities import tidy
@@ -29,6 +30,10 @@ _LARGEST_QUANTITY = Decimal(10) ** 9
 _SIX_DECIMALS = Decimal("0.000001")
 _REFUSED_BY_POSTGRESQL = re.compile("[\x00\ud800-\udfff]")
 _from_timestamp = datetime.fromtimestamp
+_TAG = re.compile(
+    r"</?(?:a|b|big|br|div|em|font|i|img|p|s|small|span|strong|sub|sup|u)(?:\s[^<>]*)?/?>", re.I
+)
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});")
 _PLAIN_INT = re.compile(r"[+-]?[0-9]{1,30}(\.0{1,10})?")
 _PLAIN_NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?")
 
@@ -53,6 +58,21 @@ def text(value: Any) -> str | None:
     if value.__class__ is float:
         return repr(value)
     return None
+
+
+def label(value: Any) -> str | None:
+    """The name of something, for people: `text` without the HTML that shops have in names.
+
+    Entities become characters, tags of emphasis and line breaks go, white space is one space.
+    """
+    name = text(value)
+    if name is None:
+        return None
+    if "<" in name:
+        name = _TAG.sub(" ", name)
+    if "&" in name:
+        name = _REFUSED_BY_POSTGRESQL.sub("", _ENTITY.sub(lambda m: unescape(m[0]), name))
+    return " ".join(name.split()) or None
 
 
 def integer(value: Any) -> int | None:

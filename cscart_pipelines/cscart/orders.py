@@ -10,6 +10,7 @@ upkeep columns; a test of the store room holds the two together.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from operator import itemgetter
@@ -20,6 +21,7 @@ from .loose import (
     Raw,
     UnreadableRow,
     entries,
+    label,
     mapping,
     moment,
     money,
@@ -32,6 +34,7 @@ from .loose import (
     reference,
     text,
 )
+from .shipping import ShippingMethod, ids_of, method_of, names_of, shipping_methods
 
 
 class OrderRow(NamedTuple):
@@ -80,7 +83,8 @@ class OrderRow(NamedTuple):
 
 
 class OrderLineRow(NamedTuple):
-    """One line of an order. `discount` is per unit, `price` per unit after it."""
+    """One line of an order. `discount` is per unit, `price` per unit after it;
+    `shipping_method`: that of the line's shipping group."""
 
     order_id: int
     item_id: str
@@ -93,6 +97,7 @@ class OrderLineRow(NamedTuple):
     discount: Decimal | None
     subtotal: Decimal | None
     company_id: int | None
+    shipping_method: str | None
 
 
 def parse_order(raw: Raw) -> tuple[OrderRow, list[OrderLineRow]]:
@@ -110,7 +115,7 @@ def parse_order(raw: Raw) -> tuple[OrderRow, list[OrderLineRow]]:
         row = OrderRow(
             order_id,
             get("is_parent_order") == "Y",
-            reference(get("parent_order_id")),
+            parent_of(order_id, get("parent_order_id")),
             reference(get("company_id")),
             reference(get("storefront_id")),
             reference(get("user_id")),
@@ -126,11 +131,12 @@ def parse_order(raw: Raw) -> tuple[OrderRow, list[OrderLineRow]]:
             False,
         )
         return row, []
-    lines = _lines(order_id, raw["products"])
+    methods = shipping_methods(get("shipping"), get("shipping_ids"))
+    lines = _lines(order_id, raw["products"], methods)
     row = OrderRow(
         order_id,
         get("is_parent_order") == "Y",
-        reference(get("parent_order_id")),
+        parent_of(order_id, get("parent_order_id")),
         reference(get("company_id")),
         reference(get("storefront_id")),
         reference(get("user_id")),
@@ -154,8 +160,8 @@ def parse_order(raw: Raw) -> tuple[OrderRow, list[OrderLineRow]]:
         text(get("promotion_ids")),
         text(get("secondary_currency")),
         text(get("lang_code")),
-        text(get("shipping_ids")),
-        _shipping_method(get("shipping")),
+        text(get("shipping_ids")) or ids_of(methods),
+        names_of(methods),
         text(get("s_firstname")),
         text(get("s_lastname")),
         text(get("s_address")),
@@ -172,28 +178,47 @@ def parse_order(raw: Raw) -> tuple[OrderRow, list[OrderLineRow]]:
     return row, lines
 
 
-def _lines(order_id: int, products: Any) -> list[OrderLineRow]:
+def parent_of(order_id: int, value: Any) -> int | None:
+    """The parent of an order split by vendor; some exchanges write the order's own id (23)."""
+    parent = reference(value)
+    return None if parent == order_id else parent
+
+
+def line_name(line: Raw) -> str | None:
+    """The name of a line: `product`, which has the variation in brackets ("Doll (Set, Used)").
+
+    Two variations of one product have the same `extra.product` (reference 23). That one, the name
+    at the time of the order, counts where it says more: it begins with the other, or there is none.
+    """
+    name = label(line.get("product"))
+    at_order_time = label(mapping(line.get("extra")).get("product"))
+    if at_order_time and at_order_time.startswith(name or ""):
+        return at_order_time
+    return name
+
+
+def _lines(order_id: int, products: Any, methods: Sequence[ShippingMethod]) -> list[OrderLineRow]:
     """The lines, sorted by item id: the shop's order is by product name, which may change."""
     lines: list[OrderLineRow] = []
     for key, raw in entries(products):
         if raw.__class__ is not dict:
             raise UnreadableRow("products", "an object per line")
         get = raw.get
-        extra = get("extra")
-        name = text(extra.get("product")) if extra.__class__ is dict else None
+        method = method_of(methods, get("extra"))
         lines.append(
             OrderLineRow(
                 order_id,
                 text(get("item_id")) or text(get("cart_id")) or text(key) or _no_item_id(),
                 reference(get("product_id")),
                 text(get("product_code")),
-                name or text(get("product")),
+                line_name(raw),
                 need_quantity(get("amount"), "products.amount"),
                 need_money(get("price"), "products.price"),
                 money(get("base_price")),
                 money(get("discount")),
                 money(get("subtotal")),
                 reference(get("company_id")),
+                method.name if method else None,
             )
         )
     if len(lines) > 1:
@@ -215,15 +240,3 @@ def _tax_total(taxes: Any) -> Decimal | None:
     for _, tax in entries(taxes):
         total += money(mapping(tax).get("tax_subtotal")) or ZERO
     return total
-
-
-def _shipping_method(shipping: Any) -> str | None:
-    """The method's name; several groups' names are joined. Nothing else of it is read."""
-    if shipping.__class__ is list and len(shipping) == 1:
-        return text(mapping(shipping[0]).get("shipping"))
-    names: list[str] = []
-    for _, group in entries(shipping):
-        name = text(mapping(group).get("shipping"))
-        if name and name not in names:
-            names.append(name)
-    return ", ".join(names) or None

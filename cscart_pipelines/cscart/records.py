@@ -22,6 +22,7 @@ from .loose import (
     Raw,
     UnreadableRow,
     entries,
+    label,
     mapping,
     moment,
     money,
@@ -146,7 +147,7 @@ def parse_product(raw: Raw) -> ProductRow:
     return ProductRow(
         need_key(get("product_id"), "product_id"),
         text(get("product_code")),
-        text(get("product")),
+        label(get("product")),
         text(get("product_type")),
         reference(get("parent_product_id")),
         text(get("status")),
@@ -167,7 +168,7 @@ def parse_category(raw: Raw) -> CategoryRow:
     return CategoryRow(
         need_key(get("category_id"), "category_id"),
         reference(get("parent_id")),
-        text(get("category")),
+        label(get("category")),
     )
 
 
@@ -203,7 +204,7 @@ def parse_shipment(raw: Raw) -> ShipmentRow:
         text(get("carrier")),
         url if number else None,
         reference(get("shipping_id")),
-        text(get("shipping")),
+        label(get("shipping")),
         text(get("comments")),
         _quantities(get("products")),
     )

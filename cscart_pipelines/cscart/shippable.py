@@ -7,6 +7,7 @@ there: shipping methods may carry a carrier's credentials (reference 8.3). Not h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -32,7 +33,9 @@ from .loose import (
     reference,
     text,
 )
+from .orders import line_name, parent_of
 from .quantities import NOTHING, json_numbers, tidy, total
+from .shipping import ShippingMethod, method_of, shipping_methods
 
 _PAGE = 250
 _MOST_PAGES = 40
@@ -49,6 +52,8 @@ class ShippableLine:
     ordered: Decimal
     left: Decimal
     """What no shipment holds yet; 0 for what is downloaded and never shipped."""
+    method: ShippingMethod | None = None
+    """How the line is shipped: an order may have several methods, by shipping group."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,7 @@ class ShipmentSeen:
     comments: str
     shipped_at: datetime | None
     quantities: dict[str, Decimal]
+    shipping_id: int | None = None
 
 
 def read_order(client: ShopClient, order_id: int) -> ShippableOrder:
@@ -128,22 +134,21 @@ def parse_shippable(raw: Raw) -> ShippableOrder:
     if isinstance(shipments, str):  # the docs' spelling; the source sends a list
         shipments = shipments.split(",")
     ids = [reference(value) for _, value in entries(shipments)]
-    methods = (text(get("shipping_ids")) or "").split(",")
-    groups = [mapping(group).get("shipping_id") for _, group in entries(get("shipping"))]
-    known = [reference(value) for value in (*methods, *groups)]
+    order_id = need_key(get("order_id"), "order_id")
+    methods = shipping_methods(get("shipping"), get("shipping_ids"))
     return ShippableOrder(
-        order_id=need_key(get("order_id"), "order_id"),
+        order_id=order_id,
         status=need_text(get("status"), "status"),
         is_parent=get("is_parent_order") == "Y",
-        parent_order_id=reference(get("parent_order_id")),
+        parent_order_id=parent_of(order_id, get("parent_order_id")),
         ordered_at=need_moment(get("timestamp"), "timestamp"),
         updated_at=moment(get("updated_at")),
         total=need_money(get("total"), "total"),
-        shipping_id=next((value for value in known if value), None),
+        shipping_id=next((each.shipping_id for each in methods if each.shipping_id), None),
         shipment_ids=tuple(sorted(value for value in ids if value)),
         lines=tuple(
             sorted(
-                (_line(key, line) for key, line in entries(get("products"))),
+                (_line(key, line, methods) for key, line in entries(get("products"))),
                 key=lambda line: line.item_id,
             )
         ),
@@ -163,10 +168,11 @@ def parse_shipment_seen(raw: Raw) -> ShipmentSeen:
         comments=text(get("comments")) or "",
         shipped_at=moment(get("shipment_timestamp")),
         quantities={key: value for key, value in pieces.items() if value is not None},
+        shipping_id=reference(get("shipping_id")),
     )
 
 
-def _line(key: str, raw: Any) -> ShippableLine:
+def _line(key: str, raw: Any, methods: Sequence[ShippingMethod]) -> ShippableLine:
     get = need_object(raw).get
     extra = mapping(get("extra"))
     ordered = need_quantity(get("amount"), "products.amount")
@@ -178,9 +184,10 @@ def _line(key: str, raw: Any) -> ShippableLine:
         item_id=text(get("item_id")) or text(get("cart_id")) or key,
         product_id=reference(get("product_id")),
         product_code=text(get("product_code")),
-        product=text(extra.get("product")) or text(get("product")),
+        product=line_name(raw),
         ordered=ordered,
         left=NOTHING if downloaded else max(left, NOTHING),
+        method=method_of(methods, extra),
     )
 
 

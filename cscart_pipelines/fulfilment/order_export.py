@@ -25,8 +25,14 @@ ORDER_COLUMNS = (
     "ship_to_name", "company", "address", "city", "state", "zipcode", "country", "phone", "email",
     "shipping_method", "pulled_at", "changed_at", "changes",
 )  # fmt: skip
-LINE_COLUMNS = ("item_id", "product_id", "sku", "product", "quantity", "price")
-CSV_COLUMNS = ("cursor", *ORDER_COLUMNS, *LINE_COLUMNS)
+LINE_COLUMNS = (
+    "item_id", "product_id", "sku", "product", "quantity", "price", "shipping_method",
+)  # fmt: skip
+CSV_COLUMNS = (
+    "cursor",
+    *ORDER_COLUMNS,
+    *(f"line_{name}" if name in ORDER_COLUMNS else name for name in LINE_COLUMNS),
+)
 MONEY = frozenset({"total", "price"})
 QUANTITY = "quantity"
 

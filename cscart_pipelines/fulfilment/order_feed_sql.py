@@ -82,7 +82,8 @@ _FEED_ORDERS = f"""
 """  # noqa: S608
 _FEED_LINES = """
     CREATE TEMP TABLE feed_lines ON COMMIT DROP AS
-    SELECT 0::bigint AS order_id, item_id, product_id, sku, product, quantity, price
+    SELECT 0::bigint AS order_id, item_id, product_id, sku, product, quantity, price,
+           shipping_method
     FROM fulfilment.order_lines WITH NO DATA
 """
 PREPARE = (
@@ -127,7 +128,7 @@ STAGE = f"""
     )
     INSERT INTO feed_lines
     SELECT line.order_id, line.item_id, line.product_id, nullif(trim(line.product_code), ''),
-           line.product, line.quantity, line.price
+           line.product, line.quantity, line.price, line.shipping_method
     FROM staged JOIN cscart.order_lines AS line
         ON line.integration = %(shop)s AND line.order_id = staged.order_id
 """  # noqa: S608
@@ -150,9 +151,10 @@ INSERT_ORDERS = f"""
 
 INSERT_LINES = """
     INSERT INTO fulfilment.order_lines
-        (integration, order_number, item_id, product_id, sku, product, quantity, price)
+        (integration, order_number, item_id, product_id, sku, product, quantity, price,
+         shipping_method)
     SELECT %(shop)s, fresh.order_number, line.item_id, line.product_id, line.sku, line.product,
-           line.quantity, line.price
+           line.quantity, line.price, line.shipping_method
     FROM feed_orders AS fresh JOIN feed_lines AS line USING (order_id) WHERE fresh.is_new
 """
 
@@ -170,7 +172,7 @@ def _object(alias: str) -> str:
 
 _LINE = (
     "jsonb_build_object('sku', line.sku, 'product_id', line.product_id, 'product', line.product,"
-    " 'quantity', line.quantity, 'price', line.price)"
+    " 'quantity', line.quantity, 'price', line.price, 'shipping_method', line.shipping_method)"
 )
 
 COMPARE = f"""
@@ -261,9 +263,10 @@ DELETE_LINES = """
 
 REPLACE_LINES = """
     INSERT INTO fulfilment.order_lines
-        (integration, order_number, item_id, product_id, sku, product, quantity, price)
+        (integration, order_number, item_id, product_id, sku, product, quantity, price,
+         shipping_method)
     SELECT %(shop)s, changed.order_number, line.item_id, line.product_id, line.sku, line.product,
-           line.quantity, line.price
+           line.quantity, line.price, line.shipping_method
     FROM feed_compared AS changed JOIN feed_lines AS line USING (order_id)
     WHERE changed.lines_differ
 """

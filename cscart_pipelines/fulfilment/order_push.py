@@ -283,5 +283,6 @@ def _after(seen: ShipmentSeen) -> dict[str, object]:
         "tracking_number": seen.tracking_number,
         "carrier": seen.carrier,
         "tracking_url": seen.tracking_url,
+        "shipping_id": seen.shipping_id,
         "quantities": json_numbers(seen.quantities),
     }

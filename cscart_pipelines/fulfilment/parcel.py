@@ -23,7 +23,7 @@ from cscart_pipelines.fulfilment.tracking_numbers import normalise_tracking
 class Parcel:
     """A shipment to be created. `tracking`: normalised, with the order it names the parcel;
     `tracking_number`: as it is sent, "" if it is not; `quantities`: item id to pieces, above 0;
-    `shipping_id`: the order's method, which the shop demands (reference 9.2)."""
+    `shipping_id`: the method of its lines; the shop demands one (reference 9.2)."""
 
     tracking: str
     tracking_number: str

@@ -84,6 +84,8 @@ def plan(
     filled = _fill(new, left, made)
     for tracking, (its_rows, quantities) in filled.items():
         label = used[tracking]
+        shipping_id, note = _method(order, tracking, quantities)
+        made.notes += [note] if note else []
         made.parcels.append(
             Parcel(
                 tracking=tracking,
@@ -93,7 +95,7 @@ def plan(
                 shipped_at=_earliest(its_rows, settings.zone),
                 quantities=quantities,
                 rows=tuple(its_rows),
-                shipping_id=order.shipping_id or 1,
+                shipping_id=shipping_id,
             )
         )
     return made
@@ -146,6 +148,30 @@ def _fill(
         for item, amount in given.items():
             quantities[item] = tidy(quantities.get(item, NOTHING) + amount)
     return filled
+
+
+def _method(
+    order: ShippableOrder, tracking: str, quantities: Mapping[str, int]
+) -> tuple[int, str | None]:
+    """The shipping method of a parcel, and a note where its lines have several.
+
+    The shop keeps one method for a shipment, and one parcel must not become two shipments of the
+    same number: the method that most of its pieces have stands for all.
+    """
+    pieces: dict[int, int] = {}
+    names: dict[int, str] = {}
+    for line in order.lines:
+        if amount := quantities.get(line.item_id):
+            key = (line.method and line.method.shipping_id) or order.shipping_id or 1
+            pieces[key] = pieces.get(key, 0) + amount
+            names[key] = (line.method and line.method.name) or f"method {key}"
+    chosen = min(pieces, key=lambda key: (-pieces[key], key))
+    if len(pieces) == 1:
+        return chosen, None
+    return chosen, (
+        f"parcel {tracking} holds lines of the shipping methods {', '.join(names.values())};"
+        f" a shipment has one: {names[chosen]}, which most of its pieces have"
+    )
 
 
 def _earliest(rows: Sequence[ShipmentRow], zone: ZoneInfo) -> datetime | None:

@@ -68,4 +68,6 @@ def _differences(parcel: Parcel, ours: Sequence[ShipmentSeen]) -> str | None:
         notes.append(f"the shop has the tracking number {seen.tracking_number!r}")
     if seen.carrier != parcel.carrier:
         notes.append(f"the shop has the carrier {seen.carrier!r}")
+    if seen.shipping_id not in (None, parcel.shipping_id):
+        notes.append(f"the shop has shipping method {seen.shipping_id}")
     return "; ".join(notes) or None

@@ -83,6 +83,7 @@ def _preview_one(
                 {
                     "tracking_number": parcel.tracking_number,
                     "carrier": parcel.carrier,
+                    "shipping_id": parcel.shipping_id,
                     "quantities": json_numbers(parcel.quantities),
                 },
             )

@@ -101,7 +101,8 @@ class Customer:
 
 @dataclass(slots=True)
 class Line:
-    """An order line. `price` is after the line discount, `discount` is per unit."""
+    """An order line. `price` is after the line discount, `discount` is per unit; `shipping_id` is 0
+    where the order's method is the line's, too; `variation` stands in brackets behind the name."""
 
     item_id: str
     product_id: int
@@ -111,6 +112,8 @@ class Line:
     amount: Amount
     discount: Decimal = ZERO
     company_id: int = 1
+    shipping_id: int = 0
+    variation: str = ""
 
     @property
     def subtotal(self) -> Decimal:
@@ -155,6 +158,12 @@ class Order:
     @property
     def subtotal(self) -> Decimal:
         return sum((line.subtotal for line in self.lines), ZERO)
+
+    @property
+    def methods(self) -> list[int]:
+        """The shipping method of each shipping group; the order's own is that of the first."""
+        others = (line.shipping_id for line in self.lines if line.shipping_id)
+        return list(dict.fromkeys([self.shipping_id, *others]))
 
     @property
     def discount(self) -> Decimal:

@@ -6,6 +6,7 @@ table and log for it (reference 8.3).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from cscart_pipelines.sandbox.model import Order
@@ -51,23 +52,26 @@ def payment_info(order: Order) -> Any:
     }
 
 
-def shipping(order: Order, method_name: str | None, left: bool) -> Any:
+def shipping(order: Order, names: Mapping[int, str], left: bool) -> Any:
+    """One method per shipping group."""
     if order.is_parent_order == "Y":
         return []
-    method: dict[str, Any] = {
-        "shipping_id": str(order.shipping_id),
-        "shipping": method_name,
-        "delivery_time": "3-5 days",
-        "rate_calculation": "M",
-        "service_params": {"user_key": LEAK} if order.shipping_id != 1 else [],
-        "rate_info": [],
-        "group_key": 0,
-        "rate": number(order.shipping_cost),
-        "group_name": "Example Store",
-    }
-    if left:
-        method["need_shipment"] = True
-    return listed({"0": method})
+    methods: dict[str, Any] = {}
+    for group, shipping_id in enumerate(order.methods):
+        methods[str(group)] = {
+            "shipping_id": str(shipping_id),
+            "shipping": names.get(shipping_id),
+            "delivery_time": "3-5 days",
+            "rate_calculation": "M",
+            "service_params": {"user_key": LEAK} if shipping_id != 1 else [],
+            "rate_info": [],
+            "group_key": group,
+            "rate": number(order.shipping_cost),
+            "group_name": "Example Store",
+        }
+        if left:
+            methods[str(group)]["need_shipment"] = True
+    return listed(methods)
 
 
 def product_groups(order: Order) -> list[Any]:

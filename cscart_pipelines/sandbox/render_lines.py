@@ -15,6 +15,8 @@ def line_object(store: Store, order: Order, line: Line, shipped: Amount) -> dict
     subtotal = number(line.subtotal)
     company = str(line.company_id)
     left = line.amount - shipped
+    name = product.product if product else line.product
+    groups = order.methods
     body: dict[str, Any] = {
         "item_id": line.item_id,
         "order_id": str(order.order_id),
@@ -32,9 +34,11 @@ def line_object(store: Store, order: Order, line: Line, shipped: Amount) -> dict
             "discount": number(line.discount),
             "base_price": base,
             "stored_price": "N",
+            **({"group_key": groups.index(line.shipping_id or groups[0])} if groups[1:] else {}),
         },
-        # The current catalogue name; extra.product is the name at order time (8.3).
-        "product": product.product if product else line.product,
+        # The current catalogue name, with the variation; extra.product is the name at order time,
+        # without it (8.3, 23).
+        "product": f"{name} ({line.variation})" if line.variation else name,
         "product_status": product.status if product else None,
         "deleted_product": product is None,
     }

@@ -128,7 +128,7 @@ class OrderRenderer:
             if order.subtotal_discount
             else "0.00",
             "payment_surcharge": "0.00",
-            "shipping_ids": str(order.shipping_id),
+            "shipping_ids": ",".join(map(str, order.methods)),
             "shipping_cost": money(order.shipping_cost),
             "timestamp": str(order.timestamp),
             "status": order.status,
@@ -175,7 +175,7 @@ class OrderRenderer:
             "b_state_descr": order.bill_to.state,
             "s_state_descr": order.ship_to.state,
             "need_shipping": True,
-            "shipping": shipping(order, store.shippings.get(order.shipping_id), left),
+            "shipping": shipping(order, store.shippings, left),
             "shipment_ids": [str(s.shipment_id) for s in store.shipments_of(order.order_id)],
         }
         if order.discount:

@@ -81,6 +81,7 @@ order_lines = Table(
     Column("product", Text),
     Column("quantity", Numeric, nullable=False),
     Column("price", Numeric, nullable=False),
+    Column("shipping_method", Text, comment="of the line's shipping group"),
     PrimaryKeyConstraint("integration", "order_number", "item_id"),
     ForeignKeyConstraint(
         ["integration", "order_number"],
