@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socketserver
 
 import pytest
 
@@ -16,7 +17,7 @@ from cscart_pipelines.cscart.errors import (
     Unreachable,
 )
 from cscart_pipelines.sandbox.server import SandboxShop
-from cscart_pipelines_tests.cscart_fixtures import canned_server
+from cscart_pipelines_tests.cscart_fixtures import canned_server, served
 
 FOUND = {
     # version: details in the list, updated_at filter, user_type required, family
@@ -170,3 +171,24 @@ def test_a_wrong_key_is_named_even_where_the_version_is_hidden():
         shop._wire.respond = hide
         with pytest.raises(CredentialsRefused):
             ask(shop, api_key="wrong")
+
+
+@pytest.mark.parametrize("body", [b"[]", b'[{"order_id":"1"}]'])
+@pytest.mark.parametrize("version", [b'{"Version":"2.0"}', None])
+def test_a_bare_list_is_named_as_api_1_0(body, version):
+    """Also where the shop hides its version."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            asked = self.rfile.readline()
+            while self.rfile.readline() not in (b"\r\n", b""):
+                pass
+            status, content = b"200 OK", body
+            if b"/version" in asked:
+                status = b"200 OK" if version else b"404 Not Found"
+                content = version or b'{"message":"Not Found","status":404}'
+            head = b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+            self.wfile.write(head % (status, len(content)) + content)
+
+    with served(Handler) as url, pytest.raises(ShopTooOld, match=r"API 1\.0"):
+        probe(url, "a@b.example", "k", connect=quick)

@@ -379,6 +379,7 @@ def test_the_own_id_is_no_parent() -> None:
     ("product", "extra", "name"),
     [
         ("Doll (Single, New)", {"product": "Doll"}, "Doll (Single, New)"),
+        ("Tote bag, large", {"product": "Tote bag"}, "Tote bag"),  # renamed since
         ("Puppet (Set, Used)", {"product": "Doll"}, "Puppet (Set, Used)"),
         ("Doll", {"product": "Doll (Set)"}, "Doll (Set)"),
         (None, {"product": "Doll"}, "Doll"),

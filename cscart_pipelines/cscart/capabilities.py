@@ -31,6 +31,7 @@ from .errors import (
     ShopTooOld,
     TransientShopError,
 )
+from .lists import refuse_bare_list
 from .loose import entries, integer, mapping
 
 FAR_FUTURE = 4102444800
@@ -138,6 +139,7 @@ def _without_version(client: ShopClient) -> Answer | None:
         if error.cause != "page":
             raise
         return None
+    refuse_bare_list(answer.body, "orders")
     if "params" not in mapping(answer.body):
         return None
     return replace(answer, body={"Version": "2.0"})
@@ -150,6 +152,8 @@ def _look_around(client: ShopClient, style: Style, version: Answer) -> Capabilit
     now = datetime.now(UTC)
     skew = (version.date - now).total_seconds() if version.date else None
     orders = _newest_order(client)
+    if orders is not None:
+        refuse_bare_list(orders.body, "orders")
     total = None if orders is None else _total(orders)
     row = None if orders is None else _first_row(orders, "orders")
     required, users = _user_type_required(client)
@@ -192,9 +196,11 @@ def _look_around(client: ShopClient, style: Style, version: Answer) -> Capabilit
 def _ask(client: ShopClient, entity: str, params: Params) -> Answer | None:
     """The answer, or None where the user may not read the entity or the shop has none."""
     try:
-        return client.get(entity, params=params)
+        answer = client.get(entity, params=params)
     except (AccessDenied, NotFound):
         return None
+    refuse_bare_list(answer.body, entity)
+    return answer
 
 
 def _may_read(client: ShopClient, entity: str) -> bool:
@@ -225,7 +231,7 @@ def _user_type_required(client: ShopClient) -> tuple[bool | None, bool]:
     both.
     """
     try:
-        client.get("users", params={"items_per_page": 1})
+        refuse_bare_list(client.get("users", params={"items_per_page": 1}).body, "users")
     except (AccessDenied, NotFound):
         return None, False
     except PermanentShopError as error:

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from .address import Params
+from .answers import Answer
 from .client import ShopClient
-from .errors import PermanentShopError, TransientShopError
-from .loose import integer, mapping
+from .errors import PermanentShopError, ShopTooOld, TransientShopError
+from .loose import Raw, integer, mapping
 from .paging import Fetch, ListAnswer
 
 Row = dict[str, Any]
@@ -41,7 +42,8 @@ def read_page(
 ) -> ListAnswer[Row]:
     """One page of a list, sorted by `STABLE_SORT`. Rows that are no objects are left out.
 
-    Raises what the client raises, and TransientShopError for a page that is no list.
+    Raises what the client raises, ShopTooOld for a bare list, and TransientShopError for a page
+    that is no list.
     """
     asked: dict[str, Any] = {
         **STABLE_SORT.get(entity, {}),
@@ -50,21 +52,41 @@ def read_page(
         "items_per_page": size,
     }
     answer = client.get(entity, params=asked, heavy_retries=heavy_retries)
-    name = entity.rpartition("/")[2]
+    found, told = _envelope(answer, entity.rpartition("/")[2])
+    rows = [row for row in found if isinstance(row, dict)]
+    used = min(size, integer(told.get("items_per_page")) or size)  # a shop may allow fewer
+    total, number = integer(told.get("total_items")), integer(told.get("page"))
+    if total is None or total < 0:
+        if len(found) >= used or (not found and page > 1):
+            raise PermanentShopError(f"The shop does not tell how many {entity} there are.")
+        total = (page - 1) * size + len(found)
+    first = ((number or page) - 1) * size
+    expected = min(size, total - first)
+    fewer = used < size and len(found) <= used and (first > 0 or len(found) < total)
+    cut = size > 1 and expected > 0 and (fewer or 0 != len(found) != expected)
+    return ListAnswer(rows, total, number, answer.date, cut)
+
+
+def _envelope(answer: Answer, name: str) -> tuple[list[Any], Raw]:
+    """The rows and the parameters that the shop used. Raises ShopTooOld and TransientShopError."""
+    refuse_bare_list(answer.body, name)
     body = mapping(answer.body)
     found = body.get(name)
     if isinstance(found, dict):
         found = list(found.values())
     if not isinstance(found, list):
         raise TransientShopError(f"The shop's answer is no list of {name}.", cause="page")
-    rows = [row for row in found if isinstance(row, dict)]
-    told = mapping(body.get("params"))
-    total = integer(told.get("total_items"))
-    if total is None or total < 0:
-        if len(found) >= size or (not found and page > 1):
-            raise PermanentShopError(f"The shop does not tell how many {name} there are.")
-        total = (page - 1) * size + len(found)
-    return ListAnswer(rows, total, integer(told.get("page")), answer.date)
+    return found, mapping(body.get("params"))
+
+
+def refuse_bare_list(body: Any, name: str) -> None:
+    """Raises ShopTooOld for rows without an envelope: API 1.0 answers so, again and again (2.2)."""
+    if isinstance(body, list):
+        raise ShopTooOld(
+            f"The shop answers with a bare list of {name}, as API 1.0 does; API 2.0 is needed "
+            "(CS-Cart 4.7 or newer). Upgrade the shop, or remove the rule of its web server or "
+            "proxy that leads from /api/2.0/ to /api/1.0/."
+        )
 
 
 def fetcher(
@@ -101,21 +123,19 @@ def identifier(
 def read_short_list(client: ShopClient, entity: str, params: Params | None = None) -> list[Row]:
     """All rows of a list that is short and stands still: statuses, categories, shippings.
 
-    Read forward until a page is not full: up to 4.7.1 their `total_items` is the size of the page
-    (reference 6.3). A page that brings nothing new ends it, too.
+    Read forward until a page is not full and the total is reached: up to 4.7.1 their `total_items`
+    may be the size of the page (reference 6.3), and shops may allow fewer rows per page than asked
+    (23). A page that brings nothing new ends it, too.
     """
     rows: list[Row] = []
     for page in range(1, _SHORT_LIST_PAGES + 1):
         asked: dict[str, Any] = {**(params or {}), "page": page, "items_per_page": _SHORT_LIST_PAGE}
-        found = mapping(client.get(entity, params=asked).body).get(entity)
-        if isinstance(found, dict):
-            found = list(found.values())
-        if not isinstance(found, list):
-            raise TransientShopError(f"The shop's answer is no list of {entity}.", cause="page")
+        found, told = _envelope(client.get(entity, params=asked), entity)
         new = [row for row in found if isinstance(row, dict)]
         if rows and new and new[-1] == rows[-1]:
             break
         rows += new
-        if len(found) != _SHORT_LIST_PAGE:
+        total = integer(told.get("total_items")) or 0
+        if not found or (len(found) != _SHORT_LIST_PAGE and len(rows) >= total):
             break
     return rows

@@ -185,16 +185,16 @@ def parent_of(order_id: int, value: Any) -> int | None:
 
 
 def line_name(line: Raw) -> str | None:
-    """The name of a line: `product`, which has the variation in brackets ("Doll (Set, Used)").
+    """The name of a line, with the variation: "Doll (Set, Used)".
 
-    Two variations of one product have the same `extra.product` (reference 23). That one, the name
-    at the time of the order, counts where it says more: it begins with the other, or there is none.
+    `extra.product` is the name at the time of the order. It lacks the variation, which `product`,
+    the catalogue's name of today, has in brackets at its end (reference 23): then that one counts,
+    or two variations of one product would have the same name.
     """
     name = label(line.get("product"))
-    at_order_time = label(mapping(line.get("extra")).get("product"))
-    if at_order_time and at_order_time.startswith(name or ""):
-        return at_order_time
-    return name
+    if name is not None and name.endswith(")"):
+        return name
+    return label(mapping(line.get("extra")).get("product")) or name
 
 
 def _lines(order_id: int, products: Any, methods: Sequence[ShippingMethod]) -> list[OrderLineRow]:

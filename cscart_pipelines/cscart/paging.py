@@ -60,6 +60,7 @@ class ListAnswer(Generic[R]):
     total: int
     page: int | None = None
     date: datetime | None = None
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,8 @@ class Walk(Generic[R]):
             number = max(1, -(-(self._expected_total or 0) // size))
             try:
                 answer = self._fetch(number, size)
-                break
+                if not (answer.cut and self._pace.shrink()):
+                    break
             except TransientShopError as error:
                 if not error.lighter_may_help:
                     raise
@@ -223,6 +225,8 @@ class Walk(Generic[R]):
             (number, size), outcome = asked[0], outcomes[0]
             if isinstance(outcome, TransientShopError):
                 return self._lighten(number, size, outcome)
+            if outcome.cut and self._pace.shrink():
+                return []
             return [self._accept(outcome, number, size)]
         # Pages read at the same time count only if no row left meanwhile. Otherwise a row may have
         # slipped from a page not yet read into one already read: read them again, one by one.
@@ -230,6 +234,8 @@ class Walk(Generic[R]):
             if isinstance(outcome, TransientShopError) and not outcome.lighter_may_help:
                 raise outcome
         answers = [o for o in outcomes if not isinstance(o, TransientShopError)]
+        if any(answer.cut for answer in answers) and self._pace.shrink():
+            return []
         if len(answers) < len(asked) or any(a.total != self.total for a in answers):
             self._alone_down_to = (asked[-1][0] - 1) * asked[-1][1]
             return []
@@ -298,14 +304,19 @@ class Walk(Generic[R]):
         """Once more from the smallest total seen to the latest, where the list has grown."""
         if self.total is None or self.total <= self._lowest:
             return
-        size = self._pace.size
-        for number in range(self._lowest // size + 1, -(-self.total // size) + 1):
+        position = self._lowest
+        while position < self.total:
+            size = self._pace.size
+            number = position // size + 1
             try:
                 answer = self._fetch(number, size)
             except TransientShopError as error:
                 if error.lighter_may_help:
                     return  # only rows newer than the walk: the next one reads them
                 raise
+            if answer.cut and self._pace.shrink():
+                continue
+            position = number * size
             yield Page(answer.rows, 0, answer.total, number, size, answer.date)
 
     # --- sending ----------------------------------------------------------------------------------

@@ -109,18 +109,20 @@ def read_shipments(client: ShopClient, order_id: int) -> list[ShipmentSeen]:
     Other orders' shipments are dropped: a filter that the shop does not know is ignored by it.
     """
     found: dict[int, ShipmentSeen] = {}
+    read: set[int] = set()
     for page in range(1, _MOST_PAGES + 1):
         try:
             answer = read_page(client, "shipments", page, _PAGE, {"order_id": order_id})
         except NotFound:  # must not pass for an order that does not exist
             raise PermanentShopError("The shop has no list of shipments (404).") from None
-        known = len(found)
+        known = len(read)
         for row in answer.rows:
             seen = parse_shipment_seen(row)
+            read.add(seen.shipment_id)
             if seen.order_id == order_id:
                 found[seen.shipment_id] = seen
-        # Past the end the last page is repeated (reference 6.3).
-        if len(answer.rows) < _PAGE or len(found) == known or page * _PAGE >= answer.total:
+        # Past the end the last page is repeated (reference 6.3); a page may be shorter than asked.
+        if len(read) == known or len(read) >= answer.total:
             return [found[key] for key in sorted(found)]
     raise TransientShopError("The shop's list of shipments does not end.", cause="page")
 

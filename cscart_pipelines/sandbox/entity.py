@@ -42,6 +42,8 @@ class ShopState:
     page_size: int
     zone: ZoneInfo
     day_first: bool = False
+    page_limit: int | None = None  # rows per page at most, as re-implemented APIs have it (23)
+    tells_page_limit: bool = True
     poison_orders: set[int] = field(default_factory=set)
     cache: dict[Any, tuple[int, list[int]]] = field(default_factory=dict)
 
@@ -78,6 +80,8 @@ class Context:
             profile=self.profile,
             api=self.api,
             default_size=self.state.page_size,
+            limit=self.state.page_limit,
+            tells_limit=self.state.tells_page_limit,
             render=render,
         )
 

@@ -50,6 +50,8 @@ def page_of(
     profile: Profile,
     api: str,
     default_size: int,
+    limit: int | None = None,
+    tells_limit: bool = True,
     render: Callable[[Sequence[Any]], list[Any]],
 ) -> Answer:
     """Cuts the page that `params` ask for and renders it."""
@@ -61,6 +63,8 @@ def page_of(
         size = 0
     if size < 0:
         size = default_size
+    if limit is not None:
+        size = min(size or limit, limit)
     page = max(1, intval(params.get("page", 1)))
     if size == 0:
         rows = listing.keys
@@ -72,7 +76,7 @@ def page_of(
     if bare:
         return ok(body)
     shown: Any = size
-    if asked is not None and not profile.page_size_as_number:
+    if asked is not None and not (profile.page_size_as_number and tells_limit) and limit != size:
         shown = asked
     echo: dict[str, Any] = {"page": page, "items_per_page": shown}
     echo |= {k: v for k, v in params.items() if k not in ("page", "items_per_page")}

@@ -142,7 +142,7 @@ order_lines = Table(
     Column("item_id", Text, nullable=False, comment="cart id: a 32-bit number as text"),
     Column("product_id", BigInteger),
     Column("product_code", Text),
-    Column("product", Text, comment="the catalogue's name, with the variation"),
+    Column("product", Text, comment="at the time of the order; with the variation"),
     Column("quantity", Numeric, nullable=False),
     Column("price", Numeric, nullable=False, comment="unit price after line discount"),
     Column("base_price", Numeric),

@@ -19,7 +19,7 @@ STATEMENTS = (
     COMMENT ON COLUMN fulfilment.order_lines.shipping_method IS 'of the line''s shipping group'
     """,
     """
-    COMMENT ON COLUMN cscart.order_lines.product IS 'the catalogue''s name, with the variation'
+    COMMENT ON COLUMN cscart.order_lines.product IS 'at the time of the order; with the variation'
     """,
 )
 
