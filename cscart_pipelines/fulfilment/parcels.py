@@ -151,19 +151,19 @@ def _fill(
 
 
 def _method(
-    order: ShippableOrder, tracking: str, quantities: Mapping[str, int]
+    order: ShippableOrder, tracking: str, quantities: Mapping[str, Decimal]
 ) -> tuple[int, str | None]:
     """The shipping method of a parcel, and a note where its lines have several.
 
     The shop keeps one method for a shipment, and one parcel must not become two shipments of the
     same number: the method that most of its pieces have stands for all.
     """
-    pieces: dict[int, int] = {}
+    pieces: dict[int, Decimal] = {}
     names: dict[int, str] = {}
     for line in order.lines:
         if amount := quantities.get(line.item_id):
             key = (line.method and line.method.shipping_id) or order.shipping_id or 1
-            pieces[key] = pieces.get(key, 0) + amount
+            pieces[key] = pieces.get(key, NOTHING) + amount
             names[key] = (line.method and line.method.name) or f"method {key}"
     chosen = min(pieces, key=lambda key: (-pieces[key], key))
     if len(pieces) == 1:
