@@ -51,6 +51,26 @@ def test_add_tests_saves_and_says_what_is_next(run: Run, desk: Desk, shop: Sandb
     ]
 
 
+def test_add_and_apply_tell_words_that_are_no_country(
+    run: Run, desk: Desk, shop: SandboxShop, tmp_path: Path
+) -> None:
+    done = add(run, shop, "shop", "--countries", "GB,Grmany,Zzzz")
+    said = "! --countries: no country is called Grmany (did you mean Germany?), Zzzz: no order"
+    assert (done.code, done.err.count(said), "is saved" in done.out) == (0, 1, True)
+    entry = {"integration": "other", "url": shop.url, "email": shop.email,
+             "api_key": "env:SHOP_KEY", "countries": ["Grmany", "Zzzz"]}  # fmt: skip
+    file = tmp_path / "integrations.yaml"
+    for options, countries in ((["--dry-run"], 1), (["--yes"], 1), (["--yes"], 0)):
+        file.write_text(json.dumps({"integrations": [entry]}))
+        done = run("integration", "apply", "-f", str(file), *options)
+        assert (done.code, done.err.count(said)) == (0, countries)
+    entry["countries"] = ["Greece", "Europe"]
+    file.write_text(json.dumps({"integrations": [entry]}))
+    done = run("integration", "apply", "-f", str(file), "--yes")
+    assert "--countries: EU is an entry of the shop's list" in done.err
+    assert "no country" not in add(run, shop, "third", "--countries", "France,UK").err
+
+
 def test_every_wrong_setting_is_told_at_once_with_its_option(run: Run) -> None:
     done = run("integration", "add", "Shop", "--url", "nowhere", "--email", "x",
                "--currency", "E", "--update-stock", "perhaps",
@@ -248,6 +268,7 @@ def test_an_edit_tells_words_that_the_shop_does_not_know(run: Run, desk: Desk) -
     edit = ("integration", "edit", "shop", "--shipped-status", "Shiped", "--countries")
     done = run(*edit, "Narnia,GB")
     assert (done.code, "knows no" in done.err) == (0, False)  # nothing was synchronised yet
+    assert "--countries: no country is called Narnia: no order" in done.err
     with desk.database.connect() as connection:
         connection.execute(
             "INSERT INTO cscart.statuses (integration, status, type, description, content_hash)"
@@ -256,7 +277,7 @@ def test_an_edit_tells_words_that_the_shop_does_not_know(run: Run, desk: Desk) -
     done = run(*edit, "Narnia,GB,Erewhon")
     assert (done.code, "is saved" in done.out) == (0, True)
     assert "--shipped-status: the shop knows no Shiped" in done.err
-    assert "--countries: the shop knows no Narnia, Erewhon" in done.err
+    assert "--countries: no country is called Narnia, Erewhon" in done.err
     assert "knows no" not in run("integration", "edit", "shop", "--shipped-status", "complete").err
 
 

@@ -124,6 +124,15 @@ def test_words_that_mean_nothing_are_told_and_let_nothing_by(
     assert (report.pulled, sum(report.skipped.values())) == (0, 1)
 
 
+def test_a_country_of_several_codes_lets_all_of_them_by_whatever_came_first(shop: RawShop) -> None:
+    shop.settings = {"countries": "France"}
+    shop.order(1, s_country="FR", s_country_name="France")
+    shop.order(2, s_country="FX", s_country_name="France, Metropolitan")
+    shop.order(3, s_country="GF", s_country_name="French Guiana")
+    report = shop.pull()
+    assert (sorted(shop.feed()), report.unmatched_countries) == ([1, 2], [])
+
+
 def test_unfinished_orders_only_where_somebody_asked(shop: RawShop) -> None:
     shop.order(1, status="N")
     assert shop.pull().skipped == {"checkout not finished": 1}

@@ -15,6 +15,7 @@ from rich.prompt import Confirm
 from cscart_pipelines.cli import console, exits
 from cscart_pipelines.cli.desk import desk_of, show_changes
 from cscart_pipelines.cli.premises import opened
+from cscart_pipelines.cli.unknown_words import tell_unknown_words
 from cscart_pipelines.integrations import declare, secrets
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.premises import Premises
@@ -39,6 +40,9 @@ def apply(
                 f"{sign} {change.settings.integration}  {console.plain(change.settings.url)}"
             )
             show_changes(change.differences)
+            tell_unknown_words(
+                premises, change.settings, ("countries",) if change.new else change.differences
+            )
         if not needed:
             console.out.print("Nothing to change.")
             return

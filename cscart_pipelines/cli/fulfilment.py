@@ -26,6 +26,7 @@ from cscart_pipelines.cli import (
 from cscart_pipelines.cli.board import Json, Key
 from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.cscart.quantities import from_json, total
+from cscart_pipelines.fulfilment.countries import with_suggestions
 from cscart_pipelines.fulfilment.order_export import Page, export, to_json, write_csv
 from cscart_pipelines.fulfilment.order_feed import PullReport, pull
 from cscart_pipelines.integrations.premises import Premises
@@ -204,7 +205,7 @@ def _tell(key: str, page: Page, pulled: PullReport, *, most: int | None, changes
     """On standard error, so that the data can be piped."""
     said = console.err.print
     for what, option, names in (
-        ("countries", "--countries", pulled.unmatched_countries),
+        ("countries", "--countries", [*map(with_suggestions, pulled.unmatched_countries)]),
         ("statuses", "--order-statuses", pulled.unmatched_statuses),
     ):
         if names:

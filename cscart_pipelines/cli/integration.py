@@ -17,6 +17,7 @@ from cscart_pipelines.cli import board, console
 from cscart_pipelines.cli.board import Json, Key, print_status, recent_runs
 from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.cli.running import run_in_foreground
+from cscart_pipelines.cli.unknown_words import tell_unknown_words
 from cscart_pipelines.cscart.capabilities import Capabilities
 from cscart_pipelines.integrations import secrets
 from cscart_pipelines.integrations.connection import shortcomings, test_connection
@@ -188,6 +189,7 @@ def add(
             f"list “{console.plain(settings.list_name)}”, "
             f"status {console.status('ready')}."
         )
+        tell_unknown_words(premises, settings, ("countries",))
         if start:
             _run(premises, settings.integration, Act.START)
         else:

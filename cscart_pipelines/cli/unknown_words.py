@@ -15,6 +15,7 @@ import psycopg
 from cscart_pipelines.cli import console
 from cscart_pipelines.fulfilment.countries import read_countries
 from cscart_pipelines.fulfilment.order_statuses import read_status_names
+from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.settings import IntegrationSettings
 
 
@@ -23,28 +24,39 @@ def unknown_words(
     key: str,
     settings: IntegrationSettings,
     fields: Collection[str],
-) -> dict[str, tuple[str, ...]]:
-    """Option -> its words that mean nothing, of these fields; needs no answer of the shop.
+) -> list[str]:
+    """A line for each of these fields with words that mean nothing; asks the shop for nothing.
 
-    Nothing is said about statuses before the first synchronisation has read their names.
+    Names of statuses are known only after the first synchronisation: until then nothing is said
+    about them. Names of countries are known from the first day.
     """
-    found: dict[str, tuple[str, ...]] = {}
+    unknown: dict[str, list[str]] = {}
     statuses = read_status_names(connection, key)
     if statuses.present:
         for field in ("shipped_status", "partially_shipped_status"):
             word = getattr(settings, field)
             if word and statuses.letter(word) is None:
-                found[field] = (word,)
-        found["order_statuses"] = statuses.resolve(settings.order_statuses).unmatched
-        found["countries"] = read_countries(connection, key).resolve(settings.countries).unmatched
-    return {
-        f"--{field.replace('_', '-')}": words
-        for field, words in found.items()
+                unknown[field] = [word]
+        unknown["order_statuses"] = list(statuses.resolve(settings.order_statuses).unmatched)
+    lines = [
+        f"--{field.replace('_', '-')}: the shop knows no {', '.join(words)}"
+        for field, words in unknown.items()
         if words and field in fields
-    }
+    ]
+    if "countries" in fields:
+        found = read_countries(connection, key).resolve(settings.countries)
+        lines += [f"--countries: {line}" for line in found.warnings()]
+    return lines
 
 
-def tell(unknown: dict[str, tuple[str, ...]]) -> None:
-    for option, words in unknown.items():
-        said = console.plain(", ".join(words))
-        console.err.print(f"[yellow]![/] {option}: the shop knows no {said}", soft_wrap=True)
+def tell(lines: Collection[str]) -> None:
+    for line in lines:
+        console.err.print(f"[yellow]![/] {console.plain(line)}", soft_wrap=True)
+
+
+def tell_unknown_words(
+    premises: Premises, settings: IntegrationSettings, fields: Collection[str]
+) -> None:
+    """On standard error; also for an integration that is not saved yet."""
+    with premises.warehouse.connect() as connection:
+        tell(unknown_words(connection, settings.integration, settings, fields))

@@ -1,8 +1,8 @@
-"""Countries by code or by name, in English or as the shop spells them: what a filter word means.
+"""Countries by code or by name, in any of many languages or as the shop spells them.
 
-Names come from CLDR through Babel, in English and in the languages of the shop's orders, and from
-the orders themselves. Case, accents and punctuation do not count. Not here: which orders are pulled
-(`order_feed`).
+Names come from CLDR through Babel, from a table of those that CLDR lacks, and from the orders. They
+mean the same before the first order as after it: what orders tell is added. Case, accents and
+punctuation do not count. Not here: which orders are pulled (`order_feed`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -20,78 +21,123 @@ from babel import Locale
 from babel.core import UnknownLocaleError, get_global
 from psycopg.rows import tuple_row
 
-NO_COUNTRIES = frozenset({"EU", "EZ", "UN", "QO", "ZZ", "XA", "XB"})
+NO_COUNTRIES = frozenset({"EZ", "UN", "QO", "ZZ", "XA", "XB"})
 """Two letters, but a group, an unknown region, or a test of translators."""
 
-ALIASES: Mapping[str, tuple[str, ...]] = {
-    "AE": ("UAE", "Emirates"),
-    "BA": ("Bosnia",),
-    "BN": ("Brunei Darussalam",),
-    "BO": ("Bolivia, Plurinational State of",),
-    "CC": ("Cocos Islands", "Keeling Islands"),
-    "CD": ("DR Congo", "DRC", "Democratic Republic of the Congo", "Congo, Democratic Republic of"),
-    "CG": ("Republic of the Congo",),
-    "CI": ("Ivory Coast",),
-    "CN": ("PRC", "People's Republic of China", "Mainland China"),
-    "CV": ("Cabo Verde",),
-    "CZ": ("Czech Republic",),
-    "FK": ("Falkland Islands (Malvinas)",),
-    "FM": ("Micronesia, Federated States of", "Federated States of Micronesia"),
-    "GB": (
-        "UK",
-        "Great Britain",
-        "Britain",
-        "United Kingdom of Great Britain and Northern Ireland",
-    ),
-    "GR": ("Hellas",),
-    "HK": ("Hong Kong",),
-    "IE": ("Republic of Ireland", "Eire"),
-    "IR": ("Iran, Islamic Republic of", "Islamic Republic of Iran"),
-    "KP": ("Korea, Democratic People's Republic of", "Democratic People's Republic of Korea"),
-    "KR": ("Korea, Republic of", "Republic of Korea"),
-    "LA": ("Lao People's Democratic Republic",),
-    "LY": ("Libyan Arab Jamahiriya",),
-    "MD": ("Moldova, Republic of", "Republic of Moldova"),
-    "MK": ("Macedonia", "Macedonia, the Former Yugoslav Republic of", "FYROM"),
-    "MM": ("Myanmar", "Burma"),
-    "MO": ("Macao", "Macau"),
-    "NL": ("Holland",),
-    "PS": ("Palestine", "State of Palestine", "Palestinian Territory, Occupied"),
-    "RU": ("Russian Federation",),
-    "SK": ("Slovak Republic",),
-    "SY": ("Syrian Arab Republic",),
-    "SZ": ("Swaziland",),
-    "TL": ("East Timor",),
-    "TR": ("Turkey", "Turkiye"),
-    "TW": ("Taiwan, Province of China",),
-    "TZ": ("Tanzania, United Republic of", "United Republic of Tanzania"),
-    "US": ("USA", "United States of America", "America"),
-    "VA": ("Vatican", "Holy See", "Holy See (Vatican City State)"),
-    "VE": ("Venezuela, Bolivarian Republic of",),
-    "VN": ("Viet Nam",),
+REGIONS = frozenset({"AP", "EU"})
+"""Entries of CS-Cart's own list that are no countries: Asia-Pacific and Europe. Each stands for the
+orders that have this code, and not for the countries in it."""
+
+NAMES: Mapping[str, str] = {
+    "AE": "UAE; Emirates",
+    "AG": "Antigua",
+    "AN BQ CW SX": "Netherlands Antilles; Dutch Antilles",
+    "AP": "Asia-Pacific; Asia/Pacific Region",
+    "AX": "Aland",
+    "BA": "Bosnia",
+    "BN": "Brunei Darussalam",
+    "BO": "Plurinational State of Bolivia",
+    "BQ": "Bonaire, Sint Eustatius and Saba; Bonaire",
+    "CC": "Cocos Islands; Keeling Islands",
+    "CD": "DR Congo; DRC; Democratic Republic of the Congo; Zaire",
+    "CG": "Republic of the Congo; Congo",
+    "CI": "Ivory Coast",
+    "CN": "PRC; People's Republic of China; Mainland China",
+    "CS ME RS": "Serbia and Montenegro",
+    "CV": "Cabo Verde",
+    "CZ": "Czech Republic; Česká republika; Tschechische Republik",
+    "EU": "Europe",
+    "FK": "Malvinas; Falklands; Falkland Islands (Malvinas)",
+    "FM": "Federated States of Micronesia",
+    "FO": "Faeroe Islands; Faroes",
+    "FR FX": "France",
+    "FX": "France, Metropolitan; Metropolitan France",
+    "GB": "UK; Great Britain; Britain; United Kingdom of Great Britain and Northern Ireland;"
+    " Großbritannien; Grande-Bretagne; Gran Bretagna; Gran Bretaña; Μεγάλη Βρετανία",
+    "GR": "Hellas; Hellenic Republic",
+    "GS": "S. Georgia and S. Sandwich Islands; South Georgia",
+    "HK": "Hong Kong",
+    "HM": "Heard Island and McDonald Islands",
+    "IE": "Republic of Ireland; Eire",
+    "IR": "Islamic Republic of Iran",
+    "KG": "Kyrgyz Republic",
+    "KN": "St. Kitts",
+    "KP": "Democratic People's Republic of Korea; DPRK",
+    "KR": "Republic of Korea",
+    "LA": "Lao People's Democratic Republic",
+    "LU": "Luxemburg",
+    "LY": "Libyan Arab Jamahiriya",
+    "MD": "Republic of Moldova",
+    "MF": "Saint Martin (French part)",
+    "MK": "Macedonia; The Former Yugoslav Republic of Macedonia; FYROM;"
+    " Republic of North Macedonia",
+    "MM": "Myanmar; Burma",
+    "MO": "Macao; Macau",
+    "NL": "Holland",
+    "PM": "Saint Pierre",
+    "PN": "Pitcairn; Pitcairn Island",
+    "PS": "Palestine; State of Palestine; Occupied Palestinian Territory; Palestine Authority;"
+    " Palestinian Authority; Palestinian Territory",
+    "RU": "Russian Federation",
+    "SH": "Saint Helena, Ascension and Tristan da Cunha",
+    "SJ": "Svalbard and Jan Mayen Islands",
+    "SK": "Slovak Republic",
+    "ST": "Sao Tome",
+    "SX": "Sint Maarten (Dutch part); St. Maarten",
+    "SY": "Syrian Arab Republic",
+    "SZ": "Swaziland",
+    "TC": "Turks and Caicos",
+    "TF": "French Southern and Antarctic Lands",
+    "TL TP": "East Timor; Timor-Leste",
+    "TR": "Turkey",
+    "TT": "Trinidad",
+    "TW": "Taiwan, Province of China; Taiwan, Republic of China",
+    "TZ": "United Republic of Tanzania",
+    "UM": "US Minor Outlying Islands; United States Minor Outlying Islands",
+    "US": "USA; United States of America; America; ΗΠΑ; США; EE. UU.",
+    "VA": "Vatican; Holy See; Vatican City State",
+    "VC": "St. Vincent",
+    "VE": "Bolivarian Republic of Venezuela",
+    "VG": "Virgin Islands, British",
+    "VI": "United States Virgin Islands",
+    "VN": "Socialist Republic of Vietnam",
+    "WF": "Wallis and Futuna Islands",
+    "WS": "Western Samoa",
+    "YU ME RS": "Yugoslavia",
 }
-"""English names that people use and CLDR does not, among them those of CS-Cart's own list. England
-is not one: a filter cannot keep Scotland out, so it is reported instead."""
+"""Codes -> names that CLDR lacks: those of CS-Cart's own list, of ISO 3166, and what people
+say. Several codes: the list has the name, or a part of the country, under each. England is not one
+of them: a filter cannot keep Scotland out, so it is reported instead."""
+
+LANGUAGES: tuple[str, ...] = (
+    "ar", "bg", "cs", "da", "de", "el", "es", "et", "fa", "fi", "fr", "he", "hr", "hu", "id", "it",
+    "ja", "ka", "ko", "lt", "lv", "mk", "nb", "nl", "pl", "pt", "ro", "ru", "sk", "sl", "sq", "sr",
+    "sr_Latn", "sv", "th", "tr", "uk", "vi", "zh", "zh_Hant",
+)  # fmt: skip
+"""In which names are known from the first day: those in which shops are run."""
 
 _PLAIN = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "ð": "d", "þ": "th", "&": " "}
 )
 _APOSTROPHES = re.compile("['’‘`ʼʻ´.]")
+_ACCENTS = re.compile(r"[\u0300-\u036f]")  # in other scripts marks are vowels
+_SAINT = re.compile(r"\bst\.", re.I)
+_BRACKETS = re.compile(r"([^()]+)\(([^()]+)\)([^()]*)")
+_PARTS = frozenset({"england", "scotland", "wales", "northernireland"})
 _LITTLE_WORDS = frozenset({"the", "and"})
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[_-][A-Za-z]{2,4})?")
 
 
 def plain(name: str) -> str:
-    """A name as it is compared: letters and digits only, without case and accents.
+    """A name as it is compared: letters, marks and digits only, without case and accents.
 
     St. is Saint; "the" and "and" do not count. U.S.A. is usa, Côte d’Ivoire is cotedivoire.
     """
-    name = unicodedata.normalize("NFKC", name)
+    name = _SAINT.sub("saint ", unicodedata.normalize("NFKC", name))
     text = _APOSTROPHES.sub("", unicodedata.normalize("NFC", name)).casefold().translate(_PLAIN)
-    text = "".join(
-        c for c in unicodedata.normalize("NFKD", text) if unicodedata.category(c) != "Mn"
-    )
-    words = "".join(c if c.isalnum() else " " for c in text).split()
+    text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text))
+    text = unicodedata.normalize("NFC", text)
+    words = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in text).split()
     return "".join("saint" if word == "st" else word for word in words if word not in _LITTLE_WORDS)
 
 
@@ -101,6 +147,19 @@ class Resolved:
 
     codes: frozenset[str]
     unmatched: tuple[str, ...]
+
+    def warnings(self) -> list[str]:
+        """What a filter of these words does not do, for people."""
+        said = []
+        if self.unmatched:
+            names = ", ".join(map(with_suggestions, self.unmatched))
+            said.append(f"no country is called {names}: no order is let through for it")
+        said += [
+            f"{code} is an entry of the shop's list of countries, and does not stand for the"
+            " countries in it; name those"
+            for code in sorted(self.codes & REGIONS)
+        ]
+        return said
 
 
 @dataclass(frozen=True)
@@ -117,17 +176,15 @@ class Countries:
     def codes_of(self, word: str) -> frozenset[str]:
         """The codes that a word stands for; empty if it is no country.
 
-        A code is a code; then the shop's own spelling, English names, and those of its languages.
+        A code is that code; a name is what it means in English, else in another language, and what
+        the shop's orders call so.
         """
         code = word.strip().upper()
         found = frozenset({code}) & self.codes | _iso().get(code, frozenset())
-        name = plain(word)
-        if found or not name:
+        if found:
             return found
-        for names in (self.names, _english(), *(_names_in(one) for one in self.languages)):
-            if name in names:
-                return names[name]
-        return frozenset()
+        own = self.names.get(plain(word), frozenset())
+        return own | _meant(word, self.languages)
 
     def resolve(self, words: Iterable[str]) -> Resolved:
         codes: set[str] = set()
@@ -172,6 +229,51 @@ def read_countries(connection: psycopg.Connection[Any], integration: str) -> Cou
     return countries_of(((row[0], row[1]) for row in seen), (row[0] for row in languages))
 
 
+def suggestions(word: str) -> tuple[str, ...]:
+    """English names of up to three countries that may be meant by a word that is none."""
+    known, key = _english(), plain(word)
+    if key in _PARTS:
+        return ("United Kingdom",)
+    within = [name for name in known if len(key) > 3 and key in name]
+    found: dict[frozenset[str], str] = {}
+    for name in [*within, *get_close_matches(key, known, 3, 0.8)]:
+        found.setdefault(known[name], _displayed()[name])
+    return tuple(found.values())[:3]
+
+
+def with_suggestions(word: str) -> str:
+    """The word, and what may be meant by it: "Grece (did you mean Greece?)"."""
+    found = suggestions(word)
+    return f"{word} (did you mean {' or '.join(found)}?)" if found else word
+
+
+def _meant(word: str, languages: Iterable[str]) -> frozenset[str]:
+    """The codes of a name whose parts may be turned round: "Korea, Republic of", "Korea (South)".
+
+    A second name in brackets must be one of the same country: "Croatia (Hrvatska)".
+    """
+    head, comma, rest = word.rpartition(",")
+    spellings = [word, f"{rest} {head}"] if comma else [word]
+    brackets = _BRACKETS.fullmatch(word)
+    if brackets:
+        outside, inside = f"{brackets[1]} {brackets[3]}", brackets[2]
+        spellings.append(f"{inside} {outside}")
+    for spelling in spellings:
+        if found := _named(plain(spelling), languages):
+            return found
+    if brackets and (found := _named(plain(outside), languages)):
+        return found if found == _named(plain(inside), languages) else frozenset()
+    return frozenset()
+
+
+def _named(name: str, languages: Iterable[str]) -> frozenset[str]:
+    """The codes of a plain name, in English, else in all other languages."""
+    if not name or name in _english():
+        return _english().get(name, frozenset())
+    others = dict.fromkeys([*LANGUAGES, *languages])
+    return frozenset().union(*(_names_in(one).get(name, ()) for one in others))
+
+
 @cache
 def _iso() -> dict[str, frozenset[str]]:
     """Two and three letters -> the alpha-2 code; also old codes with one successor (UK, BU)."""
@@ -179,7 +281,7 @@ def _iso() -> dict[str, frozenset[str]]:
         code
         for code in _territories("en")
         if len(code) == 2 and code.isalpha() and code not in NO_COUNTRIES
-    }
+    } | {codes.split()[0] for codes in NAMES}
     found = {code: frozenset({code}) for code in known}
     for code, now in get_global("territory_aliases").items():
         if str(code).isalpha() and len(now) == 1 and now[0] in known:
@@ -188,18 +290,31 @@ def _iso() -> dict[str, frozenset[str]]:
 
 
 @cache
+def _table() -> dict[str, str]:
+    """English name -> its codes, of the names that CLDR lacks."""
+    return {name.strip(): codes for codes, names in NAMES.items() for name in names.split(";")}
+
+
+@cache
 def _english() -> dict[str, frozenset[str]]:
-    aliases = {plain(name): frozenset({code}) for code, names in ALIASES.items() for name in names}
-    return {**_names_in("en"), **aliases}
+    ours = {plain(name): frozenset(codes.split()) for name, codes in _table().items()}
+    return {**_names_in("en"), **ours}
+
+
+@cache
+def _displayed() -> dict[str, str]:
+    """English names by their plain form, as they are written."""
+    return {plain(name): name for name in (*_table(), *_territories("en").values())}
 
 
 @cache
 def _names_in(language: str) -> dict[str, frozenset[str]]:
-    """Plain name -> codes, in a language; empty for one that nobody knows."""
+    """Plain name -> codes, in a language; empty for an unknown one."""
+    several = {codes[:2]: codes.split() for codes in NAMES}
     found: dict[str, set[str]] = {}
     for code, name in _territories(language).items():
         if code in _iso() and (key := plain(name)):
-            found.setdefault(key, set()).add(code)
+            found.setdefault(key, set()).update(several.get(code, [code]))
     return {name: frozenset(codes) for name, codes in found.items()}
 
 
