@@ -89,6 +89,16 @@ def test_a_cursor_that_the_feed_never_told_is_refused(
     assert run("fulfilment", "orders", "shop", "--since", "2").code == 2
 
 
+def test_names_are_guarded_against_spreadsheets_unless_raw(run: Run, connect: Connect) -> None:
+    shop = with_orders(connect)
+    shop.execute("UPDATE cscart.orders SET s_firstname = '=1+1', s_lastname = ''")
+    names = []
+    for options in ([], ["--raw"]):
+        done = run("fulfilment", "orders", "shop", "--format", "csv", *options)
+        names += [row["ship_to_name"] for row in csv.DictReader(io.StringIO(done.out))]
+    assert names == ["'=1+1", "=1+1"]
+
+
 def test_an_empty_feed_has_the_cursor_0(run: Run, connect: Connect) -> None:
     with_orders(connect, order_statuses="C")
     done = run("fulfilment", "orders", "shop", "--since", "0")
@@ -118,6 +128,7 @@ def test_a_file_of_orders_appears_whole_and_its_name_tells_the_format(
     assert json.loads((tmp_path / "orders.json").read_text())["cursor"] == 1
     assert (tmp_path / "orders.csv").read_text().startswith("cursor,order_number")
     assert sorted(path.name for path in tmp_path.glob("orders*")) == ["orders.csv", "orders.json"]
+    assert run("fulfilment", "orders", "shop", "--format", "json", "--raw").code == 2
     nowhere = run("fulfilment", "orders", "shop", "-o", str(tmp_path / "no" / "orders.csv"))
     assert (nowhere.code, "No such file" in nowhere.err) == (2, True)
 
@@ -251,6 +262,7 @@ def test_rows_come_from_standard_input_only_when_asked_for(
         (b"PK\x03\x04", "an Excel workbook"),
         (b"sku\nSKU-0001\n", "no column quantity"),
         (b"sku,quantity\n\0", "NUL"),
+        (b"sku,quantity,as_of\nA,1,01/02/2024\nB,1,01/31/2024\n", "month first"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_wrong_usage_and_is_kept_in_mind(
@@ -417,12 +429,13 @@ def test_the_inbox_says_what_waits_and_why_rows_were_refused(
 ) -> None:
     shop = pushed(connect)
     shop.ship(number_of(shop), "X9")
-    (tmp_path / "s.csv").write_text("sku,quantity\nSKU-0003,-2\nSKU-0004,1\n")
-    run("fulfilment", "stock", "shop", str(tmp_path / "s.csv"), "--queue")
+    (tmp_path / "s.csv").write_text("sku,quantity\nSKU-0003,nan\nSKU-0004,-2\n")
+    queued = run("fulfilment", "stock", "shop", str(tmp_path / "s.csv"), "--queue")
+    assert "below zero, sold before it came in, so the shop shows none: SKU-0004 (-2)" in queued.out
     done = run("fulfilment", "inbox", "shop")
     assert done.code == 0
-    for words in ("1 waiting, 1 refused, 2 done", "'EU1' is no order number", "s.csv:2", "below 0",
-                  "fulfilment ship shop", "fulfilment stock shop"):  # fmt: skip
+    for words in ("1 waiting, 1 refused, 2 done", "'EU1' is no order number", "s.csv:2", "no value",
+                  "-2", "fulfilment ship shop", "fulfilment stock shop"):  # fmt: skip
         assert words in done.out
     found = run("fulfilment", "inbox", "shop", "--json").json
     assert found["shipments"]["counts"] == {"waiting": 1, "refused": 1, "done": 2}

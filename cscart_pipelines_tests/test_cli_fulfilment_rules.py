@@ -65,7 +65,9 @@ def test_skus_come_one_by_one_or_as_a_file(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "a SKU is the product code itself" in run("fulfilment", "skus", "shop").out
-    (tmp_path / "map.csv").write_text("product_code,sku\nTEA-1,A\nTEA-2,B\n", encoding="utf-8-sig")
+    (tmp_path / "map.csv").write_text(
+        'product_code;sku\n="TEA-1";A\nTEA-2;\'B\n', encoding="utf-8-sig"
+    )
     done = run("fulfilment", "skus", "shop", str(tmp_path / "map.csv"), "--set", "C=TEA-3")
     assert (done.code, "3 SKUs" in done.out) == (0, True)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"sku,product_code\nA,TEA-9\n")))
@@ -79,11 +81,12 @@ def test_skus_come_one_by_one_or_as_a_file(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"sku\nA\n", "expected the columns sku,product_code"),
-        (b"", "expected the columns sku,product_code"),
-        (b"sku,product_code\nA,TEA-1\nB,\n", "line 3: expected a SKU and a product code"),
-        (b"sku,product_code\nA,\xff\n", "expected text in UTF-8"),
-        (b'sku,product_code\nA,"TEA\n', "unexpected end of data"),
+        (b"sku\nA\n", "no column product_code"),
+        (b"", "the file is empty"),
+        (b"sku,product_code\nA,TEA-1\nB,\n", "product_code is empty; nothing was mapped"),
+        (b"sku,product_code\nA,TEA-1\nB,nan\n", "product_code nan is a program's word"),
+        (b"sku,product_code\nA,\xff\n", "not UTF-8"),
+        (b'sku,product_code\nA,"TEA\n', "a quote that is opened in line 2"),
     ],
 )
 def test_a_mapping_is_taken_whole_or_not_at_all(
@@ -92,7 +95,7 @@ def test_a_mapping_is_taken_whole_or_not_at_all(
     (tmp_path / "map.csv").write_bytes(content)
     done = run("fulfilment", "skus", "shop", str(tmp_path / "map.csv"))
     assert done.code == 2
-    assert done.err.startswith("✗ map.csv: ")
+    assert done.err.startswith("✗ map.csv:")
     assert said in done.err
     assert run("fulfilment", "skus", "shop", "--unset", "A").code == 2
     assert run("fulfilment", "skus", "shop", "--json").json == []

@@ -124,6 +124,11 @@ def test_an_export_has_one_file_per_segment_and_no_formulas(ask: Run, tmp_path: 
             assert row["email"].endswith("@example.com")
             assert row["mobile"].startswith("+30")
     assert any(segments.values())
+    done = ask("segments", "tea", "--export", str(tmp_path / "raw"), "--raw")
+    assert done.code == 0
+    exact = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "raw").iterdir())
+    assert f'"{NASTY.replace(chr(34), chr(34) * 2)}"' in exact
+    assert ask("segments", "tea", "--raw").code == 2
     # Twice is as once, and a file in the place of the folder is told.
     assert ask("segments", "tea", "--export", str(folder)).code == 0
     (tmp_path / "file").write_text("")

@@ -118,7 +118,7 @@ def test_what_cannot_be_is_refused_with_its_reason_and_the_rest_goes_through(
         store.edit_product(5, product_code="SAME")
 
     shop = connect(catalogue=fill)
-    levels(shop, SKU_0001=4, SKU_0002=4, SKU_0003=4, SAME=4, SKU_0006="1.5", SKU_0007=-1, NIL=None)
+    levels(shop, SKU_0001=4, SKU_0002=4, SKU_0003=4, SAME=4, SKU_0006="1.5", NIL=None)
     report = push(shop)
     assert amounts(shop) == [4, 10, 10, 10, 10, 10, 10]
     found = inbox(shop)
@@ -127,11 +127,32 @@ def test_what_cannot_be_is_refused_with_its_reason_and_the_rest_goes_through(
     reasons = {sku: reason or "" for sku, (_, reason) in found.items()}
     for sku, words in {
         "SKU-0002": "does not track", "SKU-0003": "configurable", "SAME": "2 products",
-        "SKU-0006": "fractional quantity 1.5", "SKU-0007": "negative quantity -1",
+        "SKU-0006": "fractional quantity 1.5",
         "NIL": "unknown SKU",
     }.items():  # fmt: skip
         assert words in reasons[sku]
     assert {r.target: r.reason for r in report.refusals} == reasons
+
+
+def test_stock_below_zero_is_written_as_none_and_marks_of_spreadsheets_do_not_matter(
+    connect: Connect,
+) -> None:
+    shop = connect(catalogue=many(6))
+    levels(shop, SKU_0001=-3)
+    for sku, quantity in (('="SKU-0002"', 7), ("'SKU-0003\u00a0", 8), ("nan", 9)):
+        shop.execute(
+            "INSERT INTO fulfilment.stock_levels (integration, sku, quantity)"
+            " VALUES ('shop', %s, %s)",
+            sku,
+            quantity,
+        )
+    report = push(shop)
+    assert amounts(shop) == [0, 7, 8, 10, 10, 10]
+    assert [r.target for r in report.refusals] == ["nan"]
+    notes = {change.target: change.note for change in report.changes}
+    assert notes["SKU-0001"] == "the feed says -3: sold before it came in, so none"
+    ((reason,),) = shop.rows("SELECT reason FROM fulfilment.journal WHERE target = 'SKU-0001'")
+    assert reason == notes["SKU-0001"]
 
 
 def test_stock_by_options_on_old_shops_is_refused(connect: Connect) -> None:

@@ -208,6 +208,14 @@ def test_refused_lines_lie_beside_the_file_as_they_were(room: Room) -> None:
         ]
 
 
+def test_a_refused_line_is_run_by_no_spreadsheet(room: Room) -> None:
+    room.put("a.csv", "tracking_number;order_number\n=cmd|' /C calc'!A0;=1+1\n=\"T1\";CS1\n")
+    (receipt,) = room.take()
+    assert (receipt.taken, len(receipt.refusals)) == (1, 1)
+    with (room.path / "done/a.csv.refused.csv").open(newline="") as stream:
+        assert list(csv.reader(stream))[1][2] == "'=cmd|' /C calc'!A0;'=1+1"
+
+
 def test_unreadable_and_held_files_are_set_aside_with_the_reason(room: Room) -> None:
     room.put("a.csv", b"PK\x03\x04...")
     room.put("empty.csv", "sku,quantity\n", "stock")

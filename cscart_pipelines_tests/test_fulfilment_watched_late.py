@@ -111,6 +111,9 @@ def test_a_file_whose_own_name_ends_like_our_stamp(settings: Settings, done: Pat
         ("CS1 , 1Z 9996,UPS", "CS1 1Z 9996", True),
         ("CS1,1Z 9996", "CS1 1Z", False),
         ("MUG BLUE,5", "MUG BLUE", True),
+        ('1000012.0,="1Z 9996"', "1000012 1Z 9996", True),
+        ("'CS1,'1Z9996", "CS1 1Z9996", True),
+        ('{"order_number": "CS1", "tracking_number": "\'1Z"}', "CS1 1Z", True),
         ("MUG BLUE LARGE,5", "MUG BLUE", False),
         ("MUG,BLUE LARGE,5", "MUG BLUE", False),
         ('"MUG, ""BLUE""";5', 'MUG, "BLUE"', True),
@@ -157,6 +160,13 @@ def test_a_dry_run_and_a_shop_without_a_folder_write_nothing(
     file_late(settings, report(NO_ORDER, integration="two"))
     file_late(settings, report(NO_ORDER, kind="stock"))
     assert [each.name for each in done.iterdir()] == ["a.csv"]
+
+
+def test_guards_against_formulas_are_put_on_once(settings: Settings, done: Path) -> None:
+    path = put(done, "a.csv", 'order_number,tracking_number\n="CS1",T1\n')
+    for reason in ("the first", "the second"):
+        file_late(settings, report(Refusal("CS1 T1", reason, "a.csv:2")))
+    assert [row[2] for row in rows(path)[1:]] == ['\'="CS1",T1'] * 2
 
 
 def test_bytes_that_were_no_text_come_out_as_they_went_in(settings: Settings, done: Path) -> None:

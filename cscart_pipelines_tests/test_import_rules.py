@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "cscart_pipelines"
-LOWER = {"settings", "cscart", "warehouse"}
+LOWER = {"settings", "spreadsheets", "cscart", "warehouse"}
 MAY_SEE = {
     "settings": set(),
+    "spreadsheets": set(),
     "cscart": {"cscart"},
     "warehouse": {"warehouse", "settings"},
     "integrations": {"integrations"} | LOWER,

@@ -25,6 +25,7 @@ from cscart_pipelines.cli import (
 )
 from cscart_pipelines.cli.board import Json, Key
 from cscart_pipelines.cli.premises import opened
+from cscart_pipelines.cli.reports import RAW
 from cscart_pipelines.cscart.quantities import from_json, total
 from cscart_pipelines.fulfilment.countries import with_suggestions
 from cscart_pipelines.fulfilment.order_export import Page, export, to_json, write_csv
@@ -74,6 +75,7 @@ def orders(
             "-o", "--output", metavar="FILE", help="Write to FILE; its ending says the format."
         ),
     ] = None,
+    raw: Annotated[bool, typer.Option("--raw", help=RAW)] = False,
     as_json: Json = False,
 ) -> None:
     """Export orders for the fulfilment system, each once.
@@ -87,6 +89,8 @@ def orders(
         form = Format.JSON if output.suffix.lower() == ".json" else Format.CSV
     if form is None and not sys.stdout.isatty():
         form = Format.CSV
+    if raw and form is not Format.CSV:
+        raise exits.CommandError("--raw goes with --format csv", exits.WRONG_USAGE)
     with opened() as premises:
         pulled = _pull(premises, key)
         with premises.warehouse.connect(autocommit=True) as connection:
@@ -96,7 +100,7 @@ def orders(
     if form is None:
         _print_orders(page, changes=changes)
     else:
-        _write(page, form, output)
+        _write(page, form, output, raw=raw)
     _tell(key, page, pulled, most=most, changes=changes)
 
 
@@ -149,22 +153,22 @@ def _check_cursor(
         )
 
 
-def _write(page: Page, form: Format, output: Path | None) -> None:
+def _write(page: Page, form: Format, output: Path | None, *, raw: bool) -> None:
     """A file appears whole or not at all: the cursor told must be that of what is in it."""
     if output is None:
-        _write_to(sys.stdout, page, form)
+        _write_to(sys.stdout, page, form, raw=raw)
         return
     text = io.StringIO(newline="")
-    _write_to(text, page, form)
+    _write_to(text, page, form, raw=raw)
     scratch = output.with_name(f"{output.name}.part")
     scratch.write_text(text.getvalue(), encoding="utf-8", newline="")
     scratch.replace(output)
     console.err.print(f"written to {console.plain(output)}")
 
 
-def _write_to(stream: Any, page: Page, form: Format) -> None:
+def _write_to(stream: Any, page: Page, form: Format, *, raw: bool) -> None:
     if form is Format.CSV:
-        write_csv(stream, page)
+        write_csv(stream, page, raw=raw)
     else:
         stream.write(console.json_text(to_json(page)))
 

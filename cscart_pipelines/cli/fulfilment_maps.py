@@ -6,8 +6,6 @@ name finds its code when something is written (the fulfilment room).
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +18,7 @@ from cscart_pipelines.cli.board import Json, Key
 from cscart_pipelines.cli.feed_input import STDIN, read_input
 from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.fulfilment.carriers import CarrierMap
+from cscart_pipelines.fulfilment.feed_files import UnreadableFileError, read_skus
 
 Row = dict[str, Any]
 SHOWN = 1000
@@ -179,23 +178,18 @@ def _pair(option: str, text: str, *, empty: bool = False) -> tuple[str, str]:
 
 def _read_skus(file: Path) -> list[tuple[str, str]]:
     """All rows or none: half a mapping is worse than the old one."""
-    data = read_input(file)
     name = "stdin" if str(file) == STDIN else file.name
     try:
-        lines = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
-        if not {"sku", "product_code"} <= set(lines.fieldnames or ()):
-            raise ValueError("expected the columns sku,product_code")
-        found = []
-        for row in lines:
-            sku, code = (row["sku"] or "").strip(), (row["product_code"] or "").strip()
-            if not (sku and code):
-                raise ValueError(f"line {lines.line_num}: expected a SKU and a product code")
-            found.append((sku, code))
-    except UnicodeDecodeError:
-        raise exits.CommandError(f"{name}: expected text in UTF-8", exits.WRONG_USAGE) from None
-    except (ValueError, csv.Error) as error:
+        parsed = read_skus(read_input(file), name)
+    except UnreadableFileError as error:
         raise exits.CommandError(f"{name}: {error}", exits.WRONG_USAGE) from None
-    return found
+    if parsed.refusals:
+        first = parsed.refusals[0]
+        more = f" (and {len(parsed.refusals) - 1:,} more)" * (len(parsed.refusals) > 1)
+        raise exits.CommandError(
+            f"{first.source}: {first.reason}{more}; nothing was mapped", exits.WRONG_USAGE
+        )
+    return [(row.sku, row.product_code) for row in parsed.rows]
 
 
 def _known(option: str, name: str, found: int) -> None:

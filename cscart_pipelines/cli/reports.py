@@ -5,7 +5,6 @@ Reads the `analytics` schema and computes nothing itself. Not here: the definiti
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,10 +16,15 @@ from rich.panel import Panel
 from cscart_pipelines.cli import console, exits
 from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.integrations.premises import Premises
+from cscart_pipelines.spreadsheets import Table
 
 Row = dict[str, Any]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+RAW = (
+    "CSV for machines: cells as they are. Without it, an apostrophe keeps spreadsheets from running"
+    " a cell as a formula."
+)
 APIFON = (
     "new_customers", "recent_buyers_30", "recent_buyers_90", "non_buyers_30", "non_buyers_90",
     "frequent_buyers", "lapsed_customers",
@@ -57,15 +61,20 @@ def segments(
         Path | None,
         typer.Option(metavar="DIR", help="Write one CSV of members per segment into this folder."),
     ] = None,
+    raw: Annotated[bool, typer.Option("--raw", help=RAW)] = False,
     as_json: Json = False,
 ) -> None:
     """Segments of a list: how many are in each, what they bought."""
+    if raw and export is None:
+        raise exits.CommandError("--raw goes with --export DIR", exits.WRONG_USAGE)
     with opened() as premises:
         premises.registry.get(key)
         rows = segment_rows(premises, key)
         if not rows:
             raise exits.CommandError(_not_built(key), exits.NOT_ALLOWED)
-        written = export_members(premises, key, rows, export) if export is not None else 0
+        written = 0
+        if export is not None:
+            written = export_members(premises, key, rows, export, raw=raw)
     if as_json:
         console.print_json(rows)
         return
@@ -114,8 +123,13 @@ def segment_rows(premises: Premises, key: str) -> list[Row]:
     return sorted(rows, key=lambda row: (order.get(row["segment"], 99), row["segment"]))
 
 
-def export_members(premises: Premises, key: str, rows: list[Row], folder: Path) -> int:
-    """One CSV per segment; a file appears whole or not at all. Returns the members written."""
+def export_members(
+    premises: Premises, key: str, rows: list[Row], folder: Path, *, raw: bool = False
+) -> int:
+    """One CSV per segment; a file appears whole or not at all. Returns the members written.
+
+    Names come from strangers: without `raw` no spreadsheet takes them for formulas.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     written = 0
     with premises.warehouse.connect() as connection:
@@ -123,8 +137,8 @@ def export_members(premises: Premises, key: str, rows: list[Row], folder: Path) 
             path = folder / f"{row['segment']}.csv"
             scratch = path.with_suffix(".csv.part")
             with scratch.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                writer.writerow(MEMBER_COLUMNS)
+                table = Table(file, raw=raw)
+                table.row(MEMBER_COLUMNS)
                 with connection.cursor(name="members") as cursor:
                     cursor.execute(
                         """
@@ -140,21 +154,10 @@ def export_members(premises: Premises, key: str, rows: list[Row], folder: Path) 
                         [key, row["segment"]],
                     )
                     for member in cursor:
-                        writer.writerow([_safe_cell(value) for value in member])
+                        table.row(member)
                         written += 1
             scratch.replace(path)
     return written
-
-
-def _safe_cell(value: Any) -> Any:
-    """Names come from strangers: a spreadsheet must not take them for formulas."""
-    if (
-        isinstance(value, str)
-        and value[:1] in ("=", "+", "-", "@", "\t", "\r")
-        and not (value[:1] == "+" and value[1:].replace(" ", "").isdigit())
-    ):
-        return f"'{value}"
-    return value
 
 
 def _query(premises: Premises, query: str, arguments: dict[str, Any]) -> list[Row]:

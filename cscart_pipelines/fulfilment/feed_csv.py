@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from cscart_pipelines.fulfilment.feed_text import UnreadableFileError, is_text, plain
+from cscart_pipelines.spreadsheets import bare
 
 SEPARATORS = (",", ";", "\t", "|")
 _DECLARED = re.compile(r"\"?sep=([,;\t|])\"?", re.I)
 """Excel's own way to say it, above the header."""
 Cell = str | Decimal
-"""Text; a Decimal where the file itself says that it is a fraction (JSON)."""
+"""Text; a Decimal where the file itself says that it is a number (JSON)."""
 Cells = Mapping[str, Cell]
 """By column name; a column that the file does not have is missing."""
 
@@ -36,7 +37,7 @@ class Record:
 
 def column_name(text: str) -> str:
     """`Order Number`, `order_number` and `ORDER-NUMBER` are one column."""
-    return re.sub(r"[\s_\-]+", "", text).casefold()
+    return re.sub(r"[\s_\-]+", "", bare(text)).casefold()
 
 
 def read_csv(
@@ -70,7 +71,7 @@ def _separator(header: str, known: Sequence[str]) -> str:
 
     def found(separator: str) -> int:
         cells = header.split(separator)
-        return len(wanted & {column_name(cell.strip().strip('"')) for cell in cells})
+        return len(wanted & {column_name(cell) for cell in cells})
 
     return max(SEPARATORS, key=found)
 

@@ -22,21 +22,24 @@ from cscart_pipelines.fulfilment.feed_repeats import (
     settle_repeated,
     shipment_content,
     shipment_key,
+    target_of,
 )
 from cscart_pipelines.fulfilment.feed_text import UnreadableFileError, lines_of, plain
 from cscart_pipelines.fulfilment.feed_values import RefusedValueError
 from cscart_pipelines.fulfilment.report import Refusal
-from cscart_pipelines.fulfilment.rows import ShipmentRow, StockRow
+from cscart_pipelines.fulfilment.rows import ShipmentRow, SkuRow, StockRow
 
-__all__ = ["Parsed", "UnreadableFileError", "read_shipments", "read_stock"]
+__all__ = ["Parsed", "UnreadableFileError", "read_shipments", "read_skus", "read_stock"]
 
 SHIPMENT_COLUMNS = (
     "order_number", "tracking_number", "carrier", "tracking_url", "shipped_at", "sku", "quantity",
 )  # fmt: skip
 STOCK_COLUMNS = ("sku", "quantity", "as_of")
+SKU_COLUMNS = ("sku", "product_code")
+DATES = ("shipped_at", "as_of")
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 
-Row = TypeVar("Row", ShipmentRow, StockRow)
+Row = TypeVar("Row", ShipmentRow, StockRow, SkuRow)
 
 
 @dataclass
@@ -72,7 +75,7 @@ def read_shipments(
 
     def row_of(cells: Cells, source: str) -> ShipmentRow:
         sku = values.word(cells.get("sku", ""), "sku")
-        quantity = values.quantity(cells.get("quantity", ""), 1)
+        quantity = values.quantity(cells.get("quantity", ""))
         if quantity is not None and not sku:
             raise RefusedValueError(
                 "has a quantity and no sku; name the sku, or leave both empty for all that is left"
@@ -91,6 +94,7 @@ def read_shipments(
     parsed = _read(
         data, name, SHIPMENT_COLUMNS, ("order_number", "tracking_number"), row_of, target_of_cells
     )
+    _refuse_rounded(parsed)
     parsed.rows, repeats = settle_repeated(parsed.rows, shipment_key, shipment_content)
     parsed.refusals += repeats
     return parsed
@@ -110,7 +114,7 @@ def read_stock(
 
     def row_of(cells: Cells, source: str) -> StockRow:
         sku = values.required_word(cells.get("sku", ""), "sku")
-        if (quantity := values.quantity(cells.get("quantity", ""), 0)) is None:
+        if (quantity := values.quantity(cells.get("quantity", ""), below_zero=True)) is None:
             raise RefusedValueError("quantity is empty")
         said = values.moment(cells.get("as_of", ""), "as_of", zone, latest)
         return StockRow(sku, quantity, said or as_of, source)
@@ -121,7 +125,23 @@ def read_stock(
         rows, lambda row: (row.sku,), lambda row: (row.quantity,)
     )
     parsed.refusals += [*older, *repeats]
+    if oversold := [f"{row.sku} ({row.quantity:f})" for row in parsed.rows if _oversold(row)]:
+        more = f" and {len(oversold) - 20} more" if len(oversold) > 20 else ""
+        parsed.notes.append(
+            "below zero, sold before it came in, so the shop shows none:"
+            f" {', '.join(oversold[:20])}{more}"
+        )
     return parsed
+
+
+def read_skus(data: bytes, name: str) -> Parsed[SkuRow]:
+    """Rows of SKU and product code. Raises UnreadableFileError."""
+
+    def row_of(cells: Cells, source: str) -> SkuRow:
+        sku = values.required_word(cells.get("sku", ""), "sku")
+        return SkuRow(sku, values.required_word(cells.get("product_code", ""), "product_code"))
+
+    return _read(data, name, SKU_COLUMNS, SKU_COLUMNS, row_of, target_of_cells)
 
 
 def target_of_cells(cells: Cells, line: int) -> str:
@@ -150,6 +170,7 @@ def _read(
         try:
             if record.problem is not None:
                 raise RefusedValueError(record.problem)
+            _check_dates(record)
             parsed.rows.append(row_of(record.cells, source))
         except RefusedValueError as error:
             target_name = target(record.cells, record.line)
@@ -159,6 +180,31 @@ def _read(
         more = f" and {len(listed) - 20} more" if len(listed) > 20 else ""
         parsed.notes.append(f"columns that are not read: {', '.join(listed[:20])}{more}")
     return parsed
+
+
+def _check_dates(record: Record) -> None:
+    """One date that can only be month before day makes a guess of all the others."""
+    for column in DATES:
+        if values.month_first(cell := record.cells.get(column, "")):
+            raise UnreadableFileError(
+                f"line {record.line}: {column} {plain(str(cell).strip())[:40]} has the month first,"
+                " so what the other dates of the file mean would be a guess; write dates as"
+                " 2024-01-31 or 31/01/2024"
+            )
+
+
+def _refuse_rounded(parsed: Parsed[ShipmentRow]) -> None:
+    """Tracking numbers that are seen to be rounded only beside the others of the file."""
+    numbers = values.rounded_together(row.tracking_number for row in parsed.rows)
+    for row in parsed.rows:
+        if row.tracking_number in numbers:
+            reason = values.rounded(row.tracking_number)
+            parsed.refusals.append(Refusal(target_of(row), reason, row.source))
+    parsed.rows = [row for row in parsed.rows if row.tracking_number not in numbers]
+
+
+def _oversold(row: StockRow) -> bool:
+    return row.quantity is not None and row.quantity < 0
 
 
 def _records(

@@ -107,8 +107,8 @@ def _record(value: Any, first: int, last: int, names: dict[str, str], unknown: s
     return Record(first, last, cells)
 
 
-# Whole numbers stay text, so that an order number may be written as one. Fractions become decimals:
-# 1.000 is surely 1 as a number of JSON, and could be 1000 as text.
+# Numbers become decimals with all their digits: 1.000 is surely 1 as a number of JSON, and could be
+# 1000 as text; what is above 2^53 may have been rounded by its writer.
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_Pairs, parse_int=str, parse_float=Decimal, parse_constant=str
+    object_pairs_hook=_Pairs, parse_int=Decimal, parse_float=Decimal, parse_constant=str
 )

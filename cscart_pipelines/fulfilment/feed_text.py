@@ -13,6 +13,8 @@ MOST_BYTES = 256 * 1024 * 1024
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _ESCAPED = re.compile("[\ud800-\udfff]")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a1-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_MARKS = re.compile("(?:\ufeff|\u00ef\u00bb\u00bf)+")
+"""Byte order marks behind the first; the second form was once read in another encoding."""
 _FORMATS = {
     b"PK\x03\x04": "an Excel workbook or a zip archive",
     b"\xd0\xcf\x11\xe0": "an Excel workbook",
@@ -60,9 +62,14 @@ def plain(text: str) -> str:
 def _decoded(data: bytes) -> str:
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         try:
-            return data.decode("utf-16")
+            return _unmarked(data.decode("utf-16"))
         except UnicodeDecodeError:
             raise UnreadableFileError(
                 "the file starts as UTF-16 and is not UTF-16 throughout; save it as CSV (UTF-8)"
             ) from None
-    return data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+    return _unmarked(data.decode("utf-8", "surrogateescape"))
+
+
+def _unmarked(text: str) -> str:
+    found = _MARKS.match(text)
+    return text[found.end() :] if found else text

@@ -6,7 +6,6 @@ Changes have positions of their own. Not here: which orders are in the feed (`or
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import set_json_loads
 
 from cscart_pipelines.cscart.quantities import json_number
+from cscart_pipelines.spreadsheets import Table
 
 ORDER_COLUMNS = (
     "order_number", "order_id", "client_user_id", "status", "ordered_at", "total", "currency",
@@ -97,21 +97,23 @@ def export(
     return Page(found, found[-1]["cursor"] if found else since)
 
 
-def write_csv(stream: TextIO, page: Page, *, header: bool = True) -> None:
-    """RFC 4180: one row a line, an order without lines in one row; nothing is altered.
+def write_csv(stream: TextIO, page: Page, *, header: bool = True, raw: bool = False) -> None:
+    """RFC 4180: one row a line, an order without lines in one row.
 
-    The stream is UTF-8 and opened with newline="". `changes` is a cell of JSON.
+    The stream is UTF-8 and opened with newline="". `changes` is a cell of JSON. `raw`: nothing is
+    altered, for machines; else names and addresses, which strangers write, have a guard where a
+    spreadsheet would run them as formulas (`spreadsheets`).
     """
-    writer = csv.writer(stream)
+    table = Table(stream, raw=raw)
     if header:
-        writer.writerow(CSV_COLUMNS)
+        table.row(CSV_COLUMNS)
     for order in page.orders:
         told = _plain(order)
         if told["changes"] is not None:
             told["changes"] = json.dumps(told["changes"], ensure_ascii=False, sort_keys=True)
         head = [told["cursor"], *(told[name] for name in ORDER_COLUMNS)]
         for line in told["lines"] or [{}]:
-            writer.writerow([*head, *(line.get(name) for name in LINE_COLUMNS)])
+            table.row([*head, *(line.get(name) for name in LINE_COLUMNS)])
 
 
 def to_json(page: Page) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class Labels:
         if not (computed and sent):
             _write_url(label, tracking)
         if sent:
-            label.tracking_number = label.rows[0].row.tracking_number.strip()
+            label.tracking_number = label.rows[0].number
         else:
             label.carrier = label.carrier or self._carriers.others or NO_CARRIER
             if trouble := self._cannot_be_found(tracking, label.comments):

@@ -8,63 +8,55 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from cscart_pipelines.fulfilment.carriers import LONGEST
+from cscart_pipelines.fulfilment import feed_values as values
 from cscart_pipelines.fulfilment.parcel_quantities import Remainder, RowRefusedError, pieces_of
 from cscart_pipelines.fulfilment.rows import ShipmentRow
-from cscart_pipelines.fulfilment.tracking_comments import trouble_of
 from cscart_pipelines.fulfilment.tracking_numbers import normalise_tracking
 from cscart_pipelines.integrations.settings import IntegrationSettings
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A row that makes sense. `place`: among the rows as received; `code`: the order's product
-    code, None for everything; `pieces`: None for all that is left; `url`: "" also where URLs are
-    switched off."""
+    """A row that makes sense, its cells without what is not part of them. `place`: among the rows
+    as received; `number`: as it is sent, `tracking`: normalised; `code`: the order's product code,
+    None for everything; `pieces`: None for all that is left; `url`: "" also where URLs are switched
+    off."""
 
     place: int
     row: ShipmentRow
+    number: str
     tracking: str
     code: str | None
     pieces: Decimal | None
+    sku: str
+    carrier: str
     url: str
-
-    @property
-    def sku(self) -> str:
-        return self.row.sku.strip()
-
-    @property
-    def carrier(self) -> str:
-        return (self.row.carrier or "").strip()
 
     @property
     def key(self) -> str:
         """Names the row within its parcel."""
-        return key_of(self.row.sku)
+        return key_of(self.sku)
 
 
 def key_of(sku: str) -> str:
-    """SKUs that differ in case or outer spaces name the same row."""
-    return sku.strip().casefold()
+    """SKUs that differ in case or in marks around them name the same row."""
+    return values.clean(sku, "sku").casefold()
 
 
 def read_row(
     place: int, row: ShipmentRow, left: Remainder, settings: IntegrationSettings
 ) -> Wanted:
-    """Raises RowRefusedError."""
-    number = row.tracking_number.strip()
-    tracking = normalise_tracking(number)
-    if not tracking:
-        raise RowRefusedError("the tracking number is empty")
-    if len(number) > LONGEST or not (number.isascii() and number.isprintable()):
-        raise RowRefusedError(
-            f"the tracking number is not one line of up to {LONGEST} plain characters"
-        )
+    """Rows inserted by SQL are read as those of files. Raises RowRefusedError."""
+    try:
+        number = values.tracking_number(row.tracking_number)
+        sku = values.word(row.sku, "sku")
+        carrier = values.word(row.carrier or "", "carrier")
+        url = values.tracking_url(row.tracking_url or "") if settings.update_tracking_url else ""
+    except values.RefusedValueError as error:
+        raise RowRefusedError(str(error)) from None
     pieces = pieces_of(row.quantity)
-    sku = row.sku.strip()
     if not sku and pieces is not None:
         raise RowRefusedError(f"quantity {pieces} without a SKU: pieces of what?")
-    url = (row.tracking_url or "").strip() if settings.update_tracking_url else ""
-    if url and (trouble := trouble_of(url)):
-        raise RowRefusedError(trouble)
-    return Wanted(place, row, tracking, left.code_of(sku) if sku else None, pieces, url)
+    code = left.code_of(sku) if sku else None
+    tracking = normalise_tracking(number)
+    return Wanted(place, row, number, tracking, code, pieces, sku, carrier, url or "")

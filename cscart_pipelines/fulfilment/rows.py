@@ -1,7 +1,7 @@
 """The rows that a fulfilment system sends, as they lie in the inboxes (CONTRACT: the two CSVs).
 
 Only their shape: reading them from files is `feed_files`, keeping them is `intake`, judging them is
-`parcels` and `stock_rules`. Quantities are decimals, so that 1.5 pieces can be refused and are not
+`parcels` and `stock_rules`. Quantities are decimals: shops sell by weight too, and nothing is
 rounded.
 """
 
@@ -28,8 +28,17 @@ class ShipmentRow:
 
 
 @dataclass(frozen=True)
+class SkuRow:
+    """What a SKU of the fulfilment system is called in the shop."""
+
+    sku: str
+    product_code: str
+
+
+@dataclass(frozen=True)
 class StockRow:
-    """Stock on hand of one SKU. `as_of`: when it was counted; None: when it is received."""
+    """Stock on hand of one SKU, below zero where more was sold than is there. `as_of`: when it was
+    counted; None: when it is received."""
 
     sku: str
     quantity: Decimal | None

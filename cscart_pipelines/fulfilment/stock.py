@@ -183,7 +183,9 @@ class _Push:
             except RefusedLevelError as error:
                 refused.append((level, str(error)))
                 continue
-            note = f"{ordered} ordered since it was counted" if ordered else None
+            said = [f"{ordered} ordered since it was counted"] if ordered else []
+            if level.quantity is not None and level.quantity < 0:
+                said.append(f"the feed says {level.quantity:f}: sold before it came in, so none")
             wishes.append(
                 Wish(
                     level.sku,
@@ -191,7 +193,7 @@ class _Push:
                     product.product_code,
                     _always(amount),
                     level,
-                    note=note,
+                    note="; ".join(said) or None,
                 )
             )
         self._refuse(refused)

@@ -14,6 +14,8 @@ from typing import Any
 
 import psycopg
 
+from cscart_pipelines.fulfilment.feed_values import clean
+
 UNKNOWN = "unknown SKU"
 """Reasons that begin so come to an end by themselves: the row is taken when the product appears."""
 
@@ -50,9 +52,10 @@ class Catalogue:
     def match(self, sku: str) -> Product:
         """The product: the code as it is written, else the only one that differs in case alone.
 
-        Raises NoMatchError.
+        Marks of a spreadsheet around the SKU do not matter. Raises NoMatchError.
         """
-        code = self._map.get(sku, sku).strip()
+        name = clean(sku, "sku")
+        code = self._map.get(sku, self._map.get(name, name)).strip()
         found = self._exact.get(code) or self._folded.get(code.casefold(), [])
         said = f"product code {code!r}" if code != sku else "this product code"
         if not found:

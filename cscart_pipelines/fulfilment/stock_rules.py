@@ -54,12 +54,12 @@ def amount_for(quantity: Decimal | None, rules: StockRules, ordered: Decimal = N
     """What the shop shall show: on hand, less `ordered` and buffer, between floor and cap.
 
     `ordered`: pieces ordered since the level was counted. Never negative. Raises RefusedLevelError
-    for a quantity that is missing, negative, fractional, or more than a shop can hold.
+    for a quantity that is missing, fractional, or more than a shop can hold; one below zero (sold
+    before it came in) is none.
     """
     if quantity is None or not quantity.is_finite():
         raise RefusedLevelError("no quantity")
-    if quantity < 0:
-        raise RefusedLevelError(f"negative quantity {quantity:f}")
+    quantity = max(quantity, Decimal(0))
     if quantity != quantity.to_integral_value():
         raise RefusedLevelError(f"fractional quantity {quantity:f}")
     if quantity > MOST:

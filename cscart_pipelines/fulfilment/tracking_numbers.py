@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 
-_SEPARATORS = re.compile(r"[\s.\-\u00ad\u2010-\u2015\u2212\ufe58\ufe63\uff0d]+")
-"""Spaces, dots, and what word processors make of a hyphen."""
+_SEPARATORS = re.compile(
+    r"[\s.\-\u00ad\u2010-\u2015\u2212\ufe58\ufe63\uff0d\u200b-\u200f\u2060\ufeff='\"]+"
+)
+"""Spaces, dots, what word processors make of a hyphen, and the marks of a text cell (`="…"`)."""
 
 
 def normalise_tracking(text: str) -> str:
-    """Upper-case, without spaces, dashes and dots: `1z 999-aa1.01` is `1Z999AA101`."""
+    """Upper-case, without spaces, dashes, dots and quotes: `1z 999-aa1.01` is `1Z999AA101`."""
     return _SEPARATORS.sub("", text).upper()

@@ -20,8 +20,10 @@ from pathlib import Path
 from cscart_pipelines.fulfilment import watched_places as places
 from cscart_pipelines.fulfilment.feed_csv import SEPARATORS
 from cscart_pipelines.fulfilment.feed_text import UnreadableFileError, lines_of, plain
+from cscart_pipelines.fulfilment.feed_values import clean
 from cscart_pipelines.fulfilment.report import PushReport, Refusal
 from cscart_pipelines.settings import Settings
+from cscart_pipelines.spreadsheets import unguarded
 
 _AGAIN = re.compile(r"\.\d{8}T\d{6}(\.\d+)?$")
 """What `watched_places.free_name` puts behind a stem that is taken."""
@@ -111,12 +113,18 @@ def _readings(line: str) -> Iterator[set[str]]:
     for separator in SEPARATORS:
         with contextlib.suppress(csv.Error):
             for cells in csv.reader([line], delimiter=separator, skipinitialspace=True):
-                yield {_shown(cell) for cell in cells}
+                yield {_shown(form) for cell in cells for form in (cell, _meant(cell))}
     words = set()
     for token in _JSON_VALUE.findall(line):
         with contextlib.suppress(ValueError):
-            words.add(_shown(str(json.loads(token))))
+            cell = str(json.loads(token))
+            words |= {_shown(cell), _shown(_meant(cell))}
     yield words
+
+
+def _meant(cell: str) -> str:
+    """As it lies in the inbox, without the marks around it."""
+    return clean(cell, "tracking_number")
 
 
 def _shown(text: str) -> str:
@@ -128,7 +136,8 @@ def _add(path: Path, refusals: dict[int, Refusal], lines: Sequence[str]) -> None
     rows: list[list[str]] = []
     with contextlib.suppress(FileNotFoundError):
         text = places.read(path)[0].decode("utf-8", "surrogateescape")
-        rows = list(csv.reader(io.StringIO(text, newline="")))[1:]
+        lines_before = csv.reader(io.StringIO(text, newline=""))
+        rows = [[unguarded(cell) for cell in row] for row in lines_before][1:]
     known = {tuple(row[:2]) for row in rows}
     for number, refusal in sorted(refusals.items()):
         if (str(number), refusal.reason) not in known:

@@ -13,7 +13,6 @@ taken and what is read from them (`watched_folder`).
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
 import itertools
 import os
@@ -29,6 +28,7 @@ from cscart_pipelines.fulfilment.report import Refusal
 from cscart_pipelines.fulfilment.rows import ShipmentRow, StockRow
 from cscart_pipelines.integrations.settings import KEY
 from cscart_pipelines.settings import Settings
+from cscart_pipelines.spreadsheets import Table
 
 KINDS = ("shipments", "stock")
 ROOMS = ("taking", "done", "refused")
@@ -138,11 +138,14 @@ def file_done(
 
 
 def write_refused(path: Path, rows: Iterable[Sequence[str]]) -> None:
-    """The table beside a file: line, reason, original. Raises OSError."""
+    """The table beside a file: line, reason, original; with guards, since people open it.
+
+    Raises OSError.
+    """
     text = io.StringIO(newline="")
-    table = csv.writer(text)
-    table.writerow(["line", "reason", "original"])
-    table.writerows(rows)
+    table = Table(text)
+    table.row(["line", "reason", "original"])
+    table.rows(rows)
     _write(path, text.getvalue())
 
 
