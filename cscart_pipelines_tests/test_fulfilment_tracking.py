@@ -813,7 +813,7 @@ def test_bad_rows_are_refused_with_reasons_and_good_ones_go_through(connect: Con
         (str(order.order_id), "T-2", code, 1, "expected CS"),
         (f"AB{order.order_id}", "T-3", code, 1, "order of other"),
         (f"CS{old.order_id}", "T-4", code, 1, "start date"),
-        (number, " ", code, 1, "tracking number"),
+        (number, " ", code, 1, "tracking_number is empty"),
         (number, "T-6", code, 7, "left"),
         (number, "T-7", code, -1, "-1"),
         (number, "T-8", code, "1.5", "1.5"),
