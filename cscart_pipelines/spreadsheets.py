@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable
 from typing import Any, TextIO
 
+LONGEST = 10_000
+"""Characters of a cell that is looked at; no value of ours is nearly as long."""
 _ZERO_WIDTH = (
     "\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e"
     "\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069\ufe0e\ufe0f\ufeff"
@@ -48,7 +50,9 @@ def bare(text: str) -> str:
     White space and characters without width at its ends, the apostrophe and the `="…"` by which a
     cell is marked as text, quotes around the whole.
     """
-    while True:
+    if text and text[0].isalnum() and text[-1].isalnum():
+        return text  # most cells by far
+    while len(text) < LONGEST:
         inner = text.strip(_OUTER)
         if formula := _TEXT_FORMULA.fullmatch(inner):
             inner = formula[1].replace('""', '"')
@@ -57,8 +61,9 @@ def bare(text: str) -> str:
         elif len(inner) > 1 and inner[0] == inner[-1] == '"':
             inner = inner[1:-1].replace('""', '"')
         if inner == text:
-            return text
+            break
         text = inner
+    return text
 
 
 def is_formula(text: str) -> bool:

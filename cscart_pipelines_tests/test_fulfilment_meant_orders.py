@@ -18,8 +18,12 @@ def test_numbers_are_ours_by_their_prefix_or_because_we_gave_them_out(connect: C
         at.key,
     )
     spelled = [f"CS{order.order_id}", f" cs{order.order_id} ", "old-9", "CS", "9", "X1"]
+    marked = [f'="CS{order.order_id}"', f"'CS{order.order_id}\u00a0", "'OLD-9"]
     with at.database.connect() as connection:
         meant = meant_orders(connection, at.key, "CS", spelled)
+        assert list(meant_orders(connection, at.key, "CS", marked).orders.values()) == [
+            order.order_id, order.order_id, 9,
+        ]  # fmt: skip
         nothing = meant_orders(connection, at.key, "CS", [])
     assert meant.orders == {spelled[0]: order.order_id, spelled[1]: order.order_id, "old-9": 9}
     assert list(meant.foreign) == ["CS", "9", "X1"]

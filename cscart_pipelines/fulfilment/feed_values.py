@@ -85,8 +85,10 @@ def clean(text: str, column: str) -> str:
     if column == "carrier":
         return " ".join(text.split())
     if column in ("order_number", "tracking_number"):
-        text = "".join(" " if unicodedata.category(c) == "Zs" else c for c in text)
-        text = text.translate(_FULL_WIDTH).strip(" ,;")
+        if not text.isascii():
+            text = "".join(" " if unicodedata.category(c) == "Zs" else c for c in text)
+            text = text.translate(_FULL_WIDTH)
+        text = text.strip(" ,;")
         if (whole := _WHOLE.fullmatch(text)) and len(whole[1].lstrip("0")) <= EXACT_DIGITS:
             return whole[1]
     return text
@@ -204,15 +206,15 @@ def _said(cell: Cell, column: str) -> str:
         if column in _MAY_BE_EMPTY:
             return ""
         raise RefusedValueError(
-            f"{column} {text} is a program's word for no value; write the value, or leave the cell"
-            " empty"
+            f"{column} {text} is a program's word for no value; write the value, or leave out the"
+            " row"
         )
     if _BROKEN.fullmatch(text) or (column == "carrier" and text and not text.strip("0")):
         raise RefusedValueError(
             f"{column} {_short(text)} is an error of a spreadsheet or script and no value; mend it"
             " where the file is made"
         )
-    if isinstance(cell, str) and is_formula(cell):
+    if isinstance(cell, str) and "=" in cell and is_formula(cell):
         raise RefusedValueError(
             f"{column} {_short(text)} is a formula; export its value, or mark it as text with an"
             " apostrophe before it"
@@ -268,8 +270,9 @@ def quantity(cell: Cell, *, below_zero: bool = False) -> Decimal | None:
         if not cell.is_finite() or not -30 < cell.adjusted() <= 12:
             raise RefusedValueError(f"quantity {_short(str(cell))} is not a number of pieces")
         return _in_range(cell, below_zero)
-    if not (text := _said(cell, "quantity").translate(_FULL_WIDTH)):
+    if not (text := _said(cell, "quantity")):
         return None
+    text = text if text.isascii() else text.translate(_FULL_WIDTH)
     spaced = text.replace("\u00a0", " ").replace("\u202f", " ")
     if _THOUSANDS.fullmatch(spaced.lstrip("+-\u2212")):
         raise RefusedValueError(

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 
+from cscart_pipelines.fulfilment.feed_values import clean
 from cscart_pipelines.integrations.order_numbers import strip
 
 
@@ -27,9 +28,10 @@ class Meant:
 def meant_orders(
     connection: psycopg.Connection[Any], key: str, prefix: str, numbers: Sequence[str]
 ) -> Meant:
-    """What these numbers mean."""
-    known = _pulled(connection, key, numbers)
-    orders = {number: known.get(number) or strip(prefix, number) for number in numbers}
+    """What these numbers mean; marks of a spreadsheet around them do not matter."""
+    bare = {number: clean(number, "order_number") for number in numbers}
+    known = _pulled(connection, key, list(bare.values()))
+    orders = {number: known.get(text) or strip(prefix, text) for number, text in bare.items()}
     unknown = [number for number, order_id in orders.items() if order_id is None]
     owners = _owners(connection, key) if unknown else []
     return Meant(
