@@ -265,6 +265,8 @@ def test_folders_with_logs_and_runs_are_closed_to_others(settings: Settings) -> 
 def test_numbers_and_times_as_a_person_reads_them() -> None:
     assert console.whole(1234567) == "1,234,567"
     assert console.money(Decimal("1234.5"), "EUR") == "1,234.50 EUR"
+    assert console.money(Decimal("14.525"), "KWD") == "14.525 KWD"
+    assert console.money(1234, "JPY") == "1,234 JPY"
     assert (console.whole(None), console.money(None), console.share(None)) == ("–",) * 3
     assert console.share(Decimal("0.1234")) == "12.3 %"
     assert [console.duration(s) for s in (None, 5, 65, 3700)] == [

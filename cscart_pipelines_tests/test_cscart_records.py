@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -267,6 +268,25 @@ def test_line_order_does_not_depend_on_the_shops():
     two = parse_order(order_detail(products={"1": line(item_id="1"), "9": line(item_id="9")}))
     assert one == two
     assert content_hash(*one) == content_hash(*two)
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_numbers_may_come_as_numbers_as_re_implemented_apis_send_them(kind):
+    """Reference 23: ids, times, quantities and amounts; `category_ids` are not looked at."""
+    parse, raw = SAMPLES[kind]
+
+    def numbers(value):
+        if isinstance(value, dict):
+            return {key: numbers(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [numbers(each) for each in value]
+        if isinstance(value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
+            return float(value) if "." in value else int(value)
+        return value
+
+    extra = {"category_ids": ["224", "7"]}
+    assert parse(numbers(raw) | extra) == parse(raw)
+    assert parse(raw | extra) == parse(raw)
 
 
 def test_a_status_nobody_knows_is_accepted():

@@ -213,3 +213,19 @@ def test_a_missing_privilege_for_products_leaves_them_out_and_nothing_else(
         assert set(report.entities) == {"customers", "orders", "shipments"}
         assert made.registry.get(made.key).status == "enabled"
         assert made.differences(without=ONCE_A_DAY) == {}
+
+
+@pytest.mark.parametrize("tells", [True, False], ids=["told", "silent"])
+def test_a_shop_that_allows_few_rows_per_page_is_read_whole(
+    warehouse_database: Database, settings: Settings, tells: bool
+) -> None:
+    with connected(warehouse_database, settings) as made:
+        fill_shop(made.store)
+        made.shop.state.page_limit, made.shop.state.tells_page_limit = 4, tells
+        made.sync()
+        assert made.differences() == {}
+        made.later()
+        _edit_everything(made)
+        made.sync()
+        assert made.differences(without=ONCE_A_DAY) == {}
+        assert made.rejects() == {}

@@ -166,7 +166,12 @@ def quantity(value: Any) -> str:
 
 
 def money(value: Any, currency: str = "") -> str:
-    return "–" if value is None else f"{Decimal(value):,.2f} {currency}".rstrip()
+    """An amount with the decimals of its currency (KWD three, JPY none); two without one."""
+    if value is None:
+        return "–"
+    from babel.numbers import get_currency_precision  # not needed by most commands
+
+    return f"{Decimal(value):,.{get_currency_precision(currency)}f} {currency}".rstrip()
 
 
 def share(value: Any) -> str:

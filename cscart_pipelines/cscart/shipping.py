@@ -6,7 +6,7 @@ carrier's credentials (reference 8.3). Not here: the other fields of an order (`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from .loose import entries, label, mapping, money, reference, text
@@ -28,6 +28,10 @@ def shipping_methods(shipping: Any, shipping_ids: Any) -> list[ShippingMethod]:
     `shipping_id` and `group_key` inside), one object, or a name (reference 8.3, 23). `shipping_ids`
     (text with commas, or a list) fills in what `shipping` leaves open.
     """
+    if shipping.__class__ is list and len(shipping) == 1:  # the usual case
+        get = mapping(shipping[0]).get
+        if shipping_id := reference(get("shipping_id")):
+            return [ShippingMethod(shipping_id, _name(shipping[0]), text(get("group_key")))]
     ids = _ids(shipping_ids)
     if shipping.__class__ is dict and _is_method(shipping):
         shipping = [shipping]
@@ -77,12 +81,14 @@ def method_of(methods: Sequence[ShippingMethod], extra: Any) -> ShippingMethod |
     return methods[0]
 
 
-def names_of(methods: Iterable[ShippingMethod]) -> str | None:
+def names_of(methods: Sequence[ShippingMethod]) -> str | None:
     """The names of the methods, each once, with commas; None without any."""
+    if len(methods) == 1:
+        return methods[0].name
     return ", ".join(dict.fromkeys(each.name for each in methods if each.name)) or None
 
 
-def ids_of(methods: Iterable[ShippingMethod]) -> str | None:
+def ids_of(methods: Sequence[ShippingMethod]) -> str | None:
     """The ids of the methods as the shop writes them, "1,2"; None without any."""
     return ",".join(str(each.shipping_id) for each in methods if each.shipping_id) or None
 
