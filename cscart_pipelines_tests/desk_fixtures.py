@@ -153,6 +153,17 @@ class Desk:
             "PYTHONPATH": os.pathsep.join([str(PROJECT), *sys.path]),
         }
 
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """A command as a process that is to be killed or watched."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "cscart_pipelines.cli.main", *arguments],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def command(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """A command as a process; its output is no terminal."""
         options.setdefault("env", self.environment)

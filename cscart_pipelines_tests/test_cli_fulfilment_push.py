@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
+import psutil
 import pytest
 
+from cscart_pipelines.fulfilment.turn import TURN_SQL, take_turn
 from cscart_pipelines_tests.desk_fixtures import Desk
 from cscart_pipelines_tests.desk_fixtures import desk as desk
 from cscart_pipelines_tests.fulfilment_fixtures import Connect
@@ -121,3 +131,82 @@ def test_a_shop_that_is_gone_has_its_own_exit_code_and_the_rows_wait(
     found = json.loads(again.stdout)
     assert (found["push"]["waiting"], found["refusals"]) == (1, [])
     assert "refuses connections" in found["failure"]
+
+
+def test_commands_that_were_killed_keep_none_waiting(desk: Desk, connect: Connect) -> None:
+    """More of them than a pool has places: one writes, the others wait for it."""
+    shop = connect()
+    number = shop.order().order_id
+    shop.sync()
+    shop.ship(str(number), "1Z999")
+    go_on = threading.Event()
+
+    @shop.shop.before_request
+    def hold(request: Any) -> None:
+        if request.method == "POST":
+            go_on.wait(300)
+
+    killed = [desk.start("fulfilment", "ship", "shop") for _ in range(5)]
+    until(killed, lambda: turns(desk) >= (1, 3))
+    family = [one for each in killed for one in psutil.Process(each.pid).children(recursive=True)]
+    for each in [*killed, *family]:
+        each.kill()
+    for each in killed:
+        each.communicate()
+    psutil.wait_procs(family)
+    go_on.set()
+    done = desk.command("fulfilment", "ship", "shop", timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert [one.tracking_number for one in shop.shop.store.shipments.values()] == ["1Z999"]
+    with dagster_instance(desk) as instance:
+        states = Counter(run.status.value for run in instance.get_runs())
+    assert states.keys() == {"SUCCESS", "FAILURE"}
+    assert states["SUCCESS"] == 1
+
+
+def test_a_wait_is_told_and_ends_with_the_command(desk: Desk, connect: Connect) -> None:
+    """By a Ctrl-C that reaches the command alone, and when the command is killed."""
+    shop = connect()
+    number = shop.order().order_id
+    shop.sync()
+    shop.ship(str(number), "1Z999")
+    with take_turn(shop.database.warehouse, "shop"):
+        waiting = [desk.start("fulfilment", "ship", "shop") for _ in range(2)]
+        family = [psutil.Process(each.pid) for each in waiting]
+        for each in waiting:
+            said = next(line for line in each.stderr or () if "Waiting" in line)
+            assert "Waiting for at most 10 min 0 s: another run is writing to the shop" in said
+        children = [child for one in family for child in one.children(recursive=True)]
+        waiting[0].send_signal(signal.SIGINT)
+        waiting[1].kill()
+        _, said = waiting[0].communicate()
+        assert waiting[0].returncode == 130, said
+        waiting[1].communicate()
+        psutil.wait_procs(children)  # though the turn is still taken
+    with dagster_instance(desk) as instance:
+        assert all(run.is_finished for run in instance.get_runs())
+    assert shop.shop.store.shipments == {}
+
+
+def turns(desk: Desk) -> tuple[int, int]:
+    """Who writes to the shop, and who waits for that."""
+    ((has, waits),) = desk.rows(
+        "SELECT count(*) FILTER (WHERE granted), count(*) FILTER (WHERE NOT granted)"
+        f" FROM pg_locks, LATERAL (SELECT {TURN_SQL} AS number) AS wanted"
+        " WHERE locktype = 'advisory'"
+        " AND (classid::bigint << 32) | objid::bigint = wanted.number",
+        "shop",
+    )
+    return has, waits
+
+
+def until(processes: list[subprocess.Popen[str]], done: Callable[[], bool]) -> None:
+    """Waits for something that the processes do; none must end before."""
+    while not done():
+        for one in processes:
+            assert one.poll() is None, one.communicate()
+        time.sleep(0.05)
+
+
+def dagster_instance(desk: Desk) -> dg.DagsterInstance:
+    return dg.DagsterInstance.from_config(str(desk.settings.home / "dagster"))

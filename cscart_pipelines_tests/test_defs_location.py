@@ -206,7 +206,8 @@ def test_the_instance_loads_with_nothing_set(tmp_path: Path) -> None:
         assert settings.run_queue_config is not None
         assert settings.run_queue_config.max_concurrent_runs == 8
         assert settings.pool_config.default_pool_limit == 4
-        assert instance.get_settings("run_monitoring")["free_slots_after_run_end_seconds"] == 60
+        # Places are taken in the queue: a process that is killed leaves none taken.
+        assert settings.pool_config.pool_granularity.value == "run"
 
 
 def test_the_production_instance_keeps_its_runs_in_postgresql(

@@ -204,6 +204,12 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def tell_wait(reason: str, at_most: float | None) -> None:
+    """What a command waits for, and for how long (seconds; None: until it is over)."""
+    limit = "" if at_most is None else f" for at most {duration(at_most)}"
+    err.print(f"Waiting{limit}: {plain(reason)}. Ctrl-C ends the wait.", soft_wrap=True)
+
+
 def bar(value: float, most: float, width: int = 18) -> str:
     """A bar in eighths of a character."""
     if most <= 0 or value <= 0:

@@ -34,6 +34,7 @@ from cscart_pipelines.cli import (
     trail,
 )
 from cscart_pipelines.integrations.settings import InvalidSettingsError
+from cscart_pipelines.warehouse import waiting
 
 commands = typer.Typer(
     name=console.PROGRAM,
@@ -158,6 +159,8 @@ def run(arguments: list[str]) -> int:
     console.begin()
     # Retries and the like are for the log of a run, not for the person at the terminal.
     logging.getLogger("cscart_pipelines").addHandler(logging.NullHandler())
+    if not waiting.log.handlers:
+        waiting.log.addHandler(_Waits())
     as_json = "--json" in arguments
     try:
         code = int(app(arguments, prog_name=console.PROGRAM, standalone_mode=False) or 0)
@@ -204,6 +207,14 @@ def _explained(error: Exception) -> tuple[int, str, dict[str, str]]:
     if code is None:
         raise error
     return code, str(error), {}
+
+
+class _Waits(logging.Handler):
+    """What a command itself waits for; of runs it waits for, `running` tells."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if reason := vars(record).get("wait"):
+            console.tell_wait(reason, vars(record)["at_most"])
 
 
 def _nobody_reads() -> int:

@@ -135,7 +135,8 @@ def _watch(premises: Premises, child: Child, key: str, kind: RoundKind) -> None:
             if child.stage == JOBS[kind]:
                 left = _open_rows(connection, key, kind)
                 total = max(total, left)  # more may come in meanwhile
-                progress.update(bar, description=kind, completed=total - left, total=total)
+                what = child.waited() or kind
+                progress.update(bar, description=what, completed=total - left, total=total)
 
 
 def _open_rows(

@@ -10,9 +10,11 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -54,6 +56,8 @@ class Child:
     run_ids: dict[str, str] = field(default_factory=dict)
     said: list[dict[str, Any]] = field(default_factory=list)
     """All events, in order."""
+    wait: tuple[str, float] | None = None
+    """What it waits for now, and since when (monotonic)."""
 
     @property
     def code(self) -> int | None:
@@ -72,26 +76,41 @@ class Child:
                 self.said.append(said)
                 if said.get("event") == "running":
                     self.stage = said["job"]
+                    self.run_ids[said["job"]] = said["run_id"]
+                elif said.get("event") == "waiting":
+                    self._waits(said["wait"], said["at_most"])
                 elif said.get("event") == "finished":
                     self.finished[said["job"]] = bool(said["ok"])
-                    self.run_ids[said["job"]] = said["run_id"]
         elif found := DBT_LINE.search(line):
             # Threads of dbt report out of order.
             self.built, self.to_build = max(self.built, int(found[1])), int(found[2])
 
     @contextlib.contextmanager
     def listened_to(self, stopping: str, stopped: str) -> Iterator[None]:
-        """Hears it while it lasts. On a Ctrl-C, `stopping` is said at once, and `stopped` of what
-        is true in the end."""
+        """Hears it while it lasts. On a Ctrl-C it is told, `stopping` is said at once, and
+        `stopped` of what is true in the end."""
         listener = threading.Thread(target=self._listen, daemon=True)
         listener.start()
         try:
             yield
         except KeyboardInterrupt:
+            self.process.send_signal(signal.SIGINT)  # it ends its run properly
             console.err.print(f"[dim]{stopping}[/]", soft_wrap=True)
-            self.process.wait()  # it got the Ctrl-C too, and ends its run properly
+            self.process.wait()
             raise exits.CommandError(stopped, exits.STOPPED) from None
         listener.join()
+
+    def waited(self) -> str | None:
+        """What it waits for, and for how long it has."""
+        if self.wait is None:
+            return None
+        reason, since = self.wait
+        return f"waiting for {console.duration(time.monotonic() - since)}: {reason}"
+
+    def _waits(self, reason: str | None, at_most: float | None) -> None:
+        self.wait = None if reason is None else (reason, time.monotonic())
+        if reason is not None:
+            console.tell_wait(reason, at_most)
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
@@ -121,13 +140,15 @@ def start_child(premises: Premises, arguments: list[str]) -> Child:
     log = _log_file(premises)
     with log.open("ab") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cscart_pipelines.defs.foreground", *arguments],
+            [sys.executable, "-m", "cscart_pipelines.defs.foreground", "--end-with-caller",
+             *arguments],
             stdout=subprocess.PIPE,
             stderr=stream,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # closed by the kernel when this process ends
+            start_new_session=True,  # a Ctrl-C reaches this process, which hands it on once
             env={**os.environ, **dagster_environment(premises.settings)},
             cwd=PROJECT,
-        )
+        )  # fmt: skip
     return Child(process, log)
 
 
@@ -171,6 +192,7 @@ def _watch(premises: Premises, child: Child, keys: list[str], last_run: int, bui
                 show(row[0], row[1], row[2])
             if build and child.stage == "build_lists":
                 show(LISTS, child.built, child.to_build)
+                progress.update(bars[LISTS], description=child.waited() or LISTS)
             if row and row[3] and bars:
                 _settle(progress, bars, row[3])
         if child.code == 0:

@@ -5,7 +5,6 @@ Not here: how a connection is tested (`integrations.early_warning`).
 
 import dagster as dg
 
-from cscart_pipelines.defs import processes
 from cscart_pipelines.defs.resources import Pipelines
 from cscart_pipelines.integrations import early_warning
 
@@ -13,7 +12,6 @@ from cscart_pipelines.integrations import early_warning
 @dg.op(name="look_at_connections", pool="shop_api")
 def look_at_connections(context: dg.OpExecutionContext, pipelines: Pipelines) -> None:
     """One light request per enabled shop; fails, and so alerts, when a shop refuses for good."""
-    processes.sign(context.instance, context.run.run_id)
     with pipelines.open() as premises:
         findings = early_warning.look(premises.warehouse, premises.registry)
     for finding in findings:

@@ -10,7 +10,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
+import os
+import signal
 import sys
+import threading
+import uuid
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -22,14 +28,23 @@ from cscart_pipelines.defs.fulfilment_orders import pull_request
 from cscart_pipelines.defs.jobs import resync_request
 from cscart_pipelines.defs.partitions import NAME, difference
 from cscart_pipelines.defs.resources import Pipelines
+from cscart_pipelines.warehouse import waiting
+from cscart_pipelines.warehouse.locks import exclusive
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0 when every run succeeded, 1 otherwise."""
     asked = _parser().parse_args(arguments)
     _say(event="loading")
+    waiting.log.addHandler(_Waits(logging.INFO))
+    waiting.log.setLevel(logging.INFO)
+    if asked.end_with_caller:
+        threading.Thread(target=_end_with_caller, daemon=True).start()
     definitions: dg.Definitions = location.defs()
-    with DagsterInstance.get() as instance:
+    with contextlib.ExitStack() as stack:
+        with exclusive(Path(os.environ["DAGSTER_HOME"]) / ".start.lock"):
+            # Two that make the same SQLite files at the same time would break them.
+            instance = stack.enter_context(DagsterInstance.get())
         processes.end_dead(instance)
         done = True
         if asked.resync:
@@ -63,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limit", type=int, metavar="N")
     parser.add_argument("--no-files", action="store_true")
     parser.add_argument("--build", action="store_true")
+    parser.add_argument("--end-with-caller", action="store_true", help="when stdin is closed")
     return parser
 
 
@@ -86,13 +102,19 @@ def _execute(
     instance: DagsterInstance, definitions: dg.Definitions, name: str, request: dg.RunRequest
 ) -> bool:
     job = definitions.resolve_job_def(name)
-    _say(event="running", job=name)
+    run_id = str(uuid.uuid4())
+    _say(event="running", job=name, run_id=run_id)
     result = job.execute_in_process(
         instance=instance,
         partition_key=request.partition_key,
         run_config=request.run_config,
-        tags={**request.tags, "cscart/started_by": "command line"},
+        tags={
+            **request.tags,
+            "cscart/started_by": "command line",
+            processes.TAG: processes.signature(run_id),  # from the first moment on
+        },
         raise_on_error=False,
+        run_id=run_id,
     )
     if reports := _reports(result):
         _say(event="report", job=name, run_id=result.run_id, reports=reports)
@@ -117,9 +139,24 @@ def _reports(result: dg.ExecuteInProcessResult) -> list[dict[str, Any]]:
     return reports
 
 
+class _Waits(logging.Handler):
+    """Tells the command line what is waited for, and when the wait is over."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _say(event="waiting", **{name: vars(record).get(name) for name in ("wait", "at_most")})
+
+
+def _end_with_caller() -> None:
+    """Ends this process as a Ctrl-C does once the caller is gone, in whatever way it ended."""
+    while os.read(0, 1024):  # not through sys.stdin, whose lock would be held at the end
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _say(**words: Any) -> None:
-    sys.stdout.write(json.dumps(words) + "\n")
-    sys.stdout.flush()
+    with contextlib.suppress(BrokenPipeError):  # the caller is gone
+        sys.stdout.write(json.dumps(words) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

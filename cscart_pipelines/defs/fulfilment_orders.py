@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from cscart_pipelines.defs import fulfilment_checks, processes
+from cscart_pipelines.defs import fulfilment_checks
 from cscart_pipelines.defs.jobs import range_request
 from cscart_pipelines.defs.outcome import failure
 from cscart_pipelines.defs.partitions import NAME, integration_partitions
@@ -66,7 +66,6 @@ def pull_shop_orders(
     context: dg.AssetExecutionContext, config: PullConfig, pipelines: Pipelines
 ) -> Iterator[Any]:
     """Pulls from the warehouse; no shop is asked."""
-    processes.sign(context.instance, context.run.run_id)
     keys = [key for key in context.partition_keys if not config.only or key in config.only]
     reports: dict[str, PullReport] = {}
     failures: dict[str, str] = {}

@@ -16,10 +16,10 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DbtCliResource, dbt_assets
 
-from cscart_pipelines.defs import processes
 from cscart_pipelines.defs.dbt_project import Translator, dbt_executable, dbt_project
 from cscart_pipelines.defs.inlets import as_read
 from cscart_pipelines.defs.resources import Pipelines
+from cscart_pipelines.warehouse.waiting import wait_for_lock
 
 BUILD_LOCK = 0x6C69737473
 """Advisory lock of a build; any number that nobody else takes."""
@@ -59,10 +59,11 @@ def lists(
     pipelines: Pipelines,
 ) -> Iterator[Any]:
     """Runs `dbt build` over the warehouse: models and their tests, as assets and checks."""
-    processes.sign(context.instance, context.run.run_id)
     as_of = _moment(config.as_of)
     with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", [BUILD_LOCK])
+        wait_for_lock(
+            connection, "%s", [BUILD_LOCK], reason="another build of the lists is running"
+        )
         covered = connection.execute(COVERED).fetchone()
         arguments = ["build", "--exclude-resource-type", "unit_test",
                      "--vars", json.dumps({"as_of": as_of})]  # fmt: skip

@@ -11,7 +11,6 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from cscart_pipelines.defs import processes
 from cscart_pipelines.defs.onsite_visits import Followed, Follower, Outcome, book
 from cscart_pipelines.defs.outcome import failure
 from cscart_pipelines.defs.raw_metadata import cell
@@ -44,7 +43,6 @@ def follow_visits(
     context: dg.OpExecutionContext, config: FollowConfig, pipelines: Pipelines
 ) -> None:
     """Each shop for itself; one that cannot be asked waits, and is an alert only if that lasts."""
-    processes.sign(context.instance, context.run.run_id)
     outcome = Outcome()
     with pipelines.open() as premises:
         keys = config.only or _due(premises)

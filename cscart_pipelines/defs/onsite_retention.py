@@ -6,7 +6,6 @@ Not here: how long events stay (`onsite.retention`).
 # Without `from __future__ import annotations`: Dagster reads the annotations as they are.
 import dagster as dg
 
-from cscart_pipelines.defs import processes
 from cscart_pipelines.defs.resources import Pipelines
 from cscart_pipelines.onsite import retention
 
@@ -16,7 +15,6 @@ AHEAD_ENOUGH = "Days ahead without a partition are taken by onsite.events_other 
 @dg.op(name="keep_events", description="Makes partitions of coming days and drops old ones.")
 def keep_events(context: dg.OpExecutionContext, pipelines: Pipelines) -> None:
     """What somebody else was holding is left for tomorrow, and told."""
-    processes.sign(context.instance, context.run.run_id)
     with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
         report = retention.keep(connection)
     for name in report.postponed:

@@ -11,7 +11,6 @@ from typing import Any
 
 import dagster as dg
 
-from cscart_pipelines.defs import processes
 from cscart_pipelines.defs.outcome import failure
 from cscart_pipelines.defs.partitions import integration_partitions
 from cscart_pipelines.defs.raw_metadata import TRACKING_FILE, cell, tracking_command
@@ -35,7 +34,6 @@ from cscart_pipelines.onsite import tracking_file as tracking
 )
 def tracking_file(context: dg.AssetExecutionContext, pipelines: Pipelines) -> None:
     """Each integration for itself; the run fails at the end if one may not have its file."""
-    processes.sign(context.instance, context.run.run_id)
     refused: dict[str, str] = {}
     made = 0
     with pipelines.open() as premises:

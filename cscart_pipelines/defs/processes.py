@@ -9,45 +9,95 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import psutil
+from dagster._core.storage.runs import SqliteRunStorage
 
-TAG = "cscart/process"
-ALIVE = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+TAG = ".dagster/cscart_process"
+"""Tags with this prefix are the machinery's own: the UI does not show them."""
+ALIVE = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
-def sign(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Writes on the run which process it is."""
-    instance.add_run_tags(run_id, {TAG: _this_process()})
+def signature(run_id: str) -> str:
+    """What is written on a run: which run, on which machine, in which process. With the run, for
+    a run that is started again carries the tags of the first; with the time when the process
+    began, for numbers of processes are used again."""
+    return f"{run_id} {socket.gethostname()} {_number_and_time(psutil.Process())}"
 
 
 def end_dead(instance: dg.DagsterInstance) -> list[str]:
-    """Marks runs of this machine as failed whose process is gone; returns their ids."""
+    """Marks runs as failed whose process is gone; returns their ids.
+
+    A run of another machine is judged only where runs are kept in SQLite: that serves one machine
+    at a time, so the home was copied or the machine has a new name.
+    """
     ended = []
+    local = isinstance(instance.run_storage, SqliteRunStorage)
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=ALIVE)):
-        if _is_gone(run.tags.get(TAG, "")):
+        if _is_gone(run.run_id, run.tags.get(TAG, ""), local):
             instance.report_run_failed(run, "The process of this run is gone.")
             ended.append(run.run_id)
     return ended
 
 
-def _this_process() -> str:
-    return _signature(psutil.Process())
+class _SigningExecutor(dg.Executor):
+    """Executes as another does, once the process is on the run."""
+
+    def __init__(self, inner: dg.Executor) -> None:
+        self._inner = inner
+
+    @property
+    def retries(self) -> Any:
+        return self._inner.retries
+
+    @property
+    def step_dependency_config(self) -> Any:
+        return self._inner.step_dependency_config
+
+    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
+        run_id = plan_context.run_id
+        plan_context.instance.add_run_tags(run_id, {TAG: signature(run_id)})
+        yield from self._inner.execute(plan_context, execution_plan)
 
 
-def _signature(process: psutil.Process) -> str:
-    """With the time of its start, for numbers of processes are used again."""
-    return f"{socket.gethostname()} {process.pid} {process.create_time():.2f}"
+@dg.executor(
+    name="in_process",
+    config_schema=dg.in_process_executor.config_schema,
+    requirements=[],
+)
+def in_process_executor(context: dg.InitExecutorContext) -> dg.Executor:
+    """Steps in the run's own process: one of its own for each step costs two seconds."""
+    create = dg.in_process_executor.executor_creation_fn
+    assert create is not None
+    return _SigningExecutor(create(context))
 
 
-def _is_gone(signature: str) -> bool:
-    host, _, rest = signature.partition(" ")
-    number = rest.partition(" ")[0]
-    if host != socket.gethostname() or not number.isdecimal() or int(number) == os.getpid():
+def _number_and_time(process: psutil.Process) -> str:
+    return f"{process.pid} {process.create_time():.2f}"
+
+
+def _is_gone(run_id: str, signed: str, local: bool) -> bool:
+    match signed.split(" "):
+        case [of, host, number, began] if of == run_id and number.isdecimal():
+            pass
+        case _:
+            return False
+    if host != socket.gethostname() and not local:
         return False
+    if int(number) == os.getpid():
+        return f"{number} {began}" != _number_and_time(psutil.Process())
     try:
         process = psutil.Process(int(number))
-        return process.status() == psutil.STATUS_ZOMBIE or _signature(process) != signature
+        return process.status() == psutil.STATUS_ZOMBIE or f"{number} {began}" != _number_and_time(
+            process
+        )
     except psutil.NoSuchProcess:
         return True

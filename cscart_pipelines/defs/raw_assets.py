@@ -12,7 +12,7 @@ import dagster as dg
 from pydantic import Field
 
 from cscart_pipelines.cscart.errors import ShopError
-from cscart_pipelines.defs import processes, raw_checks
+from cscart_pipelines.defs import raw_checks
 from cscart_pipelines.defs.outcome import failure
 from cscart_pipelines.defs.partitions import integration_partitions
 from cscart_pipelines.defs.raw_metadata import (
@@ -73,7 +73,6 @@ def read_shop(
     context: dg.AssetExecutionContext, config: ResyncConfig, pipelines: Pipelines
 ) -> Iterator[Any]:
     """Synchronises the selected entities of every shop of this run."""
-    processes.sign(context.instance, context.run.run_id)
     entities = [key.path[-1] for key in context.selected_asset_keys]
     keys = [k for k in context.partition_keys if not config.only or k in config.only]
     reports: list[SyncReport] = []

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from cscart_pipelines.defs.processes import in_process_executor
 from cscart_pipelines.integrations.premises import Premises, open_premises
 
 
@@ -22,9 +23,8 @@ class Pipelines(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 @dg.definitions
 def resources() -> dg.Definitions:
-    # In the run's own process: a process of its own for each step costs two seconds.
     # In memory: what only whoever started the run listens for.
     return dg.Definitions(
         resources={"pipelines": Pipelines(), "in_memory": dg.mem_io_manager},
-        executor=dg.in_process_executor,
+        executor=in_process_executor,
     )

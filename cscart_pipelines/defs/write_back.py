@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from cscart_pipelines.defs import fulfilment_checks, processes, write_back_due, write_back_report
+from cscart_pipelines.defs import fulfilment_checks, write_back_due, write_back_report
 from cscart_pipelines.defs.outcome import failure
 from cscart_pipelines.defs.resources import Pipelines
 from cscart_pipelines.defs.write_back_config import (
@@ -40,7 +40,6 @@ def take_files(
     context: dg.OpExecutionContext, config: FilesConfig, pipelines: Pipelines
 ) -> dict[str, str]:
     """Returns the integrations with a file of which nothing was taken in, and why."""
-    processes.sign(context.instance, context.run.run_id)
     troubles: dict[str, str] = {}
     taken: list[tuple[str, Receipt]] = []
     if config.dry_run:
@@ -136,7 +135,6 @@ def _push(
     troubles: dict[str, str],
 ) -> Iterator[Any]:
     """The output comes before the failure: what was done is shown, and told, either way."""
-    processes.sign(context.instance, context.run.run_id)
     outcome = Outcome()
     with pipelines.open() as premises:
         keys = _keys(premises, config, kind)

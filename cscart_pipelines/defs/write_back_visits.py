@@ -7,6 +7,7 @@ then is looked at by the next run. Not here: what Dagster is told (`write_back`)
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -83,7 +84,7 @@ class Pushes:
         self._named = named
         self._clients: set[ShopClient] = set()
         self._begun: dict[str, PushReport] = {}
-        self._ended = False
+        self._stop = threading.Event()
 
     def pay(self, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
         """Yields each shop with the outcome so far. Raises nothing but what cancels the run."""
@@ -104,10 +105,11 @@ class Pushes:
             limit=self._limit,
             dry_run=self._dry_run,
             wait=PATIENCE if self._named else 0,
+            stop=self._stop,
             by_itself=not self._named,
         ) as context:
             self._clients.add(context.client)
-            if self._ended:  # while it waited for its turn
+            if self._stop.is_set():  # while it waited for its turn
                 context.client.close()
                 raise TurnTakenError("the run was cancelled")
             try:
@@ -120,7 +122,7 @@ class Pushes:
                 self._clients.discard(context.client)
 
     def _end(self) -> None:
-        self._ended = True
+        self._stop.set()
         for client in list(self._clients):
             client.close()
 

@@ -7,6 +7,7 @@ next one waits, longer each time. Not here: what is pushed (`tracking`, `stock`)
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -121,6 +122,7 @@ def open_round(
     limit: int | None = None,
     dry_run: bool = False,
     wait: float = 0,
+    stop: threading.Event | None = None,
     by_itself: bool = False,
     client: ShopClient | None = None,
     even_if_off: bool = False,
@@ -128,16 +130,16 @@ def open_round(
     """Through the gate, with the turn taken; the record is kept on the way out.
 
     The gate is passed before the wait for the turn, so that nobody waits in vain, and again after
-    it. `wait`: seconds for the turn. `even_if_off`: to take back what was written, which somebody
-    may want after having switched the update off. Raises NotAllowedError, UnknownIntegrationError,
-    SecretError, TurnTakenError.
+    it. `wait`: seconds for the turn; `stop` ends the wait. `even_if_off`: to take back what was
+    written, which somebody may want after having switched the update off. Raises NotAllowedError,
+    UnknownIntegrationError, SecretError, TurnTakenError.
     """
     integration = _allowed(kind, registry, key, even_if_off)
     with contextlib.ExitStack() as stack:
         if dry_run:
             connection = stack.enter_context(contextlib.closing(warehouse.connect(autocommit=True)))
         else:
-            connection = stack.enter_context(take_turn(warehouse, key, wait=wait))
+            connection = stack.enter_context(take_turn(warehouse, key, wait=wait, stop=stop))
             # The turn may have come minutes later: disabled, edited or created anew meanwhile.
             integration = _allowed(kind, registry, key, even_if_off)
         if client is None:

@@ -8,6 +8,7 @@ way then is found by the next worker as an entry in doubt. Not here: what is don
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ import psycopg
 
 from cscart_pipelines.integrations.lease import KEEPALIVES
 from cscart_pipelines.warehouse.connect import Warehouse
+from cscart_pipelines.warehouse.waiting import wait_for_lock
 
 TURN_SQL = "hashtextextended('cscart-pipelines writes ' || %s, 0)"
 
@@ -25,9 +27,14 @@ class TurnTakenError(RuntimeError):
 
 @contextlib.contextmanager
 def take_turn(
-    warehouse: Warehouse, integration: str, *, wait: float = 0
+    warehouse: Warehouse,
+    integration: str,
+    *,
+    wait: float = 0,
+    stop: threading.Event | None = None,
 ) -> Iterator[psycopg.Connection[Any]]:
-    """The connection to journal on, in autocommit mode. `wait`: seconds, 0 does not wait at all.
+    """The connection to journal on, in autocommit mode. `wait`: seconds, 0 does not wait at all;
+    `stop` ends the wait when it is set.
 
     Raises TurnTakenError.
     """
@@ -35,27 +42,13 @@ def take_turn(
     try:
         for name, value in KEEPALIVES.items():
             connection.execute("SELECT set_config(%s, %s, false)", [name, value])
-        if not _locked(connection, integration, wait):
-            raise TurnTakenError(
-                f"another run is writing to the shop of {integration}; try again when it has ended"
-            )
+        taken = f"another run is writing to the shop of {integration}"
+        if not wait_for_lock(
+            connection, TURN_SQL, [integration], reason=taken, seconds=wait, stop=stop
+        ):
+            raise TurnTakenError(f"{taken}; try again when it has ended")
         yield connection
     finally:
         with contextlib.suppress(psycopg.Error):
             connection.execute("SELECT pg_advisory_unlock_all()")
         connection.close()
-
-
-def _locked(connection: psycopg.Connection[Any], integration: str, wait: float) -> bool:
-    if wait <= 0:
-        row = connection.execute(
-            f"SELECT pg_try_advisory_lock({TURN_SQL})", [integration]
-        ).fetchone()
-        return bool(row and row[0])
-    try:
-        connection.execute("SELECT set_config('lock_timeout', %s, false)", [f"{int(wait * 1000)}"])
-        connection.execute(f"SELECT pg_advisory_lock({TURN_SQL})", [integration])
-        connection.execute("SELECT set_config('lock_timeout', '0', false)")
-    except psycopg.errors.LockNotAvailable:
-        return False
-    return True
