@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
 from dagster._core.storage.defs_state.base import set_defs_state_storage
 from pydantic import SecretStr
 
@@ -106,6 +108,29 @@ class ControlRoom:
                 raise_on_error=raise_on_error,
             )
         )
+
+    def planned(
+        self,
+        first: str,
+        last: str,
+        job: str = "resync",
+        *,
+        step: str = "read_shop",
+        only: list[str] | None = None,
+        meanwhile: Callable[[], None],
+    ) -> dg.JobExecutionResult:
+        """A run that waits in the queue for a while, and is executed as the daemon does it."""
+        definition = location().resolve_job_def(job)
+        run = self.instance.create_run_for_job(
+            definition,
+            tags={
+                "dagster/asset_partition_range_start": first,
+                "dagster/asset_partition_range_end": last,
+            },
+            run_config={"ops": {step: {"config": {"only": only or []}}}},
+        )
+        meanwhile()
+        return execute_run(InMemoryJob(definition), run, self.instance)
 
     def materialisations(self, run_id: str) -> dict[tuple[str, str], dict[str, Any]]:
         """Metadata values by asset and partition."""

@@ -65,6 +65,25 @@ def test_many_integrations_are_pulled_by_one_run_each_told_apart(room: ControlRo
     assert numbers == [("A1001",), ("A1002",), ("A1003",)]
 
 
+def test_an_integration_removed_while_the_pull_waits_keeps_none_from_theirs(
+    room: ControlRoom,
+) -> None:
+    with small_shop(orders=1) as shop:
+        for key in ("gone", "stays"):
+            room.connect(key, shop, order_prefix=key.upper())
+        assert room.resync("stays").success
+
+        def meanwhile() -> None:
+            room.execute("DELETE FROM registry.integrations WHERE integration = 'gone'")
+            room.instance.delete_dynamic_partition("integration", "gone")
+
+        result = room.planned(
+            "gone", "stays", "pull_orders", step="pull_shop_orders", meanwhile=meanwhile
+        )
+    assert result.success
+    assert set(room.materialisations(result.run_id)) == {("orders", "stays")}
+
+
 def test_one_integration_that_cannot_be_pulled_does_not_stop_the_others(room: ControlRoom) -> None:
     with small_shop(orders=1) as shop:
         room.connect("a", shop, order_prefix="A")

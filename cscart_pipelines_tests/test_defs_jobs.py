@@ -112,3 +112,15 @@ def test_the_range_of_a_request_follows_the_order_of_the_partitions() -> None:
     assert request.run_config == {
         "ops": {"read_shop": {"config": {"only": ["b", "z"], "scheduled": False, "full": True}}}
     }
+
+
+def test_integrations_without_a_partition_keep_none_waiting() -> None:
+    """They were disabled or removed a moment ago."""
+    ends = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+    request = resync_request(["a", "gone", "c"], ["a", "b", "c"])
+    assert [request.tags[end] for end in ends] == ["a", "c"]
+    request = resync_request(["gone", "b"], ["a", "b", "c"])
+    assert (request.partition_key, "cscart/integrations" in request.tags) == ("b", True)
+    request = resync_request(["gone"], ["a"])
+    assert request.partition_key is None
+    assert not set(ends) & set(request.tags)

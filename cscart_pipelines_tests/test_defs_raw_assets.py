@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from cscart_pipelines.defs.outcome import FAILED
+from cscart_pipelines.defs.processes import TAG
 from cscart_pipelines.integrations.lease import take
 from cscart_pipelines.integrations.lifecycle import Act
 from cscart_pipelines_tests.conftest import Database
@@ -98,9 +99,10 @@ def test_the_run_fails_at_its_end_and_names_only_the_shop_that_failed(outcome: O
 
 
 def test_nothing_is_tried_again_by_dagster(room: ControlRoom) -> None:
-    room.instance.add_dynamic_partitions("integration", ["ghost"])
-    with pytest.raises(dg.Failure, match="1 of 1 failed: ghost") as caught:
-        room.resync("ghost", raise_on_error=True)
+    with small_shop(orders=1) as shop:
+        room.connect("wrong-key", shop, api_key="x" * 32)
+        with pytest.raises(dg.Failure, match="1 of 1 failed: wrong-key") as caught:
+            room.resync("wrong-key", raise_on_error=True)
     assert caught.value.allow_retries is False
 
 
@@ -167,6 +169,36 @@ def test_one_asset_of_one_partition_alone(room: ControlRoom) -> None:
         if e.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
     }
     assert checked == {"orders"}
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_partitions_that_are_deleted_or_moved_while_a_run_waits(
+    room: ControlRoom, named: bool
+) -> None:
+    """The hourly run names its integrations, one that the UI starts does not."""
+    keys = ["gone-first", "moved", "stays", "gone-last"]
+    with small_shop(orders=1) as shop:
+        for key in keys:
+            room.connect(key, shop)
+
+        def meanwhile() -> None:
+            room.execute("DELETE FROM registry.integrations WHERE integration LIKE 'gone-%%'")
+            for key in ("gone-first", "moved", "gone-last"):
+                room.instance.delete_dynamic_partition("integration", key)
+            room.instance.add_dynamic_partitions("integration", ["moved"])
+
+        result = room.planned(
+            "gone-first", "gone-last", only=keys if named else None, meanwhile=meanwhile
+        )
+    assert result.success
+    done = {key for _, key in room.materialisations(result.run_id)}
+    assert done == {"moved", "stays"}
+    log = "\n".join(str(entry.user_message) for entry in room.instance.all_logs(result.run_id))
+    for key in ("gone-first", "gone-last"):
+        assert f"{key} is not synchronised: there is no integration '{key}'" in log
+    run = room.instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert run.tags[TAG].startswith(f"{result.run_id} ")  # signed by the executor
 
 
 def test_only_and_full_are_obeyed(room: ControlRoom) -> None:

@@ -15,7 +15,7 @@ from pydantic import Field
 from cscart_pipelines.defs import fulfilment_checks
 from cscart_pipelines.defs.jobs import range_request
 from cscart_pipelines.defs.outcome import failure
-from cscart_pipelines.defs.partitions import NAME, integration_partitions
+from cscart_pipelines.defs.partitions import NAME, integration_partitions, keys_of
 from cscart_pipelines.defs.pull_requests import Pulled, decide
 from cscart_pipelines.defs.raw_metadata import cell, column_schema
 from cscart_pipelines.defs.resources import Pipelines
@@ -66,7 +66,7 @@ def pull_shop_orders(
     context: dg.AssetExecutionContext, config: PullConfig, pipelines: Pipelines
 ) -> Iterator[Any]:
     """Pulls from the warehouse; no shop is asked."""
-    keys = [key for key in context.partition_keys if not config.only or key in config.only]
+    keys = keys_of(context, config.only)
     reports: dict[str, PullReport] = {}
     failures: dict[str, str] = {}
     with pipelines.open() as premises:

@@ -70,13 +70,14 @@ def range_request(
     step: str, keys: list[str], present: list[str], config: dict[str, Any]
 ) -> dg.RunRequest:
     """One run over these integrations: the range of partitions that holds them, and their names,
-    which the step finds as `only` in its config."""
-    places = sorted(present.index(key) for key in keys)
+    which the step finds as `only` in its config. One without a partition has just been disabled or
+    removed; the step says so."""
+    places = sorted(present.index(key) for key in keys if key in present)
     tags = {"cscart/integrations": str(len(keys))}
     partition = None
-    if len(keys) == 1:
-        partition = keys[0]
-    else:
+    if len(places) == 1:
+        partition = present[places[0]]
+    elif places:
         tags["dagster/asset_partition_range_start"] = present[places[0]]
         tags["dagster/asset_partition_range_end"] = present[places[-1]]
     return dg.RunRequest(

@@ -7,12 +7,13 @@ command that writes it to a file (`cli`).
 
 # Without `from __future__ import annotations`: Dagster reads the annotations as they are.
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
 from cscart_pipelines.defs.outcome import failure
-from cscart_pipelines.defs.partitions import integration_partitions
+from cscart_pipelines.defs.partitions import integration_partitions, keys_of
 from cscart_pipelines.defs.raw_metadata import TRACKING_FILE, cell, tracking_command
 from cscart_pipelines.defs.resources import Pipelines
 from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, require
@@ -21,30 +22,35 @@ from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.onsite import tracking_file as tracking
 
 
-@dg.asset(
-    key=TRACKING_FILE,
-    group_name="onsite",
-    description="The onsite tracking file of an integration. Materialise its partition, copy the"
-    " JSON of its metadata into a file, and import that into Google Tag Manager (Admin, Import"
-    " Container, Merge). The command line writes the same file: "
-    f"`{tracking_command('KEY')}`. Only for an enabled integration.",
-    kinds={"json"},
-    partitions_def=integration_partitions,
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(
+            key=TRACKING_FILE,
+            group_name="onsite",
+            description="The onsite tracking file of an integration. Materialise its partition,"
+            " copy the JSON of its metadata into a file, and import that into Google Tag Manager"
+            " (Admin, Import Container, Merge). The command line writes the same file: "
+            f"`{tracking_command('KEY')}`. Only for an enabled integration.",
+            kinds={"json"},
+            partitions_def=integration_partitions,
+            skippable=True,
+        )
+    ],
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
-def tracking_file(context: dg.AssetExecutionContext, pipelines: Pipelines) -> None:
+def show_tracking_file(context: dg.AssetExecutionContext, pipelines: Pipelines) -> Iterator[Any]:
     """Each integration for itself; the run fails at the end if one may not have its file."""
     refused: dict[str, str] = {}
     made = 0
     with pipelines.open() as premises:
-        for key in context.partition_keys:
+        for key in keys_of(context):
             try:
                 shown = _file(premises, key)
             except (NotAllowedError, UnknownIntegrationError) as error:
                 refused[key] = str(error)
                 continue
             made += 1
-            context.add_asset_metadata(shown, partition_key=key)
+            yield dg.AssetMaterialization(TRACKING_FILE, partition=key, metadata=shown)
     if refused:
         lines = [f"| {key} | {cell(reason)} |" for key, reason in sorted(refused.items())]
         table = "\n".join(["| integration | no file, because |", "|---|---|", *lines])

@@ -68,16 +68,18 @@ class _SigningExecutor(dg.Executor):
         yield from self._inner.execute(plan_context, execution_plan)
 
 
-@dg.executor(
+def _sign_and_execute(context: dg.InitExecutorContext) -> dg.Executor:
+    inner = dg.in_process_executor.executor_creation_fn
+    assert inner is not None
+    return _SigningExecutor(inner(context))
+
+
+in_process_executor = dg.ExecutorDefinition(
     name="in_process",
-    config_schema=dg.in_process_executor.config_schema,
-    requirements=[],
+    config_schema=dg.in_process_executor.config_schema.as_field(),
+    executor_creation_fn=_sign_and_execute,
+    description="All steps in the run's own process: one of its own for each costs two seconds.",
 )
-def in_process_executor(context: dg.InitExecutorContext) -> dg.Executor:
-    """Steps in the run's own process: one of its own for each step costs two seconds."""
-    create = dg.in_process_executor.executor_creation_fn
-    assert create is not None
-    return _SigningExecutor(create(context))
 
 
 def _number_and_time(process: psutil.Process) -> str:

@@ -14,7 +14,7 @@ from pydantic import Field
 from cscart_pipelines.cscart.errors import ShopError
 from cscart_pipelines.defs import raw_checks
 from cscart_pipelines.defs.outcome import failure
-from cscart_pipelines.defs.partitions import integration_partitions
+from cscart_pipelines.defs.partitions import integration_partitions, keys_of
 from cscart_pipelines.defs.raw_metadata import (
     definition_metadata,
     materialisation_metadata,
@@ -74,7 +74,7 @@ def read_shop(
 ) -> Iterator[Any]:
     """Synchronises the selected entities of every shop of this run."""
     entities = [key.path[-1] for key in context.selected_asset_keys]
-    keys = [k for k in context.partition_keys if not config.only or k in config.only]
+    keys = keys_of(context, config.only)
     reports: list[SyncReport] = []
     failures: dict[str, str] = {}
     refused: dict[str, str] = {}
@@ -90,10 +90,10 @@ def read_shop(
         for key, future in visits.pay(keys):
             try:
                 report = future.result()
-            except NotAllowedError as error:
+            except (NotAllowedError, UnknownIntegrationError) as error:  # removed meanwhile
                 refused[key] = str(error)
                 context.log.info(f"{key} is not synchronised: {error}")
-            except (SyncFailedError, ShopError, SecretError, UnknownIntegrationError) as error:
+            except (SyncFailedError, ShopError, SecretError) as error:
                 failures[key] = str(error)
                 context.log.error(f"{key}: {error}")
             except Exception as error:  # a mistake of ours in one shop must not stop the others
