@@ -342,6 +342,11 @@ def test_disable_enable_and_the_gate_of_the_tracking_file(run: Run, desk: Desk) 
     done = run("integration", "tracking-file", "shop")
     assert (done.code, "it is disabled; use enable first" in done.err) == (4, True)
     assert "shop is enabled" in run("integration", "enable", "shop").out
+    desk.put("shop", "failed")
+    run("integration", "disable", "shop")
+    done = run("integration", "enable", "shop")
+    assert (done.code, "It is failed, as before: it broke" in done.out) == (0, True)
+    assert "integration resync shop" in done.out
 
 
 def test_remove_says_what_is_gone_what_stays_and_the_advice(run: Run, desk: Desk) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.storage.tags import TagType, get_tag_type
 
 from cscart_pipelines.defs.lists import BUILD_LOCK
 from cscart_pipelines.defs.processes import TAG
@@ -96,9 +97,11 @@ def test_a_synchronisation_and_a_build(desk: Desk) -> None:
     resync, build = desk.runs("resync"), desk.runs("build_lists")
     assert [json.loads(line) for line in out.splitlines() if line.startswith("{")] == [
         {"event": "loading"},
-        {"event": "running", "job": "resync"},
+        {"event": "running", "job": "resync", "run_id": resync[0].run_id},
         {"event": "finished", "job": "resync", "run_id": resync[0].run_id, "ok": True},
-        {"event": "running", "job": "build_lists"},
+        {"event": "running", "job": "build_lists", "run_id": build[0].run_id},
+        {"event": "waiting", "wait": "another build is running", "at_most": None},
+        {"event": "waiting", "wait": None, "at_most": None},
         {"event": "finished", "job": "build_lists", "run_id": build[0].run_id, "ok": True},
     ]
     # Shown in the UI as a run of that partition, started by the command line.
@@ -106,6 +109,9 @@ def test_a_synchronisation_and_a_build(desk: Desk) -> None:
     assert resync[0].tags["dagster/partition"] == "shop"
     assert resync[0].tags["cscart/started_by"] == "command line"
     assert TAG in resync[0].tags
+    # The list of runs in the UI shows people what they may want to know, and no more.
+    shown = {tag for tag in resync[0].tags if get_tag_type(tag) is not TagType.HIDDEN}
+    assert shown == {"dagster/partition", "dagster/max_runtime", "cscart/started_by"}
     # The lists are there, and the record of the build says what is in them.
     assert desk.room.rows("SELECT count(*) > 10 FROM analytics.segments") == [(True,)]
     assert desk.room.rows("SELECT run_id, covers_sync FROM registry.list_builds") == [

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from cscart_pipelines.cscart.errors import CredentialsRefused, ShopError
 from cscart_pipelines.integrations.lease import take
-from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError
+from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, refusal
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.settings import InvalidSettingsError
 from cscart_pipelines.sandbox.server import SandboxShop
@@ -156,18 +156,30 @@ def test_disabled_and_enabled_again(desk: Desk) -> None:
     desk.acts.disable("shop")
     desk.acts.disable("never")
     assert (desk.status(), desk.status("never")) == ("disabled", "disabled")
-    assert desk.registry.get("shop").status_reason is None
     with pytest.raises(NotAllowedError, match="use enable first"):
         take(desk.database.warehouse, desk.registry, "shop", Act.RESYNC)
     with pytest.raises(NotAllowedError, match="disabled already"):
         desk.acts.disable("shop")
     assert desk.acts.enable("never") == "ready"
-    assert desk.acts.enable("shop") == "ready"  # never synchronised
+    assert desk.acts.enable("shop") == "failed"  # as it was
+    assert desk.registry.get("shop").status_reason == "it broke"
     desk.put("shop", "enabled")
     desk.acts.disable("shop")
+    assert desk.registry.get("shop").status_reason is None
     assert desk.acts.enable("shop") == "enabled"
     with pytest.raises(NotAllowedError, match="enabled already"):
         desk.acts.enable("shop")
+
+
+def test_a_failure_that_needs_a_person_is_tried_again_once_the_person_enables(desk: Desk) -> None:
+    """It shows as failed until a synchronisation succeeds; the next hour tries it."""
+    desk.save()
+    desk.put("shop", "failed", permanent=True)
+    desk.acts.disable("shop")
+    assert desk.acts.enable("shop") == "failed"
+    integration = desk.registry.get("shop")
+    assert integration.status_reason == "it broke"
+    assert refusal(Act.SCHEDULED, desk.registry.standing(integration)) is None
 
 
 @pytest.mark.parametrize("act", ["disable", "enable", "remove"])
@@ -292,7 +304,7 @@ def test_the_trail_tells_every_change_and_no_secret(desk: Desk, shop: SandboxSho
     desk.acts.remove("shop")
     trail = desk.rows("SELECT act, detail, actor FROM registry.audit ORDER BY id")
     assert [row[0] for row in trail] == [
-        "added", "edited", "status syncing", "status failed", "status disabled", "status ready",
+        "added", "edited", "status syncing", "status failed", "status disabled", "status failed",
         "removed",
     ]  # fmt: skip
     assert trail[1][1] == {"timezone": ["UTC", "Asia/Tokyo"], "api_key_sealed": "changed"}

@@ -47,12 +47,14 @@ class Shop:
         self.synced = False
         self.tested = True
         self.permanent = False
+        self.failed = False
+        """It has failed since the last success."""
         self.lease: SyncLease | None = None
         """A run that lives; None with status syncing: one that has died."""
 
     @property
     def standing(self) -> Standing:
-        return Standing(self.status, self.synced, self.tested, self.permanent)
+        return Standing(self.status, self.synced, self.tested, self.permanent, self.failed)
 
 
 class Life(RuleBasedStateMachine):
@@ -134,13 +136,14 @@ class Life(RuleBasedStateMachine):
         if (shop := self.shops.get(key)) and shop.lease:
             shop.lease.succeed({})
             shop.lease, shop.status, shop.synced = None, Status.ENABLED, True
-            shop.permanent = False
+            shop.permanent = shop.failed = False
 
     @rule(key=KEYS, permanent=st.booleans())
     def fail(self, key: str, permanent: bool) -> None:
         if (shop := self.shops.get(key)) and shop.lease:
             shop.lease.fail("it broke", permanent=permanent)
             shop.lease, shop.status, shop.permanent = None, Status.FAILED, permanent
+            shop.failed = True
 
     @rule(key=KEYS)
     def crash(self, key: str) -> None:
@@ -193,7 +196,8 @@ class Life(RuleBasedStateMachine):
         self.anybody_looks()
         if self.expect(key, Act.ENABLE, lambda: self.desk.acts.enable(key)):
             shop = self.shops[key]
-            shop.status = after_enable(shop.standing)
+            shop.status, shop.permanent = after_enable(shop.standing), False
+            assert (self.desk.registry.get(key).status_reason is not None) == shop.failed
 
     @rule(key=KEYS, force=st.booleans())
     def remove(self, key: str, force: bool) -> None:
@@ -210,7 +214,7 @@ class Life(RuleBasedStateMachine):
 
     def _end_of_dead(self, key: str) -> None:
         if (shop := self.shops.get(key)) and shop.status is Status.SYNCING and not shop.lease:
-            shop.status, shop.permanent = Status.FAILED, False
+            shop.status, shop.permanent, shop.failed = Status.FAILED, False, True
 
     # --- what must never be ----------------------------------------------------------------------
 

@@ -81,3 +81,5 @@ def test_a_failed_first_synchronisation_may_be_retried_either_way() -> None:
 def test_enabling_goes_where_it_came_from() -> None:
     assert after_enable(standing(DISABLED)) is ENABLED
     assert after_enable(standing(DISABLED, synced_before=False)) is READY
+    assert after_enable(standing(DISABLED, failed_last=True)) is FAILED
+    assert after_enable(standing(DISABLED, synced_before=False, failed_last=True)) is FAILED

@@ -20,7 +20,7 @@ from cscart_pipelines.cli.integration import read_key, show_test, yes_no
 from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.cli.unknown_words import tell, unknown_words
 from cscart_pipelines.integrations.acts import FrontDesk
-from cscart_pipelines.integrations.lifecycle import Act, require
+from cscart_pipelines.integrations.lifecycle import Act, Status, require
 from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.settings import InvalidSettingsError, check
 from cscart_pipelines.onsite import tracking_file as tracking
@@ -219,7 +219,19 @@ def enable(key: Key) -> None:
     """Synchronise a disabled shop again, from where it stopped."""
     with opened() as premises:
         status = desk_of(premises).enable(key)
-    console.out.print(f"[green]✓[/] {key} is {console.status(status)}")
+        reason = premises.registry.get(key).status_reason
+    if status is not Status.FAILED:
+        console.out.print(f"[green]✓[/] {key} is {console.status(status)}")
+        return
+    console.out.print(
+        f"[yellow]![/] {key} is no longer disabled. It is {console.status(status)}, as before:"
+        f" {console.plain(reason)}",
+        soft_wrap=True,
+    )
+    console.out.print(
+        f"  The schedule tries it again; now: {console.command(f'integration resync {key}')}",
+        soft_wrap=True,
+    )
 
 
 def remove(

@@ -16,6 +16,7 @@ from cscart_pipelines.defs import fulfilment_checks
 from cscart_pipelines.defs.jobs import range_request
 from cscart_pipelines.defs.outcome import failure
 from cscart_pipelines.defs.partitions import NAME, integration_partitions, keys_of
+from cscart_pipelines.defs.processes import HIDDEN
 from cscart_pipelines.defs.pull_requests import Pulled, decide
 from cscart_pipelines.defs.raw_metadata import cell, column_schema
 from cscart_pipelines.defs.resources import Pipelines
@@ -24,7 +25,7 @@ from cscart_pipelines.fulfilment.order_feed import PullReport, pull, uses_fulfil
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.warehouse import fulfilment_tables
 
-REQUEST_TAG = "cscart/orders"
+REQUEST_TAG = f"{HIDDEN}orders_request"
 SYNCED = """
     SELECT integration, max(id) FROM registry.sync_runs WHERE state = 'succeeded'
     GROUP BY integration

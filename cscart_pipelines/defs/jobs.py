@@ -73,11 +73,12 @@ def range_request(
     which the step finds as `only` in its config. One without a partition has just been disabled or
     removed; the step says so."""
     places = sorted(present.index(key) for key in keys if key in present)
-    tags = {"cscart/integrations": str(len(keys))}
+    tags = {}
     partition = None
     if len(places) == 1:
         partition = present[places[0]]
     elif places:
+        tags["cscart/integrations"] = str(len(keys))
         tags["dagster/asset_partition_range_start"] = present[places[0]]
         tags["dagster/asset_partition_range_end"] = present[places[-1]]
     return dg.RunRequest(

@@ -16,8 +16,9 @@ import dagster as dg
 import psutil
 from dagster._core.storage.runs import SqliteRunStorage
 
-TAG = ".dagster/cscart_process"
-"""Tags with this prefix are the machinery's own: the UI does not show them."""
+HIDDEN = ".dagster/cscart_"
+"""So begin tags that this project alone reads: the UI shows no tag of `.dagster/`."""
+TAG = f"{HIDDEN}process"
 ALIVE = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,

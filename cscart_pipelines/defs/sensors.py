@@ -15,7 +15,7 @@ from cscart_pipelines.defs.resources import Pipelines
 from cscart_pipelines.integrations import brief_look
 
 RUN_KEY = "dagster/run_key"
-REQUEST_TAG = "cscart/lists"
+REQUEST_TAG = f"{processes.HIDDEN}lists_request"
 UNCOVERED = """
     SELECT id, extract(epoch FROM now() - finished_at), kind FROM registry.sync_runs
     WHERE state <> 'running' AND (state = 'succeeded' OR rows_done > 0)

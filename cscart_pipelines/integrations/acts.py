@@ -115,6 +115,8 @@ class FrontDesk:
         self._change_status(key, Act.DISABLE, lambda standing: Status.DISABLED)
 
     def enable(self, key: str) -> Status:
+        """Failed, where it had failed before it was disabled. The schedule tries it again, also
+        after a failure that needs a person: the person has come back to it."""
         return self._change_status(key, Act.ENABLE, after_enable)
 
     def remove(self, key: str, *, force: bool = False, purge_data: bool = False) -> dict[str, int]:
@@ -176,9 +178,13 @@ class FrontDesk:
             require(act, standing)
             status = follow(standing)
             connection.execute(
-                "UPDATE registry.integrations SET status = %s, status_reason = NULL,"
-                " status_since = now(), updated_at = now() WHERE integration = %s",
-                [str(status), key],
+                "UPDATE registry.integrations SET status = %(status)s, status_since = now(),"
+                # A disabled integration keeps the reason of its failure, for when it is enabled.
+                " status_reason = CASE WHEN %(failed)s"
+                " THEN coalesce(status_reason, 'its last synchronisation failed') END,"
+                " failure_permanent = failure_permanent AND %(status)s = 'disabled',"
+                " updated_at = now() WHERE integration = %(key)s",
+                {"status": str(status), "failed": standing.failed_last, "key": key},
             )
         return status
 

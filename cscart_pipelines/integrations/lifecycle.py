@@ -49,6 +49,8 @@ class Standing:
     """The connection details are those that passed the last test."""
     permanent_failure: bool = False
     """The last failure will not go away by itself: credentials, privileges, settings."""
+    failed_last: bool = False
+    """Nothing has succeeded since the last failure."""
 
 
 _ALLOWED: dict[Act, frozenset[Status]] = {
@@ -106,5 +108,7 @@ def require(act: Act, standing: Standing) -> None:
 
 
 def after_enable(standing: Standing) -> Status:
-    """Where an integration goes when it is enabled again."""
+    """Where an integration goes when it is enabled again: enabling mends no failure."""
+    if standing.failed_last:
+        return Status.FAILED
     return Status.ENABLED if standing.synced_before else Status.READY

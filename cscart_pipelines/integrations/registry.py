@@ -167,6 +167,7 @@ class Registry:
             synced_before=integration.first_synced_at is not None,
             tested=tested,
             permanent_failure=integration.failure_permanent,
+            failed_last=integration.attempts > 0 or integration.failure_permanent,
         )
 
     def record_test(self, key: str, capabilities: Mapping[str, Any]) -> None:
