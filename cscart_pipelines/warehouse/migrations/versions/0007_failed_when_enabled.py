@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0007"
-down_revision = "0011"
+down_revision = "0012"
 
 KEEP_RULES = """
     CREATE OR REPLACE FUNCTION registry.keep_rules() RETURNS trigger LANGUAGE plpgsql AS $$
