@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from cscart_pipelines.fulfilment.carriers import read_carriers
-from cscart_pipelines.fulfilment.stock_rules import StockRules, read_rules
+from cscart_pipelines.fulfilment.stock_rule_book import read_rules
+from cscart_pipelines.fulfilment.stock_rules import Buffer, StockRules
 from cscart_pipelines_tests.desk_fixtures import Desk, Run
 from cscart_pipelines_tests.desk_fixtures import desk as desk
 from cscart_pipelines_tests.desk_fixtures import run as run
@@ -107,16 +109,62 @@ def test_a_mapping_is_taken_whole_or_not_at_all(
 def test_rules_are_shown_and_changed_one_by_one(run: Run, desk: Desk) -> None:
     defaults = run("fulfilment", "rules", "shop", "--json").json
     assert defaults == {
-        "buffer": 0, "floor": 0, "cap": None, "subtract_open_orders": False, "most_to_zero": "0.5",
+        "subtract_open_orders": False, "buffer": "0", "safety_quantity": 0, "cap": None,
+        "most_to_zero": "0.5", "skus": [],
     }  # fmt: skip
-    run("fulfilment", "rules", "shop", "--buffer", "2", "--cap", "50")
+    run("fulfilment", "rules", "shop", "--buffer", "2.50", "--cap", "50", "--safety-quantity", "3")
     run("fulfilment", "rules", "shop", "--most-to-zero", "0.8", "--subtract-open-orders", "yes")
     with desk.database.connect() as connection:
-        rules = read_rules(connection, "shop")
-    assert rules == StockRules(2, 0, 50, True, rules.most_to_zero)
-    assert str(rules.most_to_zero) == "0.8"
-    shown = run("fulfilment", "rules", "shop", "--cap", "none").out
-    assert [line.split()[1] for line in shown.splitlines()[1:]] == ["2", "0", "none", "yes", "0.8"]
+        general = read_rules(connection, "shop").general
+    assert general == StockRules(
+        Buffer(Decimal("2.5")), Decimal(3), Decimal(50), True, Decimal("0.8")
+    )
+    shown = run("fulfilment", "rules", "shop", "--cap", "none", "--buffer", "10%").out
+    assert [line.split()[1] for line in shown.splitlines()[1:]] == [
+        "yes",
+        "10%",
+        "3",
+        "none",
+        "0.8",
+    ]
+
+
+def test_rules_of_skus_come_one_by_one_or_as_a_file(run: Run, desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "rules.csv").write_text(
+        "SKU;Safety Quantity;Buffer;Cap\nA;2;;none\nB;;10%;\nC;;;7\n", encoding="utf-8-sig"
+    )
+    done = run("fulfilment", "rules", "shop", str(tmp_path / "rules.csv"), "--cap", "20")
+    assert (done.code, "3 SKUs with rules of their own" in done.out) == (0, True)
+    run("fulfilment", "rules", "shop", "--sku", "b", "--safety-quantity", "1.5", "--unset", "c")
+    assert run("fulfilment", "rules", "shop", "--json").json["skus"] == [
+        {"sku": "A", "buffer": None, "safety_quantity": 2, "cap": "none"},
+        {"sku": "B", "buffer": "10%", "safety_quantity": 1.5, "cap": None},
+    ]
+    with desk.database.connect() as connection:
+        book = read_rules(connection, "shop")
+    assert (book.of("a").cap, book.of("X", "b").cap, book.of("C").cap) == (None, 20, 20)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("sku,buffer\nA,2\nB,-1\n", "line 3: '-1' is no buffer"),
+        ("sku,saftey_quantity\nA,2\n", "unknown columns: saftey_quantity"),
+        ("buffer,cap\n2,3\n", "sku"),
+        ("sku,cap\nA,7\na,8\n", "line 3: a has rules in line 2 already"),
+        ("sku,cap\nA,\n", "line 2: A has no rule"),
+        ("sku,cap\n,7\n", "line 2: sku is empty"),
+        ("", ""),
+    ],
+)
+def test_a_file_of_rules_is_taken_whole_or_not_at_all(
+    run: Run, desk: Desk, tmp_path: Path, content: str, said: str
+) -> None:
+    (tmp_path / "rules.csv").write_text(content, encoding="utf-8")
+    done = run("fulfilment", "rules", "shop", str(tmp_path / "rules.csv"), "--buffer", "9")
+    assert (done.code, said in done.err, "rules.csv" in done.err) == (2, True, True), done.err
+    assert desk.rows("SELECT * FROM fulfilment.sku_stock_rules") == []
+    assert desk.rows("SELECT * FROM fulfilment.stock_rules") == []
 
 
 @pytest.mark.parametrize(
@@ -127,11 +175,16 @@ def test_rules_are_shown_and_changed_one_by_one(run: Run, desk: Desk) -> None:
         (["--most-to-zero", "1.01"], "--most-to-zero '1.01' is no share"),
         (["--most-to-zero", "NaN"], "is no share"),
         (["--subtract-open-orders", "perhaps"], "neither yes nor no"),
-        (["--floor", "9", "--cap", "8"], "--cap 8 is below the floor, 9"),
-        (["--buffer", "-1"], "--buffer"),
+        (["--buffer", "-1"], "'-1' is no buffer"),
+        (["--buffer", "120%"], "'120%' is more than 100%"),
+        (["--safety-quantity", "some"], "--safety-quantity 'some' is no quantity"),
+        (["--sku", "A"], "--sku needs --buffer"),
+        (["--sku", "A", "--buffer", "1", "--most-to-zero", "1"], "goes with no other rule"),
+        (["--buffer", "1", "--unset", "A"], "--unset 'A': this SKU has no rules"),
     ],
 )
 def test_a_wrong_rule_changes_nothing(run: Run, desk: Desk, options: list[str], said: str) -> None:
     done = run("fulfilment", "rules", "shop", *options)
     assert (done.code, said in done.err) == (2, True), done.err
     assert desk.rows("SELECT * FROM fulfilment.stock_rules") == []
+    assert desk.rows("SELECT * FROM fulfilment.sku_stock_rules") == []

@@ -23,6 +23,7 @@ from cscart_pipelines_tests.stock_fixtures import (
     requests,
     rules,
     states,
+    take_back,
 )
 
 __all__ = ["connect"]
@@ -127,7 +128,7 @@ def test_what_cannot_be_is_refused_with_its_reason_and_the_rest_goes_through(
     reasons = {sku: reason or "" for sku, (_, reason) in found.items()}
     for sku, words in {
         "SKU-0002": "does not track", "SKU-0003": "configurable", "SAME": "2 products",
-        "SKU-0006": "fractional quantity 1.5",
+        "SKU-0006": "quantity 1.5 has a fraction",
         "NIL": "unknown SKU",
     }.items():  # fmt: skip
         assert words in reasons[sku]
@@ -244,12 +245,12 @@ def test_what_was_ordered_since_the_count_is_taken_off(connect: Connect, version
     shop.order((1, 4), timestamp=counted + 120, status="P")
     cancelled = shop.order((1, 5), timestamp=counted + 180)
     shop.shop.store.set_order_status(cancelled.order_id, "I")
-    rules(shop, subtract_open_orders=True, buffer=1)
+    rules(shop, subtract_open_orders=True, buffer="1")
     levels(shop, SKU_0001=50)
     level(shop, "SKU-0002", 50, as_of=now + timedelta(minutes=1))
     report = push(shop)
     assert amounts(shop, 1, 2) == [50 - 3 - 4 - 1, 50 - 1]
-    assert report.changes[0].note == "7 ordered since it was counted"
+    assert report.changes[0].note == "7 ordered since it was counted; buffer 1"
     expected = 1 if version != "4.7" else 3  # a list, then each order alone
     assert requests(shop)["GET orders"] == expected
 
@@ -282,12 +283,62 @@ def test_an_order_cancelled_while_orders_are_read_is_not_taken_off(connect: Conn
     assert amounts(shop, 1) == [50]
 
 
-def test_cap_and_floor_hold_in_the_shop(connect: Connect) -> None:
+def test_rules_of_the_integration_and_of_single_skus_hold_in_the_shop(connect: Connect) -> None:
     shop = connect()
-    rules(shop, cap=30, floor=2)
-    levels(shop, SKU_0001=500, SKU_0002=0, SKU_0003=30)
-    push(shop)
-    assert amounts(shop, 1, 2, 3) == [30, 2, 30]
+    rules(shop, cap=30, safety_quantity=2, buffer="10%")
+    shop.execute(
+        "INSERT INTO fulfilment.sku_stock_rules (integration, sku, buffer, cap) SELECT"
+        " %s, * FROM (VALUES ('sku-0004', '5', 'Infinity'::numeric), ('SKU-0005', NULL, 7)) AS one",
+        shop.key,
+    )
+    levels(shop, SKU_0001=500, SKU_0002=2, SKU_0003=-3, SKU_0004=90, SKU_0005=19, SKU_0006=9)
+    dry = push(shop, dry_run=True)
+    assert [(c.target, c.feed, c.note, (c.after or {})["amount"]) for c in dry.changes] == [
+        ("SKU-0001", 500, "buffer 10%; cap 30", 30),
+        ("SKU-0002", 2, "buffer 10%; safety quantity 2", 0),
+        ("SKU-0003", -3, "the feed says -3: sold before it came in, so none", 0),
+        ("SKU-0004", 90, "buffer 5 of this SKU", 85),
+        ("SKU-0005", 19, "buffer 10%; cap 7 of this SKU", 7),
+        ("SKU-0006", 9, "buffer 10%", 8),
+    ]
+    report = push(shop, run_id="ruled-run")
+    assert amounts(shop) == [30, 0, 0, 85, 7, 8]
+    assert [(c.target, c.feed, c.note) for c in report.changes] == [
+        (c.target, c.feed, c.note) for c in dry.changes
+    ]
+    levels(shop, **{f"SKU_000{n}": q for n, q in enumerate((500, 2, -3, 90, 19, 9), 1)})
+    shop.execute("UPDATE fulfilment.stock_levels SET as_of = now()")  # the same feed once more
+    assert push(shop).counts == {"refused": 0, "unchanged": 6}
+    assert take_back(shop, "ruled-run").counts["verified"] == 6
+    assert amounts(shop) == [100] * 6
+
+
+def test_a_shop_that_sells_by_weight_gets_and_shows_fractions(connect: Connect) -> None:
+    def fill(store):  # type: ignore[no-untyped-def]
+        many(3)(store)
+        store.weighed |= {"stock"}
+        store.set_stock(1, Decimal("18.5"))
+
+    shop = connect(catalogue=fill)
+    assert shop.rows("SELECT amount::text FROM cscart.products WHERE product_id = 1") == [("18.5",)]
+    counted = int(COUNTED.timestamp())
+    shop.order((2, Decimal("0.25")), timestamp=counted + 60)
+    rules(shop, subtract_open_orders=True, buffer="10%")
+    levels(shop, SKU_0001="20.000", SKU_0002="10.25", SKU_0003="0.50")
+    report = push(shop, run_id="weighed")
+    assert amounts(shop) == [Decimal(18), Decimal(9), Decimal("0.45")]
+    changes = {c.target: (c.before, c.feed, c.after, c.note) for c in report.changes}
+    assert changes == {
+        "SKU-0001": ({"amount": 18.5}, 20, {"amount": 18}, "buffer 10%"),
+        "SKU-0002": (
+            {"amount": 9.75}, 10.25, {"amount": 9},
+            "0.25 ordered since it was counted; buffer 10%",
+        ),
+        "SKU-0003": ({"amount": 10}, 0.5, {"amount": 0.45}, "buffer 10%"),
+    }  # fmt: skip
+    shop.shop.store.set_stock(3, Decimal("0.3"))  # 0.15 were sold
+    take_back(shop, "weighed")
+    assert amounts(shop) == [Decimal("18.5"), Decimal("9.75"), Decimal("9.85")]
 
 
 # --- held ----------------------------------------------------------------------------------------
@@ -387,6 +438,30 @@ def test_a_held_row_is_replaced_by_a_newer_level(connect: Connect) -> None:
     report = push(shop)
     assert report.held is None and amounts(shop) == [7, 100, 100, 100, 100, 100]
     assert states(shop)["SKU-0002"] == "held"
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"cap": 5, "buffer": "0"},
+        {"safety_quantity": 3},
+        {"buffer": "50%", "subtract_open_orders": True},
+    ],
+)
+def test_the_breaker_judges_the_feed_and_not_what_the_rules_make_of_it(
+    connect: Connect, rule: dict[str, object]
+) -> None:
+    shop = connect()
+    rules(shop, **rule)
+    levels(shop, **{f"SKU_000{number}": number // 5 for number in range(1, 7)})
+    assert "4 of the 6 products" in (push(shop).held or "")
+    assert amounts(shop) == [100] * 6
+    # A good feed of small levels that the rules write as 0 is no broken one.
+    shop.execute("UPDATE fulfilment.stock_rules SET safety_quantity = 4")
+    for number in range(1, 7):
+        level(shop, f"SKU-000{number}", number, as_of=datetime.now(UTC))
+    assert push(shop).held is None
+    assert amounts(shop, 1, 2, 3, 4) == [0] * 4
 
 
 def test_the_breaker_looks_at_what_the_shop_has_now(connect: Connect) -> None:

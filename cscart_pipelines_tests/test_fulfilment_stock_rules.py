@@ -13,42 +13,98 @@ from cscart_pipelines.fulfilment.open_orders import OpenOrders
 from cscart_pipelines.fulfilment.stock_breaker import judge
 from cscart_pipelines.fulfilment.stock_matching import UNKNOWN, Catalogue, NoMatchError, Product
 from cscart_pipelines.fulfilment.stock_rules import (
-    MOST,
+    NO_CAP,
+    Buffer,
     RefusedLevelError,
+    RuleBook,
+    SkuRules,
     StockRules,
     amount_for,
     orders_explain,
+    read_buffer,
 )
 from cscart_pipelines.fulfilment.undo import restored
 
 pieces = st.integers(0, 5000)
-rules = st.builds(
-    StockRules,
-    buffer=st.integers(0, 50),
-    floor=st.integers(0, 50),
-    cap=st.none() | st.integers(0, 500),
+hand = st.integers(-50, 5000) | st.integers(-50, 5000_000).map(lambda n: Decimal(n) / 1000)
+buffers = st.builds(Buffer, st.integers(0, 50).map(Decimal)) | st.builds(
+    Buffer, st.integers(0, 1000).map(lambda n: Decimal(n) / 10), st.just(True)
 )
+few = st.integers(0, 50).map(Decimal) | st.integers(0, 5000).map(lambda n: Decimal(n) / 100)
+rules = st.builds(
+    StockRules, buffer=buffers, safety_quantity=few, cap=st.none() | few.map(lambda n: n * 10)
+)
+own_rules = st.builds(
+    SkuRules,
+    buffer=st.none() | buffers,
+    safety_quantity=st.none() | few,
+    cap=st.none() | few | st.just(NO_CAP),
+)
+
+
+def percent(share: str) -> Buffer:
+    return Buffer(Decimal(share), percent=True)
+
+
+def shown(quantity: Decimal | int, rule: StockRules, ordered: Decimal | int = 0) -> Decimal:
+    """The amount, of a shop that sells by weight where the quantity asks for one."""
+    level = Decimal(quantity)
+    return amount_for(level, rule, Decimal(ordered), fractions=level != int(level)).value
 
 
 # --- amounts -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("quantity", "rule", "ordered", "amount"),
+    ("quantity", "rule", "ordered", "amount", "note"),
     [
-        (10, StockRules(), 0, 10),
-        (10, StockRules(buffer=3), 2, 5),
-        (10, StockRules(buffer=11), 0, 0),
-        (10, StockRules(), 12, 0),
-        (10, StockRules(cap=7), 0, 7),
-        (0, StockRules(floor=2), 0, 2),
-        (1, StockRules(floor=-5, buffer=3), 0, 0),
-        (50, StockRules(floor=20, cap=10), 0, 10),
-        (5, StockRules(cap=-1), 0, 0),
+        (10, StockRules(), 0, 10, None),
+        (
+            10,
+            StockRules(buffer=Buffer(Decimal(3))),
+            2,
+            5,
+            "2 ordered since it was counted; buffer 3",
+        ),
+        (10, StockRules(buffer=Buffer(Decimal(11))), 0, 0, "buffer 11"),
+        (10, StockRules(buffer=percent("15")), 0, 8, "buffer 15%"),
+        (10, StockRules(buffer=percent("100")), 0, 0, "buffer 100%"),
+        (10, StockRules(), 12, 0, "12 ordered since it was counted"),
+        (10, StockRules(cap=Decimal(7)), 0, 7, "cap 7"),
+        (10, StockRules(cap=Decimal("2.5")), 0, 2, "cap 2.5"),
+        (10, StockRules(cap=Decimal(0)), 0, 0, "cap 0"),
+        (2, StockRules(safety_quantity=Decimal(2)), 0, 0, "safety quantity 2"),
+        (3, StockRules(safety_quantity=Decimal(2)), 0, 3, None),
+        (
+            0,
+            StockRules(safety_quantity=Decimal(2), buffer=percent("10"), cap=Decimal(1)),
+            0,
+            0,
+            None,
+        ),
+        # Each step on what the one before has left.
+        (
+            5,
+            StockRules(buffer=Buffer(Decimal(3)), safety_quantity=Decimal(2)),
+            0,
+            0,
+            "buffer 3; safety quantity 2",
+        ),
+        (9, StockRules(cap=Decimal(2), safety_quantity=Decimal(3)), 0, 2, "cap 2"),
+        (
+            -4,
+            StockRules(buffer=Buffer(Decimal(1))),
+            0,
+            0,
+            "the feed says -4: sold before it came in, so none",
+        ),
     ],
 )
-def test_amounts(quantity: int, rule: StockRules, ordered: int, amount: int) -> None:
-    assert amount_for(Decimal(quantity), rule, ordered) == amount
+def test_amounts(
+    quantity: int, rule: StockRules, ordered: int, amount: int, note: str | None
+) -> None:
+    found = amount_for(Decimal(quantity), rule, Decimal(ordered))
+    assert (found.value, found.note) == (amount, note)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +113,7 @@ def test_amounts(quantity: int, rule: StockRules, ordered: int, amount: int) -> 
         (None, "no quantity"),
         ("NaN", "no quantity"),
         ("Infinity", "no quantity"),
-        ("1.5", "fractional quantity 1.5"),
+        ("1.5", "quantity 1.5 has a fraction"),
         ("9000000", "more than a shop can hold"),
     ],
 )
@@ -68,30 +124,74 @@ def test_levels_that_nobody_can_have_are_refused(quantity: str | None, reason: s
 
 def test_what_was_sold_before_it_came_in_is_none() -> None:
     for quantity in ("-1", "-0.5", "-9000000"):
-        assert amount_for(Decimal(quantity), StockRules()) == 0
+        assert amount_for(Decimal(quantity), StockRules()).value == 0
 
 
 def test_zeros_after_the_point_are_no_fraction() -> None:
-    assert amount_for(Decimal("12.00"), StockRules()) == 12
-    assert amount_for(Decimal("1E+3"), StockRules()) == 1000
+    assert str(amount_for(Decimal("12.00"), StockRules()).value) == "12"
+    assert str(amount_for(Decimal("1E+3"), StockRules()).value) == "1000"
+    by_weight = amount_for(Decimal("2.50"), StockRules(buffer=percent("33.3")), fractions=True)
+    assert str(by_weight.value) == "1.667"
 
 
-@given(pieces, rules, pieces)
-def test_an_amount_is_within_the_rules(quantity: int, rule: StockRules, ordered: int) -> None:
-    amount = amount_for(Decimal(quantity), rule, ordered)
-    assert 0 <= amount <= (MOST if rule.cap is None else rule.cap)
-    assert amount >= (rule.floor if rule.cap is None else min(rule.floor, rule.cap))
-    # Never more than is there, but for what the floor promises.
-    assert amount <= max(quantity - ordered - rule.buffer, rule.floor, 0)
-
-
-@given(pieces, rules, pieces, st.integers(0, 20))
-def test_more_on_hand_never_shows_less_and_more_orders_never_more(
-    quantity: int, rule: StockRules, ordered: int, more: int
+@given(hand, rules, pieces)
+def test_an_amount_is_never_more_than_the_feed_says_nor_negative(
+    quantity: Decimal | int, rule: StockRules, ordered: int
 ) -> None:
-    amount = amount_for(Decimal(quantity), rule, ordered)
-    assert amount_for(Decimal(quantity + more), rule, ordered) >= amount
-    assert amount_for(Decimal(quantity), rule, ordered + more) <= amount
+    amount = shown(quantity, rule, ordered)
+    assert 0 <= amount <= max(quantity - ordered, 0)
+    assert rule.cap is None or amount <= rule.cap
+    assert amount == 0 or rule.cap is not None or amount > rule.safety_quantity
+    # What one push has written, the same feed finds as it is.
+    assert shown(quantity, rule, ordered) == amount
+
+
+@given(hand, rules, pieces, st.integers(0, 20))
+def test_more_on_hand_never_shows_less_and_more_orders_never_more(
+    quantity: Decimal | int, rule: StockRules, ordered: int, more: int
+) -> None:
+    amount = shown(quantity, rule, ordered)
+    assert shown(quantity + more, rule, ordered) >= amount
+    assert shown(quantity, rule, ordered + more) <= amount
+
+
+@given(hand, rules, own_rules)
+def test_rules_of_a_sku_take_the_place_of_the_integrations(
+    quantity: Decimal | int, general: StockRules, own: SkuRules
+) -> None:
+    book = RuleBook(general, {"A": own})
+    for name in ("buffer", "safety_quantity"):
+        wanted = getattr(own, name)
+        wanted = getattr(general, name) if wanted is None else wanted
+        assert getattr(book.of("A"), name) == wanted
+    cap = general.cap if own.cap is None else None if own.cap == NO_CAP else own.cap
+    assert book.of("x", "A").cap == cap
+    assert book.of("B") == general
+    assert 0 <= shown(quantity, book.of("A")) <= max(quantity, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("2", "2"),
+        ("10%", "10%"),
+        (" 2.50 ", "2.5"),
+        ("12.5 %", "12.5%"),
+        ("0", "0"),
+        ("100%", "100%"),
+    ],
+)
+def test_a_buffer_is_pieces_or_percent(text: str, said: str) -> None:
+    assert str(read_buffer(text)) == said
+    assert read_buffer(said) == read_buffer(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "%", "-1", "101%", "10%%", "1e3", "NaN", "٣", "1,5", "10% x", "99999999", "1.2345"]
+)
+def test_what_is_no_buffer_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"buffer|more than 100%"):
+        read_buffer(text)
 
 
 @given(pieces, pieces, st.integers(0, 30))

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
+import json
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import psycopg
 import pytest
 
 from cscart_pipelines.cscart.errors import CredentialsRefused, ShopError
+from cscart_pipelines.fulfilment.order_export import export, to_json, write_csv
 from cscart_pipelines.fulfilment.order_feed import pull
 from cscart_pipelines.fulfilment.rounds import PushFailedError, open_round
 from cscart_pipelines.fulfilment.tracking import MOST_FAILED_ORDERS, push_shipments
@@ -95,6 +100,50 @@ def test_several_parcels_and_a_back_order(connect: Connect) -> None:
     at.push()
     assert ("A-3", "GLS", 2) in shipments(at, order.order_id)
     assert at.shop.store.orders[order.order_id].status == "C"
+
+
+def test_an_order_by_weight_is_handed_out_and_shipped_as_far_as_the_shop_can(
+    connect: Connect,
+) -> None:
+    at = connect(shipped_status="C", partially_shipped_status="Backordered")
+    order = at.order((1, Decimal("1.50")), (2, 2), (3, Decimal("0.000001")))
+    number = str(order.order_id)
+    at.sync()
+    assert at.rows("SELECT reason FROM cscart.rejects") == []
+    with at.database.warehouse.connect() as connection:
+        pull(connection, at.registry.get(at.key))
+        page = export(connection, at.key)
+    lines = {each["sku"]: each["quantity"] for each in to_json(page)["orders"][0]["lines"]}
+    assert json.dumps(lines, sort_keys=True) == (
+        '{"SKU-0001": 1.5, "SKU-0002": 2, "SKU-0003": 1e-06}'
+    )
+    write_csv(text := io.StringIO(newline=""), page)
+    told = csv.DictReader(io.StringIO(text.getvalue(), newline=""))
+    assert {row["sku"]: row["quantity"] for row in told} == {
+        "SKU-0001": "1.5", "SKU-0002": "2", "SKU-0003": "0.000001",
+    }  # fmt: skip
+    # A shipment of whole pieces would cut the weight without a word.
+    at.ship(number, "T-1", carrier="GLS")
+    at.ship(number, "T-2", "SKU-0002", carrier="GLS")
+    report = at.push()
+    assert [refusal.target for refusal in report.refusals] == [f"{number} T-1"]
+    assert "1.5 of SKU SKU-0001" in report.refusals[0].reason
+    assert "whole pieces" in report.refusals[0].reason
+    assert shipments(at, order.order_id) == [("T-2", "GLS", 2)]
+    assert at.shop.store.orders[order.order_id].status == "B"
+    # A shop whose shipments have fractions gets the rest, and the order is shipped in full.
+    at.shop.store.weighed |= {"shipments"}
+    other = at.order((1, Decimal("2.5")))
+    at.shop.store.create_shipment(other.order_id, products={other.lines[0].item_id: Decimal("0.5")})
+    at.sync()
+    order.lines[-1].amount = 1  # three decimals are what the shop's columns hold
+    at.shop.store.touch_answers(order)
+    at.execute("UPDATE fulfilment.shipments SET state = 'waiting' WHERE state = 'refused'")
+    report = at.push()
+    assert [change.note for change in report.changes if change.kind == "shipment"] == [None]
+    assert shipments(at, order.order_id)[1:] == [("T-1", "GLS", Decimal("2.5"))]
+    assert at.shop.store.orders[order.order_id].status == "C"
+    assert at.shop.requests.count(method="POST") == 2
 
 
 def test_the_url_goes_where_it_can_be_found(connect: Connect) -> None:

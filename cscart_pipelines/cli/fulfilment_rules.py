@@ -1,46 +1,61 @@
 """`fulfilment rules`: how stock on hand becomes the amount in one shop, and when a feed is held.
 
-Not here: applying the rules to a feed (the fulfilment room).
+Not here: the rules themselves (`fulfilment.stock_rules`), keeping them (`stock_rule_book`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Annotated, Any
 
-import psycopg
 import typer
-from psycopg.rows import dict_row
 
-from cscart_pipelines.cli import console
+from cscart_pipelines.cli import console, exits
 from cscart_pipelines.cli.board import Json, Key
+from cscart_pipelines.cli.feed_input import STDIN, read_input
 from cscart_pipelines.cli.integration import yes_no
 from cscart_pipelines.cli.premises import opened
+from cscart_pipelines.fulfilment import stock_rule_book as book
+from cscart_pipelines.fulfilment.feed_text import UnreadableFileError
+from cscart_pipelines.fulfilment.stock_rules import NO_CAP, SkuRules
 from cscart_pipelines.integrations.settings import InvalidSettingsError
 
-Row = dict[str, Any]
-RULES: Row = {"buffer": 0, "floor": 0, "cap": None, "subtract_open_orders": False,
-              "most_to_zero": Decimal("0.5")}  # fmt: skip
-"""What holds where nothing is set: the defaults of the table."""
+SHOWN = 1000
 MEANING = {
-    "buffer": "pieces kept back of every SKU",
-    "floor": "the shop never shows less",
-    "cap": "the shop never shows more",
-    "subtract_open_orders": "take off what was ordered since it was counted",
-    "most_to_zero": "a feed that sets a larger share of the products to zero is held",
+    "subtract_open_orders": "subtract what was ordered since the stock was counted",
+    "buffer": "then keep back so many pieces, or percent",
+    "safety_quantity": "then write 0 for what is not above it",
+    "cap": "then never show more",
+    "most_to_zero": "hold a feed that sets a larger share of the stocked products to zero",
 }
-MOST = 2**31 - 1
+"""In the order in which they are applied; the last one judges the feed before all of them."""
 
 
 def rules(
     key: Key,
-    buffer: Annotated[
-        int | None,
-        typer.Option(min=0, max=MOST, metavar="N", help="Pieces kept back of every SKU."),
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            help="CSV with rules of single SKUs: sku,buffer,safety_quantity,cap; - is stdin.",
+        ),
     ] = None,
-    floor: Annotated[
-        int | None,
-        typer.Option(min=0, max=MOST, metavar="N", help="The shop never shows less than N."),
+    sku: Annotated[
+        str | None,
+        typer.Option(metavar="SKU", help="Set --buffer, --safety-quantity, --cap of this SKU."),
+    ] = None,
+    unset: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SKU", help="Remove the rules of this SKU. May be repeated."),
+    ] = None,
+    buffer: Annotated[
+        str | None, typer.Option(metavar="N|N%", help="Keep back N pieces, or N percent.")
+    ] = None,
+    safety_quantity: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Write 0 where N or less is left."),
     ] = None,
     cap: Annotated[
         str | None, typer.Option(metavar="N|none", help="The shop never shows more than N.")
@@ -63,42 +78,95 @@ def rules(
     """Show or change the stock rules and the circuit breaker.
 
     Stock rules turn stock on hand into the amount in the shop. The circuit breaker holds a feed
-    that would empty the shop.
+    that would empty the shop; it judges the feed itself, before any rule.
     """
-    given: Row = {"buffer": buffer, "floor": floor}
+    general = _read(
+        {"subtract_open_orders": (subtract_open_orders, _yes_no),
+         "most_to_zero": (most_to_zero, _share)}
+    )  # fmt: skip
+    given = {"buffer": buffer, "safety_quantity": safety_quantity, "cap": cap}
+    amounts = _read({name: (text, book.READERS[name]) for name, text in given.items()})
+    if sku is not None and (general or not amounts or not sku.strip()):
+        raise exits.CommandError(
+            "--sku needs --buffer, --safety-quantity or --cap, and goes with no other rule",
+            exits.WRONG_USAGE,
+        )
+    of_skus = {} if file is None else _read_file(file)
+    with opened() as premises:
+        premises.registry.get(key)
+        with premises.warehouse.connect(autocommit=True) as connection:
+            with connection.transaction():
+                for each in unset or []:
+                    if not book.forget_sku_rules(connection, key, [each.strip()]):
+                        raise exits.CommandError(
+                            f"--unset {each!r}: this SKU has no rules", exits.WRONG_USAGE
+                        )
+                book.change_sku_rules(connection, key, of_skus)
+                if sku is None:
+                    if amounts.get("cap") == NO_CAP:
+                        amounts["cap"] = None
+                    book.change_rules(connection, key, {**general, **amounts})
+                else:
+                    known = book.read_sku_rules(connection, key)
+                    name = next((n for n in known if n.lower() == sku.strip().lower()), sku.strip())
+                    merged = {**vars(known.get(name, SkuRules())), **amounts}
+                    book.change_sku_rules(connection, key, {name: SkuRules(**merged)})
+            found = book.read_rules(connection, key).general
+            skus = book.read_sku_rules(connection, key)
+    general = {name: book.shown(getattr(found, name)) for name in MEANING}
+    _show({**general, "most_to_zero": str(found.most_to_zero)}, skus, as_json=as_json)
+
+
+def _show(general: dict[str, Any], skus: dict[str, SkuRules], *, as_json: bool) -> None:
+    of_skus = [
+        {"sku": sku, **{name: book.shown(value) for name, value in vars(each).items()}}
+        for sku, each in skus.items()
+    ]
+    if as_json:
+        console.print_json({**general, "skus": of_skus})
+        return
+    table = console.table("rule", ("value", "right"), "meaning")
+    for name, words in MEANING.items():
+        table.add_row(name.replace("_", "-"), _cell(general[name]), words)
+    console.out.print(table)
+    if not of_skus:
+        return
+    table = console.table("SKU", *((n.replace("_", "-"), "right") for n in book.READERS))
+    for row in of_skus[:SHOWN]:
+        cells = ("–" if row[name] is None else _cell(row[name]) for name in book.READERS)
+        table.add_row(console.plain(row["sku"]), *cells)
+    console.out.print(table)
+    more = f", the first {SHOWN:,} shown" if len(of_skus) > SHOWN else ""
+    console.out.print(
+        f"[dim]{len(of_skus):,} SKU{'s' * (len(of_skus) != 1)} with rules of their own{more};"
+        " – is the rule above[/]"
+    )
+
+
+def _read(given: dict[str, tuple[str | None, Callable[[str], Any]]]) -> dict[str, Any]:
+    """The values of the options that were given. Raises InvalidSettingsError with all problems."""
+    found: dict[str, Any] = {}
     problems: dict[str, str] = {}
-    for name, text, read in (
-        ("cap", cap, _cap),
-        ("most_to_zero", most_to_zero, _share),
-        ("subtract_open_orders", subtract_open_orders, _yes_no),
-    ):
+    for name, (text, read) in given.items():
         if text is not None:
             try:
-                given[name] = read(text)
+                found[name] = read(text)
             except ValueError as error:
                 problems[name] = str(error)
     if problems:
         raise InvalidSettingsError(problems)
-    changed = {n: v for n, v in given.items() if v is not None or (n == "cap" and cap is not None)}
-    with opened() as premises:
-        premises.registry.get(key)
-        with premises.warehouse.connect(autocommit=True) as connection:
-            now = _change(connection, key, changed)
-    if as_json:
-        console.print_json(now)
-        return
-    table = console.table("rule", ("value", "right"), "meaning")
-    for name, words in MEANING.items():
-        table.add_row(name.replace("_", "-"), _shown(now[name]), words)
-    console.out.print(table)
+    return found
 
 
-def _cap(text: str) -> int | None:
-    if text.strip().lower() == "none":
-        return None
-    if not text.isdecimal() or int(text) > MOST:
-        raise ValueError(f"{text!r} is no cap; expected a whole number, or none")
-    return int(text)
+def _read_file(file: Path) -> dict[str, SkuRules]:
+    data = read_input(file)
+    name = "stdin" if str(file) == STDIN else file.name
+    try:
+        return book.read_sku_file(data)
+    except (UnreadableFileError, ValueError) as error:
+        raise exits.CommandError(
+            f"{name}: {error}; no rule was changed", exits.WRONG_USAGE
+        ) from None
 
 
 def _share(text: str) -> Decimal:
@@ -117,40 +185,9 @@ def _yes_no(text: str) -> bool:
         raise ValueError(error.problems["value"]) from None
 
 
-def _change(connection: psycopg.Connection[Any], key: str, changed: Row) -> Row:
-    """The rules as they are now. Two who change them at once do so one after the other."""
-    with connection.transaction():
-        if changed:
-            connection.execute(
-                "INSERT INTO fulfilment.stock_rules (integration) VALUES (%s)"
-                " ON CONFLICT (integration) DO UPDATE SET integration = excluded.integration",
-                [key],
-            )
-        found = (
-            connection.cursor(row_factory=dict_row)
-            .execute(
-                "SELECT buffer, floor, cap, subtract_open_orders, most_to_zero"
-                " FROM fulfilment.stock_rules WHERE integration = %s",
-                [key],
-            )
-            .fetchone()
-        )
-        now = {**(found or RULES), **changed}
-        if now["cap"] is not None and now["cap"] < now["floor"]:
-            raise InvalidSettingsError({"cap": f"{now['cap']} is below the floor, {now['floor']}"})
-        if changed:
-            connection.execute(
-                "UPDATE fulfilment.stock_rules SET buffer = %(buffer)s, floor = %(floor)s,"
-                " cap = %(cap)s, subtract_open_orders = %(subtract_open_orders)s,"
-                " most_to_zero = %(most_to_zero)s WHERE integration = %(key)s",
-                {**now, "key": key},
-            )
-    return now
-
-
-def _shown(value: Any) -> str:
+def _cell(value: Any) -> str:
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return console.quantity(value) if isinstance(value, int | float) else str(value)

@@ -186,10 +186,14 @@ def _print_changes(report: PushReport) -> None:
     rank = {state: place for place, state in enumerate(_ORDER)}
     changes = sorted(report.changes, key=lambda change: rank.get(State(change.state), 9))
     head = "would become" if report.dry_run else "in the shop"
-    table = console.table("", "SKU" if report.kind == "stock" else "order and parcel", head, "note")
+    fed = any(change.feed is not None for change in changes)
+    feed = (("feed", "right"),) if fed else ()
+    target = "SKU" if report.kind == "stock" else "order and parcel"
+    table = console.table("", target, *feed, head, "rule or note" if fed else "note")
     keep_whole(table, 1, (change.target for change in changes[:SHOWN]))
     for change in changes[:SHOWN]:
-        table.add_row(*_change_cells(change))
+        mark, name, *rest = _change_cells(change)
+        table.add_row(mark, name, *([console.quantity(change.feed)] if fed else []), *rest)
     console.out.print(table)
     if len(changes) > SHOWN:
         console.out.print(f"  [dim]and {len(changes) - SHOWN:,} more[/]")

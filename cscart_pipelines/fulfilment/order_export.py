@@ -113,12 +113,17 @@ def write_csv(stream: TextIO, page: Page, *, header: bool = True, raw: bool = Fa
             told["changes"] = json.dumps(told["changes"], ensure_ascii=False, sort_keys=True)
         head = [told["cursor"], *(told[name] for name in ORDER_COLUMNS)]
         for line in told["lines"] or [{}]:
-            table.row([*head, *(line.get(name) for name in LINE_COLUMNS)])
+            table.row([*head, *(_digits(line.get(name)) for name in LINE_COLUMNS)])
 
 
 def to_json(page: Page) -> dict[str, Any]:
     """The page as plain data for any JSON writer: money as text (exact), times as ISO 8601 UTC."""
     return {"orders": [_plain(order) for order in page.orders], "cursor": page.cursor}
+
+
+def _digits(value: Any) -> Any:
+    """Without an exponent, which Python prints for a very small float."""
+    return format(Decimal(str(value)), "f") if isinstance(value, float) else value
 
 
 def _order(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,8 @@ class Refusal:
 class Change:
     """One write: what it was aimed at, the shop before and after, and how it ended.
 
-    `state` is a journal state; in a dry run always `planned`. `note`: what an operator should know.
+    `state` is a journal state; in a dry run always `planned`. `note`: what an operator should know,
+    as the stock rules that had an effect. `feed`: stock on hand as the feed has it.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class Change:
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
     note: str | None = None
+    feed: int | float | None = None
 
 
 @dataclass

@@ -15,7 +15,6 @@ from decimal import Decimal
 
 from cscart_pipelines.cscart.amounts import LiveProduct, read_amounts
 from cscart_pipelines.cscart.errors import ShopError
-from cscart_pipelines.cscart.quantities import NOTHING
 from cscart_pipelines.fulfilment import stock_breaker, stock_inbox
 from cscart_pipelines.fulfilment.open_orders import OpenOrders, read_open_orders, stock_taking
 from cscart_pipelines.fulfilment.report import PushReport, Refusal
@@ -31,11 +30,8 @@ from cscart_pipelines.fulfilment.stock_matching import (
     read_catalogue,
     unfit,
 )
-from cscart_pipelines.fulfilment.stock_rules import (
-    RefusedLevelError,
-    amount_for,
-    read_rules,
-)
+from cscart_pipelines.fulfilment.stock_rule_book import read_rules
+from cscart_pipelines.fulfilment.stock_rules import RefusedLevelError, amount_for
 from cscart_pipelines.fulfilment.stock_wishes import SPLIT, Wish, preview
 from cscart_pipelines.fulfilment.stock_writer import StockWriter
 
@@ -89,7 +85,7 @@ class _Push:
         if not levels:
             return
         catalogue = read_catalogue(self._connection, self._key)
-        wishes = self._wishes(self._matched(levels, catalogue, doubtful))
+        wishes = self._wishes(self._matched(levels, catalogue, doubtful), catalogue)
         now, later = self._limited(wishes)
         live = read_amounts(self._context.client, [wish.product_id for wish in now])
         judged = [wish for wish in wishes if wish.level and not wish.level.released]
@@ -172,35 +168,33 @@ class _Push:
 
     # --- which amounts ---------------------------------------------------------------------------
 
-    def _wishes(self, matched: Sequence[tuple[Level, Product]]) -> list[Wish]:
+    def _wishes(self, matched: Sequence[tuple[Level, Product]], catalogue: Catalogue) -> list[Wish]:
         orders = self._orders(matched)
         wishes: list[Wish] = []
         refused: list[tuple[Level, str]] = []
         for level, product in matched:
             ordered = orders.pieces(product.product_id, level.as_of)
             try:
-                amount = amount_for(level.quantity, self._rules, ordered)
+                rules = self._rules.of(level.sku, product.product_code)
+                amount = amount_for(level.quantity, rules, ordered, fractions=catalogue.fractions)
             except RefusedLevelError as error:
                 refused.append((level, str(error)))
                 continue
-            said = [f"{ordered} ordered since it was counted"] if ordered else []
-            if level.quantity is not None and level.quantity < 0:
-                said.append(f"the feed says {level.quantity:f}: sold before it came in, so none")
             wishes.append(
                 Wish(
                     level.sku,
                     product.product_id,
                     product.product_code,
-                    _always(amount),
+                    _always(amount.value),
                     level,
-                    note="; ".join(said) or None,
+                    note=amount.note,
                 )
             )
         self._refuse(refused)
         return wishes
 
     def _orders(self, matched: Sequence[tuple[Level, Product]]) -> OpenOrders:
-        if not self._rules.subtract_open_orders or not matched:
+        if not self._rules.general.subtract_open_orders or not matched:
             return OpenOrders()
         found = read_open_orders(
             self._context.client,
@@ -220,19 +214,20 @@ class _Push:
     def _held(
         self, catalogue: Catalogue, judged: Sequence[Wish], live: dict[int, LiveProduct]
     ) -> str | None:
-        """Judged is everything that waits, not only what the limit lets through now: a feed that
-        empties the shop is not let through in slices."""
+        """Judged is what the feed says, before any rule; and everything that waits, not only what
+        the limit lets through now: a feed that empties the shop is not let through in slices."""
         amounts = {
             product.product_id: product.amount
             for product in catalogue.products
             if unfit(product.tracking, product.product_type) is None
         }
         amounts |= {product_id: product.amount for product_id, product in live.items()}
-        wanted = {
-            wish.product_id: wish.amount_at(amounts.get(wish.product_id) or NOTHING)
+        on_hand = {
+            wish.product_id: wish.level.quantity
             for wish in judged
+            if wish.level and wish.level.quantity is not None
         }
-        return stock_breaker.judge(amounts, wanted, self._rules.most_to_zero).held
+        return stock_breaker.judge(amounts, on_hand, self._rules.general.most_to_zero).held
 
     def _hold(self, judged: Sequence[Wish], reason: str) -> None:
         self.report.waiting += len(judged)

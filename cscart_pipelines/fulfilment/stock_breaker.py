@@ -31,15 +31,15 @@ class Verdict:
 
 
 def judge(
-    amounts: Mapping[int, Decimal | None], wanted: Mapping[int, Decimal], most_to_zero: Decimal
+    amounts: Mapping[int, Decimal | None], on_hand: Mapping[int, Decimal], most_to_zero: Decimal
 ) -> Verdict:
-    """The verdict over one push.
+    """The verdict over one feed, whatever the rules make of it.
 
     `amounts`: what every product of the shop has now, by product id, read live where it was read
-    (products that are not tracked left out); `wanted`: what the push would set.
+    (products that are not tracked left out); `on_hand`: what the feed says.
     """
     stocked = {product_id for product_id, amount in amounts.items() if (amount or 0) > 0}
     emptied = sum(
-        1 for product_id, amount in wanted.items() if amount <= 0 and product_id in stocked
+        1 for product_id, amount in on_hand.items() if amount <= 0 and product_id in stocked
     )
     return Verdict(emptied, len(stocked), most_to_zero)

@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 
+from cscart_pipelines.cscart.quantities import is_whole
 from cscart_pipelines.fulfilment.feed_values import clean
 
 UNKNOWN = "unknown SKU"
@@ -40,6 +41,10 @@ class Catalogue:
 
     def __init__(self, products: list[Product], sku_map: Mapping[str, str] | None = None) -> None:
         self.products = products
+        self.fractions = any(
+            product.amount is not None and not is_whole(product.amount) for product in products
+        )
+        """The shop sells by weight: its stock has fractions."""
         self._map = sku_map or {}
         self._exact: dict[str, list[Product]] = {}
         self._folded: dict[str, list[Product]] = {}

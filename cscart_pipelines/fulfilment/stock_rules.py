@@ -1,21 +1,28 @@
-"""From stock on hand to the amount that the shop shall show, by the integration's rules.
+"""From stock on hand to the amount that the shop shall show, by the rules of integration and SKU.
 
-Pure, but for reading the rules. Not here: which product is meant (`stock_matching`), when a whole
-feed is held (`stock_breaker`), the writing (`stock_writer`).
+Pure. The steps follow one another, each on what the one before has left: orders since the count are
+taken off, the buffer is kept back, what is at or below the safety quantity becomes 0, the cap cuts.
+None of them raises an amount, so a shop never shows more than the feed says. Not here: where rules
+are kept (`stock_rule_book`), which product is meant (`stock_matching`), when a feed is held
+(`stock_breaker`), the writing (`stock_writer`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import ROUND_FLOOR, Decimal
 
-import psycopg
-
-from cscart_pipelines.cscart.quantities import NOTHING, tidy
+from cscart_pipelines.cscart.quantities import NOTHING, is_whole, tidy
 
 MOST = 8_388_607
 """The shop's column holds no more, and cuts what is above without a word (reference 5)."""
+WHOLE, WEIGHED = Decimal(1), Decimal("0.001")
+"""The smallest step of an amount: pieces, or thousandths where a shop sells by weight."""
+NO_CAP = Decimal("Infinity")
+"""The cap of a SKU that has none though its integration has one."""
+_NUMBER = re.compile(r"[0-9]{1,7}(\.[0-9]{1,3})?")
 
 
 class RefusedLevelError(ValueError):
@@ -23,49 +30,171 @@ class RefusedLevelError(ValueError):
 
 
 @dataclass(frozen=True)
-class StockRules:
-    """The rules of one integration; the defaults hold where nothing is set.
+class Buffer:
+    """What is kept back: so many pieces, or so many percent of what there is."""
 
-    buffer                pieces kept back of every SKU
-    floor, cap            the shop never shows less, or more; where they contradict, the cap holds,
-                          because showing too little never sells what is not there
+    amount: Decimal = NOTHING
+    percent: bool = False
+
+    def of(self, available: Decimal) -> Decimal:
+        """How much of it is kept back."""
+        return available * self.amount / 100 if self.percent else self.amount
+
+    def __str__(self) -> str:
+        return f"{tidy(self.amount)}{'%' * self.percent}"
+
+
+@dataclass(frozen=True)
+class SkuRules:
+    """The rules of one SKU; None: that of the integration."""
+
+    buffer: Buffer | None = None
+    safety_quantity: Decimal | None = None
+    cap: Decimal | None = None
+
+
+@dataclass(frozen=True)
+class StockRules:
+    """The rules for one SKU, or of one integration; the defaults hold where nothing is set.
+
+    buffer                kept back, in pieces or percent
+    safety_quantity       what is left and not above it is written as 0
+    cap                   the shop never shows more
     subtract_open_orders  take off what was ordered since the level was counted
-    most_to_zero          share of the stocked products that one push may set to zero
+    most_to_zero          share of the stocked products that one feed may set to zero
     """
 
-    buffer: int = 0
-    floor: int = 0
-    cap: int | None = None
+    buffer: Buffer = field(default_factory=Buffer)
+    safety_quantity: Decimal = NOTHING
+    cap: Decimal | None = None
     subtract_open_orders: bool = False
     most_to_zero: Decimal = Decimal("0.5")
+    own: frozenset[str] = frozenset()
+    """Names of rules that are the SKU's own."""
+
+    def with_own(self, rules: SkuRules) -> StockRules:
+        """These rules with those of a SKU in their places."""
+        own = {name: value for name, value in vars(rules).items() if value is not None}
+        changed = replace(self, **own, own=frozenset(own))
+        return replace(changed, cap=None) if changed.cap == NO_CAP else changed
 
 
-def read_rules(connection: psycopg.Connection[Any], integration: str) -> StockRules:
-    """The integration's rules."""
-    row = connection.execute(
-        "SELECT buffer, floor, cap, subtract_open_orders, most_to_zero"
-        " FROM fulfilment.stock_rules WHERE integration = %s",
-        [integration],
-    ).fetchone()
-    return StockRules(*row) if row else StockRules()
+@dataclass(frozen=True)
+class RuleBook:
+    """All rules of one integration."""
+
+    general: StockRules = field(default_factory=StockRules)
+    by_sku: Mapping[str, SkuRules] = field(default_factory=dict)
+
+    def of(self, *names: str) -> StockRules:
+        """The rules for a SKU. `names`: the SKU and its product code; upper and lower case are the
+        same where no rule has the very name."""
+        for name in (*names, *(name.casefold() for name in names)):
+            if name in self.by_sku:
+                return self.general.with_own(self.by_sku[name])
+        return self.general
 
 
-def amount_for(quantity: Decimal | None, rules: StockRules, ordered: Decimal = NOTHING) -> Decimal:
-    """What the shop shall show: on hand, less `ordered` and buffer, between floor and cap.
+@dataclass(frozen=True)
+class Amount:
+    """What the shop shall show. `steps`: the rules that had an effect, in their order."""
 
-    `ordered`: pieces ordered since the level was counted. Never negative. Raises RefusedLevelError
-    for a quantity that is missing, fractional, or more than a shop can hold; one below zero (sold
-    before it came in) is none.
+    value: Decimal
+    steps: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> str | None:
+        return "; ".join(self.steps) or None
+
+
+def amount_for(
+    quantity: Decimal | None,
+    rules: StockRules,
+    ordered: Decimal = NOTHING,
+    *,
+    fractions: bool = False,
+) -> Amount:
+    """What the shop shall show of a level. Never negative, never more than the level.
+
+    `ordered`: what was ordered since it was counted; `fractions`: the shop sells by weight, else
+    what the rules leave is rounded down to whole pieces. Raises RefusedLevelError for a quantity
+    that is missing, has a fraction of a piece, or is more than a shop can hold.
     """
     if quantity is None or not quantity.is_finite():
         raise RefusedLevelError("no quantity")
-    quantity = max(quantity, Decimal(0))
-    if quantity != quantity.to_integral_value():
-        raise RefusedLevelError(f"fractional quantity {quantity:f}")
     if quantity > MOST:
         raise RefusedLevelError(f"quantity {quantity:f} is more than a shop can hold")
-    amount = max(quantity - ordered - rules.buffer, Decimal(rules.floor), NOTHING)
-    return tidy(max(min(amount, Decimal(MOST if rules.cap is None else rules.cap)), NOTHING))
+    steps: list[str] = []
+    if quantity < 0:
+        steps.append(f"the feed says {quantity:f}: sold before it came in, so none")
+        quantity = NOTHING
+    if not fractions and not is_whole(quantity):
+        raise RefusedLevelError(
+            f"quantity {quantity:f} has a fraction, and no product of this shop has one in its"
+            " stock; a shop that sells by weight is known by a product that has, after the next"
+            " synchronisation"
+        )
+    amount = quantity
+    if ordered > 0 and amount > 0:
+        steps.append(f"{tidy(ordered)} ordered since it was counted")
+        amount = max(amount - ordered, NOTHING)
+    if amount > 0 and (kept := rules.buffer.of(amount)) > 0:
+        steps.append(f"buffer {rules.buffer}{_whose(rules, 'buffer')}")
+        amount = max(amount - kept, NOTHING)
+    amount = _down(amount, fractions=fractions)
+    if 0 < amount <= rules.safety_quantity:
+        steps.append(
+            f"safety quantity {tidy(rules.safety_quantity)}{_whose(rules, 'safety_quantity')}"
+        )
+        amount = NOTHING
+    if rules.cap is not None and amount > rules.cap:
+        steps.append(f"cap {tidy(rules.cap)}{_whose(rules, 'cap')}")
+        amount = _down(max(rules.cap, NOTHING), fractions=fractions)
+    return Amount(amount, tuple(steps))
+
+
+def _whose(rules: StockRules, name: str) -> str:
+    return " of this SKU" if name in rules.own else ""
+
+
+def _down(amount: Decimal, *, fractions: bool) -> Decimal:
+    return tidy(amount.quantize(WEIGHED if fractions else WHOLE, ROUND_FLOOR))
+
+
+# --- rules as people write them ------------------------------------------------------------------
+
+
+def read_number(text: str) -> Decimal:
+    """A quantity of a rule. Raises ValueError with a reason."""
+    if not _NUMBER.fullmatch(text.strip()):
+        raise ValueError(f"{text!r} is no quantity; expected a number from 0 on, as 5 or 2.5")
+    return tidy(Decimal(text.strip()))
+
+
+def read_buffer(text: str) -> Buffer:
+    """Pieces or percent: 2, or 10%. Raises ValueError with a reason."""
+    number, sign, rest = text.partition("%")
+    try:
+        if rest.strip():
+            raise ValueError
+        buffer = Buffer(read_number(number), bool(sign))
+    except ValueError:
+        raise ValueError(f"{text!r} is no buffer; expected pieces, as 2, or percent, as 10%") from (
+            None
+        )
+    if buffer.percent and buffer.amount > 100:
+        raise ValueError(f"{text!r} is more than 100%")
+    return buffer
+
+
+def read_cap(text: str) -> Decimal:
+    """A quantity, or NO_CAP for `none`. Raises ValueError with a reason."""
+    if text.strip().casefold() == "none":
+        return NO_CAP
+    try:
+        return read_number(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no cap; expected a number from 0 on, or none") from None
 
 
 def orders_explain(before: Decimal, planned: Decimal, now: Decimal) -> bool:

@@ -37,6 +37,13 @@ class Wish:
     plan: dict[str, Any] | None = None
     """What else the journal shall remember."""
     note: str | None = None
+    """Which rules had an effect, or what else an operator should know."""
+
+    @property
+    def feed(self) -> int | float | None:
+        """Stock on hand as the feed has it; None for an undo."""
+        on_hand = self.level.quantity if self.level else None
+        return None if on_hand is None else json_number(on_hand)
 
 
 def obstacle(product: LiveProduct | None, product_code: str) -> str | None:
@@ -65,5 +72,13 @@ def preview(report: PushReport, wishes: Iterable[Wish], live: dict[int, LiveProd
             report.unchanged += 1
         else:
             report.changes.append(
-                Change(str(Kind.STOCK), wish.target, str(State.PLANNED), before, after, wish.note)
+                Change(
+                    str(Kind.STOCK),
+                    wish.target,
+                    str(State.PLANNED),
+                    before,
+                    after,
+                    wish.note,
+                    wish.feed,
+                )
             )

@@ -114,7 +114,7 @@ class StockWriter:
         self._send_all(attempts)
 
     def _plan(self, wish: Wish, amount: Decimal) -> dict[str, Any]:
-        row = {"row": wish.level.key} if wish.level else {}
+        row = {"row": wish.level.key, "feed": wish.feed} if wish.level else {}
         return {
             "amount": json_number(amount),
             "product_code": wish.product_code,
@@ -286,7 +286,7 @@ class StockWriter:
         after = entry.after or {"amount": entry.plan["amount"]}
         note = entry.reason or wish.note
         self._report.changes.append(
-            Change(str(Kind.STOCK), wish.target, str(state), entry.before, after, note)
+            Change(str(Kind.STOCK), wish.target, str(state), entry.before, after, note, wish.feed)
         )
 
     def _refused(self, wish: Wish, reason: str) -> None:

@@ -78,7 +78,7 @@ def product_groups(order: Order) -> list[Any]:
     products = {
         line.item_id: {
             "product_id": line.product_id,
-            "amount": line.amount,
+            "amount": number(line.amount),
             "price": number(line.price),
             "main_pair": {"detailed": {"absolute_path": f"/path/to/store/{LEAK}.jpg"}},
         }
@@ -99,7 +99,7 @@ def product_groups(order: Order) -> list[Any]:
             "name": "Example Store",
             "company_id": order.company_id,
             "products": either(products),
-            "package_info": {"I": sum(line.amount for line in order.lines)},
+            "package_info": {"I": sum(number(line.amount) for line in order.lines)},
             "shippings": {"3": carrier},
         }
     ]

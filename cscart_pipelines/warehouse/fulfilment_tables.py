@@ -248,9 +248,15 @@ stock_rules = Table(
     "stock_rules",
     metadata,
     Column("integration", Text, primary_key=True),
-    Column("buffer", Integer, nullable=False, server_default=text("0"), comment="kept back"),
-    Column("floor", Integer, nullable=False, server_default=text("0"), comment="never below"),
-    Column("cap", Integer, comment="never above"),
+    Column("buffer", Text, nullable=False, server_default="0", comment="kept back: 2, or 10%"),
+    Column(
+        "safety_quantity",
+        Numeric,
+        nullable=False,
+        server_default=text("0"),
+        comment="what is not above it is written as 0",
+    ),
+    Column("cap", Numeric, comment="never above"),
     Column("subtract_open_orders", Boolean, nullable=False, server_default=text("false")),
     Column(
         "most_to_zero",
@@ -261,6 +267,19 @@ stock_rules = Table(
     ),
     schema=FULFILMENT,
 )
+
+sku_stock_rules = Table(
+    "sku_stock_rules",
+    metadata,
+    integration_column(),
+    Column("sku", Text, nullable=False, comment="as the feed has it, or the product code"),
+    Column("buffer", Text, comment="kept back: 2, or 10%"),
+    Column("safety_quantity", Numeric, comment="what is not above it is written as 0"),
+    Column("cap", Numeric, comment="never above; Infinity: none, whatever the integration has"),
+    PrimaryKeyConstraint("integration", "sku"),
+    schema=FULFILMENT,
+)
+"""Rules of single SKUs; NULL: that of the integration."""
 
 rounds = Table(
     "rounds",

@@ -1,8 +1,11 @@
-"""Quantities may have a fraction: shops that sell by weight.
+"""Quantities may have a fraction, for shops that sell by weight; stock rules for single SKUs.
 
 A line of 1.50 made its order unreadable, and stock of 18.5 was unknown. PostgreSQL changes no type
 of a column that a view reads, and the views of dbt and of users read these: they are dropped and
 made again as they were.
+
+The rule `floor` is gone: it made the shop sell what was not there. A safety quantity, which stops
+the sale of the last pieces, is the opposite of it, so no value is taken over.
 """
 
 from alembic import op
@@ -66,6 +69,56 @@ VIEWS = """
     ORDER BY depth
 """
 
+IS_BUFFER = "buffer ~ '^[0-9]{1,7}([.][0-9]{1,3})?%%?$'"
+
+RULES = (
+    """
+    ALTER TABLE fulfilment.stock_rules
+        ALTER COLUMN buffer DROP DEFAULT,
+        ALTER COLUMN buffer TYPE TEXT USING least(greatest(buffer, 0), 9999999)::text,
+        ALTER COLUMN buffer SET DEFAULT '0',
+        ADD COLUMN safety_quantity NUMERIC DEFAULT 0 NOT NULL,
+        ALTER COLUMN cap TYPE NUMERIC USING greatest(cap, 0),
+        DROP COLUMN floor
+    """,
+    f"""
+    ALTER TABLE fulfilment.stock_rules
+        ADD CONSTRAINT buffer_is_readable CHECK ({IS_BUFFER}),
+        ADD CONSTRAINT safety_quantity_is_plausible CHECK (safety_quantity BETWEEN 0 AND 9999999),
+        ADD CONSTRAINT cap_is_plausible CHECK (cap BETWEEN 0 AND 9999999999)
+    """,
+    f"""
+    CREATE TABLE fulfilment.sku_stock_rules (
+        integration TEXT NOT NULL,
+        sku TEXT NOT NULL,
+        buffer TEXT,
+        safety_quantity NUMERIC,
+        cap NUMERIC,
+        CONSTRAINT sku_stock_rules_pkey PRIMARY KEY (integration, sku),
+        CONSTRAINT buffer_is_readable CHECK ({IS_BUFFER}),
+        CONSTRAINT safety_quantity_is_plausible CHECK (safety_quantity BETWEEN 0 AND 9999999),
+        CONSTRAINT cap_is_plausible CHECK (cap BETWEEN 0 AND 9999999999 OR cap = 'Infinity')
+    )
+    """,
+    "COMMENT ON COLUMN fulfilment.stock_rules.buffer IS 'kept back: 2, or 10%%'",
+    """
+    COMMENT ON COLUMN fulfilment.stock_rules.safety_quantity
+        IS 'what is not above it is written as 0'
+    """,
+    """
+    COMMENT ON COLUMN fulfilment.sku_stock_rules.sku IS 'as the feed has it, or the product code'
+    """,
+    "COMMENT ON COLUMN fulfilment.sku_stock_rules.buffer IS 'kept back: 2, or 10%%'",
+    """
+    COMMENT ON COLUMN fulfilment.sku_stock_rules.safety_quantity
+        IS 'what is not above it is written as 0'
+    """,
+    """
+    COMMENT ON COLUMN fulfilment.sku_stock_rules.cap
+        IS 'never above; Infinity: none, whatever the integration has'
+    """,
+)
+
 
 def upgrade() -> None:
     execute = op.get_bind().exec_driver_sql
@@ -74,6 +127,8 @@ def upgrade() -> None:
     views = execute(VIEWS, (tables,)).fetchall()
     for name, kind, *_ in reversed(views):
         execute(f"DROP {kind}VIEW {name}")
+    for statement in RULES:
+        execute(statement)
     for table, column in present:
         execute(f"ALTER TABLE {table} ALTER COLUMN {column} TYPE NUMERIC")
     for name, kind, query, options, owner, grants, comments, indexes in views:
