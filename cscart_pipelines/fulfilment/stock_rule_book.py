@@ -15,6 +15,7 @@ import psycopg
 from cscart_pipelines.cscart.quantities import json_number
 from cscart_pipelines.fulfilment.feed_csv import read_csv
 from cscart_pipelines.fulfilment.feed_text import lines_of
+from cscart_pipelines.fulfilment.feed_values import required_word
 from cscart_pipelines.fulfilment.stock_rules import (
     Buffer,
     RuleBook,
@@ -24,6 +25,7 @@ from cscart_pipelines.fulfilment.stock_rules import (
     read_cap,
     read_number,
 )
+from cscart_pipelines.spreadsheets import bare
 
 Connection = psycopg.Connection[Any]
 READERS: Mapping[str, Callable[[str], Any]] = {
@@ -121,9 +123,8 @@ def read_sku_file(data: bytes) -> dict[str, SkuRules]:
                 )
             if record.problem is not None:
                 raise ValueError(record.problem)
-            cells = {name: str(record.cells.get(name, "")).strip() for name in COLUMNS}
-            if not (sku := cells.pop("sku")):
-                raise ValueError("sku is empty")
+            cells = {name: bare(str(record.cells.get(name, ""))) for name in READERS}
+            sku = required_word(record.cells.get("sku", ""), "sku")
             if (first := lines_by_sku.setdefault(sku.lower(), record.line)) != record.line:
                 raise ValueError(f"{sku} has rules in line {first} already")
             rules = {name: READERS[name](text) for name, text in cells.items() if text}
