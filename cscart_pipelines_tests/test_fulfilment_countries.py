@@ -100,6 +100,21 @@ def test_a_name_means_all_its_codes_and_nothing_by_chance(word: str, codes: str)
     assert NOBODY.codes_of(word) == set(codes.split())
 
 
+@pytest.mark.parametrize(("code", "name"), CS_CART.items())
+def test_a_name_with_a_comma_is_one_name_also_in_a_list_with_commas(code: str, name: str) -> None:
+    words = [word.strip() for word in f"Greece, {name}, UK".split(",")]
+    found = NOBODY.resolve(words)
+    assert (found.codes, found.unmatched) == (NOBODY.codes_of(name) | {"GR", "GB"}, ())
+    assert code in found.codes
+
+
+def test_a_word_that_is_no_country_stays_unknown_beside_one() -> None:
+    words = ["Greece", "Republic of", "Hong Kong", "China", "Korea", "Moldova", "Republic of"]
+    found = NOBODY.resolve(words)
+    assert found.codes == {"GR", "HK", "CN", "MD"}
+    assert found.unmatched == ("Republic of", "Korea")
+
+
 @pytest.mark.parametrize(
     ("word", "names"),
     [

@@ -133,6 +133,14 @@ def test_a_country_of_several_codes_lets_all_of_them_by_whatever_came_first(shop
     assert (sorted(shop.feed()), report.unmatched_countries) == ([1, 2], [])
 
 
+def test_countries_whose_names_have_commas_are_given_in_a_list_with_commas(shop: RawShop) -> None:
+    shop.settings = {"countries": "Korea, Republic of, Moldova, Republic of"}
+    for order_id, country in enumerate(("KR", "MD", "KP"), 1):
+        shop.order(order_id, s_country=country)
+    report = shop.pull()
+    assert (sorted(shop.feed()), report.unmatched_countries) == ([1, 2], [])
+
+
 def test_unfinished_orders_only_where_somebody_asked(shop: RawShop) -> None:
     shop.order(1, status="N")
     assert shop.pull().skipped == {"checkout not finished": 1}

@@ -187,10 +187,19 @@ class Countries:
         return own | _meant(word, self.languages)
 
     def resolve(self, words: Iterable[str]) -> Resolved:
+        """What a filter of these words means. A name with a comma may have been divided into two
+        words: "Korea" and "Republic of"."""
         codes: set[str] = set()
         unmatched: list[str] = []
-        for word in words:
-            found = self.codes_of(word)
+        left = list(words)
+        while left:
+            word, rest = left.pop(0), left[0] if left else ""
+            whole = frozenset[str]()
+            if plain(rest) and not self.codes_of(rest):
+                whole = self.codes_of(f"{word}, {rest}")
+            if whole:
+                left.pop(0)
+            found = whole or self.codes_of(word)
             codes |= found
             if not found:
                 unmatched.append(word)

@@ -119,7 +119,8 @@ class IntegrationSettings(BaseModel):
     @field_validator("countries")
     @classmethod
     def _countries(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(_printable(part, 60) for part in value))
+        # Not once each: "Republic of" may be the second half of two names (`fulfilment.countries`).
+        return tuple(_printable(part, 60) for part in value)
 
     @field_validator("url")
     @classmethod
