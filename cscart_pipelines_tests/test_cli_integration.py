@@ -332,6 +332,42 @@ def test_start_and_resync_in_the_background_are_left_to_the_daemon(run: Run, des
     assert desk.rows("SELECT integration, whole FROM registry.sync_requests") == [("shop", True)]
 
 
+def test_several_are_asked_of_the_daemon_at_once(run: Run, desk: Desk) -> None:
+    for key, status in (("a", "enabled"), ("b", "failed"), ("c", "disabled"), ("d", "enabled")):
+        desk.save(key)
+        desk.put(key, status)
+    asked = "SELECT array_agg(integration ORDER BY 1), count(DISTINCT requested_at)"
+    asked += " FROM registry.sync_requests"
+    done = run("integration", "resync", "--all", "--background")
+    assert (done.code, desk.rows(asked)) == (0, [(["a", "b", "d"], 1)])
+    assert "c is not synchronised: it is disabled; use enable first" in done.out
+    desk.execute("DELETE FROM registry.sync_requests")
+    done = run("integration", "resync", "c", "a", "--background")
+    assert (done.code, desk.rows(asked)) == (4, [(["a"], 1)])
+    assert "c is not synchronised: it is disabled" in done.out
+    desk.execute("DELETE FROM registry.sync_requests")
+    for wrong in (("a", "nobody"), (), ("--all", "a")):
+        assert run("integration", "resync", *wrong, "--background").code == 2
+    assert desk.rows(asked) == [(None, 0)]
+
+
+def test_several_are_read_by_one_run_each_for_itself(desk: Desk) -> None:
+    """One refuses the key; the other has its list, and the screen tells both."""
+    with SandboxShop(catalogue="small") as good, SandboxShop(catalogue="small") as other:
+        good.store.place_order(lines=[(1, 1)])
+        desk.save_shop(good, "good")
+        desk.save("wrong", KEY, url=other.url, email=other.email)
+        for key in ("good", "wrong"):
+            desk.put(key, "enabled")
+        done = desk.command("integration", "resync", "good", "wrong")
+    assert done.returncode == 3, done.stderr
+    assert "good is synchronised; changed: 0 customers, 1 orders" in done.stdout
+    assert "wrong: 127.0.0.1" in done.stdout
+    assert "1 of 2 integrations failed" in done.stderr
+    assert desk.rows("SELECT count(DISTINCT run_id) FROM registry.sync_runs") == [(1,)]
+    assert desk.rows("SELECT purchases FROM analytics.list_metrics WHERE integration = 'good'")
+
+
 def test_disable_enable_and_the_gate_of_the_tracking_file(run: Run, desk: Desk) -> None:
     desk.save()
     desk.put("shop", "enabled")

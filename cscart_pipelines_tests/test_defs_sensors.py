@@ -125,6 +125,18 @@ def test_a_second_request_is_another_run(two_shops: ControlRoom) -> None:
     assert second.run_key != first.run_key
 
 
+def test_what_one_command_asks_for_is_one_run(two_shops: ControlRoom) -> None:
+    two_shops.execute(
+        "INSERT INTO registry.sync_requests (integration, whole) VALUES ('b', false), ('a', false)"
+    )
+    (request,) = requests(tick(start_requested, two_shops))
+    assert request.run_config["ops"]["read_shop"]["config"]["only"] == ["a", "b"]
+    assert request.tags["cscart/integrations"] == "2"
+    start(two_shops, request, "resync", SUCCESS)
+    assert tick(start_requested, two_shops) == "Nothing was asked for."
+    assert two_shops.rows("SELECT count(*) FROM registry.sync_requests") == [(0,)]
+
+
 def test_a_request_waits_for_its_partition(two_shops: ControlRoom) -> None:
     two_shops.instance.delete_dynamic_partition("integration", "a")
     ask(two_shops, "a")

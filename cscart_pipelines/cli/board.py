@@ -6,6 +6,7 @@ Not here: what changes them (`integration`, `desk`), their lists (`reports`).
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -193,10 +194,15 @@ def _run_line(run: dict[str, Any]) -> str:
         return line
     if run["state"] == "failed":
         return f"{line}: {run['error']}"
-    entities = (run["stats"] or {}).get("entities", {})
+    return f"{line}; changed: {changes_of(run['stats'])}"
+
+
+def changes_of(stats: Mapping[str, Any] | None) -> str:
+    """Customers and orders that a synchronisation has changed."""
+    entities = (stats or {}).get("entities", {})
     changed = []
     for name in ("customers", "orders"):
         if numbers := entities.get(name):
             rows = sum(numbers[what] for what in ("inserted", "updated", "deleted"))
             changed.append(f"{rows:,} {name}")
-    return f"{line}; changed: {', '.join(changed)}"
+    return ", ".join(changed)

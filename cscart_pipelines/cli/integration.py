@@ -16,6 +16,7 @@ from rich.prompt import Prompt
 from cscart_pipelines.cli import board, console
 from cscart_pipelines.cli.board import Json, Key, print_status, recent_runs
 from cscart_pipelines.cli.premises import opened
+from cscart_pipelines.cli.resync import ask_daemon, resync
 from cscart_pipelines.cli.running import run_in_foreground
 from cscart_pipelines.cli.unknown_words import tell_unknown_words
 from cscart_pipelines.cscart.capabilities import Capabilities
@@ -191,7 +192,7 @@ def add(
         )
         tell_unknown_words(premises, settings, ("countries",))
         if start:
-            _run(premises, settings.integration, Act.START)
+            _start(premises, settings.integration)
         else:
             console.out.print(
                 f"  Next: {console.command(f'integration start {settings.integration}')}"
@@ -222,22 +223,10 @@ def start(
 ) -> None:
     """First synchronisation: read the shop, build its list."""
     with opened() as premises:
-        _run(premises, key, Act.START, background=background)
+        _start(premises, key, background=background)
 
 
-@app.command()
-def resync(
-    key: Key,
-    full: Annotated[bool, typer.Option("--full", help="Read everything again.")] = False,
-    background: Annotated[
-        bool, typer.Option("--background", help="Leave it to the daemon of `up`.")
-    ] = False,
-) -> None:
-    """Read what has changed and rebuild the list, now."""
-    with opened() as premises:
-        _run(premises, key, Act.RESYNC, full=full, background=background)
-
-
+app.command("resync")(resync)
 app.command("list")(board.list_integrations)
 app.command("show")(board.show)
 app.command("status")(board.show_status)
@@ -246,25 +235,13 @@ app.command("status")(board.show_status)
 # --- what the commands share ---------------------------------------------------------------------
 
 
-def _run(
-    premises: Premises, key: str, act: Act, *, full: bool = False, background: bool = False
-) -> None:
+def _start(premises: Premises, key: str, *, background: bool = False) -> None:
     integration = premises.registry.get(key)
-    require(act, premises.registry.standing(integration))
+    require(Act.START, premises.registry.standing(integration))
     if background:
-        with premises.warehouse.connect(autocommit=True) as connection:
-            connection.execute(
-                "INSERT INTO registry.sync_requests (integration, whole) VALUES (%s, %s)"
-                " ON CONFLICT (integration) DO UPDATE SET"
-                " whole = excluded.whole, requested_at = now()",
-                [key, full],
-            )
-        console.out.print(
-            f"Left to the daemon. It starts within seconds where `make up` is running; "
-            f"see it with: {console.command(f'integration status {key}')}"
-        )
+        ask_daemon(premises, [key], full=False)
         return
-    run_in_foreground(premises, [key], full=full)
+    run_in_foreground(premises, [key])
     print_status(premises.registry.get(key), recent_runs(premises, key)[:1])
     console.out.print(f"  Next: {console.command(f'segments {key}')}")
 

@@ -21,6 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -41,6 +42,9 @@ from cscart_pipelines.integrations.premises import Premises
 DBT_LINE = re.compile(r"\b(\d+) of (\d+) (?!START)[A-Z]")
 PHASES = ("customers", "products", "orders", "statuses", "shipments")
 LISTS = "lists and segments"
+SHOPS = "integrations"
+STOPPING = "Stopping; the run is ended properly, which takes some seconds."
+STOPPED = "Stopped. What was loaded stays, and the next synchronisation goes on from there."
 
 
 @dataclass
@@ -120,6 +124,44 @@ class Child:
                 self.hear(line.decode(errors="replace").strip())
 
 
+@dataclass(frozen=True)
+class Synced:
+    """What became of one of several integrations."""
+
+    stats: dict[str, Any] | None = None
+    error: str | None = None
+    kind: str | None = None
+    """The class of the error, for exit codes."""
+
+
+def run_many(premises: Premises, keys: list[str], *, full: bool = False) -> dict[str, Synced]:
+    """Synchronises several in one run, and rebuilds; says what became of each.
+
+    Raises CommandError when the lists could not be rebuilt, or the run never got to the shops.
+    """
+    last_run = _newest_run(premises)
+    arguments = ["--resync", *keys, *["--full"] * full, "--build"]
+    child = start_child(premises, arguments)
+    with child.listened_to(STOPPING, STOPPED):
+        _watch(premises, child, keys, last_run, build=True)
+    if "resync" not in child.finished or child.finished.get("build_lists") is False:
+        _judge(premises, [], last_run, child)
+    premises.registry.release_dead()
+    with premises.warehouse.connect(autocommit=True) as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT ON (integration) integration, state, stats, error, error_kind"
+            " FROM registry.sync_runs WHERE integration = ANY(%s) AND run_id = %s"
+            " ORDER BY integration, id DESC",
+            [keys, child.run_ids["resync"]],
+        ).fetchall()
+    found = {
+        key: Synced(stats) if state == "succeeded" else Synced(None, error or state, kind)
+        for key, state, stats, error, kind in rows
+    }
+    begun_elsewhere = Synced(None, "another synchronisation began first, or its status changed")
+    return {key: found.get(key, begun_elsewhere) for key in keys}
+
+
 def run_in_foreground(
     premises: Premises, keys: list[str], *, full: bool = False, build: bool = True
 ) -> None:
@@ -127,10 +169,7 @@ def run_in_foreground(
     arguments = ["--resync", *keys] * bool(keys) + ["--full"] * full + ["--build"] * build
     last_run = _newest_run(premises)
     child = start_child(premises, arguments)
-    with child.listened_to(
-        "Stopping; the run is ended properly, which takes some seconds.",
-        "Stopped. What was loaded stays, and the next synchronisation goes on from there.",
-    ):
+    with child.listened_to(STOPPING, STOPPED):
         _watch(premises, child, keys, last_run, build)
     _judge(premises, keys, last_run, child)
 
@@ -162,7 +201,8 @@ def _watch(premises: Premises, child: Child, keys: list[str], last_run: int, bui
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         console=console.err,
     )
-    names = [*PHASES] * bool(keys) + [LISTS] * build
+    many = len(keys) > 1
+    names = ([SHOPS] if many else [*PHASES]) * bool(keys) + [LISTS] * build
     with progress, premises.warehouse.connect(autocommit=True) as connection:
         starting: TaskID | None = progress.add_task("starting the run", total=None)
         bars: dict[str, TaskID] = {}
@@ -188,7 +228,9 @@ def _watch(premises: Premises, child: Child, keys: list[str], last_run: int, bui
                 " WHERE integration = ANY(%s) AND id > %s ORDER BY id DESC LIMIT 1",
                 [keys, last_run],
             ).fetchone()
-            if row and row[0] in PHASES:
+            if many and row and child.stage == "resync":
+                show(SHOPS, _ended(connection, keys, last_run), len(keys))
+            elif row and not many and row[0] in PHASES:
                 show(row[0], row[1], row[2])
             if build and child.stage == "build_lists":
                 show(LISTS, child.built, child.to_build)
@@ -198,6 +240,15 @@ def _watch(premises: Premises, child: Child, keys: list[str], last_run: int, bui
         if child.code == 0:
             for bar in bars.values():
                 _complete(progress, bar)
+
+
+def _ended(connection: psycopg.Connection[Any], keys: list[str], last_run: int) -> int:
+    row = connection.execute(
+        "SELECT count(DISTINCT integration) FROM registry.sync_runs"
+        " WHERE integration = ANY(%s) AND id > %s AND state <> 'running'",
+        [keys, last_run],
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _settle(progress: Progress, bars: dict[str, TaskID], stats: dict[str, Any]) -> None:

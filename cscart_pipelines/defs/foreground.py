@@ -46,25 +46,31 @@ def main(arguments: list[str] | None = None) -> int:
             # Two that make the same SQLite files at the same time would break them.
             instance = stack.enter_context(DagsterInstance.get())
         processes.end_dead(instance)
-        done = True
+        done = worth_a_build = True
         if asked.resync:
             request = _request(instance, asked.resync, full=asked.full)
-            done = _execute(instance, definitions, "resync", request)
+            result = _execute(instance, definitions, "resync", request)
+            done = result.success
+            # One shop that fails keeps no other from its list.
+            worth_a_build = done or any(
+                event.is_step_materialization for event in result.all_events
+            )
         if asked.pull_orders and done:
             present = _partitions(instance, asked.pull_orders)
             done = _execute(
                 instance, definitions, "pull_orders", pull_request(asked.pull_orders, present)
-            )
+            ).success
         for key in asked.push_tracking:
             config = {"integration": key, "limit": asked.limit}
             request = dg.RunRequest(run_config=config)
-            done = _execute(instance, definitions, "push_tracking", request) and done
+            done = _execute(instance, definitions, "push_tracking", request).success and done
         for key in asked.push_stock:
             config = {"integration": key, "limit": asked.limit, "files": not asked.no_files}
             request = dg.RunRequest(run_config=config)
-            done = _execute(instance, definitions, "push_stock", request) and done
-        if asked.build and done:
-            done = _execute(instance, definitions, "build_lists", dg.RunRequest())
+            done = _execute(instance, definitions, "push_stock", request).success and done
+        if asked.build and worth_a_build:
+            request = dg.RunRequest()
+            done = _execute(instance, definitions, "build_lists", request).success and done
     return 0 if done else 1
 
 
@@ -100,7 +106,7 @@ def _partitions(instance: DagsterInstance, keys: list[str]) -> list[str]:
 
 def _execute(
     instance: DagsterInstance, definitions: dg.Definitions, name: str, request: dg.RunRequest
-) -> bool:
+) -> dg.ExecuteInProcessResult:
     job = definitions.resolve_job_def(name)
     run_id = str(uuid.uuid4())
     _say(event="running", job=name, run_id=run_id)
@@ -119,7 +125,7 @@ def _execute(
     if reports := _reports(result):
         _say(event="report", job=name, run_id=result.run_id, reports=reports)
     _say(event="finished", job=name, run_id=result.run_id, ok=result.success)
-    return result.success
+    return result
 
 
 def _reports(result: dg.ExecuteInProcessResult) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ Sensors only look at the registry; none of them asks a shop anything. Not here: 
 """
 
 import time
+from datetime import datetime
 
 import dagster as dg
 
@@ -65,6 +66,7 @@ def start_requested(
     """A request is taken away once its run exists: a crash in between neither loses nor doubles it.
 
     Until then it is answered with the same run key, and Dagster starts one run for one key.
+    What one command has asked for has one moment, and is one run.
     """
     present = list(context.instance.get_dynamic_partitions(NAME))
     wanted: list[dg.RunRequest] = []
@@ -78,16 +80,19 @@ def start_requested(
             "SELECT integration, whole, requested_at FROM registry.sync_requests"
             " ORDER BY requested_at, integration"
         ).fetchall()
+        commands: dict[tuple[bool, datetime], list[str]] = {}
         for key, whole, moment in asked:
-            run_key = f"{key}-{'full' if whole else 'resync'}-{moment.timestamp():.6f}"
+            commands.setdefault((whole, moment), []).append(key)
+        for (whole, moment), keys in commands.items():
+            run_key = f"{'full' if whole else 'resync'}-{moment.timestamp():.6f}"
             if _runs_of(context.instance, RUN_KEY, run_key):
                 connection.execute(
                     "DELETE FROM registry.sync_requests"
-                    " WHERE integration = %s AND whole = %s AND requested_at = %s",
-                    [key, whole, moment],
+                    " WHERE integration = ANY(%s) AND whole = %s AND requested_at = %s",
+                    [keys, whole, moment],
                 )
-            elif key in present:
-                request = resync_request([key], present, full=whole)
+            elif set(keys) <= set(present):
+                request = resync_request(keys, present, full=whole)
                 wanted.append(request.with_replaced_attrs(run_key=run_key))
     if not wanted:
         return dg.SkipReason("Nothing was asked for.")
