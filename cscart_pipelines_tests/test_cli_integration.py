@@ -263,6 +263,26 @@ def test_an_edit_shows_what_changes(run: Run, desk: Desk, shop: SandboxShop) -> 
     assert "Nothing to change." in run("integration", "edit", "shop").out
 
 
+def test_a_limit_is_set_shown_and_overlaps_are_told(
+    run: Run, desk: Desk, shop: SandboxShop
+) -> None:
+    desk.save_shop(shop, "whole")
+    arguments = ("--url", shop.url, "--email", shop.email, "--api-key-env", "SHOP_KEY")
+    done = run("integration", "add", "part", *arguments, "--companies", "2, 1")
+    assert (done.code, "whole reads the same shop" in done.err) == (0, True)
+    assert run("integration", "show", "part", "--json").json["settings"]["companies"] == [1, 2]
+    assert "1, 2" in run("integration", "show", "part").out
+    assert run("integration", "status", "part", "--json").json["warnings"]
+    done = run("integration", "edit", "part", "--companies", "2", "--order-prefix", "P")
+    assert "companies: 1, 2 → 2" in done.out
+    assert "the next synchronisation is a full one" in done.out
+    done = run("integration", "edit", "whole", "--companies", "1")
+    assert (done.code, done.err) == (0, "")
+    done = run("integration", "edit", "whole", "--companies", "", "--order-prefix", "W")
+    assert (done.code, "--companies: the integration 'part' reads" in done.err) == (2, True)
+    assert run("integration", "edit", "part", "--storefronts", "two").code == 2
+
+
 def test_an_edit_tells_words_that_the_shop_does_not_know(run: Run, desk: Desk) -> None:
     desk.save()
     edit = ("integration", "edit", "shop", "--shipped-status", "Shiped", "--countries")

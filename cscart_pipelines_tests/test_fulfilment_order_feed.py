@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
-from cscart_pipelines.fulfilment.order_feed import pull, start_of, uses_fulfilment
+from cscart_pipelines.fulfilment.order_feed import pull, start_of
+from cscart_pipelines.integrations.settings import uses_fulfilment
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.feed_fixtures import NOON, RawShop, integration_of, line, raw_shop
 

@@ -10,6 +10,7 @@ import pytest
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.errors import CredentialsRefused, TransientShopError
 from cscart_pipelines.integrations import brief_look, forget
+from cscart_pipelines.integrations.acts import FrontDesk
 from cscart_pipelines.integrations.brief_look import OvertakenError
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.settings import Settings
@@ -410,3 +411,37 @@ def test_records_that_are_in_the_lists_give_way_to_new_ones(newest: Connected) -
     assert len(records(newest)) == 1
     kinds = newest.query("SELECT kind FROM registry.sync_runs WHERE integration = %s ORDER BY id")
     assert [row[0] for row in kinds] == ["first", "onsite"]
+
+
+# --- what an integration takes -------------------------------------------------------------------
+
+
+def test_what_is_outside_the_limit_is_not_loaded(newest: Connected) -> None:
+    FrontDesk(newest.warehouse, newest.registry, newest.settings).edit(
+        newest.key, {"companies": "1"}
+    )
+    newest.sync()
+    theirs = newest.store.add_customer("theirs@example.com", company_id=2)
+    buyer = newest.store.add_customer("buyer@example.com", company_id=2)
+    orders = [
+        newest.store.place_order(user_id=buyer.user_id, company_id=1).order_id,
+        newest.store.place_order(user_id=theirs.user_id, company_id=2).order_id,
+    ]
+    report = look(newest, orders, ["theirs@example.com", "buyer@example.com"])
+    assert (report.orders, report.missing) == (1, set())
+    assert (orders[0],) in newest.live("orders")
+    assert (orders[1],) not in newest.live("orders")
+    assert (buyer.user_id,) in newest.live("customers")
+    assert (theirs.user_id,) not in newest.live("customers")
+
+
+def test_a_limit_that_is_changed_meanwhile_stops_the_loading(newest: Connected) -> None:
+    made = newest.store.place_order(user_id=3, company_id=2)
+    desk = FrontDesk(newest.warehouse, newest.registry, newest.settings)
+    with pytest.raises(OvertakenError, match="was changed meanwhile"):
+        look(
+            newest,
+            [made.order_id],
+            before_loading=lambda: desk.edit(newest.key, {"companies": "1"}),
+        )
+    assert (made.order_id,) not in newest.live("orders")

@@ -15,6 +15,7 @@ from psycopg.rows import dict_row
 
 from cscart_pipelines.cli import console
 from cscart_pipelines.cli.premises import opened
+from cscart_pipelines.integrations import overlap
 from cscart_pipelines.integrations.lifecycle import Status
 from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.progress import Progress, progress_of
@@ -73,11 +74,15 @@ def show_status(key: Key, as_json: Json = False) -> None:
     with opened() as premises:
         integration = premises.registry.get(key)
         runs = recent_runs(premises, key)
+        warnings = overlaps(premises, key)
     if as_json:
         progress = _numbers(progress_of(runs[0])) if runs else None
-        console.print_json({**summary(integration), "progress": progress, "runs": runs})
+        told = {**summary(integration), "progress": progress, "runs": runs, "warnings": warnings}
+        console.print_json(told)
         return
     print_status(integration, runs)
+    for warning in warnings:
+        console.out.print(f"  [yellow]![/] {console.plain(warning)}")
 
 
 # --- what the commands share -------------------------------------------------------------------
@@ -99,6 +104,12 @@ def summary(integration: Integration) -> dict[str, Any]:
     }
 
 
+def overlaps(premises: Premises, key: str) -> list[str]:
+    """What other integrations take of the same shop."""
+    every = {one.key: one.settings for one in premises.registry.all()}
+    return overlap.warnings(every[key], every.values()) if key in every else []
+
+
 def _settings(integration: Integration) -> dict[str, Any]:
     values = dict(integration.settings)
     values["api_key"] = values.pop("api_key_reference") or "••••••••"
@@ -110,7 +121,7 @@ def _shown(value: Any) -> str:
         return "[dim]–[/]"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return console.plain(", ".join(value) if isinstance(value, tuple) else value)
+    return console.plain(", ".join(map(str, value)) if isinstance(value, tuple) else value)
 
 
 def recent_runs(premises: Premises, key: str) -> list[dict[str, Any]]:

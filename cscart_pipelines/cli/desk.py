@@ -16,10 +16,10 @@ from rich.prompt import Confirm
 
 from cscart_pipelines.cli import console, exits
 from cscart_pipelines.cli.board import Key
-from cscart_pipelines.cli.integration import read_key, show_test, yes_no
+from cscart_pipelines.cli.integration import read_key, show_test, tell_overlaps, yes_no
 from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.cli.unknown_words import tell, unknown_words
-from cscart_pipelines.integrations.acts import FrontDesk
+from cscart_pipelines.integrations.acts import LIMITS, FrontDesk
 from cscart_pipelines.integrations.lifecycle import Act, Status, require
 from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.settings import InvalidSettingsError, check
@@ -44,7 +44,7 @@ def show_changes(changes: dict[str, tuple[Any, Any]]) -> None:
 
 def _plain(value: Any) -> str:
     if isinstance(value, tuple):
-        return ", ".join(value) or "–"
+        return ", ".join(map(str, value)) or "–"
     return "–" if value in (None, "") else str(value)
 
 
@@ -97,6 +97,14 @@ def edit(
             "--include-guests/--no-include-guests",
             help="Whether buyers without an account are subscribers too.",
         ),
+    ] = None,
+    storefronts: Annotated[
+        str | None,
+        typer.Option(metavar="1,2", help="Take only these storefronts' orders, by id; empty: all."),
+    ] = None,
+    companies: Annotated[
+        str | None,
+        typer.Option(metavar="1,2", help="Take only these companies or vendors; empty: all."),
     ] = None,
     user_id: Annotated[
         str | None,
@@ -161,7 +169,8 @@ def edit(
     given: dict[str, Any] = {
         "url": url, "email": email, "list_name": list_name, "timezone": timezone,
         "currency": currency, "settled_statuses": settled_statuses,
-        "refund_statuses": refund_statuses, "include_guests": include_guests, "user_id": user_id,
+        "refund_statuses": refund_statuses, "include_guests": include_guests,
+        "storefronts": storefronts, "companies": companies, "user_id": user_id,
         "order_prefix": order_prefix, "start_date": start_date, "countries": countries,
         "order_statuses": order_statuses, "stock_schedule": stock_schedule,
         "shipped_status": shipped_status, "partially_shipped_status": partially_shipped_status,
@@ -198,6 +207,7 @@ def edit(
             unknown = unknown_words(
                 connection, key, premises.registry.get(key).settings, values.keys()
             )
+        tell_overlaps(premises, key)
     if not done.changes:
         console.out.print("Nothing to change.")
         return
@@ -205,6 +215,11 @@ def edit(
         show_test(done.test)
     show_changes(done.changes)
     console.out.print(f"[green]✓[/] {key} is saved")
+    if LIMITS & done.changes.keys():
+        console.out.print(
+            "  What is outside has left the raw tables; the next synchronisation is a full one. "
+            f"Now: {console.command(f'integration resync {key}')}"
+        )
     tell(unknown)
 
 

@@ -80,6 +80,12 @@ def add(
     include_guests: Annotated[
         bool, typer.Option(help="Whether buyers without an account are subscribers too.")
     ] = True,
+    storefronts: Annotated[
+        str, typer.Option(metavar="1,2", help="Take only these storefronts' orders; empty: all.")
+    ] = "",
+    companies: Annotated[
+        str, typer.Option(metavar="1,2", help="Take only these companies or vendors; empty: all.")
+    ] = "",
     user_id: Annotated[
         str | None,
         typer.Option(help="The client's id in the fulfilment system; stands on every order."),
@@ -149,7 +155,8 @@ def add(
         "integration": key, "list_name": key if list_name is None else list_name, "url": url,
         "email": email, "timezone": timezone, "currency": currency,
         "settled_statuses": settled_statuses, "refund_statuses": refund_statuses,
-        "include_guests": include_guests, "user_id": user_id, "order_prefix": order_prefix,
+        "include_guests": include_guests, "storefronts": storefronts, "companies": companies,
+        "user_id": user_id, "order_prefix": order_prefix,
         "start_date": start_date, "countries": countries, "order_statuses": order_statuses,
         "stock_schedule": stock_schedule, "shipped_status": shipped_status,
         "partially_shipped_status": partially_shipped_status, "api_key_reference": api_key_ref,
@@ -191,6 +198,7 @@ def add(
             f"status {console.status('ready')}."
         )
         tell_unknown_words(premises, settings, ("countries",))
+        tell_overlaps(premises, settings.integration)
         if start:
             _start(premises, settings.integration)
         else:
@@ -241,9 +249,16 @@ def _start(premises: Premises, key: str, *, background: bool = False) -> None:
     if background:
         ask_daemon(premises, [key], full=False)
         return
+    tell_overlaps(premises, key)
     run_in_foreground(premises, [key])
     print_status(premises.registry.get(key), recent_runs(premises, key)[:1])
     console.out.print(f"  Next: {console.command(f'segments {key}')}")
+
+
+def tell_overlaps(premises: Premises, key: str) -> None:
+    """Which other integrations take the same orders, on standard error."""
+    for warning in board.overlaps(premises, key):
+        console.err.print(f"[yellow]![/] {console.plain(warning)}", soft_wrap=True)
 
 
 def yes_no(**texts: str | None) -> dict[str, bool]:

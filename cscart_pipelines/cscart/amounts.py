@@ -16,7 +16,7 @@ from .answers import Answer
 from .client import ShopClient
 from .errors import NotFound
 from .lists import read_page
-from .loose import Raw, UnreadableRow, need_key, need_object, quantity, text
+from .loose import Raw, UnreadableRow, need_key, need_object, quantity, reference, text
 
 PAGE = 50
 """Products per request: their ids go into the address, which servers cut at a few thousand
@@ -34,6 +34,7 @@ class LiveProduct:
     tracking: str | None
     """D: the shop does not count it; O: by option (up to 4.12); else it does (reference 11.1)."""
     product_type: str | None
+    company_id: int | None = None
 
 
 def read_amounts(client: ShopClient, product_ids: Collection[int]) -> dict[int, LiveProduct]:
@@ -90,4 +91,5 @@ def _parse(row: Raw) -> LiveProduct:
         quantity(get("amount")),
         text(get("tracking")),
         text(get("product_type")),
+        reference(get("company_id")),
     )

@@ -70,6 +70,9 @@ class ShippableOrder:
     shipping_id: int | None
     shipment_ids: tuple[int, ...]
     lines: tuple[ShippableLine, ...]
+    company_id: int | None = None
+    storefront_id: int | None = None
+    """Told from 4.11 on."""
 
     @property
     def left(self) -> Decimal:
@@ -154,6 +157,8 @@ def parse_shippable(raw: Raw) -> ShippableOrder:
                 key=lambda line: line.item_id,
             )
         ),
+        company_id=reference(get("company_id")),
+        storefront_id=reference(get("storefront_id")),
     )
 
 

@@ -21,8 +21,9 @@ from cscart_pipelines.defs.pull_requests import Pulled, decide
 from cscart_pipelines.defs.raw_metadata import cell, column_schema
 from cscart_pipelines.defs.resources import Pipelines
 from cscart_pipelines.defs.sensors import fate_of
-from cscart_pipelines.fulfilment.order_feed import PullReport, pull, uses_fulfilment
+from cscart_pipelines.fulfilment.order_feed import PullReport, pull
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
+from cscart_pipelines.integrations.settings import uses_fulfilment
 from cscart_pipelines.warehouse import fulfilment_tables
 
 REQUEST_TAG = f"{HIDDEN}orders_request"

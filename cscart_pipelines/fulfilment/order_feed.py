@@ -20,6 +20,7 @@ from cscart_pipelines.fulfilment import order_feed_sql as statements
 from cscart_pipelines.fulfilment.countries import read_countries
 from cscart_pipelines.fulfilment.order_statuses import INCOMPLETE, read_status_names
 from cscart_pipelines.integrations.forget_fulfilment import PULL_LOCK_SQL
+from cscart_pipelines.integrations.overlap import siblings
 from cscart_pipelines.integrations.registry import Integration
 from cscart_pipelines.integrations.settings import IntegrationSettings
 
@@ -52,22 +53,6 @@ class Filters:
     """Orders whose checkout was never finished too: only where somebody asked for them."""
 
 
-def uses_fulfilment(settings: IntegrationSettings) -> bool:
-    """True if some setting of fulfilment was made: only then orders are pulled by themselves."""
-    return any(
-        (
-            settings.user_id,
-            settings.order_prefix,
-            settings.start_date,
-            settings.countries,
-            settings.order_statuses,
-            settings.update_tracking_number,
-            settings.update_tracking_url,
-            settings.update_stock,
-        )
-    )
-
-
 def start_of(settings: IntegrationSettings) -> datetime | None:
     """The first moment whose orders are pulled: 00:00 of the start date where the shop is."""
     if settings.start_date is None:
@@ -80,7 +65,8 @@ def pull(connection: psycopg.Connection[Any], integration: Integration) -> PullR
     """Brings the feed up to the raw tables, in one transaction (or within the caller's).
 
     Positions are given out behind a lock that is held to the commit, so that they are committed in
-    their order: who has read up to a position has missed nothing below it.
+    their order: who has read up to a position has missed nothing below it. Raises NotAllowedError
+    where another integration of the shop hands out the same orders.
     """
     settings, key = integration.settings, integration.key
     with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
@@ -95,6 +81,9 @@ def pull(connection: psycopg.Connection[Any], integration: Integration) -> PullR
             "letters": filters.letters,
             "countries": filters.countries,
             "incomplete": filters.incomplete,
+            "companies": list(settings.companies) or None,
+            "storefronts": list(settings.storefronts) or None,
+            "siblings": siblings(connection, settings),
         }
         reasons = dict(_rows(cursor, statements.COUNT_SKIPPED, values))
         for prepare in statements.PREPARE:

@@ -51,7 +51,10 @@ _REASON = f"""
         WHEN placed.status = 'N' AND NOT %(incomplete)s::boolean THEN 'checkout not finished'
         WHEN placed.ordered_at < %(start)s::timestamptz THEN 'before the start date'
         WHEN placed.status <> ALL(%(letters)s::text[]) THEN 'other status'
+        WHEN coalesce(placed.company_id, 0) <> ALL(%(companies)s::bigint[]) THEN 'other company'
         WHEN NOT placed.has_details THEN '{WITHOUT_DETAILS}'
+        WHEN coalesce(placed.storefront_id, 0) <> ALL(%(storefronts)s::bigint[])
+            THEN 'other storefront'
         WHEN %(countries)s::text[] IS NOT NULL
              AND coalesce({_COUNTRY}, '') <> ALL(%(countries)s::text[]) THEN 'other country'
         WHEN EXISTS (
@@ -59,10 +62,15 @@ _REASON = f"""
             WHERE taken.integration = placed.integration
               AND taken.order_number = %(prefix)s::text || placed.order_id
         ) THEN 'order number given to another order'
+        WHEN EXISTS (
+            SELECT FROM fulfilment.orders AS taken
+            WHERE taken.integration = ANY(%(siblings)s::text[])
+              AND taken.order_id = placed.order_id
+        ) THEN 'handed out by another integration of the shop'
     END
-"""
-"""Why an order that was not pulled yet is not pulled now; NULL: it is. The last one: the prefix was
-changed so that a new number is an old one."""
+"""  # noqa: S608 (constants, here and below)
+"""Why an order that was not pulled yet is not pulled now; NULL: it is. The last two: the prefix was
+changed so that a new number is an old one; the order was inside another integration's limit."""
 
 COUNT_SKIPPED = f"""
     SELECT reason, count(*) FROM (
@@ -72,7 +80,7 @@ COUNT_SKIPPED = f"""
             WHERE known.integration = placed.integration AND known.order_id = placed.order_id
         )
     ) AS judged WHERE reason IS NOT NULL GROUP BY reason
-"""  # noqa: S608 (constants, here and below)
+"""  # noqa: S608
 
 _FEED_ORDERS = f"""
     CREATE TEMP TABLE feed_orders ON COMMIT DROP AS

@@ -76,6 +76,9 @@ class OrderPush:
             return
         self._settle_shipments(looked)
         self._status.settle(looked.order)
+        if reason := self._outside(looked):
+            self._refuse_all(reason)
+            return
         entries = self._plan(looked)
         if entries:
             self._apply(entries)
@@ -93,8 +96,16 @@ class OrderPush:
     def preview(self, rows: Sequence[ShipmentRow]) -> tuple[OrderPlan, StatusWish, Looked]:
         """What `run` would do with these rows; reads the shop and writes nothing at all."""
         looked = self.look()
+        if reason := self._outside(looked):
+            refused = OrderPlan(refusals=[(row, reason) for row in rows])
+            return refused, StatusWish(None, reason), looked
         made = self._planned(looked, rows)
         return made, self._status.wish(looked.order, _left_after(looked.order, made)), looked
+
+    def _outside(self, looked: Looked) -> str | None:
+        """Why the order is not written to: another company's or storefront's."""
+        order = looked.order
+        return self._context.settings.limit.why_outside(order.company_id, order.storefront_id)
 
     # --- shipments -------------------------------------------------------------------------------
 

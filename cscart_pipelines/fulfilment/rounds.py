@@ -31,6 +31,7 @@ from cscart_pipelines.fulfilment.stop import stopped_when_disabled
 from cscart_pipelines.fulfilment.turn import take_turn
 from cscart_pipelines.integrations.connection import open_client
 from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, require
+from cscart_pipelines.integrations.overlap import siblings
 from cscart_pipelines.integrations.registry import Integration, Registry
 from cscart_pipelines.integrations.settings import IntegrationSettings
 from cscart_pipelines.settings import Settings
@@ -142,6 +143,8 @@ def open_round(
             connection = stack.enter_context(take_turn(warehouse, key, wait=wait, stop=stop))
             # The turn may have come minutes later: disabled, edited or created anew meanwhile.
             integration = _allowed(kind, registry, key, even_if_off)
+        if not even_if_off:
+            siblings(connection, integration.settings)
         if client is None:
             client = stack.enter_context(open_client(integration, registry, settings))
         journal = Journal(connection, key, run_id)

@@ -98,7 +98,7 @@ class _Push:
                 later = [wish for wish in later if wish.target not in held]
         self.report.waiting += len(later)
         if dry_run:
-            preview(self.report, now, live)
+            preview(self.report, now, live, self._context.settings.limit)
         else:
             StockWriter(self._context, self.report).write(now, live)
 

@@ -16,6 +16,7 @@ from cscart_pipelines.fulfilment.journal import Kind, State
 from cscart_pipelines.fulfilment.report import Change, PushReport, Refusal
 from cscart_pipelines.fulfilment.stock_inbox import Level
 from cscart_pipelines.fulfilment.stock_matching import unfit
+from cscart_pipelines.integrations.limit import Limit
 
 SPLIT = "split by warehouses"
 """Reasons that begin so keep a product from being written again for a while."""
@@ -46,22 +47,27 @@ class Wish:
         return None if on_hand is None else json_number(on_hand)
 
 
-def obstacle(product: LiveProduct | None, product_code: str) -> str | None:
+def obstacle(product: LiveProduct | None, product_code: str, limit: Limit) -> str | None:
     """Why the product, as the shop has it now, is not written to; None if it may be."""
     if product is None:
         return "the shop has no such product any more"
     if product.product_code.strip().casefold() != product_code.strip().casefold():
         return f"the product has another code now: {product.product_code!r}"
+    if not limit.takes_company(product.company_id):
+        only = ", ".join(map(str, limit.companies))
+        return f"the product belongs to company {product.company_id}; taken is only {only}"
     if product.amount is None:
         return "the shop does not tell the amount of this product"
     return unfit(product.tracking, product.product_type)
 
 
-def preview(report: PushReport, wishes: Iterable[Wish], live: dict[int, LiveProduct]) -> None:
+def preview(
+    report: PushReport, wishes: Iterable[Wish], live: dict[int, LiveProduct], limit: Limit
+) -> None:
     """What `StockWriter.write` would do, into the report; nothing is journalled or written."""
     for wish in wishes:
         product = live.get(wish.product_id)
-        reason = obstacle(product, wish.product_code)
+        reason = obstacle(product, wish.product_code, limit)
         source = wish.level.source if wish.level else None
         if reason is not None or product is None or product.amount is None:
             report.refusals.append(Refusal(wish.target, reason or "", source))

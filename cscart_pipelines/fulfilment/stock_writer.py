@@ -91,7 +91,7 @@ class StockWriter:
             done: list[tuple[Level, str, str | None]] = []
             for wish in wishes:
                 product = live.get(wish.product_id)
-                reason = obstacle(product, wish.product_code)
+                reason = obstacle(product, wish.product_code, self._context.settings.limit)
                 if reason is not None or product is None or product.amount is None:
                     self._refused(wish, reason or "")
                     done += [(wish.level, "refused", reason)] if wish.level else []
@@ -198,7 +198,9 @@ class StockWriter:
         now = None if product is None else product.amount
         if product is None or now is None:
             if attempt.answered or late:
-                reason = obstacle(product, attempt.wish.product_code) or "no amount was read back"
+                limit = self._context.settings.limit
+                reason = obstacle(product, attempt.wish.product_code, limit)
+                reason = reason or "no amount was read back"
                 self._finish(attempt, State.FAILED, reason, row="refused")
                 return True
             return False

@@ -70,7 +70,7 @@ def undo(context: PushContext, run_id: str) -> PushReport:
             targets.add(target)
             wishes.append(_wish(each, target, live.get(each.product_id)))
     if context.dry_run:
-        preview(report, wishes, live)
+        preview(report, wishes, live, context.settings.limit)
     else:
         StockWriter(context, report).write(wishes, live)
     return finish(report, context.client, started, calls)

@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
 from cscart_pipelines.cscart.capabilities import Capabilities
-from cscart_pipelines.integrations import prefixes, secrets
+from cscart_pipelines.integrations import overlap, prefixes, secrets
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.lifecycle import (
     Act,
@@ -29,7 +29,7 @@ from cscart_pipelines.integrations.lifecycle import (
     after_enable,
     require,
 )
-from cscart_pipelines.integrations.purge import purge_integration
+from cscart_pipelines.integrations.purge import purge_integration, purge_outside
 from cscart_pipelines.integrations.registry import (
     DEAD_RUN,
     LOCK_SQL,
@@ -54,6 +54,8 @@ BRIEF_SECONDS = 5.0
 """Another act holds the lock for a moment only; a synchronisation shows in the status."""
 CONNECTION_DETAILS = frozenset({"url", "email", "api_key", "api_key_reference"})
 REMOVE_INSTEAD = "cannot be changed: remove the integration and create a new one in its place"
+LIMITS = frozenset({"companies", "storefronts"})
+"""Settings whose change lets rows leave at once, and is followed by a full synchronisation."""
 BOOK = ("sync_state", "sync_requests", "sweep_seen", "sync_runs", "integrations")
 
 
@@ -107,6 +109,9 @@ class FrontDesk:
             saved["capabilities"] = Jsonb(tested.model_dump(mode="json"))
             saved["tested_fingerprint"] = fingerprint(after, effective.get_secret_value())
             saved["failure_permanent"] = False
+        can = tested.model_dump(mode="json") if tested else known.capabilities or {}
+        if LIMITS & changes.keys() and (problem := after.limit.unknowable(can)):
+            raise InvalidSettingsError({"storefronts": problem})
         self._save(known.key, saved, tested is not None)
         return Edited(changes, tested)
 
@@ -163,14 +168,16 @@ class FrontDesk:
             self._warehouse.connect(autocommit=True) as connection,
             connection.transaction(),
         ):
-            if prefixes.FIELDS & values.keys():
-                prefixes.wait_turn(connection)
+            prefixes.wait_turn(connection)
             if connection.execute(query, {**values, "key": key}).fetchone() is None:
                 known = self._registry.get(key)  # gone meanwhile?
                 require(Act.EDIT, self._registry.standing(known))
                 raise NotAllowedError("edit is not allowed: it was syncing just now; try again")
             if prefixes.FIELDS & values.keys():
                 prefixes.refuse_ambiguous(connection, key)
+            overlap.refuse_clash(connection, key)
+            if LIMITS & values.keys():
+                purge_outside(connection, key)
 
     def _change_status(self, key: str, act: Act, follow: Callable[[Standing], Status]) -> Status:
         with self._locked(key, act) as connection, _rules(), connection.transaction():

@@ -22,6 +22,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, require
+from cscart_pipelines.integrations.limit import Limit
 from cscart_pipelines.integrations.registry import LOCK_SQL, Integration, Registry
 
 KIND = "onsite"
@@ -76,8 +77,8 @@ def loading(connection: psycopg.Connection[Any], look: BriefLook) -> Iterator[No
         if not locked or not locked[0]:
             raise OvertakenError("a synchronisation is in progress")
         present = connection.execute(
-            f"SELECT created_at, status, ({_LAST_SYNC}) FROM registry.integrations"  # noqa: S608
-            " WHERE integration = %s FOR SHARE",
+            f"SELECT created_at, status, ({_LAST_SYNC}), companies, storefronts"  # noqa: S608
+            " FROM registry.integrations WHERE integration = %s FOR SHARE",
             [look.key, look.key],
         ).fetchone()
         if present is None or present[0] != look.integration.created_at:
@@ -86,6 +87,8 @@ def loading(connection: psycopg.Connection[Any], look: BriefLook) -> Iterator[No
             raise OvertakenError(f"the integration is {present[1]} now")
         if present[2] != look.last_sync:
             raise OvertakenError("a synchronisation has begun meanwhile")
+        if Limit(tuple(present[3]), tuple(present[4])) != look.integration.settings.limit:
+            raise OvertakenError("what the integration takes was changed meanwhile")
         yield
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from cscart_pipelines.integrations.overlap import clashes
 from cscart_pipelines.integrations.prefixes import ambiguities
 from cscart_pipelines.integrations.registry import Integration
 from cscart_pipelines.integrations.settings import (
@@ -72,6 +73,8 @@ def read(path: Path) -> list[IntegrationSettings]:
             problems[f"{value}.{what}"] = "is in the file twice"
     for name, text in ambiguities(found).items():
         problems[f"{name}.order_prefix"] = text
+    for name, text in clashes(found).items():
+        problems[f"{name}.companies"] = text
     if problems:
         raise InvalidSettingsError(problems)
     return found

@@ -22,7 +22,7 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('cscart-pipelines order p
 
 
 def wait_turn(connection: psycopg.Connection[Any]) -> None:
-    """One saves prefixes at a time, until the end of the caller's transaction.
+    """One saves prefixes and limits at a time, until the end of the caller's transaction.
 
     Before the row is written: the check after it then sees everybody who was earlier.
     """

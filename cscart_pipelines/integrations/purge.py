@@ -1,4 +1,4 @@
-"""Deleting all data of one integration, wherever tables are keyed by it.
+"""Deleting data of one integration: all of it, or what a changed limit leaves outside.
 
 Not here: its settings (`acts`), single persons (`forget`).
 """
@@ -36,3 +36,57 @@ def purge_integration(connection: psycopg.Connection[Any], key: str) -> dict[str
         if done.rowcount:
             purged[f"{schema}.{table}"] = done.rowcount
     return purged
+
+
+_OUTSIDE = """
+    (cardinality(shop.companies) > 0 AND coalesce(row.company_id, 0) <> ALL(shop.companies))
+"""
+_LEAVE = (
+    f"""
+    DELETE FROM cscart.orders AS row USING registry.integrations AS shop
+    WHERE shop.integration = %(shop)s AND row.integration = shop.integration AND ({_OUTSIDE}
+        OR cardinality(shop.storefronts) > 0
+        AND coalesce(row.storefront_id, 0) <> ALL(shop.storefronts))
+    """,  # noqa: S608 (constants)
+    """
+    DELETE FROM cscart.order_lines AS line WHERE line.integration = %(shop)s AND NOT EXISTS (
+        SELECT FROM cscart.orders AS placed
+        WHERE placed.integration = line.integration AND placed.order_id = line.order_id)
+    """,
+    f"""
+    DELETE FROM cscart.products AS row USING registry.integrations AS shop
+    WHERE shop.integration = %(shop)s AND row.integration = shop.integration AND {_OUTSIDE}
+    """,  # noqa: S608
+    """
+    DELETE FROM cscart.customers AS row USING registry.integrations AS shop
+    WHERE shop.integration = %(shop)s AND row.integration = shop.integration
+      AND cardinality(shop.companies || shop.storefronts) > 0
+      AND coalesce(row.company_id, 0) <> ALL(shop.companies)
+      AND NOT EXISTS (
+          SELECT FROM cscart.orders AS placed
+          WHERE placed.integration = row.integration AND placed.user_id = row.user_id
+            AND placed.deleted_at IS NULL)
+    """,
+    """
+    DELETE FROM cscart.shipments AS row USING registry.integrations AS shop
+    WHERE shop.integration = %(shop)s AND row.integration = shop.integration
+      AND cardinality(shop.companies || shop.storefronts) > 0
+      AND NOT EXISTS (
+          SELECT FROM cscart.orders AS placed
+          WHERE placed.integration = row.integration AND placed.order_id = row.order_id)
+    """,
+    "DELETE FROM cscart.rejects WHERE integration = %(shop)s AND entity <> 'statuses'",
+    # Without a watermark the next synchronisation reads everything.
+    "DELETE FROM registry.sync_state WHERE integration = %(shop)s AND entity <> 'statuses'",
+    "DELETE FROM registry.sweep_seen WHERE integration = %(shop)s",
+)
+
+
+def purge_outside(connection: psycopg.Connection[Any], key: str) -> None:
+    """Deletes the raw rows outside the limit as it has just been written in this transaction.
+
+    Deleted and not marked as such: the shop still has them. The next synchronisation is a full one
+    and brings what is inside. What was handed out to the fulfilment system stays handed out.
+    """
+    for statement in _LEAVE:
+        connection.execute(statement.encode(), {"shop": key})

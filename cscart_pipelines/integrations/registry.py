@@ -18,13 +18,14 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
-from cscart_pipelines.integrations import prefixes, secrets
+from cscart_pipelines.integrations import overlap, prefixes, secrets
 from cscart_pipelines.integrations.lifecycle import Standing, Status
 from cscart_pipelines.integrations.purge import purge_integration
 from cscart_pipelines.integrations.settings import (
     IntegrationSettings,
     InvalidSettingsError,
     fingerprint,
+    from_row,
 )
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.warehouse.connect import Warehouse
@@ -73,9 +74,12 @@ class Registry:
     ) -> None:
         """Saves a new integration whose connection has just passed its test, with status ready.
 
-        Raises InvalidSettingsError when the key or the list name is taken, or when order numbers
-        of the client could belong to two integrations.
+        Raises InvalidSettingsError when the key or the list name is taken, when order numbers of
+        the client could belong to two integrations, or when two integrations of one shop would hand
+        out the same orders.
         """
+        if problem := settings.limit.unknowable(capabilities):
+            raise InvalidSettingsError({"storefronts": problem})
         values = settings.model_dump()
         values["api_key_sealed"] = None
         if settings.api_key_reference is None:
@@ -91,14 +95,14 @@ class Registry:
             with self._connect() as connection, connection.transaction():
                 # What a removed integration of the same key left behind is another shop's.
                 purge_integration(connection, settings.integration)
-                if settings.user_id is not None:
-                    prefixes.wait_turn(connection)
+                prefixes.wait_turn(connection)
                 connection.execute(
                     f"INSERT INTO registry.integrations ({columns}, tested_at)"  # noqa: S608
                     f" VALUES ({marks}, now())",
                     values,
                 )
                 prefixes.refuse_ambiguous(connection, settings.integration)
+                overlap.refuse_clash(connection, settings.integration)
         except psycopg.errors.UniqueViolation as error:
             if "list_name" in (error.diag.constraint_name or ""):
                 raise InvalidSettingsError(
@@ -249,13 +253,8 @@ def mark_failed(
 
 
 def _integration(row: dict[str, Any]) -> Integration:
-    """Saved settings were valid when they were saved, so they are not judged again."""
-    values: dict[str, Any] = {
-        name: tuple(row[name]) if isinstance(row[name], list) else row[name]
-        for name in IntegrationSettings.model_fields
-    }
     return Integration(
-        settings=IntegrationSettings.model_construct(**values),
+        settings=from_row(row),
         status=Status(row["status"]),
         **{
             name: row[name]

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from cscart_pipelines.cscart.address import InvalidAddress, normalise_base_url
+from cscart_pipelines.integrations.limit import Limit
 
 KEY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62})")
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|[^@\s]+@localhost")
@@ -65,7 +66,20 @@ def _printable(value: str, most: int) -> str:
     return value
 
 
+def _ids(value: object) -> object:
+    """Ids as the command line and a file give them: 1,2 or [1, 2]; each once, in order."""
+    if value is None:
+        return ()
+    given = _words(str(value) if isinstance(value, int) and value is not True else value)
+    words = [str(one).strip() for one in given] if isinstance(given, list | tuple) else [str(given)]
+    for word in words:
+        if not re.fullmatch(r"0*[1-9][0-9]{0,8}", word, re.ASCII):
+            raise ValueError(f"{word!r} is no id; expected whole numbers above 0, as 1,2")
+    return tuple(sorted({int(word) for word in words}))
+
+
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+Ids = Annotated[tuple[int, ...], BeforeValidator(_ids)]
 
 
 class IntegrationSettings(BaseModel):
@@ -82,6 +96,8 @@ class IntegrationSettings(BaseModel):
     settled_statuses: Words | None = None
     refund_statuses: Words = ()
     include_guests: bool = True
+    storefronts: Ids = ()
+    companies: Ids = ()
     user_id: str | None = None
     order_prefix: str = ""
     start_date: date | None = None
@@ -226,6 +242,36 @@ class IntegrationSettings(BaseModel):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
+
+    @property
+    def limit(self) -> Limit:
+        """What is taken of the installation."""
+        return Limit(self.companies, self.storefronts)
+
+
+def from_row(row: Mapping[str, Any]) -> IntegrationSettings:
+    """A saved row: its settings were valid when they were saved, so they are not judged again."""
+    values: dict[str, Any] = {
+        name: tuple(row[name]) if isinstance(row[name], list) else row[name]
+        for name in IntegrationSettings.model_fields
+    }
+    return IntegrationSettings.model_construct(**values)
+
+
+def uses_fulfilment(settings: IntegrationSettings) -> bool:
+    """True if some setting of fulfilment was made: only then orders are pulled by themselves."""
+    return any(
+        (
+            settings.user_id,
+            settings.order_prefix,
+            settings.start_date,
+            settings.countries,
+            settings.order_statuses,
+            settings.update_tracking_number,
+            settings.update_tracking_url,
+            settings.update_stock,
+        )
+    )
 
 
 def check(values: Mapping[str, Any]) -> IntegrationSettings:

@@ -177,6 +177,7 @@ def _matches(product: Product, context: Context) -> bool:
         "cid": product.main_category,
         "tracking": product.tracking,
         "company_id": product.company_id,
+        "company_ids": product.company_id,
     }
     for name, value in equal.items():
         if truthy(params.get(name)) and str(value) not in as_list(params[name], split=True):

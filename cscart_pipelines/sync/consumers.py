@@ -6,7 +6,7 @@ Not here: reading pages (`walk`), consumers of orders (`order_rows`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Table
@@ -80,3 +80,23 @@ def plain_consumer(
         prepare=lambda rows: parse_rows(rows, id_field, read),
         load=lambda rows: loader.merge(table, rows),
     )
+
+
+def only(
+    consumer: Consumer, id_field: str, takes: Callable[[RawRow], bool], outside: set[int]
+) -> Consumer:
+    """The same, without the rows that the integration does not take: neither loaded nor seen.
+
+    Their ids are added to `outside`, since the shop may count them.
+    """
+
+    def prepare(rows: list[RawRow]) -> Prepared:
+        taken = []
+        for raw in rows:
+            if takes(raw):
+                taken.append(raw)
+            elif (number := integer(raw.get(id_field))) is not None:
+                outside.add(number)
+        return consumer.prepare(taken)
+
+    return replace(consumer, prepare=prepare)

@@ -14,6 +14,7 @@ import psycopg
 
 from cscart_pipelines.cscart.client import Answer, ShopClient
 from cscart_pipelines.cscart.paging import Fetch, ListAnswer
+from cscart_pipelines.integrations.limit import Limit
 from cscart_pipelines.sync.clock import ShopClock
 from cscart_pipelines.sync.forgotten import Forgotten
 from cscart_pipelines.sync.sizes import BatchSizes
@@ -79,6 +80,7 @@ class SyncContext:
     clock: ShopClock
     forgotten: Forgotten
     sizes: BatchSizes = field(default_factory=BatchSizes)
+    limit: Limit = field(default_factory=Limit)
 
     def get(self, entity: str, **arguments: Any) -> Answer:
         """One safe request, which also sets the shop's clock."""

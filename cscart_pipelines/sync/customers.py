@@ -7,10 +7,12 @@ and compared by its hash. Guests are not here: they exist only in their orders.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
+from cscart_pipelines.cscart.loose import integer
 from cscart_pipelines.cscart.records import parse_customer
-from cscart_pipelines.sync.consumers import Consumer, plain_consumer
+from cscart_pipelines.sync.consumers import Consumer, RawRow, only, plain_consumer
 from cscart_pipelines.sync.context import EntityReport, SyncContext
 from cscart_pipelines.sync.order_parity import forget_parity
 from cscart_pipelines.sync.state import EntityState
@@ -39,6 +41,9 @@ def sync_customers(context: SyncContext) -> EntityReport:
     consumer = context.forgotten.customers(
         plain_consumer(context.loader, tables.customers, parse_customer, "user_id")
     )
+    outside: set[int] = set()
+    if context.limit:
+        consumer = only(consumer, "user_id", _taken(context), outside)
     left = unfinished(state)
     walked = _sweep(context, report, state, query, consumer)
     if left is not None:  # its first part is as old as the run that was cut short
@@ -46,13 +51,28 @@ def sync_customers(context: SyncContext) -> EntityReport:
     with context.connection.transaction():
         state.totals["total"] = walked.total
         context.states.save(state)
-    report.shop_total = walked.total - len(context.forgotten.accounts)
+    report.shop_total = walked.total - len(context.forgotten.accounts) - len(outside)
     report.warehouse_total = context.count(
         "SELECT count(*) FROM cscart.customers WHERE integration = %s AND deleted_at IS NULL"
     )
     report.watermark_to = state.watermark
     report.seconds = time.monotonic() - started
     return report
+
+
+def _taken(context: SyncContext) -> Callable[[RawRow], bool]:
+    found = context.connection.execute(
+        "SELECT DISTINCT user_id FROM cscart.orders"
+        " WHERE integration = %s AND deleted_at IS NULL AND user_id IS NOT NULL",
+        [context.integration],
+    )
+    buyers = {row[0] for row in found}
+
+    def takes(raw: RawRow) -> bool:
+        user_id = integer(raw.get("user_id")) or 0
+        return context.limit.takes_account(integer(raw.get("company_id")), user_id, buyers)
+
+    return takes
 
 
 def _sweep(

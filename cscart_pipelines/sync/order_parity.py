@@ -7,12 +7,13 @@ reading windows (`order_rows`), the windows themselves (`order_windows`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from cscart_pipelines.cscart.lists import read_page
 from cscart_pipelines.sync import order_windows as windows
 from cscart_pipelines.sync.context import EntityReport, SyncContext
-from cscart_pipelines.sync.order_rows import ENTITY, read_window
+from cscart_pipelines.sync.order_rows import ENTITY, order_filters, read_window
 from cscart_pipelines.sync.state import EntityState
 from cscart_pipelines.sync.walk import Walked
 from cscart_pipelines.warehouse import tables
@@ -25,6 +26,8 @@ AT_ONCE = 100
 MOST_TO_MEND = 100
 """Broken orders tried again in one run; each costs a request."""
 _UNEXPLAINED = "unexplained"
+_OUTSIDE = "outside"
+"""Orders in the shop's count that the integration does not take."""
 
 
 def compare(
@@ -39,18 +42,27 @@ def compare(
     A difference that a quiet sweep leaves is the shop's own (one that counts a row twice), so it is
     remembered. If the shop moved meanwhile, the difference may be a deletion that the sweep has
     passed: then nothing is remembered, and the next run sweeps again. `walked`: the whole list has
-    just been read.
+    just been read. Orders that the integration does not take are left out of the shop's count.
     """
     if walked is None:
-        total = read_page(context.client, ENTITY, 1, 1, windows.created(created_until)).total
-        walked = Walked(total, quiet=True)
+        asked = windows.created(created_until) | order_filters(context)
+        total = read_page(context.client, ENTITY, 1, 1, asked).total
+        walked = Walked(total - state.totals.get(_OUTSIDE, 0), quiet=True)
     difference = walked.total - _accounted_for(context, created_until)
+    outside: set[int] = set()
     if difference != state.totals.get(_UNEXPLAINED, 0) or _sweep_is_due(context, state):
-        walked = read_window(context, report, state, windows.slim_sweep(created_until))
+        window = windows.slim_sweep(created_until)
+        walked = read_window(context, report, state, window, outside=outside)
+        walked = replace(walked, total=walked.total - len(outside))
         difference = walked.total - _accounted_for(context, created_until)
+        state.totals = {**state.totals, _OUTSIDE: len(outside)}
     report.shop_total = walked.total
     report.warehouse_total = _live(context, created_until)
-    state.totals = {"total": walked.total, _UNEXPLAINED: difference if walked.quiet else None}
+    state.totals = {
+        "total": walked.total,
+        _UNEXPLAINED: difference if walked.quiet else None,
+        _OUTSIDE: state.totals.get(_OUTSIDE, 0),
+    }
     with context.connection.transaction():
         context.states.save(state)
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from cscart_pipelines.cscart.errors import NotFound, TransientShopError
+from cscart_pipelines.cscart.loose import integer
 from cscart_pipelines.cscart.records import (
     OrderLineRow,
     OrderRow,
@@ -19,7 +21,7 @@ from cscart_pipelines.cscart.records import (
     parse_order,
 )
 from cscart_pipelines.sync import order_windows as windows
-from cscart_pipelines.sync.consumers import Consumer, Prepared, RawRow, parse_rows
+from cscart_pipelines.sync.consumers import Consumer, Prepared, RawRow, only, parse_rows
 from cscart_pipelines.sync.context import EntityReport, SyncContext
 from cscart_pipelines.sync.order_windows import Window
 from cscart_pipelines.sync.state import EntityState
@@ -39,13 +41,18 @@ def read_window(
     window: Window,
     *,
     seen: set[int] | None = None,
+    outside: set[int] | None = None,
 ) -> Walked:
-    """Walks through a window and loads what differs; ids of all its orders are added to `seen`."""
+    """Walks through a window and loads what differs; ids of all its orders are added to `seen`,
+    and of those that the integration does not take, where the shop counts them too, to `outside`.
+    """
     sizes = context.sizes
+    outside = set() if outside is None else outside
+    window = windows.limited(window, order_filters(context))
     if window.details:
         page_sizes, consumer = sizes.orders_with_details, _with_details(context)
     else:
-        page_sizes, consumer = sizes.orders, _as_list_rows(context, window)
+        page_sizes, consumer = sizes.orders, _as_list_rows(context, window, outside)
         if window.label == "whole":
             page_sizes = sizes.orders_one_by_one
     sweep = None
@@ -61,9 +68,25 @@ def read_window(
         label=window.label,
         resumable=window.label == "whole",
     )
+    if context.limit:
+        takes = partial(_taken, context, details=window.details)
+        consumer = only(consumer, "order_id", takes, outside)
     if seen is not None:
         consumer = _noting(consumer, seen)
     return walk(context, report, state, query, consumer, sweep=sweep, until=window.watermark)
+
+
+def order_filters(context: SyncContext) -> dict[str, Any]:
+    """What the shop is asked for, so that its counts are of the same orders as ours."""
+    return context.limit.order_filters(newer=context.can("orders_with_details"))
+
+
+def _taken(context: SyncContext, raw: RawRow, *, details: bool) -> bool:
+    """Not every version tells the storefront in a list row: then the filter has seen to it."""
+    company, storefront = integer(raw.get("company_id")), integer(raw.get("storefront_id"))
+    if not details and "storefront_id" not in raw:
+        return context.limit.takes_company(company)
+    return context.limit.why_outside(company, storefront) is None
 
 
 def _with_details(context: SyncContext) -> Consumer:
@@ -74,7 +97,7 @@ def _with_details(context: SyncContext) -> Consumer:
     return Consumer(lambda rows: parse_rows(rows, "order_id", read), _loading(context))
 
 
-def _as_list_rows(context: SyncContext, window: Window) -> Consumer:
+def _as_list_rows(context: SyncContext, window: Window, outside: set[int]) -> Consumer:
     """List rows are compared with ours; orders that differ are read in full, one by one."""
 
     def read(raw: RawRow) -> tuple[int, OrderRow]:
@@ -87,7 +110,12 @@ def _as_list_rows(context: SyncContext, window: Window) -> Consumer:
         prepared.rows = []
         for row, outcome in zip(wanted, _each(context, wanted), strict=True):
             if isinstance(outcome, tuple):
-                prepared.rows.append(loadable(*outcome))
+                full = outcome[0]
+                if context.limit.why_outside(full.company_id, full.storefront_id):
+                    prepared.ids.remove(row.order_id)
+                    outside.add(row.order_id)
+                else:
+                    prepared.rows.append(loadable(*outcome))
             elif outcome is None:  # deleted since its list row was read
                 prepared.ids.remove(row.order_id)
             else:

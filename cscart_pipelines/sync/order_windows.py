@@ -10,8 +10,8 @@ its time when the shop begins to write it and shows when that is done.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -59,6 +59,11 @@ def created(until: datetime, since: datetime | None = None) -> dict[str, Any]:
     """A window on the creation time; without `period` the shop ignores both ends (8.2)."""
     start = _epoch(since) if since else 0
     return {**INCOMPLETE_TOO, "period": "C", "time_from": start, "time_to": _epoch(until)}
+
+
+def limited(window: Window, filters: Mapping[str, Any]) -> Window:
+    """Only the orders that the integration takes, where the shop can filter so."""
+    return replace(window, params={**window.params, **filters}) if filters else window
 
 
 def whole(now: Moment, *, details: bool) -> Window:

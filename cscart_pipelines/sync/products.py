@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from cscart_pipelines.cscart.errors import PermanentShopError
 from cscart_pipelines.cscart.lists import read_short_list
+from cscart_pipelines.cscart.loose import integer
 from cscart_pipelines.cscart.records import parse_category, parse_product
-from cscart_pipelines.sync.consumers import Consumer, plain_consumer
+from cscart_pipelines.sync.consumers import Consumer, only, plain_consumer
 from cscart_pipelines.sync.context import EntityReport, SyncContext
 from cscart_pipelines.sync.state import EntityState
 from cscart_pipelines.sync.walk import ListQuery, Sweep, unfinished, walk
@@ -50,23 +52,38 @@ def sync_products(context: SyncContext) -> EntityReport:
     return report
 
 
-def _consumer(context: SyncContext) -> Consumer:
-    return plain_consumer(context.loader, tables.products, parse_product, "product_id")
+def _consumer(context: SyncContext, outside: set[int]) -> Consumer:
+    """Products of other companies are left out; storefronts do not show in them."""
+    consumer = plain_consumer(context.loader, tables.products, parse_product, "product_id")
+    if not context.limit.companies:
+        return consumer
+    return only(
+        consumer,
+        "product_id",
+        lambda raw: context.limit.takes_company(integer(raw.get("company_id"))),
+        outside,
+    )
+
+
+def _params(context: SyncContext) -> dict[str, Any]:
+    newer = context.can("orders_with_details")
+    return {**SLIM, **context.limit.company_filters(newer=newer)}
 
 
 def _sweep(context: SyncContext, report: EntityReport, state: EntityState) -> None:
-    query = ListQuery(ENTITY, "product_id", dict(SLIM), context.sizes.products, growing=True)
+    outside: set[int] = set()
+    query = ListQuery(ENTITY, "product_id", _params(context), context.sizes.products, growing=True)
     walked = walk(
         context,
         report,
         state,
         query,
-        _consumer(context),
+        _consumer(context, outside),
         sweep=Sweep(tables.products),
         until=context.clock.now().surely_over,
     )
     state.totals = {"total": walked.total}
-    report.shop_total = walked.total
+    report.shop_total = walked.total - len(outside)
     _categories(context)
 
 
@@ -78,13 +95,13 @@ def _changes(context: SyncContext, report: EntityReport, state: EntityState) -> 
     query = ListQuery(
         ENTITY,
         "product_id",
-        {**SLIM, "updated_in_hours": max(1, hours)},
+        {**_params(context), "updated_in_hours": max(1, hours)},
         context.sizes.products,
         growing=False,
         label="changed",
         resumable=False,
     )
-    walk(context, report, state, query, _consumer(context), until=now.surely_over)
+    walk(context, report, state, query, _consumer(context, set()), until=now.surely_over)
 
 
 def _sweep_is_due(context: SyncContext, state: EntityState) -> bool:

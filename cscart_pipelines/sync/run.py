@@ -42,6 +42,9 @@ STEPS: dict[str, Callable[[SyncContext], EntityReport]] = {
     "shipments": shipments.sync_shipments,
 }
 
+LIMITED = ("products", "orders", "customers", "statuses", "shipments")
+"""With a limit: buyers in orders inside are customers, whichever company they registered with."""
+
 
 class SyncFailedError(RuntimeError):
     """The synchronisation failed; the integration's status says so, with the same reason."""
@@ -109,9 +112,10 @@ def synchronise(
             forgotten=Forgotten(lease.connection, integration.key, integration.settings.url),
             clock=ShopClock(ask=lambda: client.get("version").date),
             sizes=sizes or BatchSizes(),
+            limit=integration.settings.limit,
         )
         try:
-            for entity in ENTITIES:
+            for entity in LIMITED if context.limit else ENTITIES:
                 if entity not in entities or not _readable(context, entity):
                     continue
                 calls = client.stats.calls

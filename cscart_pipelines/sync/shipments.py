@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from cscart_pipelines.cscart.lists import read_page
 from cscart_pipelines.cscart.loose import integer
 from cscart_pipelines.cscart.records import parse_shipment
-from cscart_pipelines.sync.consumers import Consumer, RawRow, plain_consumer
+from cscart_pipelines.sync.consumers import Consumer, Prepared, RawRow, only, plain_consumer
 from cscart_pipelines.sync.context import EntityReport, SyncContext
 from cscart_pipelines.sync.state import EntityState
 from cscart_pipelines.sync.walk import ListQuery, Sweep, unfinished, walk
@@ -32,20 +32,41 @@ def sync_shipments(context: SyncContext) -> EntityReport:
     report = EntityReport(ENTITY)
     state = context.states.read(ENTITY)
     report.watermark_from = state.watermark
-    consumer = plain_consumer(context.loader, tables.shipments, parse_shipment, "shipment_id")
+    outside: set[int] = set()
+    consumer = _consumer(context, outside)
     with context.connection.transaction():
         report.deleted += _follow_orders(context)
     left, due = unfinished(state), _sweep_is_due(context, state)
     if due:
-        _sweep(context, report, state, consumer)
+        _sweep(context, report, state, consumer, outside)
     # The first part of a sweep that was cut short is as old as that run.
-    if (left or not due) and not _newest(context, report, state, consumer):
-        _sweep(context, report, state, consumer)
+    if (left or not due) and not _newest(context, report, state, consumer, outside):
+        _sweep(context, report, state, consumer, outside)
     context.forgotten.clean_shipments()
     report.warehouse_total = _live(context)
     report.watermark_to = state.watermark
     report.seconds = time.monotonic() - started
     return report
+
+
+def _consumer(context: SyncContext, outside: set[int]) -> Consumer:
+    """A shipment tells neither company nor storefront (reference 9.1): its order decides."""
+    consumer = plain_consumer(context.loader, tables.shipments, parse_shipment, "shipment_id")
+    if not context.limit:
+        return consumer
+
+    def prepare(rows: list[RawRow]) -> Prepared:
+        found = context.connection.execute(
+            "SELECT order_id FROM cscart.orders WHERE integration = %s AND order_id = ANY(%s)",
+            [context.integration, [integer(raw.get("order_id")) or 0 for raw in rows]],
+        )
+        ours = {row[0] for row in found}
+        taken = only(
+            consumer, "shipment_id", lambda raw: integer(raw.get("order_id")) in ours, outside
+        )
+        return taken.prepare(rows)
+
+    return Consumer(prepare, consumer.load, compares=True)
 
 
 def _sweep_is_due(context: SyncContext, state: EntityState) -> bool:
@@ -55,28 +76,48 @@ def _sweep_is_due(context: SyncContext, state: EntityState) -> bool:
 
 
 def _sweep(
-    context: SyncContext, report: EntityReport, state: EntityState, consumer: Consumer
+    context: SyncContext,
+    report: EntityReport,
+    state: EntityState,
+    consumer: Consumer,
+    outside: set[int],
 ) -> None:
+    outside.clear()
     now = context.clock.now().surely_over
     query = ListQuery(ENTITY, "shipment_id", {}, context.sizes.shipments, growing=True)
     walked = walk(context, report, state, query, consumer, sweep=Sweep(tables.shipments), until=now)
-    report.shop_total = walked.total
+    report.shop_total = walked.total - len(outside)
     # A difference that a quiet sweep leaves is the shop's own; any other calls for another sweep.
-    unexplained = walked.total - _live(context) if walked.quiet else None
-    state.totals = {"total": walked.total, "unexplained": unexplained}
+    unexplained = report.shop_total - _live(context) if walked.quiet else None
+    state.totals = {
+        "total": walked.total,
+        "unexplained": unexplained,
+        "outside": len(outside),
+        "highest": max(outside, default=0),
+    }
     with context.connection.transaction():
         context.states.save(state)
 
 
 def _newest(
-    context: SyncContext, report: EntityReport, state: EntityState, consumer: Consumer
+    context: SyncContext,
+    report: EntityReport,
+    state: EntityState,
+    consumer: Consumer,
+    outside: set[int],
 ) -> bool:
     """Loads what is new; False if that cannot be all that has changed."""
     now = context.clock.now().surely_over
-    rows, total = _down_to_known(context, report)
+    met = state.totals.get("highest", 0)
+    rows, total = _down_to_known(context, report, met)
     if rows is None:
         return False
     prepared = consumer.prepare(rows)
+    # What the integration does not take is left out of the shop's count.
+    fresh = [number for number in outside if number > met]
+    left_out = state.totals.get("outside", 0) + len(fresh)
+    state.totals |= {"outside": left_out, "highest": max(fresh, default=met)}
+    total -= int(left_out)
     with context.connection.transaction():
         report.changes += consumer.load(prepared.rows)
         for key, reason in prepared.rejects:
@@ -91,11 +132,14 @@ def _newest(
     return total - _live(context) == unexplained
 
 
-def _down_to_known(context: SyncContext, report: EntityReport) -> tuple[list[RawRow] | None, int]:
+def _down_to_known(
+    context: SyncContext, report: EntityReport, met: int
+) -> tuple[list[RawRow] | None, int]:
     """From the newest to the first page that ends with known ones; None if that is too far."""
     highest = context.count(
         "SELECT coalesce(max(shipment_id), 0) FROM cscart.shipments WHERE integration = %s"
     )
+    highest = max(highest, met)
     rows: list[RawRow] = []
     size = context.sizes.newest_shipments
     for page in range(1, PAGES_OF_NEWEST + 1):

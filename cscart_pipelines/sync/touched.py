@@ -24,6 +24,7 @@ from cscart_pipelines.cscart.lists import read_page
 from cscart_pipelines.cscart.loose import integer, mapping, text
 from cscart_pipelines.cscart.records import parse_customer, parse_order
 from cscart_pipelines.integrations.brief_look import BriefLook, loading, record
+from cscart_pipelines.integrations.limit import Limit
 from cscart_pipelines.sync.consumers import Prepared, RawRow, parse_rows, plain_consumer
 from cscart_pipelines.sync.forgotten import Forgotten
 from cscart_pipelines.sync.order_rows import Loadable, loadable
@@ -90,7 +91,12 @@ def read_touched(
     started, calls = time.monotonic(), client.stats.calls
     report = TouchedReport(look.key)
     shop = _Shop(client)
-    placed = shop.orders(orders, report.missing)
+    limit = look.integration.settings.limit
+    placed = [
+        raw
+        for raw in shop.orders(orders, report.missing)
+        if not limit.why_outside(integer(raw.get("company_id")), integer(raw.get("storefront_id")))
+    ]
     accounts = _Accounts(connection, look.key, shop)
     accounts.read_known({*people, *(other for others in people.values() for other in others)})
     accounts.read_buyers(placed)
@@ -150,10 +156,34 @@ def _load(
     people = forgotten.customers(
         plain_consumer(loader, tables.customers, parse_customer, "user_id")
     )
+    if limit := look.integration.settings.limit:
+        accounts = _taken(connection, look.key, limit, placed, accounts)
     customers = people.prepare(accounts)
     orders = parse_rows(placed, "order_id", read)
     report.changes += people.load(customers.rows) + loader.merge_orders(orders.rows)
     report.rejected = _settle(loader, "customers", customers) + _settle(loader, "orders", orders)
+
+
+def _taken(
+    connection: psycopg.Connection[Any],
+    key: str,
+    limit: Limit,
+    placed: list[RawRow],
+    accounts: list[RawRow],
+) -> list[RawRow]:
+    """The accounts that the integration takes: by company, or as buyers in orders that it takes."""
+    numbers = [integer(raw.get("user_id")) or 0 for raw in accounts]
+    known = connection.execute(
+        "SELECT DISTINCT user_id FROM cscart.orders WHERE integration = %s"
+        " AND user_id = ANY(%s) AND deleted_at IS NULL",
+        [key, numbers],
+    ).fetchall()
+    buyers = {row[0] for row in known} | {integer(raw.get("user_id")) or 0 for raw in placed}
+    return [
+        raw
+        for raw, number in zip(accounts, numbers, strict=True)
+        if limit.takes_account(integer(raw.get("company_id")), number, buyers - {0})
+    ]
 
 
 def _settle(loader: Loader, entity: str, prepared: Prepared) -> int:

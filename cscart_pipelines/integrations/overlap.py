@@ -1,0 +1,158 @@
+"""Two integrations of one shop that take the same orders: refused for fulfilment, said for lists.
+
+Each would hand the orders out and count their revenue. Like the order prefixes, it is checked in
+the transaction that saves, behind the same lock, and once more before orders are pulled or anything
+is written. Not here: what one integration takes (`limit`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg.rows import dict_row
+
+from cscart_pipelines.integrations.lifecycle import NotAllowedError
+from cscart_pipelines.integrations.limit import Limit
+from cscart_pipelines.integrations.settings import (
+    IntegrationSettings,
+    InvalidSettingsError,
+    from_row,
+    uses_fulfilment,
+)
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def same_shop(one: str, other: str) -> bool:
+    """Whether two base addresses are one installation for sure.
+
+    http and https with their own ports are one, `www.` makes no difference. Another port or
+    sub-directory is usually another installation: `maybe_same_shop` says that it may be the same.
+    """
+    return _place(one) == _place(other)
+
+
+def maybe_same_shop(one: str, other: str) -> bool:
+    """The same host, whatever the port and sub-directory."""
+    return _place(one)[0] == _place(other)[0] not in LOOPBACK or same_shop(one, other)
+
+
+def shared(one: Limit, other: Limit) -> str | None:
+    """What two integrations of one shop both take, in words; None: nothing."""
+    if not one or not other:
+        return "at least one of them takes the whole shop"
+    pairs = {
+        "companies": (one.companies, other.companies),
+        "storefronts": (one.storefronts, other.storefronts),
+    }
+    both = {
+        name: sorted({*mine} & {*theirs})
+        for name, (mine, theirs) in pairs.items()
+        if mine and theirs
+    }
+    if not all(both.values()):
+        return None
+    for name, ids in both.items():
+        return f"both take the {name} {', '.join(map(str, ids))}"
+    return (
+        "one is limited by company and the other by storefront, so that nothing can tell whether"
+        " they share orders"
+    )
+
+
+def warnings(one: IntegrationSettings, others: Iterable[IntegrationSettings]) -> list[str]:
+    """What is to be said about lists that share orders, a sentence for each other integration."""
+    found = []
+    for other in others:
+        if other.integration == one.integration or not maybe_same_shop(one.url, other.url):
+            continue
+        if why := shared(one.limit, other.limit):
+            sure = "reads" if same_shop(one.url, other.url) else "may read"
+            found.append(
+                f"{other.integration} {sure} the same shop, and {why}: the lists share customers,"
+                " orders and revenue. Limit both with --companies or --storefronts"
+            )
+    return found
+
+
+def clashes(settings: Iterable[IntegrationSettings]) -> dict[str, str]:
+    """Key -> why it cannot serve fulfilment, within one file of integrations."""
+    found: dict[str, str] = {}
+    before: list[IntegrationSettings] = []
+    for one in settings:
+        for other, why in _clashing(one, before):
+            found.setdefault(one.integration, _message(other.integration, why))
+        before.append(one)
+    return found
+
+
+def refuse_clash(connection: psycopg.Connection[Any], key: str) -> None:
+    """Looks at the integration as it has just been written in the caller's transaction.
+
+    Raises InvalidSettingsError on `companies`, naming the other integration.
+    """
+    rows = connection.cursor(row_factory=dict_row).execute(
+        "SELECT * FROM registry.integrations WHERE integration = %s", [key]
+    )
+    for row in rows.fetchall():
+        mine = from_row(row)
+        for other, why in _clashing(mine, _others(connection, mine)):
+            raise InvalidSettingsError({"companies": _message(other.integration, why)})
+
+
+def siblings(connection: psycopg.Connection[Any], mine: IntegrationSettings) -> list[str]:
+    """The other integrations of the same shop. Raises NotAllowedError where one of them takes the
+    same orders and serves fulfilment too, or has handed some out where neither has settings of it.
+    """
+    others = [one for one in _others(connection, mine) if same_shop(one.url, mine.url)]
+    keys = [other.integration for other in others]
+    if not keys:
+        return []
+    rows = connection.cursor(row_factory=dict_row).execute(
+        "SELECT DISTINCT integration FROM fulfilment.orders WHERE integration = ANY(%s)", [keys]
+    )
+    handed_out = {row["integration"] for row in rows.fetchall()}
+    for other in others:
+        why = shared(mine.limit, other.limit)
+        by_hand = other.integration in handed_out and not uses_fulfilment(mine)
+        if why and (uses_fulfilment(other) or by_hand):
+            message = _message(other.integration, why)
+            raise NotAllowedError(f"fulfilment is not allowed for {mine.integration}: {message}")
+    return keys
+
+
+def _others(
+    connection: psycopg.Connection[Any], mine: IntegrationSettings
+) -> list[IntegrationSettings]:
+    rows = connection.cursor(row_factory=dict_row).execute(
+        "SELECT * FROM registry.integrations WHERE integration <> %s ORDER BY integration",
+        [mine.integration],
+    )
+    return [from_row(row) for row in rows.fetchall()]
+
+
+def _clashing(
+    one: IntegrationSettings, others: Iterable[IntegrationSettings]
+) -> Iterator[tuple[IntegrationSettings, str]]:
+    for other in others:
+        if not (uses_fulfilment(one) and uses_fulfilment(other) and same_shop(one.url, other.url)):
+            continue
+        if other.integration != one.integration and (why := shared(one.limit, other.limit)):
+            yield other, why
+
+
+def _message(other: str, why: str) -> str:
+    return (
+        f"the integration {other!r} reads the same shop, and {why}: orders would be handed out"
+        " twice. Expected --companies or --storefronts in both that share nothing, or fulfilment"
+        " settings in one of them only"
+    )
+
+
+def _place(url: str) -> tuple[str, int | None, str]:
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower().removeprefix("www.")
+    return "localhost" if host in LOOPBACK else host, parts.port, parts.path.rstrip("/")
