@@ -103,6 +103,22 @@ def test_https_where_only_http_is_spoken() -> None:
         refused(url.replace("http:", "https:"), TlsTrouble, "does it really speak https")
 
 
+@pytest.mark.parametrize("path", ["", "/shop"])
+def test_https_on_a_port_of_http_says_which_address_to_use(path: str) -> None:
+    with SandboxShop("4.20", "small", path=path) as shop:
+        right = shop.url
+        refused(right.replace("http:", "https:"), ApiNotFound, "plain HTTP on port", f"use {right}")
+        assert not [each for each in shop.requests if each.path.startswith(path + "/api")]
+
+
+def test_http_on_a_port_of_https_says_which_address_to_use() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with SandboxShop("4.20", "small", tls=context) as shop:
+        right = shop.url.replace("http:", "https:")
+        refused(right.replace("https:", "http:"), ApiNotFound, "speaks https", f"use {right}")
+
+
 # --- reached, but not let in ---------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from .address import Params, Style
+from .address import Params, Style, normalise_base_url
 from .answers import Answer
 from .client import ShopClient
 from .errors import (
@@ -33,6 +33,7 @@ from .errors import (
 )
 from .lists import refuse_bare_list
 from .loose import entries, integer, mapping
+from .scheme import wrong_scheme
 
 FAR_FUTURE = 4102444800
 """2100-01-01: no order was updated after it."""
@@ -94,6 +95,16 @@ def probe(
     Raises the ShopError that names the trouble: Unreachable, TlsTrouble, CredentialsRefused,
     ApiNotFound, RedirectRefused, ShopTooOld, …; InvalidAddress for an address that is none.
     """
+    try:
+        return _probe(base_url, email, api_key, connect)
+    except ShopError as error:
+        told = wrong_scheme(normalise_base_url(base_url), error)
+        if told is None:
+            raise
+        raise told from None
+
+
+def _probe(base_url: str, email: str, api_key: SecretStr | str, connect: Connect) -> Capabilities:
     failure: ShopError | None = None
     for style in _STYLES:
         with connect(base_url, email, api_key, style=style) as client:

@@ -1,0 +1,62 @@
+"""Which of http and https a port speaks, asked when a connection test has failed on it.
+
+A server that is spoken to in the wrong one breaks the connection, waits, or answers with a page of
+its own, so the failure itself does not tell. Not here: the API, and whoever asks for it (`client`).
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from urllib.parse import urlsplit
+
+from requests.utils import get_environ_proxies
+
+from .errors import ApiNotFound, CredentialsRefused, RedirectRefused, ShopError, Unreachable
+
+SECONDS = 5.0
+_TOLD_ALREADY = (CredentialsRefused, RedirectRefused, Unreachable)
+
+
+def wrong_scheme(base: str, failure: ShopError) -> ShopError | None:
+    """What to say instead of `failure` where the port speaks the other one; None: it does not.
+
+    No credentials are sent. Behind a proxy nothing is asked, since only the proxy may ask.
+    """
+    if isinstance(failure, _TOLD_ALREADY) or getattr(failure, "certificate", False):
+        return None
+    parts = urlsplit(base)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    if get_environ_proxies(base):
+        return None
+    try:
+        with socket.create_connection((host, port), timeout=SECONDS) as line:
+            other = _other(line, host, parts.scheme)
+    except (OSError, ValueError):
+        return None
+    if other is None:
+        return None
+    shown = f"[{host}]" if ":" in host else host
+    default = {"http": 80, "https": 443}[other]
+    use = f"{other}://{shown}" + ("" if port == default else f":{port}") + parts.path
+    if other == "http":
+        return ApiNotFound(
+            f"{shown} answers plain HTTP on port {port}, and the address says https: use {use} (the"
+            " API key then travels unencrypted), or the port on which the shop speaks https."
+        )
+    return ApiNotFound(
+        f"{shown} speaks https on port {port}, and the address says http: use {use}."
+    )
+
+
+def _other(line: socket.socket, host: str, scheme: str) -> str | None:
+    """The scheme that is spoken, if it is not the one of the address."""
+    if scheme == "http":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is sent
+        with context.wrap_socket(line, server_hostname=host):
+            return "https"
+    line.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode("ascii"))
+    said = line.recv(64)
+    # Web servers answer a plain request to a port of TLS in plain HTTP, with 400.
+    return "http" if said.startswith(b"HTTP/") and b" 400 " not in said else None
