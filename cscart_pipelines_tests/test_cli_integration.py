@@ -153,12 +153,12 @@ def test_the_board_shows_status_age_and_what_is_wrong(run: Run, desk: Desk) -> N
 
 
 def test_show_tells_every_setting_and_masks_the_key(run: Run, desk: Desk) -> None:
-    desk.save(countries="GB,Greece", user_id="[/]")
+    desk.save(countries="GB,Greece,[/]", user_id="C7")
     done = run("integration", "show", "shop")
     assert done.code == 0
     lines = {line.split()[0]: line.split()[1:] for line in done.out.splitlines()[1:]}
-    assert lines["countries"] == ["GB,", "Greece"]
-    assert lines["user_id"] == ["[/]"]
+    assert lines["countries"] == ["GB,", "Greece,", "[/]"]
+    assert lines["user_id"] == ["C7"]
     assert lines["api_key"] == ["••••••••"]
     shown = run("integration", "show", "shop", "--json").json
     assert shown["settings"]["api_key"] == "••••••••"
@@ -252,11 +252,12 @@ def test_an_edit_shows_what_changes(run: Run, desk: Desk, shop: SandboxShop) -> 
     desk.save_shop(shop, settled_statuses="P")
     done = run("integration", "edit", "shop", "--timezone", "Asia/Tokyo", "--settled-statuses", "",
                "--api-key-env", "SHOP_KEY", "--update-stock", "yes", "--stock-schedule",
-               "0 * * * *", "--user-id", "[x]")  # fmt: skip
+               "0 * * * *", "--user-id", "x", "--countries", "[x]")  # fmt: skip
     assert done.code == 0
     assert "timezone: UTC → Asia/Tokyo" in done.out
     assert "settled_statuses: P → –" in done.out
-    assert "user_id: – → [x]" in done.out
+    assert "user_id: – → x" in done.out
+    assert "countries: – → [x]" in done.out
     assert "api_key: •••• → changed" in done.out
     assert "✓ connected" in done.out
     assert KEY not in done.said
@@ -281,6 +282,49 @@ def test_a_limit_is_set_shown_and_overlaps_are_told(
     done = run("integration", "edit", "whole", "--companies", "", "--order-prefix", "W")
     assert (done.code, "the integration 'part' reads" in done.err) == (2, True)
     assert run("integration", "edit", "part", "--storefronts", "two").code == 2
+
+
+def test_statuses_are_given_by_letter_or_name_and_kept_as_letters(
+    run: Run, desk: Desk, shop: SandboxShop, tmp_path: Path
+) -> None:
+    where = ("--url", shop.url, "--email", shop.email, "--api-key-env", "SHOP_KEY")
+    words = ("--settled-statuses", "paid,c", "--refund-statuses", "Cancelled",
+             "--order-statuses", "Incomplete,open", "--shipped-status", "complete")  # fmt: skip
+    done = run("integration", "add", "tea", *where, *words)
+    assert done.code == 0, done.said
+
+    def kept(key: str = "tea") -> list[Any]:
+        one = desk.registry.get(key).settings
+        return [one.settled_statuses, one.refund_statuses, one.order_statuses, one.shipped_status]
+
+    assert kept() == [("P", "C"), ("I",), ("N", "O"), "C"]
+    for wrong in (("--settled-statuses", "P,Z"), ("--shipped-status", "Shippd"),
+                  ("--refund-statuses", "Payd")):  # fmt: skip
+        done = run("integration", "edit", "tea", *wrong)
+        assert (done.code, "the shop has no status" in done.err) == (2, True)
+    assert "did you mean Paid?" in " ".join(done.err.split())
+    assert run("integration", "add", "hats", *where, "--settled-statuses", "Payd").code == 2
+    assert run("integration", "edit", "tea", "--settled-statuses", "Open,Backordered").code == 0
+    assert kept()[0] == ("O", "B")
+    file = tmp_path / "integrations.yaml"
+    file.write_text(
+        f"integrations: [{{integration: tea, url: '{shop.url}', email: {shop.email},"
+        " api_key: 'env:SHOP_KEY', settled_statuses: [Paid, Complete]}]"
+    )
+    assert run("integration", "apply", "-f", str(file), "--yes").code == 0
+    assert kept()[0] == ("P", "C")
+    assert "Nothing to change." in run("integration", "apply", "-f", str(file), "--yes").out
+
+
+def test_where_the_shop_cannot_be_asked_letters_and_usual_names_are_taken(
+    run: Run, desk: Desk
+) -> None:
+    desk.save(url="http://127.0.0.1:9")
+    assert run("integration", "edit", "shop", "--settled-statuses", "Paid,Z").code == 0
+    assert desk.registry.get("shop").settings.settled_statuses == ("P", "Z")
+    done = run("integration", "edit", "shop", "--settled-statuses", "Versandt")
+    assert (done.code, "could not be read" in done.err) == (2, True)
+    assert run("integration", "edit", "shop", "--order-statuses", "Versandt").code == 0
 
 
 def test_an_edit_tells_words_that_the_shop_does_not_know(run: Run, desk: Desk) -> None:

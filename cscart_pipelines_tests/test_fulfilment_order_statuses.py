@@ -6,11 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cscart_pipelines.fulfilment.order_statuses import (
-    DEFAULT_NAMES,
-    StatusNames,
-    read_status_names,
-)
+from cscart_pipelines.cscart.status_names import DEFAULT_NAMES, StatusNames
+from cscart_pipelines.integrations.status_words import read_status_names
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.feed_fixtures import raw_shop
 

@@ -49,15 +49,34 @@ def problems(**values: Any) -> dict[str, str]:
         ("timezone", "Athens", "expected a name as Europe/Athens"),
         ("timezone", "../etc/passwd", "is not a time zone"),
         ("currency", "EURO", "expected three letters as EUR"),
-        ("settled_statuses", "P,CC", "'CC' is not a status"),
-        ("refund_statuses", "P;C", "is not a status"),
+        ("settled_statuses", "P,a\x07", "1 to 120 printable"),
         ("order_statuses", ["a\nb", "\x07"], "1 to 120 printable"),
         ("order_prefix", "CS 1", "up to 20 letters"),
         ("start_date", "2026-12-31", "expected dd/MM/yyyy as 31/12/2026"),
         ("start_date", "31/02/2026", "is not a date"),
         ("start_date", 5, "is not a date"),
         ("countries", "GB,a\x07", "printable"),
-        ("user_id", "\x1b[31m", "printable"),
+        *(
+            ("user_id", text, "1 to 64 letters, digits")
+            for text in (
+                "\x1b[31m",
+                "=1+1",
+                "+44",
+                "-7",
+                "@sum",
+                "a\nb",
+                "a\tb",
+                " \t",
+                "a" * 65,
+                "a\u202eb",
+                "a;b",
+                "[x]",
+                "'a",
+                "_a",
+                "a\u200bb",
+                "a\0",
+            )
+        ),
         ("stock_schedule", "61 * * * *", "expected five cron fields"),
         ("stock_schedule", "* * * *", "expected five cron fields"),
         ("stock_schedule", "*/99 * * * *", "expected five cron fields"),
@@ -111,6 +130,15 @@ def test_what_was_typed_is_normalised() -> None:
     )
     assert (found.settled_statuses, found.countries) == (("P", "C"), ("GB", "Greece"))
     assert (found.start_date, found.stock_schedule) == (date(2026, 12, 31), "0 */2 * * *")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("ACME-EU", "ACME-EU"), (" client  7 ", "client 7"), ("ops@fm.example", "ops@fm.example"),
+     ("Πελάτης 7", "Πελάτης 7"), ("7/8 (UK)", "7/8 (UK)"), ("a" * 64, "a" * 64)],
+)  # fmt: skip
+def test_client_ids_of_every_usual_form_are_taken(given: str, kept: str) -> None:
+    assert check({**GOOD, "user_id": given}).user_id == kept
 
 
 def test_statuses_of_fulfilment_are_letters_or_names_as_given() -> None:

@@ -19,6 +19,11 @@ from cscart_pipelines.cli.unknown_words import tell_unknown_words
 from cscart_pipelines.integrations import declare, secrets
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.premises import Premises
+from cscart_pipelines.integrations.status_words import (
+    read_status_names,
+    translated,
+    with_letters_of_shop,
+)
 
 
 def apply(
@@ -32,6 +37,10 @@ def apply(
     """
     wanted = declare.read(file)
     with opened() as premises:
+        with premises.warehouse.connect(autocommit=True) as connection:
+            wanted = [
+                translated(one, read_status_names(connection, one.integration)) for one in wanted
+            ]
         changes = declare.plan(wanted, premises.registry.all())
         needed = [change for change in changes if change.needed]
         for change in needed:
@@ -82,7 +91,8 @@ def _apply(premises: Premises, change: declare.Change) -> None:
         return
     api_key = secrets.resolve(settings.api_key_reference or "")
     found = test_connection(settings, api_key)
-    premises.registry.add(settings, api_key, found.model_dump(mode="json"))
+    can = found.model_dump(mode="json")
+    premises.registry.add(with_letters_of_shop(settings, api_key, can), api_key, can)
 
 
 def export(

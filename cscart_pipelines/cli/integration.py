@@ -25,6 +25,7 @@ from cscart_pipelines.integrations.connection import shortcomings, test_connecti
 from cscart_pipelines.integrations.lifecycle import Act, require
 from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.settings import InvalidSettingsError, check
+from cscart_pipelines.integrations.status_words import with_letters_of_shop
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -191,7 +192,9 @@ def add(
         with console.err.status(f"testing the connection to {settings.url}"):
             found = test_connection(settings, api_key)
         show_test(found)
-        premises.registry.add(settings, api_key, found.model_dump(mode="json"))
+        can = found.model_dump(mode="json")
+        settings = with_letters_of_shop(settings, api_key, can)
+        premises.registry.add(settings, api_key, can)
         console.out.print(
             f"[green]✓[/] {settings.integration} is saved: "
             f"list “{console.plain(settings.list_name)}”, "
@@ -251,7 +254,9 @@ def _start(premises: Premises, key: str, *, background: bool = False) -> None:
         return
     tell_overlaps(premises, key)
     run_in_foreground(premises, [key])
-    print_status(premises.registry.get(key), recent_runs(premises, key)[:1])
+    now = premises.registry.get(key)
+    print_status(now, recent_runs(premises, key)[:1])
+    tell_unknown_words(premises, now.settings, type(now.settings).model_fields)
     console.out.print(f"  Next: {console.command(f'segments {key}')}")
 
 

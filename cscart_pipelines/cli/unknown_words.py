@@ -1,7 +1,7 @@
 """Words of the settings that mean nothing in the shop, told when they are saved.
 
 A shipped status that no status bears would otherwise show only when parcels have left and the
-orders keep their old status. Not here: what a word means (`fulfilment.order_statuses`,
+orders keep their old status. Not here: what a word means (`cscart.status_names`,
 `fulfilment.countries`).
 """
 
@@ -14,9 +14,9 @@ import psycopg
 
 from cscart_pipelines.cli import console
 from cscart_pipelines.fulfilment.countries import read_countries
-from cscart_pipelines.fulfilment.order_statuses import read_status_names
 from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.settings import IntegrationSettings
+from cscart_pipelines.integrations.status_words import read_status_names
 
 
 def unknown_words(
@@ -37,6 +37,8 @@ def unknown_words(
             word = getattr(settings, field)
             if word and statuses.letter(word) is None:
                 unknown[field] = [word]
+        for field in ("settled_statuses", "refund_statuses"):
+            unknown[field] = list(statuses.resolve(getattr(settings, field) or ()).unmatched)
         unknown["order_statuses"] = list(statuses.resolve(settings.order_statuses).unmatched)
     lines = [
         f"--{field.replace('_', '-')}: the shop knows no {', '.join(words)}"

@@ -20,11 +20,11 @@ from cscart_pipelines.defs.write_back_clock import next_time
 from cscart_pipelines.fulfilment import watched_folder
 from cscart_pipelines.fulfilment.countries import read_countries
 from cscart_pipelines.fulfilment.deleted import missing
-from cscart_pipelines.fulfilment.order_statuses import read_status_names
 from cscart_pipelines.fulfilment.rounds import switched_off
 from cscart_pipelines.integrations.lifecycle import Status
 from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.registry import Integration
+from cscart_pipelines.integrations.status_words import read_status_names
 
 ORDERS = dg.AssetKey(["fulfilment", "orders"])
 PATIENCE = 1800

@@ -16,13 +16,14 @@ from typing import Any
 import psycopg
 from psycopg.rows import tuple_row
 
+from cscart_pipelines.cscart.status_names import INCOMPLETE
 from cscart_pipelines.fulfilment import order_feed_sql as statements
 from cscart_pipelines.fulfilment.countries import read_countries
-from cscart_pipelines.fulfilment.order_statuses import INCOMPLETE, read_status_names
 from cscart_pipelines.integrations.forget_fulfilment import PULL_LOCK_SQL
 from cscart_pipelines.integrations.overlap import siblings
 from cscart_pipelines.integrations.registry import Integration
 from cscart_pipelines.integrations.settings import IntegrationSettings
+from cscart_pipelines.integrations.status_words import read_status_names
 
 
 @dataclass(frozen=True)

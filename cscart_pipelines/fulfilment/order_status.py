@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from cscart_pipelines.fulfilment.order_statuses import StatusNames
+from cscart_pipelines.cscart.status_names import StatusNames
 from cscart_pipelines.integrations.settings import IntegrationSettings
 
 _ENDED = {"I": "cancelled", "N": "incomplete", "T": "a parent order"}

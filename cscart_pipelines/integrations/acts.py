@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
 from cscart_pipelines.cscart.capabilities import Capabilities
+from cscart_pipelines.cscart.status_names import StatusNames
 from cscart_pipelines.integrations import overlap, prefixes, secrets
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.lifecycle import (
@@ -43,6 +44,12 @@ from cscart_pipelines.integrations.settings import (
     check,
     fingerprint,
     host_of,
+)
+from cscart_pipelines.integrations.status_words import (
+    FIELDS,
+    as_letters,
+    ask_shop,
+    read_status_names,
 )
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.warehouse.connect import Warehouse
@@ -86,6 +93,9 @@ class FrontDesk:
         before = known.settings.model_dump()
         after = check({**before, **values})
         _refuse_fixed(known.settings, after)
+        words = {name for name in FIELDS if getattr(after, name) != before[name]}
+        if words:
+            after = self._with_letters(known, after, words, api_key)
         changes = {
             name: (before[name], value)
             for name, value in after.model_dump().items()
@@ -145,6 +155,24 @@ class FrontDesk:
             return purged
 
     # --- inside ----------------------------------------------------------------------------------
+
+    def _with_letters(
+        self,
+        known: Integration,
+        after: IntegrationSettings,
+        fields: Collection[str],
+        api_key: SecretStr | None,
+    ) -> IntegrationSettings:
+        """Names of statuses as letters: as the shop has them now, else as it had them last."""
+        with self._warehouse.connect(autocommit=True) as connection:
+            names = read_status_names(connection, known.key)
+        told = None
+        with contextlib.suppress(secrets.SecretError):
+            key = api_key or self._key_after(known, after)
+            told = ask_shop(after, key, known.capabilities or {})
+        if told is not None:  # orders may still carry letters that the shop has no name for
+            names = StatusNames(told.present, names.seen)
+        return as_letters(after, names, fields, certain=told is not None)
 
     def _key_after(self, known: Integration, after: IntegrationSettings) -> SecretStr:
         if after.api_key_reference:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -29,6 +30,9 @@ from cscart_pipelines.integrations.limit import Limit
 
 KEY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62})")
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|[^@\s]+@localhost")
+CLIENT_ID = re.compile(r"[^\W_][\w .@/:#&()-]{0,63}")
+"""It stands on every order that is handed out, and so in the cells of spreadsheets: nothing that
+one would run as a formula."""
 REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:[/~].*")
 ZONES = frozenset(available_timezones())
 TESTED_FIELDS = ("url", "email", "api_key_reference")
@@ -49,12 +53,6 @@ def _words(value: object) -> object:
     """Comma lists as the command line gives them; an empty one means none."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
-    return value
-
-
-def _letter(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9]", value):
-        raise ValueError(f"{value!r} is not a status; expected one letter or digit, as P or C")
     return value
 
 
@@ -130,7 +128,15 @@ class IntegrationSettings(BaseModel):
     @field_validator("user_id")
     @classmethod
     def _client_id(cls, value: str | None) -> str | None:
-        return _printable(value, 120) if value else None
+        if not value:
+            return None
+        value = unicodedata.normalize("NFC", re.sub(" +", " ", value.strip()))
+        if not CLIENT_ID.fullmatch(value):
+            raise ValueError(
+                f"{value!r} is no client id; expected 1 to 64 letters, digits, spaces and"
+                " . _ - @ / : # & ( ), beginning with a letter or digit"
+            )
+        return value
 
     @field_validator("countries")
     @classmethod
@@ -175,7 +181,7 @@ class IntegrationSettings(BaseModel):
     def _letters(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if value is None:
             return None
-        return tuple(dict.fromkeys(_letter(part) for part in value)) or None
+        return tuple(dict.fromkeys(_printable(part, 120) for part in value)) or None
 
     @field_validator("refund_statuses", mode="after")
     @classmethod

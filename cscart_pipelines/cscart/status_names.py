@@ -2,19 +2,21 @@
 
 A shop's owner may rename statuses and add letters, so a word is looked up among the shop's present
 names, then among the names that CS-Cart ships (reference 8.5). A word is never cut to its first
-letter: that is what the shop does with it, and Shipped would become S. Not here: which orders are
-pulled (`order_feed`), writing a status (`cscart.writes`).
+letter: that is what the shop does with it, and Shipped would become S. Not here: the statuses that
+the warehouse knows (`cscart.status_names`), writing a status (`writes`).
 """
 
 from __future__ import annotations
 
+import difflib
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import psycopg
-from psycopg.rows import tuple_row
+from .client import ShopClient
+from .lists import read_short_list
+from .loose import UnreadableRow
+from .records import parse_status
 
 INCOMPLETE = "N"
 """Checkout begun and not finished; in no list of statuses (reference 8.1, 8.5)."""
@@ -105,16 +107,26 @@ class StatusNames:
                 unmatched.append(word)
         return Resolved(frozenset(found), tuple(unmatched))
 
+    def advice(self, word: str) -> str:
+        """What the shop has instead, the likely one first."""
+        spelled = {self.name(letter): letter for letter in sorted(self.present)}
+        close = difflib.get_close_matches(word, spelled, n=1, cutoff=0.6)
+        meant = f"did you mean {close[0]}? " if close else ""
+        has = ", ".join(f"{letter} ({name})" for name, letter in spelled.items())
+        return (
+            f"the shop has no status {word!r}; {meant}It has {has}"
+            if meant
+            else (f"the shop has no status {word!r}; it has {has}")
+        )
 
-def read_status_names(connection: psycopg.Connection[Any], integration: str) -> StatusNames:
-    """The statuses of a shop as they were synchronised last (at most a day ago)."""
-    cursor = connection.cursor(row_factory=tuple_row)
-    present = cursor.execute(
-        "SELECT status, coalesce(description, '') FROM cscart.statuses"
-        " WHERE integration = %s AND type = 'O' AND deleted_at IS NULL",
-        [integration],
-    ).fetchall()
-    seen = cursor.execute(
-        "SELECT DISTINCT status FROM cscart.orders WHERE integration = %s", [integration]
-    ).fetchall()
-    return StatusNames(dict(present), frozenset(row[0] for row in seen))
+
+def read_names(client: ShopClient) -> StatusNames:
+    """The order statuses that the shop has now. Raises ShopError."""
+    present: dict[str, str] = {}
+    for raw in read_short_list(client, "statuses", {"type": "O"}):
+        try:
+            row = parse_status(raw)
+        except UnreadableRow:
+            continue
+        present[row.status] = row.description or ""
+    return StatusNames(present)
