@@ -54,11 +54,11 @@ def test_add_tests_saves_and_says_what_is_next(run: Run, desk: Desk, shop: Sandb
 def test_add_and_apply_tell_words_that_are_no_country(
     run: Run, desk: Desk, shop: SandboxShop, tmp_path: Path
 ) -> None:
-    done = add(run, shop, "shop", "--countries", "GB,Grmany,Zzzz")
+    done = add(run, shop, "shop", "--countries", "GB,Grmany,Zzzz", "--companies", "1")
     said = "! --countries: no country is called Grmany (did you mean Germany?), Zzzz: no order"
     assert (done.code, done.err.count(said), "is saved" in done.out) == (0, 1, True)
     entry = {"integration": "other", "url": shop.url, "email": shop.email,
-             "api_key": "env:SHOP_KEY", "countries": ["Grmany", "Zzzz"]}  # fmt: skip
+             "api_key": "env:SHOP_KEY", "countries": ["Grmany", "Zzzz"], "companies": 2}  # fmt: skip
     file = tmp_path / "integrations.yaml"
     for options, countries in ((["--dry-run"], 1), (["--yes"], 1), (["--yes"], 0)):
         file.write_text(json.dumps({"integrations": [entry]}))
@@ -162,7 +162,7 @@ def test_show_tells_every_setting_and_masks_the_key(run: Run, desk: Desk) -> Non
     assert lines["api_key"] == ["••••••••"]
     shown = run("integration", "show", "shop", "--json").json
     assert shown["settings"]["api_key"] == "••••••••"
-    assert shown["settings"]["countries"] == ["GB", "Greece"]
+    assert shown["settings"]["countries"] == ["GB", "Greece", "[/]"]
     assert "api_key_sealed" not in str(shown)
 
 
