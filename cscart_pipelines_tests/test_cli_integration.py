@@ -58,7 +58,8 @@ def test_add_and_apply_tell_words_that_are_no_country(
     said = "! --countries: no country is called Grmany (did you mean Germany?), Zzzz: no order"
     assert (done.code, done.err.count(said), "is saved" in done.out) == (0, 1, True)
     entry = {"integration": "other", "url": shop.url, "email": shop.email,
-             "api_key": "env:SHOP_KEY", "countries": ["Grmany", "Zzzz"], "companies": 2}  # fmt: skip
+             "api_key": "env:SHOP_KEY", "companies": 2, "countries": ["Grmany", "Zzzz"],
+            }  # fmt: skip
     file = tmp_path / "integrations.yaml"
     for options, countries in ((["--dry-run"], 1), (["--yes"], 1), (["--yes"], 0)):
         file.write_text(json.dumps({"integrations": [entry]}))
