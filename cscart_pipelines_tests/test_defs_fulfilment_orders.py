@@ -44,10 +44,10 @@ def tick(room: ControlRoom, cursor: str | None = None) -> tuple[dg.RunRequest | 
 
 
 def test_many_integrations_are_pulled_by_one_run_each_told_apart(room: ControlRoom) -> None:
-    with small_shop(orders=3) as shop:
+    with small_shop(orders=3) as shop, small_shop(orders=3) as another:
         room.connect("a", shop, order_prefix="A")
         room.connect("between", shop)
-        room.connect("c", shop, order_prefix="C", countries=["Atlantis"], order_statuses=["Z"])
+        room.connect("c", another, order_prefix="C", countries=["Atlantis"], order_statuses=["Z"])
         assert room.resync("a", "c").success
     result = pull(room, "a", "c")
     assert result.success
@@ -85,9 +85,9 @@ def test_an_integration_removed_while_the_pull_waits_keeps_none_from_theirs(
 
 
 def test_one_integration_that_cannot_be_pulled_does_not_stop_the_others(room: ControlRoom) -> None:
-    with small_shop(orders=1) as shop:
+    with small_shop(orders=1) as shop, small_shop(orders=1) as another:
         room.connect("a", shop, order_prefix="A")
-        room.connect("b", shop, order_prefix="B")
+        room.connect("b", another, order_prefix="B")
         assert room.resync("a", "b").success
     room.execute("ALTER TABLE fulfilment.orders ADD CHECK (integration <> 'a')")
     result = pull(room, "a", "b")

@@ -34,8 +34,8 @@ Status = dg.DagsterRunStatus
 def shops(room: ControlRoom) -> Iterator[ControlRoom]:
     """a and b are switched on and enabled, off is not switched on; nobody is asked anything."""
     with small_shop(orders=1) as shop:
-        room.connect("a", shop, **ON)
-        room.connect("b", shop, **ON)
+        room.connect("a", shop, **ON, companies=1)
+        room.connect("b", shop, **ON, companies=2)
         room.connect("off", shop)
         room.execute("UPDATE registry.integrations SET status = 'enabled'")
         shop.requests.clear()
