@@ -115,6 +115,9 @@ def test_amounts(
         ("Infinity", "no quantity"),
         ("1.5", "quantity 1.5 has a fraction"),
         ("9000000", "more than a shop can hold"),
+        ("1E+999999", "quantity 1E\\+999999 is more"),
+        ("-1E+999999", "less than any shop"),
+        ("1E-999999", "quantity 1E-999999 has a fraction"),
     ],
 )
 def test_levels_that_nobody_can_have_are_refused(quantity: str | None, reason: str) -> None:

@@ -162,7 +162,11 @@ def whole(value: Any) -> str:
 
 def quantity(value: Any) -> str:
     """Pieces or a weight: 1, 1.5, 1,000; a dash where there is none."""
-    return "–" if value is None else f"{Decimal(str(value)).normalize():,f}"
+    if value is None:
+        return "–"
+    number = Decimal(str(value))
+    plain = number.is_finite() and abs(number) < 10**15
+    return f"{number.normalize():,f}" if plain else str(value)
 
 
 def money(value: Any, currency: str = "") -> str:

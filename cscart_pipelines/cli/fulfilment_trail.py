@@ -22,6 +22,7 @@ from cscart_pipelines.cli.fulfilment_shown import (
     unheld,
 )
 from cscart_pipelines.cli.premises import opened
+from cscart_pipelines.cscart.quantities import shown
 from cscart_pipelines.fulfilment.journal import Kind, State
 from cscart_pipelines.fulfilment.meant_orders import meant_orders
 from cscart_pipelines.fulfilment.report import Refusal
@@ -163,7 +164,10 @@ def _inbox(premises: Premises, key: str, limit: int) -> Row:
                 "oldest_waiting": next(
                     (row["oldest"] for row in counts if row["state"] == "waiting"), None
                 ),
-                "rows": rows,
+                "rows": [
+                    {**row, "quantity": None if row["quantity"] is None else shown(row["quantity"])}
+                    for row in rows
+                ],
                 "folder": str(premises.settings.home / "inbox" / key / box),
             }
         found["feeds"] = _rows(

@@ -22,6 +22,12 @@ def tidy(value: Decimal) -> Decimal:
     return Decimal(int(value)) if is_whole(value) else value.normalize()
 
 
+def shown(value: Decimal) -> str:
+    """As people read it: 1 and 1.5; also of what was inserted by SQL and is no quantity at all."""
+    plain = value.is_finite() and abs(value.adjusted()) < 30
+    return f"{value.normalize():f}" if plain else str(value)
+
+
 def total(values: Iterable[Decimal]) -> Decimal:
     """The sum, in its shortest form."""
     return tidy(sum(values, NOTHING))

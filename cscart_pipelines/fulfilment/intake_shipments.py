@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
+from cscart_pipelines.cscart.quantities import shown
 from cscart_pipelines.fulfilment.feed_repeats import (
     Key,
     shipment_content,
@@ -170,4 +172,6 @@ def _too_late(row: ShipmentRow, known: ShipmentRow) -> Refusal:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return shown(value)
     return "empty" if value is None else str(value)[:200]

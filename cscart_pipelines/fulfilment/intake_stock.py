@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 
+from cscart_pipelines.cscart.quantities import shown
 from cscart_pipelines.fulfilment.report import Refusal
 from cscart_pipelines.fulfilment.rows import StockRow
 
@@ -47,7 +48,10 @@ def enter_stock(
     assert taken is not None
     refusals = [
         Refusal(
-            sku, f"older than what is known (counted {known_as_of.isoformat()}): {quantity}", source
+            sku,
+            f"older than what is known (counted {known_as_of.isoformat()}):"
+            f" {'none' if quantity is None else shown(quantity)}",
+            source,
         )
         for sku, quantity, known_as_of, source in connection.execute(_OLDER, [integration])
     ]

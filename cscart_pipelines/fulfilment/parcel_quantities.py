@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_FLOOR, Decimal
 
-from cscart_pipelines.cscart.quantities import NOTHING, is_whole, tidy, total
+from cscart_pipelines.cscart.quantities import NOTHING, is_whole, shown, tidy, total
 from cscart_pipelines.cscart.shippable import ShipmentSeen, ShippableOrder
 
 _MOST_DIGITS = 9
@@ -24,15 +24,15 @@ def pieces_of(quantity: Decimal | None) -> Decimal | None:
     if quantity is None:
         return None
     if not quantity.is_finite():
-        raise RowRefusedError(f"quantity {quantity} is no number")
+        raise RowRefusedError(f"quantity {shown(quantity)} is no number")
     if quantity < 0:
-        raise RowRefusedError(f"quantity {quantity} is negative")
+        raise RowRefusedError(f"quantity {shown(quantity)} is negative")
     if quantity == 0:
         raise RowRefusedError("quantity 0 ships nothing; expected more than 0")
     if quantity.adjusted() >= _MOST_DIGITS:
-        raise RowRefusedError(f"quantity {quantity} is more than any order has")
+        raise RowRefusedError(f"quantity {shown(quantity)} is more than any order has")
     if tidy(quantity) != quantity.quantize(_SMALLEST):
-        raise RowRefusedError(f"quantity {quantity} has more than 6 decimals")
+        raise RowRefusedError(f"quantity {shown(quantity)} has more than 6 decimals")
     return tidy(quantity)
 
 

@@ -24,7 +24,7 @@ class Maps:
     statuses: Mapping[str, tuple[str | None, str | None]]
     """The shop's order statuses: letter -> description, inventory flag."""
     fractions: bool = False
-    """The shop has shipments with a fraction of a piece, so it takes them (reference 23)."""
+    """One of the shop's newest shipments has a fraction of a piece, so it takes them."""
 
 
 def read_maps(connection: psycopg.Connection[Any], integration: str) -> Maps:
@@ -38,8 +38,9 @@ def read_maps(connection: psycopg.Connection[Any], integration: str) -> Maps:
         [integration],
     ).fetchall()
     fractions = connection.execute(
-        "SELECT EXISTS (SELECT FROM cscart.shipments WHERE integration = %s"
-        " AND jsonb_path_exists(products, '$.*.double() ? (@ != @.floor())'))",
+        "SELECT EXISTS (SELECT FROM (SELECT products FROM cscart.shipments WHERE integration = %s"
+        " ORDER BY shipment_id DESC LIMIT 1000) AS newest"
+        " WHERE jsonb_path_exists(products, '$.* ? (@ != @.floor())'))",
         [integration],
     ).fetchone()
     return Maps(

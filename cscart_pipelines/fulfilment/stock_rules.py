@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_FLOOR, Decimal
 
-from cscart_pipelines.cscart.quantities import NOTHING, is_whole, tidy
+from cscart_pipelines.cscart.quantities import NOTHING, is_whole, shown, tidy
 
 MOST = 8_388_607
 """The shop's column holds no more, and cuts what is above without a word (reference 5)."""
+NEVER_OVERSOLD = 10**9
 WHOLE, WEIGHED = Decimal(1), Decimal("0.001")
 """The smallest step of an amount: pieces, or thousandths where a shop sells by weight."""
 NO_CAP = Decimal("Infinity")
@@ -123,14 +124,16 @@ def amount_for(
     if quantity is None or not quantity.is_finite():
         raise RefusedLevelError("no quantity")
     if quantity > MOST:
-        raise RefusedLevelError(f"quantity {quantity:f} is more than a shop can hold")
+        raise RefusedLevelError(f"quantity {shown(quantity)} is more than a shop can hold")
+    if quantity < -NEVER_OVERSOLD:
+        raise RefusedLevelError(f"quantity {shown(quantity)} is less than any shop can have sold")
     steps: list[str] = []
     if quantity < 0:
-        steps.append(f"the feed says {quantity:f}: sold before it came in, so none")
+        steps.append(f"the feed says {shown(quantity)}: sold before it came in, so none")
         quantity = NOTHING
     if not fractions and not is_whole(quantity):
         raise RefusedLevelError(
-            f"quantity {quantity:f} has a fraction, and no product of this shop has one in its"
+            f"quantity {shown(quantity)} has a fraction, and no product of this shop has one in its"
             " stock; a shop that sells by weight is known by a product that has, after the next"
             " synchronisation"
         )
