@@ -4,6 +4,7 @@
 #   make up      the Dagster UI and daemon, until Ctrl-C  (SANDBOX=1: with the sandbox shop)
 #   make check   lint, types, import rules, dbt parse, definitions
 #   make bench   the project's own benchmarks
+#   make docs    docs/cli.md, made from the command line itself
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -12,7 +13,7 @@ WORKERS ?= 2
 SANDBOX ?=
 UI_PORT ?= 3000
 
-.PHONY: demo test up check bench install constraints format clean
+.PHONY: demo test up check bench docs install constraints format clean
 
 demo: $(STAMP)
 	@$(BIN)/cscart-pipelines demo
@@ -34,6 +35,9 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(STAMP)
+	@$(BIN)/python -m cscart_pipelines.cli.reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
 
 install: $(STAMP)
 

@@ -6,11 +6,16 @@ where something is to be killed, raced or watched.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import termios
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,6 +105,16 @@ class Desk:
     def status(self, key: str = "shop") -> str:
         return str(self.registry.get(key).status)
 
+    def state(self) -> list[tuple[Any, ...]]:
+        """What a command may have changed: settings, keys, the trail."""
+        return [
+            *self.rows("SELECT to_jsonb(i)::text FROM registry.integrations AS i ORDER BY 1"),
+            *self.rows("SELECT to_jsonb(s)::text FROM onsite.sites AS s ORDER BY 1"),
+            *self.rows("SELECT write_key, retired_at FROM onsite.keys ORDER BY 1"),
+            *self.rows("SELECT count(*) FROM registry.audit"),
+            *self.rows("SELECT count(*) FROM registry.forgotten"),
+        ]
+
     def execute(self, query: str, *arguments: Any) -> None:
         with self.database.connect() as connection:
             connection.execute(query.encode(), arguments)
@@ -175,6 +190,37 @@ class Desk:
             check=False,
             **options,
         )
+
+
+def on_a_terminal(
+    arguments: Sequence[str], columns: int, environment: Mapping[str, str], answer: str = ""
+) -> tuple[int, str]:
+    """A command on a terminal of its own: its exit code, and all that it shows, without colours.
+
+    `answer` is typed when the command asks something.
+    """
+    leader, follower = pty.openpty()
+    termios.tcsetwinsize(follower, (40, columns))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cscart_pipelines.cli.main", *arguments],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env=dict(environment),
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(follower)
+    shown = b""
+    with contextlib.suppress(OSError):  # the end, on Linux
+        while data := os.read(leader, 65536):
+            shown += data
+            if answer and b"[y/n]" in shown:
+                os.write(leader, answer.encode())
+                answer = ""
+    os.close(leader)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode(errors="replace"))
+    return process.wait(), plain.replace("\r\n", "\n")
 
 
 @pytest.fixture

@@ -34,8 +34,8 @@ def delete_first(shop: Connected) -> str:
 def test_nothing_is_missing(run: Run, shop: Connected) -> None:
     assert "Nothing that was shipped is missing in shop" in run("fulfilment", "deleted", "shop").out
     assert json.loads(run("fulfilment", "deleted", "shop", "--json").out) == []
-    done = run("fulfilment", "deleted", "shop", "--accept")
-    assert (done.code, done.out) == (1, "Nothing like that was shipped.\n")
+    done = run("fulfilment", "deleted", "shop", "--accept", "--yes")
+    assert (done.code, done.out) == (1, "Nothing was shipped that matches.\n")
 
 
 def test_shown_then_shipped_again(run: Run, shop: Connected) -> None:
@@ -48,7 +48,7 @@ def test_shown_then_shipped_again(run: Run, shop: Connected) -> None:
     assert "B1" not in shown.out
     (one,) = json.loads(run("fulfilment", "deleted", "shop", "--json").out)
     assert one["target"] == f"{number} A1"
-    done = run("fulfilment", "deleted", "shop", "--again")
+    done = run("fulfilment", "deleted", "shop", "--again", "--yes")
     assert done.code == 0
     assert f"{number} A1  waits in the inbox again" in done.out
     assert "fulfilment ship shop" in done.out
@@ -59,13 +59,13 @@ def test_shown_then_shipped_again(run: Run, shop: Connected) -> None:
 def test_an_order_by_its_number_needs_no_synchronisation(run: Run, shop: Connected) -> None:
     number = delete_first(shop)
     assert "missing in shop" in run("fulfilment", "deleted", "shop").out, "the warehouse is older"
-    done = run("fulfilment", "deleted", "shop", "--order", number, "--accept", "--json")
+    done = run("fulfilment", "deleted", "shop", "--order", number, "--accept", "--json", "--yes")
     assert done.code == 0
     ((target, outcome),) = [(one["target"], one["outcome"]) for one in json.loads(done.out)]
     assert (target, outcome) == (f"{number} A1", "accepted")
     there = {f"CS{order_id}" for order_id in shop.shop.store.orders} - {number}
-    left = run("fulfilment", "deleted", "shop", "--order", there.pop(), "--accept")
-    assert (left.code, "the shop has it; left as it is" in left.out) == (1, True)
+    left = run("fulfilment", "deleted", "shop", "--order", there.pop(), "--accept", "--yes")
+    assert (left.code, "still in the shop; nothing to do" in left.out) == (1, True)
 
 
 def test_what_cannot_be_meant(run: Run, shop: Connected) -> None:
@@ -79,7 +79,7 @@ def test_what_cannot_be_meant(run: Run, shop: Connected) -> None:
 def test_a_shop_that_is_away(run: Run, shop: Connected) -> None:
     number = delete_first(shop)
     shop.shop.api_user.api_key = "another"
-    done = run("fulfilment", "deleted", "shop", "--order", number, "--again")
+    done = run("fulfilment", "deleted", "shop", "--order", number, "--again", "--yes")
     assert done.code == 3
     assert shop.rows("SELECT DISTINCT state FROM fulfilment.journal WHERE kind = 'shipment'") == [
         ("verified",)

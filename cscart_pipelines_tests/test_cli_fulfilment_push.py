@@ -83,7 +83,7 @@ def test_stock_from_a_file_is_held_looked_at_and_released(
     )
     new.write_text("sku,quantity\nSKU-0001,7\n")
     os.utime(new, (1_750_000_000, 1_750_000_000))
-    done = desk.command("fulfilment", "stock", "shop", "--release", "--json")
+    done = desk.command("fulfilment", "stock", "shop", "--release", "--json", "--yes")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["push"]["counts"]["verified"] == len(
@@ -104,7 +104,7 @@ def test_a_file_that_is_named_with_the_release_goes_through_at_once(
     file = tmp_path / "levels.csv"
     lines = [f"{product.product_code},0\n" for product in products.values()]
     file.write_text("sku,quantity\n" + "".join(lines))
-    done = desk.command("fulfilment", "stock", "shop", str(file), "--release")
+    done = desk.command("fulfilment", "stock", "shop", str(file), "--release", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
     assert not any(product.amount for product in products.values())
 

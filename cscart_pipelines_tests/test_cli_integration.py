@@ -13,7 +13,7 @@ from cscart_pipelines.cli import main as cli
 from cscart_pipelines.integrations.lease import take
 from cscart_pipelines.integrations.lifecycle import Act
 from cscart_pipelines.sandbox.server import SandboxShop
-from cscart_pipelines_tests.desk_fixtures import KEY, Desk, Result, Run
+from cscart_pipelines_tests.desk_fixtures import KEY, Desk, Result, Run, on_a_terminal
 from cscart_pipelines_tests.desk_fixtures import desk as desk
 from cscart_pipelines_tests.desk_fixtures import run as run
 
@@ -105,7 +105,7 @@ def test_a_key_or_a_list_that_exists_is_refused_before_the_shop_is_asked(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "--api-key-env or --api-key-file where nobody can be asked"),
+        ([], "without a terminal to ask on, expected --api-key-env or --api-key-file"),
         (["--api-key-env", "A", "--api-key-file", "b"], "from one place, not several"),
         (["--api-key-env", KEY], "is not set or empty"),
         (["--api-key-file", "/not/there"], "/not/there cannot be read"),
@@ -223,7 +223,7 @@ def test_a_run_that_died_is_found_out_by_the_next_command(run: Run, desk: Desk) 
     take(desk.database.warehouse, desk.registry, "shop", Act.START).connection.close()
     told = run("integration", "status", "shop", "--json").json
     assert (told["status"], told["runs"][0]["state"]) == ("failed", "failed")
-    assert "ended without a word" in told["reason"]
+    assert "was killed" in told["reason"]
 
 
 @pytest.mark.parametrize(
@@ -369,7 +369,7 @@ def test_what_the_status_does_not_allow_leaves_with_4(run: Run, desk: Desk) -> N
         )
     with take(desk.database.warehouse, desk.registry, "shop", Act.START) as lease:
         for command, *options in (
-            ["start"], ["resync"], ["edit", "--currency", "USD"], ["disable"], ["remove"],
+            ["start"], ["resync"], ["edit", "--currency", "USD"], ["disable"], ["remove", "--yes"],
             ["start", "--background"],
         ):  # fmt: skip
             done = run("integration", command, "shop", *options)
@@ -390,7 +390,7 @@ def test_an_untested_change_leaves_with_4(
 
 def test_start_and_resync_in_the_background_are_left_to_the_daemon(run: Run, desk: Desk) -> None:
     desk.save()
-    assert "Left to the daemon" in run("integration", "start", "shop", "--background").out
+    assert "The daemon starts it" in run("integration", "start", "shop", "--background").out
     assert desk.rows("SELECT integration, whole FROM registry.sync_requests") == [("shop", False)]
     desk.put("shop", "enabled")
     run("integration", "resync", "shop", "--full", "--background")
@@ -450,6 +450,51 @@ def test_disable_enable_and_the_gate_of_the_tracking_file(run: Run, desk: Desk) 
     assert "integration resync shop" in done.out
 
 
+DESTROYING = (
+    "integration remove shop", "integration remove shop --purge-data --force",
+    "purge-person ada@example.com", "integration apply -f {file}",
+    "integration onsite shop --retention-days 7", "fulfilment undo shop abcdef",
+    "fulfilment stock shop --release", "integration tracking-file shop --new-key",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", DESTROYING)
+def test_what_destroys_or_sends_does_nothing_without_an_answer(
+    run: Run, desk: Desk, tmp_path: Path, command: str
+) -> None:
+    """Without a terminal to ask on it is refused, and says what it would do."""
+    desk.save(update_stock=True, stock_schedule="0 * * * *", update_tracking_number=True)
+    desk.put("shop", "enabled")
+    if "apply" in command:
+        text = run("integration", "export").out
+        (tmp_path / "i.yaml").write_text(f"{text}  currency: USD\n")
+    words = command.format(file=tmp_path / "i.yaml").split()
+    before = desk.state()
+    done = run(*words)
+    assert (done.code, "needs --yes" in done.err) == (2, True), done.said
+    assert "Nothing was changed" in done.err
+    assert desk.state() == before
+
+
+@pytest.mark.parametrize(("answer", "code"), [("\n", 2), ("\x04", 2), ("\x03", 130), ("y\n", 0)])
+def test_on_a_terminal_only_a_yes_goes_on(desk: Desk, answer: str, code: int) -> None:
+    """Not the default, the end of the input, or a stop."""
+    desk.save()
+    environment = {**desk.environment, "TERM": "xterm"}
+    words = ["integration", "remove", "shop"]
+    ended, shown = on_a_terminal(words, 80, environment, answer)
+    assert (ended, "Go on? [y/n] (n)" in shown, "Traceback" in shown) == (code, True, False)
+    assert len(desk.registry.all()) == bool(code)
+
+
+def test_with_quiet_only_results_are_printed(run: Run, desk: Desk) -> None:
+    desk.save()
+    desk.put("shop", "enabled")
+    assert run("integration", "disable", "shop", "--quiet").said == ""
+    assert "disabled" in run("--quiet", "integration", "status", "shop").out
+    assert "is enabled" in run("integration", "enable", "shop").out
+
+
 def test_remove_says_what_is_gone_what_stays_and_the_advice(run: Run, desk: Desk) -> None:
     category = (
         "INSERT INTO cscart.categories (integration, category_id, content_hash)"
@@ -457,14 +502,17 @@ def test_remove_says_what_is_gone_what_stays_and_the_advice(run: Run, desk: Desk
     )
     desk.save()
     desk.execute(category)
-    done = run("integration", "remove", "shop")
+    done = run("integration", "remove", "shop", "--yes")
     assert done.code == 0
     assert "shop is removed; its settings and its API key are deleted" in done.out
     assert "Its data stays" in done.out
     assert "Google Tag Manager" in done.out
     desk.save()
     desk.execute(category)
-    assert "1 rows of cscart.categories" in run("integration", "remove", "shop", "--purge-data").out
+    assert (
+        "1 row of cscart.categories"
+        in run("integration", "remove", "shop", "--purge-data", "--yes").out
+    )
     assert desk.registry.all() == []
 
 
@@ -480,10 +528,10 @@ def test_apply_shows_the_difference_first_and_twice_is_as_once(
     done = run("integration", "apply", "-f", str(file), "--dry-run")
     assert (done.code, done.out.startswith(f"+ shop  {shop.url}")) == (0, True)
     assert desk.registry.all() == []
-    assert "✓ shop" in run("integration", "apply", "-f", str(file)).out
-    assert "Nothing to change." in run("integration", "apply", "-f", str(file)).out
+    assert "✓ shop" in run("integration", "apply", "-f", str(file), "--yes").out
+    assert "Nothing to change." in run("integration", "apply", "-f", str(file), "--yes").out
     file.write_text(json.dumps({"integrations": [{**entry, "timezone": "Asia/Tokyo"}]}))
-    done = run("integration", "apply", "-f", str(file))
+    done = run("integration", "apply", "-f", str(file), "--yes")
     assert "~ shop" in done.out
     assert "timezone: UTC → Asia/Tokyo" in done.out
     assert desk.registry.get("shop").settings.timezone == "Asia/Tokyo"
@@ -491,7 +539,7 @@ def test_apply_shows_the_difference_first_and_twice_is_as_once(
     assert "api_key: env:SHOP_KEY" in exported
     assert KEY not in exported
     file.write_text(exported)
-    assert "Nothing to change." in run("integration", "apply", "-f", str(file)).out
+    assert "Nothing to change." in run("integration", "apply", "-f", str(file), "--yes").out
 
 
 def test_apply_goes_on_after_a_failure_and_says_so(
@@ -505,7 +553,7 @@ def test_apply_goes_on_after_a_failure_and_says_so(
         {**entry, "integration": "good", "api_key": "env:SHOP_KEY"},
     ]
     file.write_text(json.dumps({"integrations": entries}))
-    done = run("integration", "apply", "-f", str(file))
+    done = run("integration", "apply", "-f", str(file), "--yes")
     assert done.code == 3
     assert "✗ bad: " in done.err
     assert "✗ 1 of 2 changes failed" in done.err
@@ -515,7 +563,7 @@ def test_apply_goes_on_after_a_failure_and_says_so(
 def test_a_file_with_mistakes_is_told_entry_by_entry(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "integrations.yaml"
     file.write_text(f"integrations: [{{integration: tea, url: x, api_key: {KEY}}}]")
-    done = run("integration", "apply", "-f", str(file))
+    done = run("integration", "apply", "-f", str(file), "--yes")
     assert done.code == 2
     assert "tea.api_key expected env:NAME or file:/path; the key itself has no place" in done.err
     assert KEY not in done.said

@@ -8,17 +8,25 @@ import signal
 import stat
 import subprocess
 import sys
+from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 
 import psycopg
 import pytest
 from cryptography.fernet import Fernet
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from cscart_pipelines.cli import console, main
+from cscart_pipelines.cli.events import Events
 from cscart_pipelines.cli.premises import dagster_environment
+from cscart_pipelines.integrations.lease import take
+from cscart_pipelines.integrations.lifecycle import Act
 from cscart_pipelines.settings import Settings
-from cscart_pipelines_tests.desk_fixtures import KEY, Desk, Run
+from cscart_pipelines_tests.desk_fixtures import KEY, Desk, Run, on_a_terminal
 from cscart_pipelines_tests.desk_fixtures import desk as desk
 from cscart_pipelines_tests.desk_fixtures import run as run
 
@@ -30,8 +38,8 @@ def test_sql_prints_a_table_or_json(run: Run) -> None:
     done = run("sql", query)
     assert done.code == 0
     assert done.out.split()[:4] == ["total", "nothing", "name", "at"]
-    assert "1.10   NULL     [red]x[/" in done.out
-    assert "1 rows" in done.out
+    assert "1.10  NULL     [red]x[/" in done.out
+    assert "1 row\n" in done.out
     (row,) = run("sql", "--json", query).json
     assert (row["total"], row["nothing"], row["name"]) == ("1.10", None, "[red]x[/")
 
@@ -41,6 +49,19 @@ def test_sql_reads_the_query_from_a_pipe_for_json(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("SELECT 2 AS b\n"))
     assert run("sql", "--json").json == [{"b": 2}]
+
+
+def test_sql_loses_no_column_and_no_row(run: Run) -> None:
+    query = (
+        "SELECT 1 AS a, 2 AS a, 3 AS a_2, NULL AS n, '' AS e, '=1' AS f, 'x,\"y' AS q, true AS b"
+    )
+    assert run("sql", "--csv", query).out == (
+        "a,a_3,a_2,n,e,f,q,b\r\n" + '1,2,3,,"",\'=1,"x,""y",true\r\n'
+    )
+    assert run("sql", "--json", query).json[0]["a_3"] == 2
+    many = run("sql", "SELECT generate_series(1, 1002) AS number").out
+    assert ("1002\n" in many, "1,002 rows" in many) == (True, True)
+    assert run("sql", "--csv", "--json", query).code == 2
 
 
 def test_sql_shows_no_control_characters_of_strangers(run: Run) -> None:
@@ -231,13 +252,13 @@ def test_purge_person_reports_what_was_touched(run: Run, desk: Desk) -> None:
         " VALUES ('a', 1, 'Ada@Example.com', '')"
     )
     assert run("purge-person", "nobody").code == 2
-    assert run("purge-person", "a@b.c", "--integration", "c").code == 2
+    assert run("purge-person", "a@b.c", "--integration", "c", "--yes").code == 2
     with desk.lock("b"):
-        done = run("purge-person", "ada@example.com")
+        done = run("purge-person", "ada@example.com", "--yes")
         assert (done.code, "in progress: b" in done.err) == (4, True)
-    done = run("purge-person", "ada@example.com", "--integration", "a")
+    done = run("purge-person", "ada@example.com", "--integration", "a", "--yes")
     assert (done.code, "1 cscart.customers" in done.out) == (0, True)
-    done = run("purge-person", "ada@example.com", "--json")
+    done = run("purge-person", "ada@example.com", "--json", "--yes")
     assert done.json == {"a": {}, "b": {}}
 
 
@@ -284,3 +305,120 @@ def test_what_others_wrote_is_shown_as_it_is(capsys: pytest.CaptureFixture[str])
         console.out.print(f"[bold]{console.plain(text)}[/]|")
         shown = capsys.readouterr().out
         assert shown == f"{text}|\n".replace("\x1b", "�")
+
+
+# --- up ------------------------------------------------------------------------------------------
+
+
+def test_up_tells_what_happens_in_a_line_each(desk: Desk, tmp_path: Path) -> None:
+    log = tmp_path / "up.log"
+    desk.save("shop")
+    events = Events(desk.database.warehouse, log)
+    assert events.new() == []
+    with take(desk.database.warehouse, desk.registry, "shop", Act.START) as lease:
+        assert events.new() == ["shop: first synchronisation started"]
+        assert events.in_progress() == ["shop"]
+        numbers = {"inserted": 1, "updated": 0, "deleted": 0}
+        lease.succeed({"entities": {"customers": numbers, "orders": {**numbers, "updated": 2}}})
+    (done,) = events.new()
+    assert done.startswith("[green]✓[/] shop: first synchronisation done in ")
+    assert done.endswith("changed: 1 customer, 3 orders")
+    desk.execute("INSERT INTO registry.list_builds (covers_sync, as_of) VALUES (1, now())")
+    desk.execute(
+        "INSERT INTO fulfilment.feeds (integration, kind, source, rows_taken, rows_known,"
+        " rows_refused, state) VALUES ('shop', 'stock', '[a].csv', 1, 0, 2, 'taken')"
+    )
+    log.write_text(
+        "2026-01-01 - dagster - DEBUG - shop - STEP_START\n"
+        "run 1a of build_lists failed: [no] view\n"
+        "run 1b of resync failed: told by its table\n"
+        "run 1c of push_stock fai"
+    )
+    assert events.new() == [
+        "[green]✓[/] lists, segments and metrics are rebuilt",
+        "shop: file \\[a].csv: 1 row taken, [red]2 refused[/]",
+        "[red]✗[/] build_lists failed: \\[no] view",
+    ]
+    with log.open("a") as more:
+        more.write("led: the shop is away\n")
+    assert events.new() == ["[red]✗[/] push_stock failed: the shop is away"]
+    assert (events.new(), events.in_progress()) == ([], [])
+
+
+# --- tables --------------------------------------------------------------------------------------
+
+CELLS = st.text(alphabet="ab0 _-Ωé漢字\n", max_size=60)
+
+
+@settings_of_hypothesis(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(
+    rows=st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=3),
+    width=st.sampled_from([24, 40, 80, 120, console.WIDE]),
+    kinds=st.tuples(*[st.sampled_from(["", "right", "text"])] * 3),
+)
+def test_a_table_shows_every_character_at_every_width(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    rows: list[tuple[str, str, str]],
+    width: int,
+    kinds: tuple[str, ...],
+) -> None:
+    table = console.table(*((name, kind) for name, kind in zip("xyz", kinds, strict=True)))  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*map(console.plain, row))
+    monkeypatch.setattr(console.out, "width", width)
+    capsys.readouterr()
+    console.show(table)
+    shown = capsys.readouterr().out
+    assert Counter(c for row in rows for c in "".join(row) if not c.isspace()) <= Counter(shown)
+    assert "…" not in shown
+    assert max(map(cell_len, shown.splitlines())) <= width
+
+
+def test_a_table_that_does_not_fit_lists_its_fields(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def shown(width: int) -> str:
+        table = console.table("", "order", ("total", "right"), ("reason", "text"))
+        table.add_row(
+            "✓", "CS1000012-1000012", "10.00", "the shop has no product with the code A-1"
+        )
+        monkeypatch.setattr(console.out, "width", width)
+        console.show(table)
+        return "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines())
+
+    assert shown(console.WIDE).splitlines()[1] == (
+        "✓  CS1000012-1000012  10.00  the shop has no product with the code A-1"
+    )
+    assert shown(50).splitlines()[1:] == [
+        "✓  CS1000012-1000012  10.00  the shop has no",
+        "                             product with the code",
+        "                             A-1",
+    ]
+    assert shown(40).splitlines() == [
+        "order   ✓ CS1000012-1000012",
+        "total   10.00",
+        "reason  the shop has no product with the",
+        "        code A-1",
+    ]
+
+
+@pytest.mark.parametrize(("columns", "environment"), [(80, {}), (40, {"TERM": "dumb"})])
+def test_a_terminal_of_few_columns_shows_whole_names(
+    desk: Desk, columns: int, environment: dict[str, str]
+) -> None:
+    """On a real terminal device."""
+    name = "The friends of tea and of long names of lists"
+    desk.save("a-shop-with-a-long-key", list_name=name)
+    without = {k: v for k, v in desk.environment.items() if k not in ("COLUMNS", "FORCE_COLOR")}
+    for words in ("lists", "integration list", "integration show a-shop-with-a-long-key"):
+        code, shown = on_a_terminal(
+            words.split(), columns, {**without, "TERM": "xterm", **environment}
+        )
+        assert code == 0
+        assert "…" not in shown
+        assert set(name.split()) <= set(shown.split())
+        assert max(len(line) for line in shown.splitlines()) <= columns

@@ -50,7 +50,7 @@ def test_without_a_word_the_defaults_of_the_table_are_shown_and_nothing_is_writt
 def test_what_is_set_reaches_the_collector(run: Run, desk: Desk) -> None:
     now = as_json(
         run, "--origin", "https://Pages.example/", "--origin", "https://b.example:443",
-        "--raw-email", "yes", "--retention-days", "30", "--batches-per-second", "5",
+        "--raw-email", "yes", "--retention-days", "30", "--yes", "--batches-per-second", "5",
     )  # fmt: skip
     extra = ["https://b.example", "https://pages.example"]
     assert now == {
@@ -81,7 +81,9 @@ def test_whoever_changes_what_the_tag_sends_is_told_to_make_the_file_again(
     assert "integration tracking-file shop, import and publish it" in done.out
     assert "raw_email=yes" in run("integration", "tracking-file", "shop").out
     assert "import and publish" not in run("integration", "onsite", "shop").out
-    again = run("integration", "onsite", "shop", "--raw-email", "yes", "--retention-days", "7")
+    again = run(
+        "integration", "onsite", "shop", "--raw-email", "yes", "--retention-days", "7", "--yes"
+    )
     assert "import and publish" not in again.out
 
 
@@ -99,7 +101,7 @@ def test_whoever_changes_what_the_tag_sends_is_told_to_make_the_file_again(
 def test_what_cannot_be_is_refused_as_a_whole(
     run: Run, desk: Desk, options: list[str], reason: str
 ) -> None:
-    done = run("integration", "onsite", "shop", "--retention-days", "8", *options)
+    done = run("integration", "onsite", "shop", "--retention-days", "8", "--yes", *options)
     assert (done.code, done.out) == (2, "")
     assert reason in " ".join(done.err.split())
     assert desk.rows("SELECT * FROM onsite.sites") == []
@@ -147,8 +149,8 @@ def test_what_is_no_origin(text: str) -> None:
 def test_every_change_is_in_the_trail_and_nothing_else(run: Run, desk: Desk) -> None:
     query = "SELECT detail FROM registry.audit WHERE act = 'onsite changed' ORDER BY id"
     as_json(run)
-    as_json(run, "--retention-days", "30")
-    as_json(run, "--retention-days", "30")
+    as_json(run, "--retention-days", "30", "--yes")
+    as_json(run, "--retention-days", "30", "--yes")
     as_json(run, "--raw-email", "yes", "--origin", "https://b.example")
     assert desk.rows(query) == [
         ({"retention_days": [90, 30]},),

@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.progress import Progress
 
 from cscart_pipelines import __version__
-from cscart_pipelines.cli import exits
+from cscart_pipelines.cli import exits, reference, running
 from cscart_pipelines.cli import main as cli
+from cscart_pipelines.cli.fulfilment_shown import distinct, print_push
+from cscart_pipelines.fulfilment.report import PushReport, Refusal
 from cscart_pipelines_tests.desk_fixtures import Result
 
 PROJECT = Path(__file__).parents[1]
@@ -106,6 +109,11 @@ def _program(*arguments: str, **environment: str) -> subprocess.CompletedProcess
     )  # fmt: skip
 
 
+def test_the_page_about_the_command_line_is_current() -> None:
+    page = (PROJECT / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert page == reference.page(), "docs/cli.md is not what `make docs` writes"
+
+
 # --- errors --------------------------------------------------------------------------------------
 
 
@@ -188,3 +196,37 @@ def test_messages_name_options_and_commands_that_exist() -> None:
             if (group, name) not in COMMANDS:
                 wrong.append(f"{place}: {group} {name}")
     assert wrong == []
+
+
+# --- what is counted -----------------------------------------------------------------------------
+
+
+def test_a_bar_counts_a_row_once_that_two_pages_have_shown() -> None:
+    numbers = {"rows": 2840, "inserted": 2340, "updated": 0, "unchanged": 0, "rejected": 0}
+    assert running.rows_of(numbers) == 2340
+    assert running.rows_of({"rows": 7, "inserted": 1, "updated": 2, "unchanged": 9}) == 7
+    assert running.rows_of({"rows": 8}) == 8
+
+
+def test_a_bar_does_not_outlive_its_failure() -> None:
+    progress = Progress()
+    done, broken = progress.add_task("customers", total=2), progress.add_task("orders", total=None)
+    progress.update(done, completed=2)
+    running.drop_unfinished(progress)
+    assert (progress.task_ids, broken) == ([done], 1)
+
+
+def test_a_refusal_is_listed_once_with_the_line_where_it_stands() -> None:
+    in_push, in_file = Refusal("CS1 A1", "no such order"), Refusal("CS1 A1", "no such order", "f:2")
+    assert distinct([in_push, in_file, in_push]) == [in_file]
+    other = Refusal("CS1 A1", "no such order", "f:3")
+    assert distinct([in_file, other]) == [in_file, other]
+
+
+def test_a_push_with_refused_rows_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
+    """It leaves with 1: a green tick would say the opposite."""
+    report = PushReport("shop", "shipments")
+    print_push(report, refused=1, run_id=None)
+    assert capsys.readouterr().out.startswith("! shop: 0 written, 1 refused")
+    print_push(report, refused=0, run_id=None)
+    assert capsys.readouterr().out.startswith("✓ shop: 0 written")

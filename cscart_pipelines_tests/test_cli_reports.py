@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cscart_pipelines.cli import console
+from cscart_pipelines.cli import console, segment_report
 from cscart_pipelines.cli import main as cli
 from cscart_pipelines.settings import Settings, read_settings
 from cscart_pipelines_tests.conftest import Database
@@ -98,6 +98,55 @@ def test_segments_shows_how_many_and_what_they_bought(ask: Run) -> None:
     assert len(segments) > 7
     assert segments["new_customers"]["members"] >= 0
     assert [*segments][:2] == ["new_customers", "recent_buyers_30"]
+
+
+def test_one_segment_is_explained_with_its_members(ask: Run) -> None:
+    (size,) = [r for r in ask("segments", "tea", "--json").json if r["segment"] == "aov_mid"]
+    found = ask("segments", "tea", "aov_mid", "--json").json
+    assert {**found, **size} == found
+    assert len(found["people"]) == found["members"] == 2
+    assert found["thresholds"]["list_aov"].startswith("30.0")
+    assert (found["entered_7d"], found["left_30d"]) == (2, 0)
+    done = ask("segments", "tea", "aov_mid", "--limit", "1")
+    for words in ("Average order value from 0.67 up to 1.5", "threshold of this list:",
+                  "30.00 EUR", "2 entered, 0 left", "1 of 2 members", "list 30"):  # fmt: skip
+        assert words in done.out, done.out
+    rows = list(csv.DictReader(ask("segments", "tea", "aov_mid", "--csv").out.splitlines()))
+    assert [row["identity"] for row in rows] == [one["identity"] for one in found["people"]]
+    assert rows[0]["firstname"] == f"'{NASTY}"
+    assert found["people"][0]["firstname"] == NASTY
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("aov_hihg", "aov_high"), ("AOV-High", "aov_high"), ("vips", "vip"), ("xyzzyx", None)],
+)
+def test_a_segment_that_does_not_exist_is_told_with_what_was_meant(
+    ask: Run, name: str, meant: str | None
+) -> None:
+    done = ask("segments", "tea", name)
+    assert done.code == 2
+    assert (f"did you mean {meant}" in done.err) == (meant is not None)
+    assert "segments tea" in done.err
+
+
+def test_every_segment_can_be_explained_and_every_threshold_has_words(ask: Run) -> None:
+    names = {row["segment"] for row in ask("segments", "tea", "--json").json}
+    assert segment_report.STATISTICS.keys() <= names
+    columns = {column for some in segment_report.STATISTICS.values() for column in some}
+    assert columns == segment_report.WORDS.keys()
+    (statistics,) = ask(
+        "sql", "--json", "SELECT * FROM intermediate.int_list_statistics WHERE integration = 'tea'"
+    ).json
+    assert columns <= statistics.keys()
+
+
+def test_the_overviews_are_csv_too(ask: Run) -> None:
+    rows = list(csv.DictReader(ask("lists", "--csv").out.splitlines()))
+    buyers = {row["integration"]: row["buyers"] for row in rows}
+    assert (buyers["empty"], buyers["late"], buyers["tea"]) == ("0", "", "5")
+    rows = list(csv.DictReader(ask("segments", "tea", "--csv").out.splitlines()))
+    assert len(rows) == len(ask("segments", "tea", "--json").json)
 
 
 def test_segments_that_are_not_built_are_told(ask: Run) -> None:

@@ -69,7 +69,7 @@ def test_only_an_enabled_integration_has_a_file(
     if status != "ready":
         desk.put("shop", status)
     place = tmp_path / "file.json"
-    done = run("integration", "tracking-file", "shop", "-o", str(place), "--new-key")
+    done = run("integration", "tracking-file", "shop", "-o", str(place), "--new-key", "--yes")
     assert (done.code, done.out) == (4, "")
     assert f"tracking-file is not allowed: {advice}" in done.err
     assert not place.exists()
@@ -88,10 +88,10 @@ def test_not_while_it_is_syncing(run: Run, desk: Desk) -> None:
 def test_a_new_key_replaces_the_present_one(run: Run, enabled: Desk) -> None:
     run("integration", "tracking-file", "shop")
     [first] = write_keys(enabled)
-    file = run("integration", "tracking-file", "shop", "--new-key").out
+    file = run("integration", "tracking-file", "shop", "--new-key", "--yes").out
     assert first not in file
     assert set(write_keys(enabled).values()) == {"open"}  # the old one for 30 days yet
-    run("integration", "tracking-file", "shop", "--new-key", "--keep-old-key", "0")
+    run("integration", "tracking-file", "shop", "--new-key", "--keep-old-key", "0", "--yes")
     states = write_keys(enabled)
     assert sorted(states.values()) == ["open"] + ["the key has been replaced"] * 2
 
@@ -132,7 +132,7 @@ def test_whoever_disables_or_removes_is_told_to_delete_the_file_in_tag_manager(
     advice = "onsite tracking file was imported in Google Tag Manager, delete it there too"
     assert advice in " ".join(run("integration", "disable", "shop").out.split())
     assert write_keys(enabled)[key] == "the integration is disabled"
-    assert advice in " ".join(run("integration", "remove", "shop").out.split())
+    assert advice in " ".join(run("integration", "remove", "shop", "--yes").out.split())
     assert write_keys(enabled)[key] == "the integration has been removed"
 
 

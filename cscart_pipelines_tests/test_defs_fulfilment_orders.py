@@ -104,7 +104,7 @@ def test_orders_are_pulled_after_each_synchronisation_of_who_uses_them(room: Con
     with small_shop(orders=1) as shop:
         room.connect("a", shop, user_id="client 7")
         room.connect("plain", shop)
-        assert tick(room)[0] == "Every synchronisation has been pulled."
+        assert tick(room)[0] == "The orders of every synchronisation are pulled."
         assert room.resync("a", "plain").success
         request, cursor = tick(room)
         assert isinstance(request, dg.RunRequest)
@@ -117,7 +117,7 @@ def test_orders_are_pulled_after_each_synchronisation_of_who_uses_them(room: Con
             tags=dict(request.tags),
         )
         assert room.resync("a").success
-        assert tick(room, cursor)[0] == "Orders are being pulled."
+        assert tick(room, cursor)[0] == "A run of pull_orders is queued or running."
         (run,) = room.instance.get_runs(filters=dg.RunsFilter(job_name="pull_orders"))
         room.instance.report_run_failed(run)
         again, _ = tick(room, cursor)

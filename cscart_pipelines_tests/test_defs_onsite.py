@@ -151,7 +151,10 @@ def test_never_a_second_run_while_one_is_not_over(
     _, cursor = tick(onsite_events, room)
     end_runs(room, status)
     touch(room, "b", order=1001)
-    assert tick(onsite_events, room, cursor) == ("Visits are being followed.", cursor)
+    assert tick(onsite_events, room, cursor) == (
+        "A run of follow_onsite is queued or running.",
+        cursor,
+    )
     end_runs(room)
     assert tick(onsite_events, room, cursor)[0] == wanted("b")
 
@@ -162,7 +165,7 @@ def test_a_run_that_never_began_is_not_asked_for_at_every_look(
     touch(room, "a", order=1001)
     _, cursor = tick(onsite_events, room)
     end_runs(room, Status.CANCELED)
-    assert tick(onsite_events, room, cursor)[0] == "What waits was asked for a moment ago."
+    assert tick(onsite_events, room, cursor)[0] == "What waits was requested a moment ago."
     ((_, (what, at)),) = Asked.from_cursor(cursor).what.items()
     long_ago = Asked({"a": (what, at - 3600)}).to_cursor()
     assert tick(onsite_events, room, long_ago)[0] == wanted("a")

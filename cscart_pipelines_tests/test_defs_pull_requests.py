@@ -24,13 +24,16 @@ def test_each_synchronisation_is_followed_once_in_whatever_order_they_end() -> N
     assert keys == ["a"]
     keys, pulled = asked(pulled, {"a": 3, "b": 2})  # began earlier, ended later
     assert keys == ["b"]
-    assert decide(pulled, {"a": 3, "b": 2}, DONE, 1.0) == "Every synchronisation has been pulled."
+    assert (
+        decide(pulled, {"a": 3, "b": 2}, DONE, 1.0)
+        == "The orders of every synchronisation are pulled."
+    )
     assert asked(pulled, {"a": 4, "b": 2})[0] == ["a"]
 
 
 def test_while_orders_are_pulled_nothing_is_asked_for_and_nothing_is_lost() -> None:
     _, pulled = asked(Pulled(), {"a": 3})
-    assert decide(pulled, {"a": 4}, BUSY, 1.0) == "Orders are being pulled."
+    assert decide(pulled, {"a": 4}, BUSY, 1.0) == "A run of pull_orders is queued or running."
     assert asked(pulled, {"a": 4})[0] == ["a"]
 
 
@@ -44,7 +47,10 @@ def test_a_failed_pull_is_asked_for_again_a_few_times() -> None:
         assert keys == ["a"]
         names.add(pulled.request)
     assert len(names) == 1 + len(PAUSES)  # keys of runs are remembered for ever
-    assert decide(pulled, {"a": 3}, FAILED, now + 1e6) == "Every synchronisation has been pulled."
+    assert (
+        decide(pulled, {"a": 3}, FAILED, now + 1e6)
+        == "The orders of every synchronisation are pulled."
+    )
     keys, pulled = asked(pulled, {"a": 4}, FAILED, now + 1e6)
     assert (keys, pulled.attempt) == (["a"], 1)
 

@@ -7,7 +7,7 @@ import pytest
 from cscart_pipelines.defs.rebuild import PATIENCE, PAUSES, Asked, Fate, Registry, decide
 
 NOW = 1_000_000.0
-DONE = "Every synchronisation is in the lists."
+DONE = "The lists contain every synchronisation."
 
 
 def ended(*numbers: int, age: float = 1.0, running: tuple[int, ...] = ()) -> Registry:
@@ -31,7 +31,7 @@ def test_nothing_is_asked_for_when_a_build_covers_everything() -> None:
 
 def test_one_request_for_one_synchronisation() -> None:
     made = asked(decide(Asked(), ended(7), Fate.FAILED, NOW))
-    assert decide(made, ended(7), Fate.UNDER_WAY, NOW + 20) == "A build is under way."
+    assert decide(made, ended(7), Fate.UNDER_WAY, NOW + 20) == "A build is queued or running."
     assert decide(made, ended(7), Fate.SUCCEEDED, NOW + 40) == DONE
 
 
@@ -53,7 +53,7 @@ def test_it_does_not_wait_for_hours() -> None:
 
 def test_what_ends_during_a_build_gets_the_next_one() -> None:
     made = asked(decide(Asked(), ended(1), Fate.FAILED, NOW))
-    assert decide(made, ended(1, 2), Fate.UNDER_WAY, NOW) == "A build is under way."
+    assert decide(made, ended(1, 2), Fate.UNDER_WAY, NOW) == "A build is queued or running."
     assert asked(decide(made, ended(2), Fate.SUCCEEDED, NOW)).request == "lists-2-1"
 
 

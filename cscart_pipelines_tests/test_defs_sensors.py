@@ -111,7 +111,7 @@ def test_a_request_becomes_one_run_and_goes_when_the_run_is_there(two_shops: Con
     (again,) = requests(tick(start_requested, two_shops))
     assert again.run_key == request.run_key
     start(two_shops, again, "resync", dg.DagsterRunStatus.STARTING)
-    assert tick(start_requested, two_shops) == "Nothing was asked for."
+    assert tick(start_requested, two_shops) == "No synchronisation was requested."
     assert two_shops.rows("SELECT count(*) FROM registry.sync_requests") == [(0,)]
 
 
@@ -153,7 +153,7 @@ def test_requests_for_disabled_and_removed_integrations_are_dropped(
     ask(two_shops, "a")
     ask(two_shops, "removed")
     two_shops.execute("UPDATE registry.integrations SET status = 'disabled'")
-    assert tick(start_requested, two_shops) == "Nothing was asked for."
+    assert tick(start_requested, two_shops) == "No synchronisation was requested."
     assert two_shops.rows("SELECT count(*) FROM registry.sync_requests") == [(0,)]
 
 
@@ -177,7 +177,7 @@ def built(room: ControlRoom, covers: int) -> None:
 
 
 def test_no_synchronisation_no_build(room: ControlRoom) -> None:
-    assert tick(rebuild_lists, room) == "Every synchronisation is in the lists."
+    assert tick(rebuild_lists, room) == "The lists contain every synchronisation."
 
 
 def test_a_build_follows_a_synchronisation_once(room: ControlRoom) -> None:
@@ -186,15 +186,15 @@ def test_a_build_follows_a_synchronisation_once(room: ControlRoom) -> None:
     (request,) = requests(answer)
     assert isinstance(answer, dg.SensorResult)
     start(room, request, "build_lists", dg.DagsterRunStatus.STARTING)
-    assert tick(rebuild_lists, room, answer.cursor) == "A build is under way."
+    assert tick(rebuild_lists, room, answer.cursor) == "A build is queued or running."
     built(room, 1)
-    assert tick(rebuild_lists, room, answer.cursor) == "Every synchronisation is in the lists."
+    assert tick(rebuild_lists, room, answer.cursor) == "The lists contain every synchronisation."
 
 
 def test_a_build_by_somebody_else_counts(room: ControlRoom) -> None:
     synced(room, 4)
     built(room, 4)
-    assert tick(rebuild_lists, room) == "Every synchronisation is in the lists."
+    assert tick(rebuild_lists, room) == "The lists contain every synchronisation."
 
 
 def test_it_waits_while_synchronisations_are_running(room: ControlRoom) -> None:
@@ -214,7 +214,7 @@ def test_one_that_takes_hours_does_not_keep_the_other_lists_old(room: ControlRoo
 
 def test_what_loaded_nothing_needs_no_build(room: ControlRoom) -> None:
     synced(room, 1, "failed", rows=0)
-    assert tick(rebuild_lists, room) == "Every synchronisation is in the lists."
+    assert tick(rebuild_lists, room) == "The lists contain every synchronisation."
     synced(room, 2, "failed", rows=100)
     assert len(requests(tick(rebuild_lists, room))) == 1
 
@@ -246,4 +246,4 @@ def test_dagsters_own_retry_of_a_crashed_build_counts(room: ControlRoom) -> None
     (request,) = requests(answer)
     start(room, request, "build_lists", FAILURE)
     start(room, request, "build_lists", dg.DagsterRunStatus.STARTED)
-    assert tick(rebuild_lists, room, answer.cursor) == "A build is under way."
+    assert tick(rebuild_lists, room, answer.cursor) == "A build is queued or running."

@@ -113,7 +113,7 @@ def put_off_order(room: ControlRoom, key: str, number: str, pause: str, failures
 
 
 def test_one_run_for_all_that_wait(shops: ControlRoom) -> None:
-    assert tick(fulfilment_inbox, shops)[0] == "Nothing waits that may be pushed now."
+    assert tick(fulfilment_inbox, shops)[0] == "Nothing waits that can be pushed now."
     for key in ("a", "b", "off"):
         ship(shops, key, "1", "T-1")
     config, _ = tick(fulfilment_inbox, shops)
@@ -128,7 +128,7 @@ def test_an_order_that_is_put_off_asks_for_a_push_when_its_time_has_come(
     end_runs(shops)
     put_off_order(shops, "a", "1", "1 minute", 1)
     said, cursor = tick(fulfilment_inbox, shops, cursor)
-    assert said == "Nothing waits that may be pushed now."
+    assert said == "Nothing waits that can be pushed now."
     ship(shops, "a", "2", "T-2")
     config, cursor = tick(fulfilment_inbox, shops, cursor)
     assert config == {"only": ["a"], "limit": BATCH}
@@ -148,7 +148,7 @@ def test_an_order_that_is_put_off_asks_for_a_push_when_its_time_has_come(
     )
     put_off_order(shops, "a", "1", "1 minute", 3)
     said, cursor = tick(fulfilment_inbox, shops, cursor)
-    assert said == "Nothing waits that may be pushed now."
+    assert said == "Nothing waits that can be pushed now."
     put_off_order(shops, "a", "1", "-1 second", 3)
     assert tick(fulfilment_inbox, shops, cursor)[0] == {"only": ["a"], "limit": BATCH}
 
@@ -181,7 +181,10 @@ def test_what_a_run_left_as_it_was_is_not_tried_every_time(shops: ControlRoom) -
     ship(shops, "a", "1", "T-1")
     _, cursor = tick(fulfilment_inbox, shops)
     end_runs(shops, Status.CANCELED)
-    assert tick(fulfilment_inbox, shops, cursor)[0] == "What waits was tried a moment ago."
+    assert (
+        tick(fulfilment_inbox, shops, cursor)[0]
+        == "What waits was tried a moment ago; it is tried again later."
+    )
     ((key, (what, at)),) = Asked.from_cursor(cursor).what.items()
     long_ago = Asked({key: (what, at - UNCHANGED)}).to_cursor()
     assert tick(fulfilment_inbox, shops, long_ago)[0] == {"only": ["a"], "limit": BATCH}
@@ -192,7 +195,7 @@ def test_after_a_failure_the_pause_of_the_round_counts(shops: ControlRoom) -> No
     _, cursor = tick(fulfilment_inbox, shops)
     end_runs(shops, Status.FAILURE)
     failed_round(shops, "a", "shipments", "1 minute")
-    assert tick(fulfilment_inbox, shops, cursor)[0] == "Nothing waits that may be pushed now."
+    assert tick(fulfilment_inbox, shops, cursor)[0] == "Nothing waits that can be pushed now."
     failed_round(shops, "a", "shipments", "-1 second")
     assert tick(fulfilment_inbox, shops, cursor)[0] == {"only": ["a"], "limit": BATCH}
 
@@ -201,7 +204,7 @@ def test_after_a_failure_the_pause_of_the_round_counts(shops: ControlRoom) -> No
 def test_who_may_not_be_pushed_to_is_left_alone(status: str, shops: ControlRoom) -> None:
     ship(shops, "a", "1", "T-1")
     shops.execute("UPDATE registry.integrations SET status = %s", status)
-    assert tick(fulfilment_inbox, shops)[0] == "Nothing waits that may be pushed now."
+    assert tick(fulfilment_inbox, shops)[0] == "Nothing waits that can be pushed now."
 
 
 @pytest.mark.parametrize("state", ["planned", "applying", "ambiguous"])
@@ -219,7 +222,7 @@ def test_files_start_a_push_once_they_are_written(shops: ControlRoom) -> None:
     with shops.premises() as premises:
         path = folder(premises.settings, "a") / "shipments" / "new.csv"
         path.write_text("order_number,tracking_number\n1,T-1\n")
-    assert tick(fulfilment_inbox, shops)[0] == "Nothing waits that may be pushed now."
+    assert tick(fulfilment_inbox, shops)[0] == "Nothing waits that can be pushed now."
     minute_ago = time.time() - 60
     os.utime(path, (minute_ago, minute_ago))
     assert tick(fulfilment_inbox, shops)[0] == {"only": ["a"], "limit": BATCH}
@@ -227,8 +230,8 @@ def test_files_start_a_push_once_they_are_written(shops: ControlRoom) -> None:
 
 
 def test_a_nonsense_cursor_and_a_database_without_integrations(room: ControlRoom) -> None:
-    assert tick(fulfilment_inbox, room, "nonsense")[0] == "Nothing waits that may be pushed now."
-    assert tick(stock_clock, room, "nonsense")[0] == "It is nobody's time."
+    assert tick(fulfilment_inbox, room, "nonsense")[0] == "Nothing waits that can be pushed now."
+    assert tick(stock_clock, room, "nonsense")[0] == "No integration's stock schedule is due."
 
 
 # --- stock ---------------------------------------------------------------------------------------
@@ -240,7 +243,7 @@ def hours_ago(hours: float) -> str:
 
 def test_the_first_look_starts_nothing_and_sets_the_clock(shops: ControlRoom) -> None:
     answer, cursor = tick(stock_clock, shops)
-    assert answer == "It is nobody's time."
+    assert answer == "No integration's stock schedule is due."
     assert Clock.from_cursor(cursor).at is not None
 
 
@@ -251,13 +254,13 @@ def test_each_at_its_own_time_and_missed_times_once(shops: ControlRoom) -> None:
     config, cursor = tick(stock_clock, shops, hours_ago(5))
     assert config == {"only": ["a"]}
     end_runs(shops)
-    assert tick(stock_clock, shops, cursor)[0] == "It is nobody's time."
+    assert tick(stock_clock, shops, cursor)[0] == "No integration's stock schedule is due."
 
 
 def test_stock_is_not_pushed_where_it_is_switched_off_or_disabled(shops: ControlRoom) -> None:
     shops.execute("UPDATE registry.integrations SET update_stock = false WHERE integration = 'a'")
     shops.execute("UPDATE registry.integrations SET status = 'disabled' WHERE integration = 'b'")
-    assert tick(stock_clock, shops, hours_ago(5))[0] == "It is nobody's time."
+    assert tick(stock_clock, shops, hours_ago(5))[0] == "No integration's stock schedule is due."
 
 
 def test_a_time_during_another_push_is_made_up_for(shops: ControlRoom) -> None:
@@ -270,21 +273,21 @@ def test_a_time_during_another_push_is_made_up_for(shops: ControlRoom) -> None:
 
 def test_a_run_that_is_still_queued_is_not_doubled(shops: ControlRoom) -> None:
     tick(stock_clock, shops, hours_ago(2))
-    assert tick(stock_clock, shops, hours_ago(2))[0] == "It is nobody's time."
+    assert tick(stock_clock, shops, hours_ago(2))[0] == "No integration's stock schedule is due."
 
 
 def test_a_time_during_its_own_earlier_run_is_made_up_for(shops: ControlRoom) -> None:
     tick(stock_clock, shops, hours_ago(2))
     answer, cursor = tick(stock_clock, shops, hours_ago(2))
-    assert answer == "It is nobody's time."
+    assert answer == "No integration's stock schedule is due."
     assert Clock.from_cursor(cursor).owed == ("a", "b")
     answer, cursor = tick(stock_clock, shops, cursor)  # owed as long as the run takes
-    assert answer == "It is nobody's time."
+    assert answer == "No integration's stock schedule is due."
     end_runs(shops)
     config, cursor = tick(stock_clock, shops, cursor)
     assert config == {"only": ["a", "b"]}
     end_runs(shops)
-    assert tick(stock_clock, shops, cursor)[0] == "It is nobody's time."
+    assert tick(stock_clock, shops, cursor)[0] == "No integration's stock schedule is due."
 
 
 def test_a_second_try_under_way_owes_no_third(shops: ControlRoom) -> None:
@@ -293,7 +296,7 @@ def test_a_second_try_under_way_owes_no_third(shops: ControlRoom) -> None:
     now = Clock(time.time()).to_cursor()
     assert tick(stock_clock, shops, now)[0] == {"only": ["a"]}
     answer, cursor = tick(stock_clock, shops, now)
-    assert answer == "It is nobody's time."
+    assert answer == "No integration's stock schedule is due."
     assert Clock.from_cursor(cursor).owed == ()
 
 
@@ -303,7 +306,7 @@ def test_a_failed_push_is_tried_again_between_its_times_while_something_waits(
     now = Clock(time.time()).to_cursor()
     stock(shops, "a", "SKU", 1)
     failed_round(shops, "a", "stock", "1 minute")
-    assert tick(stock_clock, shops, now)[0] == "It is nobody's time."
+    assert tick(stock_clock, shops, now)[0] == "No integration's stock schedule is due."
     failed_round(shops, "a", "stock", "-1 second")
     failed_round(shops, "b", "stock", "-1 second")  # for b nothing waits
     assert tick(stock_clock, shops, now)[0] == {"only": ["a"]}
@@ -313,5 +316,8 @@ def test_a_held_feed_is_left_to_a_person_until_its_next_time(shops: ControlRoom)
     stock(shops, "a", "SKU", 0)
     shops.execute("UPDATE fulfilment.stock_levels SET state = 'held'")
     failed_round(shops, "a", "stock", "-1 second")
-    assert tick(stock_clock, shops, Clock(time.time()).to_cursor())[0] == "It is nobody's time."
+    assert (
+        tick(stock_clock, shops, Clock(time.time()).to_cursor())[0]
+        == "No integration's stock schedule is due."
+    )
     assert tick(stock_clock, shops, hours_ago(2))[0] == {"only": ["a", "b"]}

@@ -100,7 +100,7 @@ def test_a_certificate_that_nobody_vouches_for() -> None:
 
 def test_https_where_only_http_is_spoken() -> None:
     with canned_server(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url:
-        refused(url.replace("http:", "https:"), TlsTrouble, "does it really speak https")
+        refused(url.replace("http:", "https:"), TlsTrouble, "may speak http instead of https")
 
 
 @pytest.mark.parametrize("path", ["", "/shop"])

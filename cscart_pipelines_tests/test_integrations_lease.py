@@ -66,7 +66,7 @@ def test_leaving_without_success_is_a_failure_that_counts(made: Connected) -> No
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (ValueError("the row said 4242"), "unexpected ValueError; the log of the run tells more"),
+        (ValueError("the row said 4242"), "unexpected ValueError; the log of the run says more"),
         (KeyboardInterrupt(), "the run was interrupted"),
         (SecretError("the variable SHOP_KEY is not set"), "the variable SHOP_KEY is not set"),
     ],
@@ -97,7 +97,7 @@ def test_the_rules_of_the_lifecycle_hold_and_leave_no_trace(made: Connected) -> 
     assert runs(made) == []
     lease = made.lease()
     lease.fail("401", permanent=True, kind="CredentialsRefused")
-    with pytest.raises(NotAllowedError, match="needs a person"):
+    with pytest.raises(NotAllowedError, match="is permanent"):
         take(made.warehouse, made.registry, made.key, Act.SCHEDULED)
     take(made.warehouse, made.registry, made.key, Act.RESYNC).fail("again", permanent=False)
 

@@ -66,7 +66,7 @@ def test_start_needs_a_test_as_well() -> None:
 
 def test_a_permanent_failure_waits_for_a_person() -> None:
     broken = standing(FAILED, permanent_failure=True)
-    assert "needs a person" in (refusal(Act.SCHEDULED, broken) or "")
+    assert "is permanent" in (refusal(Act.SCHEDULED, broken) or "")
     assert refusal(Act.RESYNC, broken) is None
     assert refusal(Act.SCHEDULED, standing(FAILED)) is None
 

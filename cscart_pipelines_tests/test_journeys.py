@@ -159,7 +159,7 @@ def test_ctrl_c_in_the_middle_of_start_and_then_resync(desk: Desk, tmp_path: Pat
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate()
         assert process.returncode == 130
-        assert said.index("Stopping; ") < said.index("Stopped. What was loaded stays")
+        assert said.index("Stopping: ") < said.index("Stopped. What was loaded stays")
         assert "Traceback" not in said
         assert desk.status() == "failed"
         assert desk.registry.get("shop").status_reason in (
@@ -231,6 +231,6 @@ def test_up_answers_on_its_port_and_a_sigterm_stops_everything(desk: Desk) -> No
     process.send_signal(signal.SIGTERM)
     rest, errors = process.communicate()
     assert process.returncode == 0, errors
-    assert "stopping" in rest
+    assert "Stopping" in rest
     assert "Traceback" not in errors
     await_that(lambda: not processes_of(desk.settings.home))

@@ -113,7 +113,7 @@ def test_a_squatted_socket_folder_is_refused(of_nobody: Path, trick: str) -> Non
         os.chown(folder, nobody(), nobody())
         folder.chmod(0o701)
     try:
-        with pytest.raises(NoPlaceError, match="belongs to somebody else or is open to others"):
+        with pytest.raises(NoPlaceError, match="belongs to another account or is open to others"):
             as_account(nobody(), lambda: find_place(home))
     finally:
         folder.rmdir() if folder.is_dir() and not folder.is_symlink() else folder.unlink()

@@ -23,17 +23,22 @@ from cscart_pipelines.integrations.registry import Integration
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The integration's key.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
 
-def list_integrations(as_json: Json = False) -> None:
+def list_integrations(as_csv: Csv = False, as_json: Json = False) -> None:
     """All integrations: status, age of the data, last error."""
     with opened() as premises:
         integrations = premises.registry.all()
         running = {key: progress_of(run) for key, run in _running(premises).items()}
-    if as_json:
-        console.print_json(
-            [{**summary(one), "progress": _numbers(running.get(one.key))} for one in integrations]
-        )
+    if as_json or as_csv:
+        rows = [
+            {**summary(one), "progress": _numbers(running.get(one.key))} for one in integrations
+        ]
+        if as_json:
+            console.print_json(rows)
+        else:
+            console.print_csv(SUMMARY, rows)
         return
     if not integrations:
         console.out.print(f"No integrations yet. Next: {console.command('integration add --help')}")
@@ -42,7 +47,9 @@ def list_integrations(as_json: Json = False) -> None:
     console.out.print(
         "  ".join(f"{counts[one]} {console.status(one)}" for one in Status if counts[one])
     )
-    table = console.table("integration", "list", "status", "data from", "shop", "what is wrong")
+    table = console.table(
+        "integration", "list", "status", "synchronised", ("shop", "text"), ("problem", "text")
+    )
     for one in integrations:
         table.add_row(
             one.key,
@@ -52,7 +59,7 @@ def list_integrations(as_json: Json = False) -> None:
             console.plain(one.settings.url),
             _trouble(one),
         )
-    console.out.print(table)
+    console.show(table)
 
 
 def show(key: Key, as_json: Json = False) -> None:
@@ -62,11 +69,11 @@ def show(key: Key, as_json: Json = False) -> None:
     if as_json:
         console.print_json({**summary(integration), "settings": _settings(integration)})
         return
-    table = console.table("setting", "value")
+    table = console.table("setting", ("value", "text"))
     for name, value in _settings(integration).items():
         table.add_row(name, _shown(value))
     table.add_row("status", console.status(integration.status))
-    console.out.print(table)
+    console.show(table)
 
 
 def show_status(key: Key, as_json: Json = False) -> None:
@@ -86,6 +93,12 @@ def show_status(key: Key, as_json: Json = False) -> None:
 
 
 # --- what the commands share -------------------------------------------------------------------
+
+
+SUMMARY = (
+    "integration", "list_name", "url", "status", "reason", "since", "attempts", "first_synced_at",
+    "last_synced_at", "tested_at", "progress",
+)  # fmt: skip
 
 
 def summary(integration: Integration) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -85,23 +86,26 @@ def serve(settings: Settings, host: str, port: int | None) -> None:
 
 
 def start_collector(
-    settings: Settings, port: int | None = None
+    settings: Settings, port: int | None = None, log: Path | None = None
 ) -> tuple[subprocess.Popen[bytes], str]:
     """The collector as a process of its own; with the address it listens at. `port`: 0 takes a free
-    one."""
+    one. `log`: the file for what it says; None: standard error."""
     told = [] if port is None else ["--port", str(port)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cscart_pipelines.cli.main", "collector", *told],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "CSCART_PIPELINES_HOME": str(settings.home), "COLUMNS": "200"},
-        start_new_session=True,  # a Ctrl-C reaches whoever started it, who stops it in order
-    )
+    with (log or Path(os.devnull)).open("ab") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cscart_pipelines.cli.main", "collector", *told],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stream if log else None,
+            env={**os.environ, "CSCART_PIPELINES_HOME": str(settings.home), "COLUMNS": "200"},
+            start_new_session=True,  # a Ctrl-C reaches the caller, who stops it in order
+        )
     assert process.stdout is not None
     line = process.stdout.readline().decode()
     if "http://" not in line:
         process.wait()
-        raise exits.CommandError("the collector did not start", exits.WRONG_USAGE)
+        reason = f"; the reason is in {log}" if log else ""
+        raise exits.CommandError(f"the collector did not start{reason}", exits.WRONG_USAGE)
     return process, line[line.index("http://") :].strip()
 
 

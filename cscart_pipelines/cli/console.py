@@ -10,15 +10,19 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
+
+from cscart_pipelines.spreadsheets import guarded
 
 PROGRAM = "cscart-pipelines"
 WIDE = 10_000_000
@@ -62,9 +66,9 @@ class _Console(Console):
 
 
 def _columns() -> int | None:
-    """Of the terminal, where it says so in the environment; None: rich asks it."""
-    told = os.environ.get("COLUMNS", "")
-    return int(told) if told.isdecimal() and int(told) > 0 else None
+    """Of the terminal, where rich would not believe it; None: rich asks it."""
+    dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+    return shutil.get_terminal_size().columns if dumb or "COLUMNS" in os.environ else None
 
 
 out, err = _Console(stderr=False), _Console(stderr=True)
@@ -96,10 +100,10 @@ def be_verbose() -> None:
         logging.getLogger("cscart_pipelines").setLevel(logging.DEBUG)
 
 
-def note(text: str = "") -> None:
+def note(text: str = "", *, soft_wrap: bool = True) -> None:
     """A confirmation or a next step, beside the results: not with --quiet."""
     if not err.quiet:
-        out.print(text, soft_wrap=True)
+        out.print(text, soft_wrap=soft_wrap)
 
 
 def complain(
@@ -223,14 +227,106 @@ def bar(value: float, most: float, width: int = 18) -> str:
     return "█" * (eighths // 8) + ("▏▎▍▌▋▊▉"[rest - 1] if rest else "")
 
 
-def table(*columns: str | tuple[str, Literal["right"]]) -> Table:
-    """A plain table; a column given as (name, "right") is aligned so."""
+def table(*columns: str | tuple[str, Literal["right", "text"]]) -> Table:
+    """A plain table for `show`.
+
+    Args:
+        columns: names; (name, "right") is aligned so, (name, "text") may be broken into lines.
+    """
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
-        name = column if isinstance(column, str) else column[0]
-        justify: Literal["left", "right"] = "left" if isinstance(column, str) else "right"
-        made.add_column(name, justify=justify, header_style="dim", no_wrap=justify == "right")
+        name, kind = (column, "") if isinstance(column, str) else column
+        made.add_column(
+            name,
+            justify="right" if kind == "right" else "left",
+            header_style="dim",
+            no_wrap=kind != "text",
+            overflow="fold",
+        )
     return made
+
+
+LEAST_TEXT, LEAST_VALUE = 16, 8
+"""Columns of the terminal that a text may be squeezed into; in a table of names and values."""
+
+
+def show(shown: Table, *narrower: Table) -> None:
+    """Prints a table; where its rows are too wide for the terminal, one field a line.
+
+    Nothing is ever cut: names and numbers stay whole in the table, texts are broken into lines.
+
+    Args:
+        narrower: tables to take instead, the first that fits, before the fields are listed.
+    """
+    if out.width >= WIDE:  # a file or a pipe
+        with out.capture() as captured:
+            out.print(shown)
+        out.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+        return
+    for table in (shown, *narrower):
+        least = LEAST_TEXT if len(table.columns) > 3 else LEAST_VALUE
+        widths = [
+            _width(column) if column.no_wrap else min(_width(column), least)
+            for column in table.columns
+        ]
+        if sum(widths) + 2 * (len(widths) - 1) <= out.width:
+            out.print(table)
+            return
+    cells = [list(column.cells) for column in shown.columns]
+    for number in range(shown.row_count):
+        record = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+        record.add_column(style="dim", overflow="fold")
+        record.add_column(overflow="fold")
+        mark = "" if shown.columns[0].header else f"{cells[0][number]} "
+        for column, texts in zip(shown.columns, cells, strict=True):
+            if column.header and (mark.strip() or texts[number] != ""):
+                record.add_row(column.header, f"{mark}{texts[number]}")
+                mark = ""
+        out.print(record)
+        if number + 1 < shown.row_count:
+            out.print()
+
+
+def _width(column: Column) -> int:
+    """Of the widest line, as it is on the screen."""
+    texts = (Text.from_markup(str(cell)).plain for cell in (column.header, *column.cells))
+    return max((cell_len(line) for text in texts for line in text.split("\n")), default=0)
+
+
+def print_csv(
+    names: Sequence[str], rows: Iterable[Mapping[str, Any]], *, raw: bool = False
+) -> None:
+    """Rows with a header, in UTF-8: NULL is empty, an empty text is \"\".
+
+    A text that a spreadsheet would run as a formula gets an apostrophe before it, but not with
+    `raw`.
+    """
+    guard: Callable[[Any], Any] = (lambda value: value) if raw else guarded
+    lines = [",".join(_csv_cell(guard(name)) for name in names)]
+    lines += [",".join(_csv_cell(guard(row.get(name))) for name in names) for row in rows]
+    text = "".join(f"{line}\r\n" for line in lines)
+    if _utf(sys.stdout):
+        sys.stdout.write(text)
+    else:
+        sys.stdout.buffer.write(text.encode())
+
+
+def _csv_cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping | list | tuple):
+        value = json.dumps(value, default=_plain, ensure_ascii=False)
+    text = value.isoformat() if isinstance(value, datetime | date) else str(value)
+    if not text or text != text.strip() or any(mark in text for mark in ',"\r\n'):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """1 row, 2 rows, 1,000 rows."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def print_json(value: Any) -> None:

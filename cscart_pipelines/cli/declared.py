@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.prompt import Confirm
 
 from cscart_pipelines.cli import console, exits
+from cscart_pipelines.cli.confirm import Yes, confirm
 from cscart_pipelines.cli.desk import desk_of, show_changes
 from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.cli.unknown_words import tell_unknown_words
@@ -29,7 +29,7 @@ from cscart_pipelines.integrations.status_words import (
 def apply(
     file: Annotated[Path, typer.Option("-f", "--file", help="The file: integrations.yaml.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the difference.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Make the integrations as a file says (integrations.yaml).
 
@@ -57,17 +57,15 @@ def apply(
             return
         if dry_run:
             return
-        if (
-            not yes
-            and sys.stdin.isatty()
-            and not Confirm.ask(f"Apply {len(needed)} changes?", console=console.err, default=False)
-        ):
-            raise exits.CommandError("nothing was changed", exits.WRONG_USAGE)
+        new = sum(change.new for change in needed)
+        said = [f"adds {console.count(new, 'integration')}"] * bool(new)
+        said += [f"changes {console.count(len(needed) - new, 'integration')}"] * (len(needed) > new)
+        confirm(f"This {' and '.join(said)} as shown above", yes=yes)
         failures: list[BaseException] = []
         for change in needed:
             try:
                 _apply(premises, change)
-                console.out.print(f"[green]✓[/] {change.settings.integration}")
+                console.note(f"[green]✓[/] {change.settings.integration}")
             except Exception as error:
                 if exits.code_of(error) is None:
                     raise

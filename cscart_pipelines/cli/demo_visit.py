@@ -115,7 +115,7 @@ def show_visit(premises: Premises, key: str, shop_url: str, collector_url: str) 
         with console.err.status("a visitor in the shop"):
             order = _visit(visitor, connection, key)
         told = f"{visitor.told} events, acknowledged by the collector"
-        console.out.print(
+        console.note(
             f"[green]✓[/] a visit to the storefront: {EMAIL} looks around, registers, subscribes"
             f" to the newsletter, buys (order {order})\n  {told}",
             soft_wrap=True,
@@ -125,7 +125,7 @@ def show_visit(premises: Premises, key: str, shop_url: str, collector_url: str) 
         with console.err.status("bringing the list up to date"):
             _build(premises)
         after = _subscribers(connection, key)
-        console.out.print(
+        console.note(
             f"[green]✓[/] followed into the shop with {report.calls} requests:"
             f" the list has {before:,} → {after:,} subscribers",
             soft_wrap=True,

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.prompt import Confirm
 
 from cscart_pipelines.cli import console, exits
 from cscart_pipelines.cli.board import Key
+from cscart_pipelines.cli.confirm import Yes, confirm
 from cscart_pipelines.cli.integration import read_key, show_test, tell_overlaps, yes_no
 from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.cli.unknown_words import tell, unknown_words
@@ -214,7 +214,7 @@ def edit(
     if done.test is not None:
         show_test(done.test)
     show_changes(done.changes)
-    console.out.print(f"[green]✓[/] {key} is saved")
+    console.note(f"[green]✓[/] {key} is saved")
     if LIMITS & done.changes.keys():
         console.out.print(
             "  What is outside has left the raw tables; the next synchronisation is a full one. "
@@ -227,7 +227,9 @@ def disable(key: Key) -> None:
     """Stop synchronising a shop; settings and data stay."""
     with opened() as premises:
         desk_of(premises).disable(key)
-    console.out.print(f"[green]✓[/] {key} is {console.status('disabled')}. {GTM_ADVICE}")
+    console.note(
+        f"[green]✓[/] {key} is {console.status('disabled')}. {GTM_ADVICE}", soft_wrap=False
+    )
 
 
 def enable(key: Key) -> None:
@@ -236,7 +238,7 @@ def enable(key: Key) -> None:
         status = desk_of(premises).enable(key)
         reason = premises.registry.get(key).status_reason
     if status is not Status.FAILED:
-        console.out.print(f"[green]✓[/] {key} is {console.status(status)}")
+        console.note(f"[green]✓[/] {key} is {console.status(status)}")
         return
     console.out.print(
         f"[yellow]![/] {key} is no longer disabled. It is {console.status(status)}, as before:"
@@ -257,7 +259,7 @@ def remove(
     force: Annotated[
         bool, typer.Option("--force", help="Stop a running synchronisation first.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Delete an integration: settings, API key, watermarks.
 
@@ -265,22 +267,23 @@ def remove(
     """
     with opened() as premises:
         premises.registry.get(key)
-        what = "its settings and all its data" if purge_data else "its settings"
-        if (
-            not yes
-            and sys.stdin.isatty()
-            and not Confirm.ask(
-                f"Delete {what} of {key} for good?", console=console.err, default=False
-            )
-        ):
-            raise exits.CommandError("nothing was removed", exits.WRONG_USAGE)
+        data = "all its data in the warehouse" if purge_data else "its data stays"
+        confirm(
+            f"This deletes the integration {key} for good: settings, API key, watermarks"
+            f"{' and ' if purge_data else '; '}{data}",
+            yes=yes,
+        )
         purged = desk_of(premises).remove(key, force=force, purge_data=purge_data)
-    console.out.print(f"[green]✓[/] {key} is removed; its settings and its API key are deleted")
+    console.note(f"[green]✓[/] {key} is removed; its settings and its API key are deleted")
     for table, rows in purged.items():
-        console.out.print(f"  {rows:>9,} rows of {table}")
+        console.out.print(f"  {rows:>9,} {'row' if rows == 1 else 'rows'} of {table}")
     if not purge_data:
         console.out.print("  Its data stays in the warehouse until the key is used again.")
     console.out.print(f"  {GTM_ADVICE}")
+
+
+def _after(days: int) -> str:
+    return f"after {console.count(days, 'day')}" if days else "at once"
 
 
 def tracking_file(
@@ -301,6 +304,7 @@ def tracking_file(
             help="With --new-key: days for which the old key is accepted too.",
         ),
     ] = 30,
+    yes: Yes = False,
 ) -> None:
     """Write the onsite tracking file for Google Tag Manager.
 
@@ -310,6 +314,12 @@ def tracking_file(
         integration = premises.registry.get(key)
         require(Act.TRACKING_FILE, premises.registry.standing(integration))
         collector_url = premises.settings.collector_url
+        if new_key:
+            confirm(
+                f"This replaces the write key of {key}: events from the file that is published in"
+                f" Google Tag Manager now are refused {_after(keep_old_key)}",
+                yes=yes,
+            )
         with premises.warehouse.connect(autocommit=True) as connection:
             if new_key:
                 rotate(connection, key, keep_old_for=timedelta(days=keep_old_key))

@@ -122,7 +122,8 @@ def _pull(premises: Premises, key: str) -> PullReport:
         report = pull(connection, integration)
     if report.orders_total == 0 and integration.first_synced_at is None:
         raise exits.CommandError(
-            f"{key} has not been synchronised yet: integration start {key} does that",
+            f"{key} has not been synchronised yet; next:"
+            f" {console.command(f'integration start {key}')}",
             exits.NOT_ALLOWED,
         )
     return report
@@ -145,10 +146,9 @@ def _check_cursor(
     last = max(row) if changes else row[0]
     if since > last:
         raise exits.CommandError(
-            f"--since {since}: the feed of {key} has come to {last} only, so this cursor is none of"
-            " its own: the integration is a new one of the same name, or the warehouse was restored"
-            " from a backup. Start again with --since 0; orders that were taken before come once"
-            " more",
+            f"--since {since}: the last cursor of {key} is {last}, so this one is of an earlier"
+            " integration of the same key, or of the time before the warehouse was restored from a"
+            " backup. Start again with --since 0, which exports again what was exported before",
             exits.WRONG_USAGE,
         )
 
@@ -178,9 +178,14 @@ def _print_orders(page: Page, *, changes: bool) -> None:
         return
     last = "what changed" if changes else "ship to"
     table = console.table(
-        "order", "placed", "", ("pieces", "right"), ("total", "right"), "country", last
+        "order",
+        "placed",
+        "status",
+        ("pieces", "right"),
+        ("total", "right"),
+        "country",
+        (last, "text"),
     )
-    table.columns[0].no_wrap = table.columns[1].no_wrap = True
     for order in page.orders:
         table.add_row(
             console.plain(order["order_number"]),
@@ -191,7 +196,7 @@ def _print_orders(page: Page, *, changes: bool) -> None:
             order["country"] or "–",
             console.plain(_changed(order) if changes else _ship_to(order)),
         )
-    console.out.print(table)
+    console.show(table)
 
 
 def _ship_to(order: dict[str, Any]) -> str:
@@ -214,8 +219,8 @@ def _tell(key: str, page: Page, pulled: PullReport, *, most: int | None, changes
     ):
         if names:
             said(
-                f"[yellow]![/] {what} nobody knows: {console.plain(', '.join(names))};"
-                f" mend {option} with integration edit {key}",
+                f"[yellow]![/] unknown {what}: {console.plain(', '.join(names))}; correct {option}"
+                f" with {console.command(f'integration edit {key} {option}')} …",
                 soft_wrap=True,
             )
     if pulled.without_details:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Annotated
 
 import typer
 
 from cscart_pipelines.cli import console, exits
-from cscart_pipelines.cli.board import Json, Key
+from cscart_pipelines.cli.board import Csv, Json, Key
+from cscart_pipelines.cli.confirm import Yes, confirm
 from cscart_pipelines.cli.fulfilment_push import TURN_SECONDS
 from cscart_pipelines.cli.fulfilment_trail import order_id_of
 from cscart_pipelines.cli.premises import opened
@@ -29,10 +30,10 @@ from cscart_pipelines.fulfilment.deleted import (
 from cscart_pipelines.integrations.premises import Premises
 
 SAID: dict[Verdict, str] = {
-    "there": "[yellow]the shop has it; left as it is[/]",
+    "there": "[yellow]still in the shop; nothing to do[/]",
     "accepted": "[green]accepted[/]",
     "waits again": "[green]waits in the inbox again[/]",
-    "no rows": "[yellow]left as it is: its rows are not in the inbox any more[/]",
+    "no rows": "[yellow]cannot be shipped again: its rows are no longer in the inbox[/]",
 }
 
 
@@ -52,6 +53,8 @@ def deleted(
         bool,
         typer.Option("--again", help="The deletion is wrong: ship these again with the next push."),
     ] = False,
+    yes: Yes = False,
+    as_csv: Csv = False,
     as_json: Json = False,
 ) -> None:
     """Shipments of ours that were deleted in the shop.
@@ -63,8 +66,16 @@ def deleted(
     with opened() as premises:
         parcels = _parcels(premises, key, order, settling=accept or again)
         if not (accept or again):
-            _show(key, parcels, as_json=as_json)
+            _show(key, parcels, as_json=as_json, as_csv=as_csv)
             return
+        if parcels:
+            effect = (
+                "this puts them into the inbox again, and the next push writes them to the shop"
+                if again
+                else "this accepts it for good, and they are never shipped again"
+            )
+            sent = console.count(len(parcels), "shipment")
+            confirm(f"Of {sent} of {key}, as far as the shop has deleted them: {effect}", yes=yes)
         outcome = _settle(premises, key, parcels, again=again) if parcels else []
     if as_json:
         console.print_json([{**asdict(one), "outcome": verdict} for one, verdict in outcome])
@@ -91,7 +102,7 @@ def _settle(
     premises: Premises, key: str, parcels: list[Missing], *, again: bool
 ) -> list[tuple[Missing, Verdict]]:
     with (
-        console.err.status("looking in the shop"),
+        console.err.status("reading the shop"),
         rounds.open_round(
             "shipments",
             premises.warehouse,
@@ -109,9 +120,12 @@ def _settle(
             raise exits.CommandError(f"{key}: {error}", exits.SHOP_UNREACHABLE) from None
 
 
-def _show(key: str, parcels: list[Missing], *, as_json: bool) -> None:
+def _show(key: str, parcels: list[Missing], *, as_json: bool, as_csv: bool) -> None:
     if as_json:
         console.print_json([asdict(one) for one in parcels])
+        return
+    if as_csv:
+        console.print_csv([one.name for one in fields(Missing)], [asdict(one) for one in parcels])
         return
     if not parcels:
         console.out.print(f"Nothing that was shipped is missing in {key}, as of its last sync.")
@@ -119,16 +133,16 @@ def _show(key: str, parcels: list[Missing], *, as_json: bool) -> None:
     table = console.table("order and tracking number", ("was shipment", "right"))
     for one in parcels:
         table.add_row(console.plain(one.target), str(one.shipment_id))
-    console.out.print(table)
+    console.show(table)
     deed = console.command(f"fulfilment deleted {key}")
-    console.out.print(f"  [dim]deleted on purpose:[/] {deed} --accept", soft_wrap=True)
-    console.out.print(f"  [dim]to ship them again:[/] {deed} --again", soft_wrap=True)
-    console.out.print("  [dim]--order NUMBER: only those of one order[/]")
+    console.note(f"  [dim]if they were deleted on purpose:[/] {deed} --accept", soft_wrap=True)
+    console.note(f"  [dim]to ship them again:[/] {deed} --again", soft_wrap=True)
+    console.note("  [dim]--order NUMBER: only those of one order[/]")
 
 
 def _print_outcome(key: str, outcome: list[tuple[Missing, Verdict]]) -> None:
     if not outcome:
-        console.out.print("Nothing like that was shipped.")
+        console.out.print("Nothing was shipped that matches.")
         return
     for one, verdict in outcome:
         console.out.print(f"  {console.plain(one.target)}  {SAID[verdict]}", soft_wrap=True)

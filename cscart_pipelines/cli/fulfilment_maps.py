@@ -14,7 +14,7 @@ import typer
 from psycopg.rows import dict_row
 
 from cscart_pipelines.cli import console, exits
-from cscart_pipelines.cli.board import Json, Key
+from cscart_pipelines.cli.board import Csv, Json, Key
 from cscart_pipelines.cli.feed_input import STDIN, read_input
 from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.fulfilment.carriers import CarrierMap
@@ -48,6 +48,7 @@ def carriers(
             help="The shop makes the tracking links of this carrier itself.",
         ),
     ] = None,
+    as_csv: Csv = False,
     as_json: Json = False,
 ) -> None:
     """Show or change which carrier name is which code of the shop."""
@@ -81,13 +82,16 @@ def carriers(
     if as_json:
         console.print_json(rows)
         return
+    if as_csv:
+        console.print_csv(("name", "code", "computes_url"), rows)
+        return
     if rows:
         table = console.table("carrier", "code in the shop", "tracking link by the shop")
         for row in rows:
             name = "* (all others)" if row["name"] == "*" else row["name"]
             link = "yes" if row["computes_url"] else "no"
             table.add_row(console.plain(name), console.plain(row["code"] or "(none)"), link)
-        console.out.print(table)
+        console.show(table)
     else:
         console.out.print(
             f"No carriers are mapped for {key}; CS-Cart's own are recognised by name."
@@ -115,6 +119,7 @@ def skus(
         list[str] | None,
         typer.Option("--unset", metavar="SKU", help="Remove this SKU; repeatable."),
     ] = None,
+    as_csv: Csv = False,
     as_json: Json = False,
 ) -> None:
     """Show or change which SKU is which product code of the shop.
@@ -149,14 +154,18 @@ def skus(
     if as_json:
         console.print_json(rows)
         return
+    if as_csv:
+        console.print_csv(("sku", "product_code"), rows)
+        return
     if rows:
         table = console.table("SKU", "product code in the shop")
-        for row in rows[:1000]:
+        shown = rows if console.out.width >= console.WIDE else rows[:SHOWN]
+        for row in shown:
             table.add_row(console.plain(row["sku"]), console.plain(row["product_code"]))
-        console.out.print(table)
+        console.show(table)
         console.out.print(
-            f"[dim]{len(rows):,} SKU{'s' * (len(rows) != 1)}"
-            f"{', the first 1,000 shown' * (len(rows) > 1000)}[/]"
+            f"[dim]{console.count(len(rows), 'SKU')}"
+            f"{f', the first {SHOWN:,} shown; --csv prints all' * (len(rows) > len(shown))}[/]"
         )
     else:
         console.out.print(f"No SKUs are mapped for {key}: a SKU is the product code itself.")
@@ -210,6 +219,4 @@ def _rows(connection: psycopg.Connection[Any], query: str, key: str) -> list[Row
 
 
 def _hint(words: str) -> None:
-    console.out.print(
-        f"[dim]to add one: {console.plain(console.command(words))}[/]", soft_wrap=True
-    )
+    console.note(f"[dim]to add one: {console.plain(console.command(words))}[/]", soft_wrap=True)

@@ -15,6 +15,7 @@ import typer
 
 from cscart_pipelines.cli import console, exits
 from cscart_pipelines.cli.board import Json, Key
+from cscart_pipelines.cli.confirm import Yes, can_ask, confirm
 from cscart_pipelines.cli.feed_input import STDIN, File, read_feed
 from cscart_pipelines.cli.fulfilment_shown import (
     place_in_file,
@@ -64,6 +65,7 @@ class Wish:
     limit: int | None = None
     as_json: bool = False
     undo: str | None = None
+    yes: bool = False
 
     @property
     def source(self) -> str:
@@ -77,14 +79,15 @@ def ship(
     queue: Queue = False,
     dry_run: DryRun = False,
     limit: Limit = None,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Write tracking numbers to the shop, then the order's status.
 
     Columns: order_number,tracking_number,carrier,tracking_url,shipped_at,sku,quantity; an empty
-    sku means everything that is left of the order.
+    sku means all that is left of the order.
     """
-    _carry(Wish("shipments", key, file, queue, dry_run, False, limit, as_json))
+    _carry(Wish("shipments", key, file, queue, dry_run, False, limit, as_json, yes=yes))
 
 
 def stock(
@@ -96,13 +99,14 @@ def stock(
         bool, typer.Option("--release", help="Write a feed that the circuit breaker holds.")
     ] = False,
     limit: Limit = None,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Write stock levels to the shop, where they differ.
 
     Columns: sku,quantity[,as_of]; as_of is when it was counted.
     """
-    _carry(Wish("stock", key, file, queue, dry_run, release, limit, as_json))
+    _carry(Wish("stock", key, file, queue, dry_run, release, limit, as_json, yes=yes))
 
 
 def undo(
@@ -111,6 +115,7 @@ def undo(
         str, typer.Argument(metavar="RUN", help="Id of the run, as `fulfilment journal` shows it.")
     ],
     dry_run: DryRun = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Undo the stock that one run has written.
@@ -119,6 +124,13 @@ def undo(
     """
     wish = Wish("stock", key, None, dry_run=dry_run, as_json=as_json, undo=run)
     with opened() as premises:
+        premises.registry.get(key)
+        if not dry_run:
+            confirm(
+                f"This writes the amounts from before the run {run} to the shop {key};"
+                " --dry-run shows them",
+                yes=yes,
+            )
         run_id = None if dry_run else f"undo-{secrets.token_hex(4)}"
         with console.err.status("restoring amounts"):
             outcome = _here(premises, wish, run_id)
@@ -145,6 +157,7 @@ def _carry(wish: Wish) -> None:
                 outcome = _here(premises, wish, None, parsed)
             _judge(wish, outcome, parsed=parsed)
             return
+        _confirm(wish, parsed)
         receipt = None
         if parsed is not None:
             with premises.warehouse.connect(autocommit=True) as connection:
@@ -165,6 +178,22 @@ def _carry(wish: Wish) -> None:
             pushed = run_push(premises, wish.key, wish.kind, limit=wish.limit, files=files)
         still_held = 0 if wish.queue else held(premises, wish.key, wish.kind)
     _judge(wish, pushed, parsed=parsed, receipt=receipt, still_held=still_held)
+
+
+def _confirm(wish: Wish, parsed: Parsed[Any] | None) -> None:
+    """Asks before rows are written. A script that names what it sends is not asked; nobody but a
+    person can know that a held feed is right."""
+    if wish.queue or not (wish.release or can_ask()):
+        return
+    what = "shipments" if wish.kind == "shipments" else "stock levels"
+    source = "what waits"
+    if parsed is not None:
+        source = f"{console.count(len(parsed.rows), 'row')} of {wish.source}"
+    held_back = ", also what the circuit breaker holds" * wish.release
+    confirm(
+        f"This writes {what} to the shop {wish.key}: {source}{held_back}; --dry-run shows it",
+        yes=wish.yes,
+    )
 
 
 def _parsed(premises: Premises, wish: Wish, integration: Integration) -> Parsed[Any]:
@@ -249,7 +278,7 @@ def _judge(
                 failure=outcome.failure,
             )
             if wish.undo and not (outcome.report.changes or refusals):
-                console.out.print("  Nothing of that run is left to take back.")
+                console.out.print("  Nothing of that run is left to undo.")
         elif outcome is None and not (wish.queue or stopped):
             console.out.print(f"Nothing waits for {wish.key}.")
         if still_held and not (outcome and outcome.report.held):

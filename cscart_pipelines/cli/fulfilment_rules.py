@@ -125,17 +125,17 @@ def _show(general: dict[str, Any], skus: dict[str, SkuRules], *, as_json: bool) 
     if as_json:
         console.print_json({**general, "skus": of_skus})
         return
-    table = console.table("rule", ("value", "right"), "meaning")
+    table = console.table("rule", ("value", "right"), ("meaning", "text"))
     for name, words in MEANING.items():
         table.add_row(name.replace("_", "-"), _cell(general[name]), words)
-    console.out.print(table)
+    console.show(table)
     if not of_skus:
         return
     table = console.table("SKU", *((n.replace("_", "-"), "right") for n in book.READERS))
     for row in of_skus[:SHOWN]:
         cells = ("–" if row[name] is None else _cell(row[name]) for name in book.READERS)
         table.add_row(console.plain(row["sku"]), *cells)
-    console.out.print(table)
+    console.show(table)
     more = f", the first {SHOWN:,} shown" if len(of_skus) > SHOWN else ""
     console.out.print(
         f"[dim]{len(of_skus):,} SKU{'s' * (len(of_skus) != 1)} with rules of their own{more};"

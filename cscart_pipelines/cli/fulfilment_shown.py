@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-
-from rich.table import Table
 
 from cscart_pipelines.cli import console
 from cscart_pipelines.cscart.quantities import from_json, total
@@ -50,33 +48,33 @@ def print_push(
         console.out.print(f"  [red]failed[/] {console.plain(failure)}", soft_wrap=True)
     console.out.print(_summary(report, refused, failed=bool(failure)), soft_wrap=True)
     if report.held and report.dry_run:
-        console.out.print("  [dim]--release lets it through, if it is right[/]")
+        console.note("  [dim]if it is right, --release writes it[/]")
     elif report.held:
         print_release(report.integration)
     if run_id is not None and report.changes:
         journal = console.command(f"fulfilment journal {report.integration} --run {run_id}")
-        console.out.print(f"  [dim]what was done:[/] {journal}", soft_wrap=True)
+        console.note(f"  [dim]what was done:[/] {journal}", soft_wrap=True)
         if any(change.kind == "stock" and change.state == "verified" for change in report.changes):
             undo = console.command(f"fulfilment undo {report.integration} {run_id}")
-            console.out.print(f"  [dim]to take it back:[/] {undo}", soft_wrap=True)
+            console.note(f"  [dim]to undo it:[/] {undo}", soft_wrap=True)
 
 
 def print_release(key: str) -> None:
     """The ways on from a held feed."""
     apply = console.command(f"fulfilment stock {key} --release")
-    console.out.print(f"  [dim]to look at it:[/] {apply} --dry-run", soft_wrap=True)
-    console.out.print(f"  [dim]if it is right:[/] {apply}", soft_wrap=True)
+    console.note(f"  [dim]to see what it would write:[/] {apply} --dry-run", soft_wrap=True)
+    console.note(f"  [dim]if it is right:[/] {apply}", soft_wrap=True)
 
 
 def print_receipt(source: str, receipt: Receipt) -> None:
     """What became of a file on its way into the inbox."""
-    words = [f"{receipt.taken:,} row{'s' * (receipt.taken != 1)} taken"]
+    words = [f"{console.count(receipt.taken, 'row')} taken"]
     words += [f"{receipt.known:,} known already"] if receipt.known else []
     words += [f"{len(receipt.refusals):,} refused"] if receipt.refusals else []
     console.out.print(f"{console.plain(source)}: {', '.join(words)}")
     if receipt.state == "held":
         console.out.print(
-            f"  [red]held[/] {console.plain(receipt.reason or '')}; nothing of it was taken in",
+            f"  [red]held[/] {console.plain(receipt.reason or '')}; no row of it was taken in",
             soft_wrap=True,
         )
 
@@ -89,11 +87,13 @@ def unheld(reason: str | None) -> str:
 def print_queued(key: str, kind: RoundKind, closed: str | None) -> None:
     """When the rows are pushed. `closed`: why that is not now."""
     if closed is not None:
-        console.err.print(f"[yellow]![/] the rows wait: {console.plain(closed)}", soft_wrap=True)
+        console.err.print(
+            f"[yellow]![/] the rows wait in the inbox: {console.plain(closed)}", soft_wrap=True
+        )
         return
     when = "within a minute" if kind == "shipments" else "at the times of its schedule"
     console.out.print(
-        f"Left to the daemon: pushed {when} where `make up` is running; see it with:"
+        f"The daemon pushes them {when} where `make up` is running. See:"
         f" {console.command(f'fulfilment inbox {key}')}",
         soft_wrap=True,
     )
@@ -105,20 +105,31 @@ def place_in_file(refusal: Refusal) -> tuple[str, int]:
     return name, int(line) if line.isdecimal() else 0
 
 
+def distinct(refusals: Sequence[Refusal]) -> list[Refusal]:
+    """A row that the file's check and the push have both refused counts once, with its line."""
+    kept: dict[tuple[str, str], Refusal] = {}
+    for refusal in refusals:
+        known = kept.get((refusal.target, refusal.reason))
+        if known is None or (known.source is None and refusal.source is not None):
+            kept[refusal.target, refusal.reason] = refusal
+        elif refusal.source is not None and refusal.source != known.source:
+            kept[refusal.target, f"{refusal.reason} {refusal.source}"] = refusal
+    return list(kept.values())
+
+
 def print_refusals(refusals: Sequence[Refusal]) -> None:
-    """Rows that were not carried out, with where they stand and why."""
+    """Rows that were not carried out, with where they stand and why; each once."""
+    refusals = distinct(refusals)
     if not refusals:
         return
-    table = console.table("refused", "order or SKU", "reason")
-    keep_whole(table, 0, (refusal.source or "" for refusal in refusals[:SHOWN]))
-    keep_whole(table, 1, (refusal.target for refusal in refusals[:SHOWN]))
+    table = console.table("refused", "order or SKU", ("reason", "text"))
     for refusal in refusals[:SHOWN]:
         table.add_row(
             console.plain(refusal.source or "–"),
             console.plain(refusal.target),
             f"[red]{console.plain(refusal.reason)}[/]",
         )
-    console.out.print(table)
+    console.show(table)
     if len(refusals) > SHOWN:
         console.out.print(f"  [dim]and {len(refusals) - SHOWN:,} more; --json has them all[/]")
 
@@ -128,8 +139,7 @@ def print_journal(rows: Sequence[Mapping[str, Any]]) -> None:
     for run_id, entries in itertools.groupby(rows, lambda row: row["run_id"]):
         mine = list(entries)
         console.out.print(f"[bold]{_when(mine[0]):%Y-%m-%d}[/]  run {console.plain(run_id or '–')}")
-        table = console.table("", "UTC", "order or SKU", "in the shop", "note")
-        keep_whole(table, 2, (row["target"] for row in rows))
+        table = console.table("", "UTC", "order or SKU", ("in the shop", "text"), ("note", "text"))
         for row in mine:
             tries = f"{row['attempts']} attempts; " if row["attempts"] > 1 else ""
             table.add_row(
@@ -139,7 +149,7 @@ def print_journal(rows: Sequence[Mapping[str, Any]]) -> None:
                 console.plain(what_changed(row["kind"], row["before"], row["after"], row["plan"])),
                 console.plain(f"{tries}{row['reason'] or ''}".removesuffix("; ")),
             )
-        console.out.print(table)
+        console.show(table)
 
 
 def _when(row: Mapping[str, Any]) -> datetime:
@@ -176,25 +186,18 @@ def _parcel(facts: Mapping[str, Any]) -> str:
     return ", ".join(said) or "–"
 
 
-def keep_whole(table: Table, column: int, texts: Iterable[str]) -> None:
-    """What somebody copies is not broken into lines, as long as the rest has room."""
-    widest = max((len(console.plain(text)) for text in texts), default=0)
-    table.columns[column].no_wrap = widest <= max(console.out.width // 2 - 6, 12)
-
-
 def _print_changes(report: PushReport) -> None:
     rank = {state: place for place, state in enumerate(_ORDER)}
     changes = sorted(report.changes, key=lambda change: rank.get(State(change.state), 9))
-    head = "would become" if report.dry_run else "in the shop"
+    head: str = "would become" if report.dry_run else "in the shop"
     fed = any(change.feed is not None for change in changes)
-    feed = (("feed", "right"),) if fed else ()
-    target = "SKU" if report.kind == "stock" else "order and parcel"
-    table = console.table("", target, *feed, head, "rule or note" if fed else "note")
-    keep_whole(table, 1, (change.target for change in changes[:SHOWN]))
+    target = "SKU" if report.kind == "stock" else "order and shipment"
+    columns: list[Any] = ["", target, *[("feed", "right")] * fed, (head, "text")]
+    table = console.table(*columns, ("rule or note" if fed else "note", "text"))
     for change in changes[:SHOWN]:
         mark, name, *rest = _change_cells(change)
         table.add_row(mark, name, *([console.quantity(change.feed)] if fed else []), *rest)
-    console.out.print(table)
+    console.show(table)
     if len(changes) > SHOWN:
         console.out.print(f"  [dim]and {len(changes) - SHOWN:,} more[/]")
 
@@ -220,7 +223,8 @@ def _summary(report: PushReport, refused: int, *, failed: bool) -> str:
     if report.waiting and not report.dry_run:
         words.append(f"{report.waiting:,} still waiting")
     calls = f"{report.calls:,} API calls, {report.seconds:.1f} s"
-    mark = "[red]✗[/]" if report.troubles or failed else "[green]✓[/]"
+    mark = "[yellow]![/]" if refused or report.held else "[green]✓[/]"  # neither leaves with 0
+    mark = "[red]✗[/]" if report.troubles or failed else mark
     dry = "[cyan]dry run, nothing was written:[/] " if report.dry_run else ""
     return f"{mark} {report.integration}: {dry}{', '.join(words)}  [dim]{calls}[/]"
 

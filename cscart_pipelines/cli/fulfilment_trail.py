@@ -14,7 +14,7 @@ import typer
 from psycopg.rows import dict_row
 
 from cscart_pipelines.cli import console, exits
-from cscart_pipelines.cli.board import Json, Key
+from cscart_pipelines.cli.board import Csv, Json, Key
 from cscart_pipelines.cli.fulfilment_shown import (
     print_journal,
     print_refusals,
@@ -35,6 +35,16 @@ Limit = Annotated[
 ]
 
 
+JOURNAL = (
+    "id", "kind", "target", "state", "order_id", "product_id", "tracking", "plan", "before",
+    "after", "reason", "attempts", "created_at", "sent_at", "finished_at", "run_id",
+)  # fmt: skip
+INBOX = (
+    "inbox", "target", "sku", "quantity", "state", "reason", "source", "received_at", "settled_at"
+)  # fmt: skip
+"""Columns of the CSV."""
+
+
 class Inbox(enum.StrEnum):
     """The two inboxes."""
 
@@ -53,6 +63,7 @@ def journal(
     kind: Annotated[Kind | None, typer.Option(help="Only writes of this kind.")] = None,
     state: Annotated[State | None, typer.Option(help="Only writes in this state.")] = None,
     limit: Limit = 50,
+    as_csv: Csv = False,
     as_json: Json = False,
 ) -> None:
     """The write journal: what was written to the shop, newest first.
@@ -80,9 +91,12 @@ def journal(
     if as_json:
         console.print_json([{"integration": key, **row} for row in rows])
         return
+    if as_csv:
+        console.print_csv(JOURNAL, rows)
+        return
     if not rows:
         asked = any(what is not None for what in (run, order, sku, kind, state))
-        console.out.print("No entry is like that." if asked else f"Nothing was written to {key}.")
+        console.out.print("No entry matches." if asked else f"Nothing was written to {key}.")
         return
     print_journal(rows)
     if len(rows) == limit:
@@ -103,6 +117,7 @@ def inbox(
         bool, typer.Option("--retry", help="Try refused rows again with the next push.")
     ] = False,
     limit: Limit = 20,
+    as_csv: Csv = False,
     as_json: Json = False,
 ) -> None:
     """The inbox: rows that wait, are held or were refused.
@@ -119,10 +134,14 @@ def inbox(
     if as_json:
         console.print_json(found)
         return
+    if as_csv:
+        rows = [{"inbox": box, **row} for box in Inbox for row in found[box]["rows"]]
+        console.print_csv(INBOX, rows)
+        return
     for box in Inbox:
         _print_box(key, box, found[box])
     _print_feeds(found["feeds"])
-    console.out.print("[dim]files put here are taken by themselves:[/]")
+    console.out.print("[dim]drop folders; the daemon of `up` takes in files that are put there:[/]")
     for box in Inbox:
         console.out.print(f"  {console.plain(found[box]['folder'])}", soft_wrap=True)
 
@@ -198,23 +217,41 @@ def _print_box(key: str, box: Inbox, found: Row) -> None:
         f"[bold]{box}[/]  {', '.join(said) or 'empty'}{since if counts.get('waiting') else ''}"
     )
     if found["rows"]:
-        table = console.table("", "order or SKU", ("pieces", "right"), "from", "reason")
-        for row in found["rows"]:
-            sku = f" {row['sku']}" if box is Inbox.SHIPMENTS and row["sku"] else ""
-            table.add_row(
-                f"[{_STYLES[row['state']]}]{row['state']}[/]",
-                console.plain(row["target"] + sku),
-                console.quantity(row["quantity"]),
-                console.plain(row["source"] or "SQL"),
-                console.plain(unheld(row["reason"])),
-            )
-        console.out.print(table)
+        table = console.table("", "order or SKU", ("pieces", "right"), "from", ("reason", "text"))
+        for (state, reason), rows in _by_reason(found["rows"]).items():
+            mark = f"[{_STYLES[state]}]{state}[/]"
+            shown = rows if not reason or len(rows) <= ALIKE else rows[: ALIKE - 1]
+            for place, row in enumerate(shown):
+                sku = f" {row['sku']}" if box is Inbox.SHIPMENTS and row["sku"] else ""
+                table.add_row(
+                    mark,
+                    console.plain(row["target"] + sku),
+                    console.quantity(row["quantity"]),
+                    console.plain(row["source"] or "SQL"),
+                    "[dim]the same[/]" if place and reason else console.plain(unheld(reason)),
+                )
+            if len(shown) < len(rows):
+                rest = f"{len(rows) - len(shown):,} more with this reason; --csv lists them"
+                table.add_row(mark, "…", "", "", f"[dim]{rest}[/]")
+        console.show(table)
     if counts.get("held"):
         print_release(key)
     elif counts.get("waiting"):
         verb = "ship" if box is Inbox.SHIPMENTS else "stock"
         words = console.command(f"fulfilment {verb} {key}")
-        console.out.print(f"  [dim]to push now:[/] {words}", soft_wrap=True)
+        console.note(f"  [dim]to push now:[/] {words}", soft_wrap=True)
+
+
+ALIKE = 3
+"""Lines that rows with one reason take."""
+
+
+def _by_reason(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:
+    """Rows in the order in which their reasons come first."""
+    grouped: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        grouped.setdefault((row["state"], row["reason"] or ""), []).append(row)
+    return grouped
 
 
 def _print_feeds(feeds: list[Row]) -> None:
@@ -222,8 +259,8 @@ def _print_feeds(feeds: list[Row]) -> None:
         return
     console.out.print("[bold]last files[/]")
     table = console.table(
-        "when (UTC)", "what", "file", ("taken", "right"), ("known", "right"), ("refused", "right"),
-        "",
+        "when (UTC)", "what", ("file", "text"), ("taken", "right"), ("known", "right"),
+        ("refused", "right"), ("outcome", "text"),
     )  # fmt: skip
     for feed in feeds:
         bad = feed["state"] in ("held", "refused")
@@ -239,7 +276,7 @@ def _print_feeds(feeds: list[Row]) -> None:
             console.whole(feed["rows_refused"]),
             state + console.plain(unheld(feed["reason"])),
         )
-    console.out.print(table)
+    console.show(table)
     for kind in Inbox:
         newest = next((feed for feed in feeds if feed["kind"] == kind), None)
         if newest is not None and newest["refusals"]:

@@ -195,7 +195,7 @@ def add(
         can = found.model_dump(mode="json")
         settings = with_letters_of_shop(settings, api_key, can)
         premises.registry.add(settings, api_key, can)
-        console.out.print(
+        console.note(
             f"[green]✓[/] {settings.integration} is saved: "
             f"list “{console.plain(settings.list_name)}”, "
             f"status {console.status('ready')}."
@@ -205,9 +205,7 @@ def add(
         if start:
             _start(premises, settings.integration)
         else:
-            console.out.print(
-                f"  Next: {console.command(f'integration start {settings.integration}')}"
-            )
+            console.note(f"  Next: {console.command(f'integration start {settings.integration}')}")
 
 
 @app.command()
@@ -257,7 +255,7 @@ def _start(premises: Premises, key: str, *, background: bool = False) -> None:
     now = premises.registry.get(key)
     print_status(now, recent_runs(premises, key)[:1])
     tell_unknown_words(premises, now.settings, type(now.settings).model_fields)
-    console.out.print(f"  Next: {console.command(f'segments {key}')}")
+    console.note(f"  Next: {console.command(f'segments {key}')}")
 
 
 def tell_overlaps(premises: Premises, key: str) -> None:
@@ -294,7 +292,7 @@ def read_key(variable: str | None, file: Path | None, reference: str | None) -> 
         return secrets.resolve(reference)
     if not sys.stdin.isatty():
         raise InvalidSettingsError(
-            {"api_key": "expected --api-key-env or --api-key-file where nobody can be asked"}
+            {"api_key": "without a terminal to ask on, expected --api-key-env or --api-key-file"}
         )
     return secrets.checked(Prompt.ask("API key", password=True, console=console.err).strip())
 
@@ -310,7 +308,7 @@ def _refuse_known(premises: Premises, key: str, list_name: str) -> None:
 
 def show_test(found: Capabilities) -> None:
     """What a passed connection test found."""
-    console.out.print(
+    console.note(
         f"[green]✓[/] connected: CS-Cart {found.family}, "
         f"API {console.plain(found.api_version)}, "
         f"{console.whole(found.orders_total)} orders"

@@ -11,6 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -161,8 +162,10 @@ def run(arguments: list[str]) -> int:
     logging.getLogger("cscart_pipelines").addHandler(logging.NullHandler())
     if not waiting.log.handlers:
         waiting.log.addHandler(_Waits())
-    as_json = "--json" in arguments
+    as_json = "--json" in arguments or ("--format", "json") in pairwise(arguments)
     try:
+        if as_json and "--csv" in arguments:
+            raise exits.CommandError("--json and --csv exclude each other", exits.WRONG_USAGE)
         code = int(app(arguments, prog_name=console.PROGRAM, standalone_mode=False) or 0)
         sys.stdout.flush()  # here, where a reader that has gone is expected
         if code == exits.STOPPED:  # typer's word for a Ctrl-C

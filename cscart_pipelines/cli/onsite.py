@@ -15,6 +15,7 @@ from psycopg.rows import dict_row
 
 from cscart_pipelines.cli import console
 from cscart_pipelines.cli.board import Json, Key
+from cscart_pipelines.cli.confirm import Yes, confirm
 from cscart_pipelines.cli.integration import yes_no
 from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.integrations import audit
@@ -62,6 +63,7 @@ def onsite(
             help="Batches a second that are accepted; more are refused for now (429).",
         ),
     ] = None,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Show or change the settings of onsite tracking.
@@ -87,6 +89,14 @@ def onsite(
     with opened() as premises:
         own = shop_origins(premises.registry.get(key).settings.url)
         with premises.warehouse.connect(autocommit=True) as connection:
+            if retention_days is not None:
+                kept = _change(connection, key, {}, more=set(), less=set(), own=own)[1]
+                if retention_days < kept["retention_days"]:
+                    confirm(
+                        "With the next nightly run this deletes raw events that are older than"
+                        f" {console.count(retention_days, 'day')}",
+                        yes=yes,
+                    )
             before, now = _change(
                 connection, key, changed,
                 more={one for one in more.values() if one} - own,
@@ -175,13 +185,17 @@ def _not_removed(strangers: set[str], own: frozenset[str]) -> str:
 
 
 def _show(own: frozenset[str], now: Row) -> None:
-    table = console.table("setting", "value", "meaning")
+    table = console.table("setting", ("value", "text"), ("meaning", "text"))
     for name, value, words in (
-        ("own origins", "\n".join(sorted(own)), "pages of the shop; they may always send"),
-        ("origins", "\n".join(now["origins"]) or "none", "may send too"),
-        ("raw-email", "yes" if now["raw_email"] else "no", "addresses beside their SHA-256"),
-        ("retention-days", f"{now['retention_days']:,}", "for which raw events stay"),
-        ("batches-per-second", f"{now['batches_per_second']:,}", "more are put off"),
+        ("own origins", "\n".join(sorted(own)), "pages of the shop: always accepted"),
+        ("origins", "\n".join(now["origins"]) or "none", "other sites whose pages are accepted"),
+        (
+            "raw-email",
+            "yes" if now["raw_email"] else "no",
+            "keep e-mail addresses, not only their SHA-256",
+        ),
+        ("retention-days", f"{now['retention_days']:,}", "days after which raw events are deleted"),
+        ("batches-per-second", f"{now['batches_per_second']:,}", "more are refused for now (429)"),
     ):
         table.add_row(name, console.plain(value), words)
-    console.out.print(table)
+    console.show(table)

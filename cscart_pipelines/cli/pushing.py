@@ -14,7 +14,7 @@ import psycopg
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from cscart_pipelines.cli import console, exits
-from cscart_pipelines.cli.running import Child, start_child
+from cscart_pipelines.cli.running import Child, drop_unfinished, start_child
 from cscart_pipelines.fulfilment.report import PushReport
 from cscart_pipelines.fulfilment.rounds import PushFailedError, RoundKind, switched_off
 from cscart_pipelines.fulfilment.stock_matching import UNKNOWN
@@ -24,7 +24,7 @@ from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.registry import Integration
 
 JOBS: dict[RoundKind, str] = {"shipments": "push_tracking", "stock": "push_stock"}
-STOPPING = "Stopping; what was begun is brought to an end in the shop, and nothing else is begun."
+STOPPING = "Stopping: what was begun in the shop is finished, nothing new is begun."
 STOPPED = (
     "Stopped. What was sent is in the journal; the next push looks in the shop what became of it"
     " and goes on from there."
@@ -137,6 +137,7 @@ def _watch(premises: Premises, child: Child, key: str, kind: RoundKind) -> None:
                 total = max(total, left)  # more may come in meanwhile
                 what = child.waited() or kind
                 progress.update(bar, description=what, completed=total - left, total=total)
+        drop_unfinished(progress)
 
 
 def _open_rows(

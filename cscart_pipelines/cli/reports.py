@@ -13,13 +13,14 @@ import typer
 from psycopg.rows import dict_row
 from rich.panel import Panel
 
-from cscart_pipelines.cli import console, exits
+from cscart_pipelines.cli import console, exits, segment_report
 from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.spreadsheets import Table
 
 Row = dict[str, Any]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
 RAW = (
     "CSV for machines: cells as they are. Without it, an apostrophe keeps spreadsheets from running"
@@ -30,14 +31,21 @@ APIFON = (
     "frequent_buyers", "lapsed_customers",
 )  # fmt: skip
 """The seven prebuilt segments of seed 000, shown first."""
-MEMBER_COLUMNS = (
-    "identity", "email", "mobile", "firstname", "lastname", "is_guest", "email_subscribed",
-    "mobile_subscribed", "category", "member_since", "reason",
+LEAST_OVERVIEW = 76
+"""Columns of the terminal in which the overview of one list stands side by side."""
+LIST_COLUMNS = (
+    "integration", "list_name", "status", "status_reason", "currency", "timezone", "last_synced_at",
 )  # fmt: skip
+SEGMENT_COLUMNS = (
+    "integration", "segment", "definition", "part_of", "as_of", "members", "purchases", "revenue",
+    "average_order_value",
+)  # fmt: skip
+"""Columns of the CSV, as of the JSON."""
 
 
 def lists(
     key: Annotated[str | None, typer.Argument(metavar="KEY", help="Only this integration.")] = None,
+    as_csv: Csv = False,
     as_json: Json = False,
 ) -> None:
     """All lists with their metrics; with KEY one list in full."""
@@ -47,6 +55,11 @@ def lists(
         rows = overview(premises, key)
     if as_json:
         console.print_json(rows if key is None else rows[0])
+    elif as_csv:
+        names = dict.fromkeys(name for row in rows for name in row["metrics"] or ())
+        console.print_csv(
+            [*LIST_COLUMNS, *names], [{**row, **(row["metrics"] or {})} for row in rows]
+        )
     elif key is not None:
         print_overview(rows[0])
     elif not rows:
@@ -57,31 +70,72 @@ def lists(
 
 def segments(
     key: Annotated[str, typer.Argument(metavar="KEY", help="The integration's key.")],
+    segment: Annotated[
+        str | None,
+        typer.Argument(metavar="SEGMENT", help="Explain this segment and list its members."),
+    ] = None,
     export: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write one CSV of members per segment into this folder."),
     ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="With SEGMENT: list N members; the newest first."),
+    ] = None,
     raw: Annotated[bool, typer.Option("--raw", help=RAW)] = False,
+    as_csv: Csv = False,
     as_json: Json = False,
 ) -> None:
-    """Segments of a list: how many are in each, what they bought."""
-    if raw and export is None:
-        raise exits.CommandError("--raw goes with --export DIR", exits.WRONG_USAGE)
+    """Segments of a list: sizes and revenue, or one in detail."""
+    if segment is not None and export is not None:
+        raise exits.CommandError("--export is of all segments, without SEGMENT", exits.WRONG_USAGE)
+    if segment is None and limit is not None:
+        raise exits.CommandError("--limit goes with SEGMENT", exits.WRONG_USAGE)
+    if raw and not (export or as_csv):
+        raise exits.CommandError("--raw goes with --export DIR or --csv", exits.WRONG_USAGE)
     with opened() as premises:
-        premises.registry.get(key)
+        currency = premises.registry.get(key).settings.currency
         rows = segment_rows(premises, key)
         if not rows:
             raise exits.CommandError(_not_built(key), exits.NOT_ALLOWED)
+        if segment is not None:
+            known = {row["segment"]: row for row in rows}
+            segment_report.check_name(segment, [*known], key)
+            most = limit or (None if as_csv or as_json else segment_report.SHOWN)
+            found = segment_report.explained(
+                lambda text, values: _query(premises, text, values), key, known[segment], most
+            )
         written = 0
         if export is not None:
             written = export_members(premises, key, rows, export, raw=raw)
-    if as_json:
+    if segment is not None:
+        _print_segment(found, currency, as_csv=as_csv, as_json=as_json, raw=raw)
+    elif as_json:
         console.print_json(rows)
-        return
-    print_segments(rows, key)
-    if export is not None:
+    elif as_csv:
+        console.print_csv(SEGMENT_COLUMNS, rows, raw=raw)
+    else:
+        print_segments(rows, key)
+    if export is not None and not (as_csv or as_json):
         console.out.print(
-            f"{written:,} members in {len(rows)} files written to {console.plain(export)}"
+            f"{console.count(written, 'member')} in {console.count(len(rows), 'file')}"
+            f" written to {console.plain(export)}"
+        )
+
+
+def _print_segment(found: Row, currency: str, *, as_csv: bool, as_json: bool, raw: bool) -> None:
+    if as_json:
+        console.print_json(found)
+        return
+    if as_csv:
+        console.print_csv(segment_report.PERSON, found["people"], raw=raw)
+        return
+    segment_report.print_explained(found, currency)
+    listed = len(found["people"])
+    if listed < found["members"]:
+        console.note(
+            f"[dim]{listed:,} of {console.count(found['members'], 'member')}; --limit lists more,"
+            " --csv all[/]"
         )
 
 
@@ -138,7 +192,7 @@ def export_members(
             scratch = path.with_suffix(".csv.part")
             with scratch.open("w", newline="", encoding="utf-8") as file:
                 table = Table(file, raw=raw)
-                table.row(MEMBER_COLUMNS)
+                table.row(segment_report.PERSON)
                 with connection.cursor(name="members") as cursor:
                     cursor.execute(
                         """
@@ -177,13 +231,15 @@ def _query(premises: Premises, query: str, arguments: dict[str, Any]) -> list[Ro
 
 
 def _print_lists(rows: list[Row]) -> None:
-    table = console.table(
-        "list", "status", ("subscribers", "right"), ("buyers", "right"), ("orders 30 d", "right"),
-        ("value 30 d", "right"), ("average order", "right"), ("synchronised", "right"),
-    )  # fmt: skip
+    columns: list[Any] = [
+        ("list", "text"), "status", ("subscribers", "right"), ("buyers", "right"),
+        ("orders 30 d", "right"), ("value 30 d", "right"), ("average order", "right"),
+        ("synchronised", "right"),
+    ]  # fmt: skip
+    full, narrow = console.table(*columns), console.table(*columns[:6])
     for row in rows:
         metrics = row["metrics"] or {}
-        table.add_row(
+        cells = [
             f"{console.plain(row['list_name'])} [dim]{row['integration']}[/]",
             console.status(row["status"]),
             console.whole(metrics.get("subscribers")),
@@ -192,8 +248,10 @@ def _print_lists(rows: list[Row]) -> None:
             console.money(metrics.get("order_value_30d"), row["currency"]),
             console.money(metrics.get("average_order_value"), row["currency"]),
             console.ago(row["last_synced_at"]),
-        )
-    console.out.print(table)
+        ]
+        full.add_row(*cells)
+        narrow.add_row(*cells[:6])
+    console.show(full, narrow)
 
 
 def print_overview(row: Row) -> None:
@@ -232,6 +290,15 @@ def print_overview(row: Row) -> None:
         table.add_row(name, value, "", other, figure)
     synced = console.ago(row["last_synced_at"])
     footer = f"[dim]as of {metrics['as_of']:%Y-%m-%d %H:%M} UTC · synchronised {synced}[/]"
+    if console.out.width < LEAST_OVERVIEW:
+        console.out.print(head)
+        narrow = console.table(("", "text"), ("", "right"))
+        narrow.show_header = False
+        for name, value in left + right:
+            narrow.add_row(name, value)
+        console.out.print(narrow)
+        console.out.print(footer)
+        return
     console.out.print(
         Panel(
             table,
@@ -250,25 +317,28 @@ def print_segments(rows: list[Row], key: str) -> None:
     full = [row for row in rows if row["members"]]
     empty = [row["segment"] for row in rows if not row["members"]]
     most = max((row["members"] for row in full), default=0)
-    width = 8 if console.out.width < 96 else 20
-    table = console.table(
-        "segment", ("members", "right"), "", ("purchases", "right"), ("revenue", "right"),
+    columns: list[Any] = [
+        "segment", ("members", "right"), ("purchases", "right"), ("revenue", "right"),
         ("average order", "right"),
-    )  # fmt: skip
+    ]  # fmt: skip
+    tables = [console.table(*columns[:2], "", *columns[2:]) for _ in (20, 6)]
+    tables += [console.table(*columns), console.table(*columns[:4])]
     for row in full:
-        name = f"[bold]{row['segment']}[/]" if row["segment"] in APIFON else row["segment"]
-        table.add_row(
-            name,
+        cells = [
+            f"[bold]{row['segment']}[/]" if row["segment"] in APIFON else row["segment"],
             console.whole(row["members"]),
-            f"[cyan]{console.bar(row['members'], most, width)}[/]",
             console.whole(row["purchases"]),
             console.money(row["revenue"]),
             console.money(row["average_order_value"]),
-        )
-    table.columns[0].no_wrap = True
-    console.out.print(table)
+        ]
+        for table, width in zip(tables, (20, 6), strict=False):
+            bar = f"[cyan]{console.bar(row['members'], most, width)}[/]"
+            table.add_row(*cells[:2], bar, *cells[2:])
+        tables[2].add_row(*cells)
+        tables[3].add_row(*cells[:4])
+    console.show(*tables)
     if empty:
-        console.out.print(f"[dim]nobody in: {', '.join(empty)}[/]")
-    console.out.print(
-        f"[dim]who and why: {console.command(f'segments {key} --export DIR')}[/]", soft_wrap=True
-    )
+        console.out.print(f"[dim]without members: {', '.join(empty)}[/]")
+    one = console.command(f"segments {key} {full[0]['segment'] if full else rows[0]['segment']}")
+    console.note(f"[dim]members and reasons: {one}[/]")
+    console.note(f"[dim]all of them as CSV: {console.command(f'segments {key} --export DIR')}[/]")

@@ -43,7 +43,7 @@ DBT_LINE = re.compile(r"\b(\d+) of (\d+) (?!START)[A-Z]")
 PHASES = ("customers", "products", "orders", "statuses", "shipments")
 LISTS = "lists and segments"
 SHOPS = "integrations"
-STOPPING = "Stopping; the run is ended properly, which takes some seconds."
+STOPPING = "Stopping: the run is ended in order, which takes some seconds."
 STOPPED = "Stopped. What was loaded stays, and the next synchronisation goes on from there."
 
 
@@ -240,6 +240,7 @@ def _watch(premises: Premises, child: Child, keys: list[str], last_run: int, bui
         if child.code == 0:
             for bar in bars.values():
                 _complete(progress, bar)
+        drop_unfinished(progress)
 
 
 def _ended(connection: psycopg.Connection[Any], keys: list[str], last_run: int) -> int:
@@ -255,9 +256,26 @@ def _settle(progress: Progress, bars: dict[str, TaskID], stats: dict[str, Any]) 
     """Once the shop is read, its bars show what was read, also of phases too short to be seen."""
     for name, numbers in stats.get("entities", {}).items():
         if name in bars:
-            rows = numbers["rows"]
+            rows = rows_of(numbers)
             progress.update(bars[name], description=name, completed=rows, total=rows)
             _complete(progress, bars[name])
+
+
+def rows_of(numbers: dict[str, Any]) -> int:
+    """Rows that the shop has sent, each once: pages overlap, so some are read twice."""
+    read = int(numbers["rows"])
+    told = ("inserted", "updated", "unchanged", "rejected")
+    if not any(what in numbers for what in told):
+        return read
+    merged = sum(int(numbers.get(what) or 0) for what in told)
+    return min(read, merged)
+
+
+def drop_unfinished(progress: Progress) -> None:
+    """After a failure no bar goes on turning: what is finished stays, the reason follows."""
+    for task in progress.tasks:
+        if not task.finished:
+            progress.remove_task(task.id)
 
 
 def _complete(progress: Progress, bar: TaskID) -> None:

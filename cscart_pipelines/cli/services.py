@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,8 @@ from pydantic import SecretStr
 from cscart_pipelines.cli import console, exits, reports
 from cscart_pipelines.cli.collector import start_collector
 from cscart_pipelines.cli.demo_visit import show_visit
-from cscart_pipelines.cli.premises import dagster_environment, opened
+from cscart_pipelines.cli.events import Events
+from cscart_pipelines.cli.premises import dagster_environment, opened, private_folder
 from cscart_pipelines.cli.running import run_in_foreground
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.lifecycle import Act, refusal
@@ -77,12 +79,10 @@ def demo() -> None:
     with opened() as premises, running_sandbox() as url, contextlib.ExitStack() as stack:
         collector, collector_url = start_collector(premises.settings, port=0)
         stack.callback(_stop, collector)
-        console.out.print(
-            f"[green]✓[/] PostgreSQL, the sandbox shop ({url}) and the collector are up"
-        )
+        console.note(f"[green]✓[/] PostgreSQL, the sandbox shop ({url}) and the collector are up")
         _connect_demo(premises, url)
         run_in_foreground(premises, [DEMO])
-        console.out.print("[green]✓[/] synchronised, lists and segments built\n")
+        console.note("[green]✓[/] synchronised, lists and segments built\n")
         reports.print_overview(reports.overview(premises, DEMO)[0])
         console.out.print()
         reports.print_segments(reports.segment_rows(premises, DEMO), DEMO)
@@ -117,29 +117,43 @@ def up(
                 f"port {port} is taken; stop what uses it, or choose another with --port",
                 exits.WRONG_USAGE,
             )
-        console.out.print("[green]✓[/] PostgreSQL is up")
+        console.note("[green]✓[/] PostgreSQL is running")
+        events: Events | None = None
         try:
             if with_sandbox:
                 url = stack.enter_context(running_sandbox(SANDBOX_PORT))
-                console.out.print(f"[green]✓[/] sandbox shop at {url}")
+                console.note(f"[green]✓[/] sandbox shop at {url}")
                 _connect_demo(premises, url)
-            collector, address = start_collector(premises.settings)
+            log = _log_file(premises.settings)
+            collector, address = start_collector(premises.settings, log=log)
             stack.callback(_stop, collector)
-            console.out.print(f"[green]✓[/] collector at {address}")
-            services = start_dagster(premises.settings, port)
-            stack.callback(_stop_all, list(services.values()))
+            console.note(f"[green]✓[/] collector at {address}")
+            events = Events(premises.warehouse, log)
+            services = start_dagster(premises.settings, port, log)
+            stack.callback(_stop_all, services)
             services["collector"] = collector
             with console.err.status("loading the definitions"):
                 _await_port(port, services)
-            console.out.print(f"[green]✓[/] Dagster UI at http://127.0.0.1:{port}, schedules on")
+            console.note(f"[green]✓[/] Dagster UI at http://127.0.0.1:{port}, schedules on")
+            console.out.print(f"  log of Dagster: {console.plain(log)}", soft_wrap=True)
             console.out.print("  Ctrl-C stops it all")
-            raise exits.CommandError(_await_death(services))
+            raise exits.CommandError(_await_death(services, events, log))
         except KeyboardInterrupt:
-            console.out.print("stopping")
+            busy = events.in_progress() if events is not None else []
+            runs = f"; the run of {', '.join(busy)} is ended in order" * bool(busy)
+            console.out.print(f"Stopping{runs}. This takes up to {STOP_SECONDS} s")
 
 
-def start_dagster(settings: Settings, port: int) -> dict[str, subprocess.Popen[bytes]]:
-    """Code server, UI and daemon: three processes, one copy of the definitions."""
+def _log_file(settings: Settings) -> Path:
+    """For what Dagster and the collector say: hundreds of lines a minute, for experts."""
+    folder = private_folder(settings.home / "logs")
+    for old in sorted(folder.glob("up-*.log"))[:-5]:
+        old.unlink(missing_ok=True)
+    return folder / f"up-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.log"
+
+
+def start_dagster(settings: Settings, port: int, log: Path) -> dict[str, subprocess.Popen[bytes]]:
+    """Code server, UI and daemon: three processes, one copy of the definitions, one log."""
     environment = {**os.environ, **dagster_environment(settings)}
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -160,13 +174,16 @@ def start_dagster(settings: Settings, port: int) -> dict[str, subprocess.Popen[b
     }  # fmt: skip
     services: dict[str, subprocess.Popen[bytes]] = {}
     for name, (program, *arguments) in commands.items():
-        services[name] = subprocess.Popen(
-            [str(Path(sys.executable).with_name(program)), *arguments],
-            env=environment,
-            cwd=settings.dagster_home,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,  # a Ctrl-C reaches this process, which stops them in order
-        )
+        with log.open("ab") as stream:
+            services[name] = subprocess.Popen(
+                [str(Path(sys.executable).with_name(program)), *arguments],
+                env=environment,
+                cwd=settings.dagster_home,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,  # a Ctrl-C reaches this process, which stops them in order
+            )
         if name == "code server":
             _await_port(code_port, services)
     return services
@@ -176,29 +193,38 @@ def _await_port(port: int, services: dict[str, subprocess.Popen[bytes]]) -> None
     while not _taken(port):
         for name, process in services.items():
             if process.poll() is not None:
-                _stop_all(list(services.values()))
-                raise exits.CommandError(f"the {name} ended by itself, code {process.returncode}")
+                _stop_all(services)
+                raise exits.CommandError(
+                    f"the {name} has ended unexpectedly, code {process.returncode}"
+                )
         time.sleep(0.2)
 
 
-def _await_death(services: dict[str, subprocess.Popen[bytes]]) -> str:
-    """Returns when one of the processes has ended, which none should."""
+def _await_death(services: dict[str, subprocess.Popen[bytes]], events: Events, log: Path) -> str:
+    """Tells what happens; returns when one of the processes has ended, which none should."""
     while True:
         for name, process in services.items():
             with contextlib.suppress(subprocess.TimeoutExpired):
-                return f"the {name} ended by itself, code {process.wait(1)}; everything is stopped"
+                code = process.wait(0.5)
+                return (
+                    f"the {name} has ended unexpectedly, code {code}; everything is stopped."
+                    f" The reason is in {log}"
+                )
+        events.tell()
 
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _stop_all(processes: list[subprocess.Popen[bytes]]) -> None:
-    """All are asked first: they end side by side."""
-    for process in processes:
+def _stop_all(services: dict[str, subprocess.Popen[bytes]]) -> None:
+    """All are asked first: they end side by side. Says for which it waits."""
+    for process in services.values():
         if process.poll() is None:
             process.terminate()
-    for process in reversed(processes):
+    for name, process in reversed(services.items()):
+        if process.poll() is None:
+            console.note(f"  [dim]waiting for the {name}[/]")
         _stop(process)
 
 
@@ -237,9 +263,7 @@ def _connect_demo(premises: Premises, url: str) -> None:
         known = premises.registry.get(DEMO)
     except UnknownIntegrationError:
         premises.registry.add(settings, key, found)
-        console.out.print(
-            f"[green]✓[/] connected as integration “{DEMO}”, the connection is tested"
-        )
+        console.note(f"[green]✓[/] connected as integration “{DEMO}”, the connection is tested")
         return
     if known.settings.url != url:
         # The sandbox's port changes from start to start; its host does not.
@@ -250,9 +274,7 @@ def _connect_demo(premises: Premises, url: str) -> None:
     premises.registry.record_test(DEMO, found)
     if reason := refusal(Act.RESYNC, premises.registry.standing(premises.registry.get(DEMO))):
         console.out.print(f"[dim]{DEMO}: {reason}[/]")
-    console.out.print(
-        f"[green]✓[/] integration “{DEMO}” is there already; it is brought up to date"
-    )
+    console.note(f"[green]✓[/] integration “{DEMO}” is there already; it is brought up to date")
 
 
 def _taken(port: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
@@ -10,16 +11,23 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import psycopg
 import typer
+from psycopg.postgres import types
 
 from cscart_pipelines.cli import console, exits
+from cscart_pipelines.cli.board import Csv, Json
 from cscart_pipelines.cli.premises import PROJECT, dagster_environment, opened
 from cscart_pipelines.settings import read_settings
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+SHOWN = 1000
+"""Rows of a query that a terminal shows."""
+NUMBERS = frozenset(
+    types[name].oid for name in ("int2", "int4", "int8", "float4", "float8", "numeric", "oid")
+)
+"""PostgreSQL's types that are aligned to the right."""
 
 
 def sql(
@@ -27,19 +35,20 @@ def sql(
         str | None,
         typer.Argument(
             metavar="QUERY",
-            help="One statement; without it psql opens, or with --json it is read from stdin.",
+            help="One statement; without it psql opens, or --json and --csv read it from stdin.",
         ),
     ] = None,
     write: Annotated[
         bool, typer.Option("--write", help="Allow changes; without it the session only reads.")
     ] = False,
+    as_csv: Csv = False,
     as_json: Json = False,
 ) -> None:
     """Query the warehouse: analytics.segments, analytics.orders, …
 
     The tables are described in docs/analysts.md.
     """
-    if query is None and as_json:  # psql has no JSON; a script's query comes in by the pipe
+    if query is None and (as_json or as_csv):  # a script's query comes in by the pipe
         query = sys.stdin.read()
     with opened() as premises:
         if query is None:
@@ -57,16 +66,54 @@ def sql(
             if cursor.description is None:
                 console.out.print(f"{cursor.statusmessage}")
                 return
-            names = [column.name for column in cursor.description]
-            rows = cursor.fetchall()
+            names = _distinct([column.name for column in cursor.description])
+            numbers = {
+                name
+                for name, column in zip(names, cursor.description, strict=True)
+                if column.type_code in NUMBERS
+            }
+            rows = [dict(zip(names, row, strict=True)) for row in cursor]
     if as_json:
-        console.print_json([dict(zip(names, row, strict=True)) for row in rows])
+        console.print_json(rows)
         return
-    table = console.table(*(console.plain(name) for name in names))
-    for row in rows[:1000]:
-        table.add_row(*("[dim]NULL[/]" if cell is None else console.plain(cell) for cell in row))
-    console.out.print(table)
-    console.out.print(f"[dim]{len(rows):,} rows{', the first 1,000 shown' * (len(rows) > 1000)}[/]")
+    if as_csv:
+        console.print_csv(names, rows)
+        return
+    columns = [console.plain(name) for name in names]
+    table = console.table(
+        *((column, "right") if name in numbers else column
+          for column, name in zip(columns, names, strict=True))
+    )  # fmt: skip
+    shown = rows if console.out.width >= console.WIDE else rows[:SHOWN]
+    for row in shown:
+        table.add_row(*map(_cell, row.values()))
+    console.show(table)
+    console.note(
+        f"[dim]{console.count(len(rows), 'row')}"
+        f"{f', the first {SHOWN:,} shown; --csv prints all' * (len(rows) > len(shown))}[/]"
+    )
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Columns of the same name are told apart: in JSON the last one would hide the others."""
+    made: list[str] = []
+    for name in names:
+        number, distinct = 1, name
+        while distinct in made or (number > 1 and distinct in names):
+            number += 1
+            distinct = f"{name}_{number}"
+        made.append(distinct)
+    return made
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "[dim]NULL[/]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list):
+        return console.plain(json.dumps(value, default=str, ensure_ascii=False))
+    return console.plain(value)
 
 
 def _open_psql(arguments: dict[str, object]) -> None:

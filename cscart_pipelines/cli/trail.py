@@ -5,22 +5,30 @@ Not here: who writes the trail (the database), what forgetting means (`integrati
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 from psycopg.rows import dict_row
-from rich.prompt import Confirm
 
 from cscart_pipelines.cli import console, exits
-from cscart_pipelines.cli.board import Json
+from cscart_pipelines.cli.board import Csv, Json
+from cscart_pipelines.cli.confirm import Yes, confirm
 from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.integrations.forget import forget, known_integrations
+
+BOOKKEEPING = frozenset(
+    {
+        "status", "integration", "attempts", "failure_permanent", "first_synced_at",
+        "api_key_sealed",
+    }
+)  # fmt: skip
+"""Details that go with the act itself; JSON and CSV have them."""
 
 
 def audit(
     key: Annotated[str | None, typer.Argument(metavar="KEY", help="Only this integration.")] = None,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="Show the newest N entries.")] = 50,
+    as_csv: Csv = False,
     as_json: Json = False,
 ) -> None:
     """The audit trail: who did what when, and changes of status."""
@@ -38,20 +46,23 @@ def audit(
     if as_json:
         console.print_json(rows)
         return
-    table = console.table("when (UTC)", "integration", "who", "what", "detail")
+    if as_csv:
+        console.print_csv(("at", "integration", "actor", "act", "detail"), rows)
+        return
+    table = console.table("when (UTC)", "integration", "who", "what", ("detail", "text"))
     for row in reversed(rows):
         detail = ", ".join(
             f"{name}: {value}"
             if row["act"] == "added" or not isinstance(value, list)
             else f"{name}: {value[0]} → {value[1]}"
             for name, value in row["detail"].items()
-            if name not in ("status", "integration")
+            if name not in BOOKKEEPING and (row["act"] != "added" or value)
         )
         table.add_row(
             f"{row['at']:%Y-%m-%d %H:%M:%S}", row["integration"],
-            console.plain(row["actor"]), row["act"], console.plain(detail[:160]),
+            console.plain(row["actor"]), row["act"], console.plain(detail),
         )  # fmt: skip
-    console.out.print(table)
+    console.show(table)
 
 
 def purge_person(
@@ -59,7 +70,7 @@ def purge_person(
     integration: Annotated[
         str | None, typer.Option(metavar="KEY", help="Only in this integration; default: in all.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Erase a person everywhere; orders stay, without the person.
@@ -77,16 +88,11 @@ def purge_person(
             if integration not in keys:
                 premises.registry.get(integration)  # says that there is none
             keys = [integration]
-        if (
-            not yes
-            and sys.stdin.isatty()
-            and not Confirm.ask(
-                f"Forget {email} in {len(keys)} integrations for good?",
-                console=console.err,
-                default=False,
-            )
-        ):
-            raise exits.CommandError("nothing was purged", exits.WRONG_USAGE)
+        confirm(
+            f"This erases {email} in {console.count(len(keys), 'integration')} for good;"
+            " orders stay, without the person",
+            yes=yes,
+        )
         with premises.warehouse.connect(autocommit=True) as connection:
             report = forget(connection, keys, email)
     if as_json:

@@ -247,11 +247,11 @@ class ShopClient:
             if isinstance(outcome, Answer):
                 return outcome
             if isinstance(outcome, TlsTrouble) and not outcome.certificate:
-                raise AmbiguousWrite(f"Nobody knows whether {asked} was done: {outcome}")
+                raise AmbiguousWrite(f"It is not known whether {asked} was done: {outcome}")
             if not isinstance(outcome, TransientShopError):
                 raise outcome
             if not (isinstance(outcome, Unreachable) or outcome.cause == "busy"):
-                raise AmbiguousWrite(f"Nobody knows whether {asked} was done: {outcome}")
+                raise AmbiguousWrite(f"It is not known whether {asked} was done: {outcome}")
             if attempt >= self._retries:
                 raise outcome
             self._wait(asked, outcome, attempt)

@@ -100,7 +100,9 @@ def _tls(error: ssl.SSLError, host: str) -> TlsTrouble:
         why = getattr(error, "verify_message", "") or "it cannot be verified"
         return TlsTrouble(f"The certificate of {host} is not trusted: {why}.", certificate=True)
     why = (error.reason or "no agreement").replace("_", " ").lower()
-    return TlsTrouble(f"No secure connection to {host} ({why}): does it really speak https there?")
+    return TlsTrouble(
+        f"No secure connection to {host} ({why}): that port may speak http instead of https."
+    )
 
 
 def from_response(
@@ -123,7 +125,7 @@ def from_response(
     wait = retry_after(response.headers)
     if status == 429:
         return TransientShopError(
-            f"{host} says we ask too often (429, {doing}).", cause="busy", retry_after=wait
+            f"{host} refuses more requests for now (429, {doing}).", cause="busy", retry_after=wait
         )
     if status >= 500:
         return TransientShopError(

@@ -58,7 +58,7 @@ def read_page(
     total, number = integer(told.get("total_items")), integer(told.get("page"))
     if total is None or total < 0:
         if len(found) >= used or (not found and page > 1):
-            raise PermanentShopError(f"The shop does not tell how many {entity} there are.")
+            raise PermanentShopError(f"The shop does not say how many {entity} there are.")
         total = (page - 1) * size + len(found)
     first = ((number or page) - 1) * size
     expected = min(size, total - first)

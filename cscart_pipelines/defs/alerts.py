@@ -79,7 +79,7 @@ def sinks(settings: Settings) -> list[Sink]:
     name="alert_on_failure",
     default_status=dg.DefaultSensorStatus.RUNNING,
     # Runs started by the command line are not told: whoever started them is looking at it.
-    description="Tells the log, and the webhook if one is set, about every failed run.",
+    description="Reports every failed run in the log and, if one is set, to the webhook.",
 )
 def alert_on_failure(context: dg.RunFailureSensorContext) -> None:
     alert = _alert(context)

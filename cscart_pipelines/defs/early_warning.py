@@ -25,7 +25,10 @@ def look_at_connections(context: dg.OpExecutionContext, pipelines: Pipelines) ->
         )
 
 
-@dg.job(name="test_connections", description="Is every enabled shop there, and does it let us in?")
+@dg.job(
+    name="test_connections",
+    description="Connection test of every enabled shop: reachable, credentials accepted.",
+)
 def connections_job() -> None:
     look_at_connections()
 
@@ -34,7 +37,7 @@ def connections_job() -> None:
     job=connections_job,
     cron_schedule="30 * * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Half past every hour, between two synchronisations.",
+    description="At half past every hour, between two synchronisations.",
 )
 def early_warning_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     return dg.RunRequest(tags={"cscart/started_by": "early warning"})

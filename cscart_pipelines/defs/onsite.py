@@ -37,7 +37,7 @@ class FollowConfig(dg.Config):
 @dg.op(
     name="follow_visits",
     pool="onsite",
-    description="Reads orders and people that visits have touched from their shops.",
+    description="Reads orders and customers of recent visits from their shops again.",
 )
 def follow_visits(
     context: dg.OpExecutionContext, config: FollowConfig, pipelines: Pipelines
@@ -84,7 +84,7 @@ def onsite_events(
     it began (cancelled in the queue) is not asked for again at every look."""
     filters = dg.RunsFilter(job_name=follow_onsite.name, statuses=NOT_OVER, tags={TAG: SENSOR})
     if context.instance.get_runs(filters=filters, limit=1):
-        return dg.SkipReason("Visits are being followed.")
+        return dg.SkipReason("A run of follow_onsite is queued or running.")
     now = time.time()
     with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
         touched.drop_needless(connection)
@@ -96,7 +96,7 @@ def onsite_events(
         now,
     )
     if not keys:
-        why = "What waits was asked for a moment ago." if allowed else "Nothing is due."
+        why = "What waits was requested a moment ago." if allowed else "Nothing is due."
         return dg.SensorResult(skip_reason=why, cursor=asked.to_cursor())
     request = dg.RunRequest(
         # Keys are remembered for ever, and the same order may be touched again.

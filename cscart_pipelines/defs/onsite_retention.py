@@ -18,7 +18,7 @@ def keep_events(context: dg.OpExecutionContext, pipelines: Pipelines) -> None:
     with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
         report = retention.keep(connection)
     for name in report.postponed:
-        context.log.warning(f"{name} is left for tomorrow: somebody was using it. {AHEAD_ENOUGH}")
+        context.log.warning(f"{name} was in use and is dropped tomorrow. {AHEAD_ENOUGH}")
     context.add_output_metadata(
         {
             "partitions_made": ", ".join(report.made) or "none",

@@ -54,7 +54,7 @@ def decide(
     `synced`: the last synchronisation that succeeded, of each integration whose orders are wanted.
     """
     if pulled.request is not None and fate is Fate.UNDER_WAY:
-        return "Orders are being pulled."
+        return "A run of pull_orders is queued or running."
     new = {key for key, number in synced.items() if number > pulled.seen.get(key, 0)}
     again: set[str] = set()
     if pulled.request is not None and fate is Fate.FAILED and pulled.attempt <= len(PAUSES):
@@ -63,7 +63,7 @@ def decide(
         again = {key for key in pulled.last if key in synced}  # goes along with what is new
     keys = sorted(new | again)
     if not keys:
-        return "Every synchronisation has been pulled."
+        return "The orders of every synchronisation are pulled."
     seen = {
         key: number if key in keys else pulled.seen[key]
         for key, number in synced.items()

@@ -28,7 +28,7 @@ from cscart_pipelines.integrations.secrets import SecretError
 from cscart_pipelines.sync.run import ENTITIES, SyncFailedError, SyncReport
 
 DESCRIPTIONS = {
-    "customers": "Registered customers; swept whole each time, for the shop tells no changes.",
+    "customers": "Registered customers; all are read, since the shop names no changes.",
     "orders": "Orders with their lines; what changed since the watermark, on the shop's clock.",
     "products": "Products and variations, with their categories.",
     "statuses": "Order statuses: what a letter is called and whether it counts as paid.",

@@ -66,10 +66,10 @@ class Registry:
 def decide(asked: Asked, registry: Registry, fate: Fate, now: float) -> Asked | str:
     """The request to make, or the reason why none is made now."""
     if not registry.finished:
-        return "Every synchronisation is in the lists."
+        return "The lists contain every synchronisation."
     new = [(n, age) for n, age in registry.finished if n > asked.upto or n in asked.open]
     if asked.request is not None and fate is Fate.UNDER_WAY:
-        return "A build is under way."
+        return "A build is queued or running."
     if new:
         oldest = max(age for _, age in new)
         if registry.running and oldest < PATIENCE:
@@ -84,7 +84,7 @@ def decide(asked: Asked, registry: Registry, fate: Fate, now: float) -> Asked | 
             at=now,
         )
     if asked.request is None or fate is Fate.SUCCEEDED:
-        return "Every synchronisation is in the lists."
+        return "The lists contain every synchronisation."
     if asked.attempt > len(PAUSES):
         return f"{asked.attempt} builds have failed; the next synchronisation starts another."
     wait = asked.at + PAUSES[asked.attempt - 1] - now

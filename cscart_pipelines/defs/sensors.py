@@ -95,7 +95,7 @@ def start_requested(
                 request = resync_request(keys, present, full=whole)
                 wanted.append(request.with_replaced_attrs(run_key=run_key))
     if not wanted:
-        return dg.SkipReason("Nothing was asked for.")
+        return dg.SkipReason("No synchronisation was requested.")
     return dg.SensorResult(run_requests=wanted)
 
 
@@ -103,7 +103,7 @@ def start_requested(
     job=build_lists,
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Rebuilds the lists after any synchronisation, whoever started it.",
+    description="Rebuilds the lists after every synchronisation, however it was started.",
 )
 def rebuild_lists(
     context: dg.SensorEvaluationContext, pipelines: Pipelines

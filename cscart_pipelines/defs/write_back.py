@@ -110,7 +110,7 @@ def push_levels(
     name="push_tracking",
     config=tracking_form,
     tags=LONGEST,
-    description="Tells shops what was shipped: tracking numbers, carriers, order statuses.",
+    description="Writes shipments to the shops: tracking numbers, carriers, order statuses.",
 )
 def push_tracking() -> None:
     push_shipments(take_files())
@@ -120,7 +120,7 @@ def push_tracking() -> None:
     name="push_stock",
     config=stock_form,
     tags=LONGEST,
-    description="Tells shops what is in stock.",
+    description="Writes stock levels to the shops.",
 )
 def push_stock() -> None:
     push_levels(take_files())

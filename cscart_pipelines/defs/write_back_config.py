@@ -20,18 +20,18 @@ class PushConfig(dg.Config):
     )
     dry_run: bool = Field(
         default=False,
-        description="Look and compare only: nothing is written, neither to the shop nor to the"
+        description="Only compare: nothing is written, neither to the shop nor to the"
         " inbox. Files in the watched folder stay where they are.",
     )
     limit: int | None = Field(
         default=None,
         ge=1,
-        description="At most so many orders (or stock levels) of each integration; the rest waits"
+        description="At most this many orders (or stock levels) of each integration; the rest waits"
         " for the next run. Empty: all.",
     )
     only: list[str] = Field(
         default_factory=list,
-        description="What the sensors fill in: these integrations, each if it may be pushed to.",
+        description="Set by the sensors: only these integrations, as far as pushes are allowed.",
     )
     files: bool = Field(
         default=True,

@@ -54,9 +54,9 @@ def fulfilment_inbox(
     keys, asked = to_ask(waiting, asked, now)
     if not keys:
         why = (
-            "What waits was tried a moment ago."
+            "What waits was tried a moment ago; it is tried again later."
             if waiting
-            else "Nothing waits that may be pushed now."
+            else "Nothing waits that can be pushed now."
         )
         return dg.SensorResult(skip_reason=why, cursor=asked.to_cursor())
     request = dg.RunRequest(
@@ -94,7 +94,9 @@ def stock_clock(
         busy = write_back_due.busy(connection, came) | in_runs
     keys, after = resume(came, busy, now)
     if not keys:
-        return dg.SensorResult(skip_reason="It is nobody's time.", cursor=after.to_cursor())
+        return dg.SensorResult(
+            skip_reason="No integration's stock schedule is due.", cursor=after.to_cursor()
+        )
     requests = [
         dg.RunRequest(
             run_key=f"stock-{now:.3f}-{start}",

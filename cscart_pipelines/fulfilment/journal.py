@@ -66,7 +66,7 @@ _AMBIGUOUS = (
     " sent_at = CASE WHEN state = 'applying' THEN clock_timestamp() ELSE sent_at END"
 )
 
-NO_ANSWER = "no answer was kept: whoever sent it ended before, or lost the database"
+NO_ANSWER = "no answer was recorded: the run that sent it ended before, or lost the database"
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class Journal:
         )
 
     def ambiguous(self, entry: Entry, reason: str) -> Entry:
-        """Nobody knows whether it was applied. Its settling time begins now, if it was applying;
+        """It is not known whether it was applied. Its settling time begins now, if it was applying;
         one that is ambiguous already keeps its own, or it would never be over."""
         return self._one(
             f"UPDATE fulfilment.journal SET {_AMBIGUOUS} WHERE id = %s",  # noqa: S608 (constants)
@@ -236,7 +236,7 @@ class Journal:
     def _one(self, statement: str, values: list[Any]) -> Entry:
         entries = self._many(f"{statement} RETURNING {COLUMNS}", values)
         if not entries:
-            raise LookupError("the journal has lost an entry: somebody deleted it")
+            raise LookupError("an entry of the journal was deleted while the run needed it")
         return entries[0]
 
     def _many(self, statement: str, values: list[Any]) -> list[Entry]:

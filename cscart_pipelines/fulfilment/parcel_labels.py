@@ -123,7 +123,7 @@ def _refuse_doubles(label: Label, tracking: str) -> None:
     for each in list(label.rows):
         before = first.setdefault(each.key, each)
         if before is not each:
-            what = f"SKU {each.sku}" if each.sku else "everything that is left"
+            what = f"SKU {each.sku}" if each.sku else "all that is left"
             where = f" ({before.row.source})" if before.row.source else ""
             label.refuse([each], f"parcel {tracking} has {what} already{where}")
 

@@ -56,7 +56,7 @@ def read_row(
         raise RowRefusedError(str(error)) from None
     pieces = pieces_of(row.quantity)
     if not sku and pieces is not None:
-        raise RowRefusedError(f"quantity {pieces} without a SKU: pieces of what?")
+        raise RowRefusedError(f"quantity {pieces} without a SKU; name the SKU that it is of")
     code = left.code_of(sku) if sku else None
     tracking = normalise_tracking(number)
     return Wanted(place, row, number, tracking, code, pieces, sku, carrier, url or "")

@@ -248,4 +248,4 @@ def _reason(error: BaseException) -> str:
     """Texts of this project are safe to keep; of others only the name."""
     if isinstance(error, ShopError | PushFailedError):
         return str(error)
-    return f"{type(error).__name__}; the log of the run tells more"
+    return f"{type(error).__name__}; the log of the run says more"

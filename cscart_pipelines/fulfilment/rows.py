@@ -14,7 +14,7 @@ from decimal import Decimal
 
 @dataclass(frozen=True)
 class ShipmentRow:
-    """One line of a parcel. An empty `sku`: everything that is left of the order; a `quantity` of
+    """One line of a parcel. An empty `sku`: all that is left of the order; a `quantity` of
     None: all that is left of the SKU. `source`: file:line, None for rows inserted by SQL."""
 
     order_number: str

@@ -57,7 +57,7 @@ def obstacle(product: LiveProduct | None, product_code: str, limit: Limit) -> st
         only = ", ".join(map(str, limit.companies))
         return f"the product belongs to company {product.company_id}; taken is only {only}"
     if product.amount is None:
-        return "the shop does not tell the amount of this product"
+        return "the shop does not show the amount of this product"
     return unfit(product.tracking, product.product_type)
 
 

@@ -112,7 +112,7 @@ def _locked(connection: psycopg.Connection[Any], integrations: Sequence[str]) ->
                 busy.append(key)
         if busy:
             raise NotAllowedError(
-                f"nobody can be forgotten while a synchronisation is in progress: "
+                f"a person cannot be erased while a synchronisation is in progress: "
                 f"{', '.join(busy)}; wait until it ends"
             )
         yield

@@ -195,4 +195,4 @@ def _why(kind: type[BaseException] | None, error: BaseException | None) -> str:
         return "the run was interrupted"
     if kind.__module__.partition(".")[0] == __package__.partition(".")[0]:
         return str(error)
-    return f"unexpected {kind.__name__}; the log of the run tells more"
+    return f"unexpected {kind.__name__}; the log of the run says more"

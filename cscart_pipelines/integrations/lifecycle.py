@@ -97,7 +97,7 @@ def refusal(act: Act, standing: Standing) -> str | None:
     if act in (Act.START, Act.RESYNC, Act.SCHEDULED, Act.PUSH) and not standing.tested:
         return "its connection details have changed since the last test; use test first"
     if act is Act.SCHEDULED and status is Status.FAILED and standing.permanent_failure:
-        return "its last failure needs a person: edit the settings or resync by hand"
+        return "its last failure is permanent: edit the settings, or use resync"
     return None
 
 

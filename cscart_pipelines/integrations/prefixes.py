@@ -70,6 +70,7 @@ def _clash(one: IntegrationSettings, other: IntegrationSettings) -> bool:
 
 def _message(prefix: str, other: str, theirs: str) -> str:
     return (
-        f"{prefix!r} cannot be told from the prefix {theirs!r} of the integration {other!r}, which"
-        " has the same user id; expected one that makes their order numbers differ"
+        f"{prefix!r} cannot be distinguished from the prefix {theirs!r} of the integration"
+        f" {other!r}, which has the same user id; expected one that makes their order numbers"
+        " differ"
     )

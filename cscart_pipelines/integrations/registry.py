@@ -33,7 +33,7 @@ from cscart_pipelines.warehouse.connect import Warehouse
 LOCK_SQL = "hashtextextended('cscart-pipelines sync ' || %s, 0)"
 """The number of an integration's advisory lock: whoever holds it is syncing that shop."""
 
-DEAD_RUN = "the run that was syncing ended without a word (killed, or its machine stopped)"
+DEAD_RUN = "the process of the synchronisation was killed, or its machine stopped"
 
 
 class UnknownIntegrationError(LookupError):

@@ -70,7 +70,7 @@ class Collector:
         except Exception as error:
             # The text of an error may quote the batch.
             log.error("a request failed: %s", type(error).__name__)
-            answer = problem(500, "a mistake of the collector")
+            answer = problem(500, "an internal error of the collector")
         if request.method == "POST":
             self.metrics.answered(answer.status_code)
         return answer
@@ -145,7 +145,7 @@ class Collector:
             return taken(origin)
         if outcome is Outcome.FULL:
             return _full(origin)
-        return problem(500, "a mistake of the collector", origin=origin)
+        return problem(500, "an internal error of the collector", origin=origin)
 
     def _count(self, reason: str, sender: Sender) -> None:
         """Notes a refusal without waiting for it; when there is much to do, not at all."""
@@ -220,7 +220,7 @@ def _joined(headers: Headers, name: str) -> str | None:
 
 
 def _full(origin: str) -> Response:
-    return problem(503, "too much at once", origin=origin, retry_after=5, close=True)
+    return problem(503, "the collector is overloaded", origin=origin, retry_after=5, close=True)
 
 
 async def _refused(_: Request, error: Exception) -> Response:

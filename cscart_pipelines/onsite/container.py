@@ -63,7 +63,7 @@ def container(
         "write_key": (
             "write key",
             write_key,
-            "Public. Says which shop the events belong to; read by nobody without the collector.",
+            "Public. Says which shop the events belong to; of no use without the collector.",
         ),
         "options": (
             "options",
@@ -115,9 +115,9 @@ def container(
         name=name("onsite tracking"),
         type="html",
         notes=(
-            f"Tells the collector what visitors of {settings.url} do. Fires only with the consent "
-            f"{CONSENT}; the script checks it again and stops when it is withdrawn. To remove: "
-            "delete this folder with everything in it and publish."
+            f"Sends the collector the events of visitors of {settings.url}. Fires only with the"
+            f" consent {CONSENT}; the script checks it again and stops when it is withdrawn. To"
+            " remove: delete this folder with everything in it and publish."
         ),
         parameter=[
             _template("html", html),

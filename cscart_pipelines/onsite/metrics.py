@@ -48,7 +48,7 @@ class Metrics:
             _head(lines, "batches_total", "counter", "Requests with a batch, by HTTP status")
             for status, number in sorted(self.answers.items()):
                 lines.append(f'{PREFIX}batches_total{{status="{status}"}} {number}')
-            _head(lines, "events_total", "counter", "Events by what became of them")
+            _head(lines, "events_total", "counter", "Events by outcome")
             for outcome, number in sorted(self.events.items()):
                 lines.append(f'{PREFIX}events_total{{outcome="{outcome}"}} {number}')
             _head(lines, "commit_seconds", "histogram", "Seconds of one transaction")

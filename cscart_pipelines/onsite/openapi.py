@@ -74,12 +74,12 @@ _PROBLEM = {
 }
 _REFUSALS = {
     400: "no batch can be read from the body",
-    403: "the origin is none of the shop's",
+    403: "the origin is not one of the shop's",
     404: "unknown write key",
     410: "the key was replaced, or its integration is disabled or removed",
     413: "more than 64 KB",
     429: "too many; Retry-After says for how long",
-    503: "no room now; Retry-After says for how long",
+    503: "overloaded; Retry-After says for how long",
 }
 
 
@@ -97,7 +97,7 @@ def description(settings: Settings) -> dict[str, Any]:
         "info": {
             "title": "Onsite tracking collector",
             "version": str(wire.VERSION),
-            "description": "Takes what visitors' browsers tell; see the tracking file.",
+            "description": "Accepts events from visitors' browsers; see the tracking file.",
         },
         "servers": [{"url": settings.collector_url}],
         "paths": {

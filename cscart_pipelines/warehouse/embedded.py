@@ -188,7 +188,7 @@ def _start_keeper(place: Place, start_lock: int) -> None:
     with keeper.stdout:
         answer = keeper.stdout.readline().decode(errors="replace").strip()
     if answer != "ready":
-        reason = answer.removeprefix("failed: ") or "its keeper ended without a word"
+        reason = answer.removeprefix("failed: ") or "its keeper process was killed"
         raise EmbeddedServerError(f"{reason} ({_log_of(place)})")
 
 

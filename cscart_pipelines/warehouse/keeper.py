@@ -105,7 +105,7 @@ def _end_with_server(server: Server, alive: int) -> None:
             return
         now = time.monotonic()
         deaths = [*(then for then in deaths if now - then < DEATHS_WITHIN), now]
-        server.log("keeper: PostgreSQL ended by itself")
+        server.log("keeper: PostgreSQL has ended unexpectedly")
         try:
             if len(deaths) > DEATHS:
                 raise StartError("it ended again and again")

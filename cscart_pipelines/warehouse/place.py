@@ -271,7 +271,7 @@ def _socket_folder(wanted: Path, control: Path, owner: str | None) -> Path:
     uid = pwd.getpwnam(owner).pw_uid if owner else os.geteuid()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or found.st_mode & 0o077:
         raise NoPlaceError(
-            f"{folder} belongs to somebody else or is open to others; remove it, or choose a "
+            f"{folder} belongs to another account or is open to others; remove it, or choose a "
             "shorter CSCART_PIPELINES_HOME"
         )
     return folder

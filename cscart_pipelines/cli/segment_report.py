@@ -1,0 +1,154 @@
+"""`segments KEY NAME`: one segment of a list explained, with its members and why they are in it.
+
+Not here: the overview of all segments and their export (`reports`), the rules (dbt_project).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from cscart_pipelines.cli import console, exits
+
+Row = dict[str, Any]
+Query = Callable[[str, Row], list[Row]]
+
+SHOWN = 20
+"""Members that a terminal shows where --limit says nothing."""
+PERSON = (
+    "identity", "email", "mobile", "firstname", "lastname", "is_guest", "email_subscribed",
+    "mobile_subscribed", "category", "member_since", "reason",
+)  # fmt: skip
+_LIFECYCLE, _INTERVAL = ("lifecycle_1", "lifecycle_2", "lifecycle_3"), (
+    "interval_active", "interval_slipping",
+)  # fmt: skip
+STATISTICS: dict[str, tuple[str, ...]] = {
+    "vip": ("vip_rev_365", "mean_n_365"),
+    "small_spenders": ("small_rev_365", "bottom_aov"),
+    **dict.fromkeys(("aov_low", "aov_mid", "aov_high"), ("list_aov",)),
+    **dict.fromkeys(("lifecycle_recent", "lifecycle_needs_nurturing", "lifecycle_at_risk",
+                     "lifecycle_about_to_lose"), _LIFECYCLE),
+    **dict.fromkeys(("champions", "loyalists", "high_potential"), ("lifecycle_1", "list_aov")),
+    **dict.fromkeys(("active_by_interval", "slipping_away", "lost_by_interval"), _INTERVAL),
+    "at_risk_high_value": ("lifecycle_2", "lifecycle_3", "vip_rev_365"),
+    "discount_seekers": ("discount_share_limit",),
+}  # fmt: skip
+"""Segments whose thresholds come from the list itself: columns of int_list_statistics."""
+WORDS: dict[str, tuple[str, str]] = {
+    "vip_rev_365": ("spent in 365 days, more than", "money"),
+    "mean_n_365": ("purchases in 365 days, at least", "number"),
+    "small_rev_365": ("spent in 365 days, less than", "money"),
+    "bottom_aov": ("where that is below zero: average order value, at most", "money"),
+    "list_aov": ("average order value of the list", "money"),
+    "lifecycle_1": ("days since the last purchase: recent below", "number"),
+    "lifecycle_2": ("days since the last purchase: needs nurturing below", "number"),
+    "lifecycle_3": ("days since the last purchase: at risk up to", "number"),
+    "interval_active": ("days since the last purchase: active up to", "number"),
+    "interval_slipping": ("days since the last purchase: slipping away up to", "number"),
+    "discount_share_limit": ("share of purchases with a discount, at least", "share"),
+}
+
+
+def check_name(name: str, known: list[str], key: str) -> None:
+    """Raises CommandError, with what was probably meant, if there is no such segment."""
+    if name in known:
+        return
+    spelled = name.strip().lower().replace("-", "_").replace(" ", "_")
+    near = [spelled] if spelled in known else difflib.get_close_matches(spelled, known, 3, 0.5)
+    meant = f"; did you mean {' or '.join(near)}?" if near else "."
+    words = console.command(f"segments {key}")
+    raise exits.CommandError(
+        f"there is no segment {name!r}{meant} All segments: {words}", exits.WRONG_USAGE
+    )
+
+
+def explained(query: Query, key: str, segment: Row, limit: int | None) -> Row:
+    """Everything about one segment: thresholds, changes, and its members under `people`."""
+    name = segment["segment"]
+    asked = {"key": key, "segment": name, "limit": limit}
+    statistics = query(
+        "SELECT * FROM intermediate.int_list_statistics WHERE integration = %(key)s", asked
+    )
+    changes = query(
+        """
+        SELECT min(changed_at) AS since, max(changed_at) AS last_change,
+               count(*) FILTER (WHERE change = 'entered' AND recent.week) AS entered_7d,
+               count(*) FILTER (WHERE change = 'left' AND recent.week) AS left_7d,
+               count(*) FILTER (WHERE change = 'entered' AND recent.month) AS entered_30d,
+               count(*) FILTER (WHERE change = 'left' AND recent.month) AS left_30d
+        FROM analytics.segment_changes AS change,
+             LATERAL (SELECT changed_at > %(as_of)s - interval '7 days' AS week,
+                             changed_at > %(as_of)s - interval '30 days' AS month) AS recent
+        WHERE integration = %(key)s AND segment = %(segment)s
+        """,
+        {**asked, "as_of": segment["as_of"]},
+    )
+    people = query(
+        """
+        SELECT member.identity, person.email, person.mobile, person.firstname, person.lastname,
+               person.is_guest, person.email_subscribed, person.mobile_subscribed,
+               member.category, member.member_since, member.reason
+        FROM analytics.segment_members AS member
+        JOIN analytics.subscribers AS person USING (integration, identity)
+        WHERE member.integration = %(key)s AND member.segment = %(segment)s
+        ORDER BY member.member_since DESC, member.identity, member.category
+        LIMIT %(limit)s
+        """,
+        asked,
+    )
+    found = statistics[0] if statistics else {}
+    return {
+        **segment,
+        "thresholds": {
+            column: found[column]
+            for column in STATISTICS.get(name, ())
+            if found.get(column) is not None
+        },
+        **(changes[0] if changes else {}),
+        "people": people,
+    }
+
+
+def print_explained(found: Row, currency: str) -> None:
+    """One segment for a person at a terminal."""
+    console.out.print(f"[bold]{found['segment']}[/]  {console.plain(found['definition'])}")
+    table = console.table("", ("", "text"))
+    table.show_header = False
+    table.add_row("members", console.whole(found["members"]))
+    table.add_row("purchases", console.whole(found["purchases"]))
+    table.add_row("revenue", console.money(found["revenue"], currency))
+    table.add_row("average order", console.money(found["average_order_value"], currency))
+    for column, value in found["thresholds"].items():
+        words, kind = WORDS[column]
+        table.add_row(f"threshold of this list: {words}", _threshold(value, kind, currency))
+    if since := found.get("since"):
+        table.add_row("first member", f"{since:%Y-%m-%d %H:%M} UTC")
+    for days in (7, 30):
+        table.add_row(
+            f"in the last {days} days",
+            f"{found.get(f'entered_{days}d', 0):,} entered, {found.get(f'left_{days}d', 0):,} left",
+        )
+    table.add_row("as of", f"{found['as_of']:%Y-%m-%d %H:%M} UTC")
+    console.show(table)
+    if not found["people"]:
+        return
+    console.out.print()
+    with_category = any(person["category"] for person in found["people"])
+    people = console.table("member", *["category"] * with_category, "since", ("reason", "text"))
+    for person in found["people"]:
+        category = [console.plain(person["category"] or "–")] * with_category
+        people.add_row(
+            console.plain(person["identity"]),
+            *category,
+            f"{person['member_since']:%Y-%m-%d}",
+            console.plain(person["reason"]),
+        )
+    console.show(people)
+
+
+def _threshold(value: Any, kind: str, currency: str) -> str:
+    if kind == "money":
+        return console.money(value, currency)
+    return console.share(value) if kind == "share" else console.decimal(Decimal(str(value)), 1)
