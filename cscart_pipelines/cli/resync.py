@@ -56,8 +56,8 @@ def ask_daemon(premises: Premises, keys: list[str], *, full: bool) -> None:
         )
     look = f"integration status {keys[0]}" if len(keys) == 1 else "integration list"
     console.out.print(
-        "Left to the daemon. It starts within seconds where `make up` is running; "
-        f"see it with: {console.command(look)}"
+        "The daemon starts it within seconds where `make up` is running. "
+        f"See: {console.command(look)}"
     )
 
 
