@@ -116,7 +116,7 @@ def _connect(place: Premises, connection: psycopg.Connection[Any], shop: Sandbox
 def _visit(
     connection: psycopg.Connection[Any], shop: SandboxShop, events: str
 ) -> tuple[float, float, float, float]:
-    email = f"{secrets.token_hex(6)}@example.com"
+    email = f"{secrets.token_hex(6)}@mail.internal"
     shop.store.add_customer(email)
     now = time.time_ns() // 1_000_000
     event = {"id": secrets.token_urlsafe(16), "name": "sign_up", "at": now, "page": "/index.php"}

@@ -83,10 +83,12 @@ def check_orders(built: Built, oracle: Oracle) -> None:
 def check_subscribers(built: Built, oracle: Oracle) -> None:
     table = built.of("subscribers", oracle.shop.integration).set_index("identity")
     assert set(table.index) == set(oracle.subscribers), oracle.shop.integration
-    names = "customer_id mobile email_subscribed mobile_subscribed registered_at subscribed_at"
+    names = (
+        "customer_id email mobile email_subscribed mobile_subscribed registered_at subscribed_at"
+    )
     for identity, expected in oracle.subscribers.items():
         found = table.loc[identity]
-        for name in names.split():
+        for name in [*names.split(), "registered_at", "subscribed_at"]:
             _check(found[name], expected[name], oracle.shop.integration, identity, name)
         _check(bool(pd.notna(found.deleted_at)), expected["deleted"], identity, "deleted")
 

@@ -25,6 +25,9 @@ from dbt.cli.main import dbtRunner
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from cscart_pipelines.identity import region_of_zone
+from cscart_pipelines.warehouse.contacts import store_contacts
+
 PROJECT = Path(__file__).parents[1] / "dbt_project"
 AS_OF = pd.Timestamp("2026-05-20T10:30:00Z")
 """The moment the test shops are looked at; no zone changes its clocks in the windows' hours."""
@@ -142,6 +145,9 @@ def load(database: Database, shops: Sequence[Shop]) -> None:
             lines = [{"integration": shop.integration} | row for row in shop.order_lines]
             insert(connection, "cscart.order_lines", lines)
             insert_visits(connection, shop)
+            region = shop.settings.get("default_country")
+            region = region or region_of_zone(shop.settings.get("timezone", "UTC"))
+            store_contacts(connection, shop.integration, region)
 
 
 def insert_visits(connection: psycopg.Connection[Any], shop: Shop) -> None:

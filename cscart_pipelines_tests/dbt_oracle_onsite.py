@@ -16,6 +16,7 @@ import pandas as pd
 
 from cscart_pipelines_tests.dbt_fixtures import Row
 from cscart_pipelines_tests.dbt_oracle import Oracle
+from cscart_pipelines_tests.dbt_oracle_people import faulty, usable
 from cscart_pipelines_tests.dbt_random_visits import hashed
 
 SILENCE = pd.Timedelta(minutes=30)
@@ -75,7 +76,14 @@ class Visits:
     def __init__(self, oracle: Oracle) -> None:
         self.oracle = oracle
         self.shop = oracle.shop
-        self.by_hash = {hashed(identity): identity for identity in oracle.live}
+        meant = {
+            text: usable(email) or faulty(email) or ""
+            for row in [*oracle.shop.customers, *oracle.shop.orders]
+            if (email := row.get("email"))
+            # As a browser would have it, and the address itself.
+            for text in (email.strip().lower(), usable(email) or email)
+        }
+        self.by_hash = {hashed(text): who for text, who in meant.items() if who in oracle.live}
 
     def day(self, at: pd.Timestamp) -> str:
         return str(self.oracle.local(at).date())

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cscart_pipelines_tests.dbt_fixtures import Row, Shop
+from cscart_pipelines_tests.dbt_random_shops import PHONES
 
 DAY = pd.Timedelta(days=1)
 ORDER_COLUMNS = [
@@ -64,16 +65,26 @@ FACT_COLUMNS = [
 ]
 
 
-def normal(email: str | None) -> str | None:
-    return (email or "").strip().lower() or None
+ZONES = {
+    "Europe/Athens": "GR", "America/New_York": "US", "Asia/Kolkata": "IN", "Pacific/Auckland": "NZ",
+}  # fmt: skip
 
 
-def usable(phone: str | None) -> bool:
-    return len(re.sub(r"\D", "", phone or "")) >= 7
+def usable(email: str | None) -> str | None:
+    """Of the few spellings that the made-up shops have."""
+    text = (email or "").strip(" \u00a0\u200b<>,").lower()
+    found = re.fullmatch(r"[^@\s]+@([^@\s]+\.[^@.\s]{2,})", text)
+    return text if found and found[1] != "example.com" else None
 
 
-def plausible(email: str) -> bool:
-    return re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@.\s]{2,}", email) is not None
+def faulty(email: str | None) -> str | None:
+    text = (email or "").strip(" \u00a0\u200b").lower()
+    return text if "@" in text and "@example.com" not in text and not usable(text) else None
+
+
+def country_of(order: Row) -> str:
+    given = [(order.get(name) or "").upper() for name in ("s_country", "b_country")]
+    return next((code for code in given if len(code) == 2), "")
 
 
 def ratio(part: Any, whole: Any) -> float:
@@ -118,11 +129,43 @@ class People:
     def refunds(self) -> set[str]:
         return set(self.shop.settings.get("refund_statuses") or ()) - {"N", "T"}
 
+    # --- who a row is about --------------------------------------------------------------------
+
+    @cached_property
+    def countries(self) -> dict[int, str]:
+        """Of each account: that of its newest order which has one."""
+        placed = sorted(self.shop.orders, key=lambda row: (row["ordered_at"], row["order_id"]))
+        return {row["user_id"]: country_of(row) for row in placed if country_of(row)}
+
+    def mobile_of(self, row: Row) -> str | None:
+        order = "order_id" in row
+        country = country_of(row) if order else self.countries.get(row["user_id"])
+        for name in ("phone", "s_phone"):
+            meant = PHONES.get(row.get(name) or "", {})
+            if found := meant.get("") or meant.get(country or ZONES.get(self.zone, "none")):
+                return found
+        return None
+
+    def identity_of(self, account: Row) -> str | None:
+        email = account.get("email")
+        return usable(email) or self.mobile_of(account) or faulty(email)
+
+    def _owner(self, order: Row, account: Row) -> str | None:
+        """The e-mail before the mobile, the order's own before the account's."""
+        for read in (usable, None, faulty):
+            for row in (order, account):
+                found = None
+                if row:
+                    found = self.mobile_of(row) if read is None else read(row.get("email"))
+                if found:
+                    return found
+        return None
+
     # --- orders --------------------------------------------------------------------------------
 
     @cached_property
     def orders(self) -> pd.DataFrame:
-        accounts = {row["user_id"]: normal(row.get("email")) for row in self.shop.customers}
+        accounts = {row["user_id"]: row for row in self.shop.customers}
         rows = []
         for raw in self.shop.orders:
             gone = raw["is_parent_order"] or raw.get("deleted_at") is not None
@@ -133,7 +176,7 @@ class People:
                     "order_id": raw["order_id"],
                     "user_id": raw.get("user_id"),
                     "raw": raw,
-                    "identity": normal(raw.get("email")) or accounts.get(raw.get("user_id")),
+                    "identity": self._owner(raw, accounts.get(raw.get("user_id"), {})),
                     "at": pd.Timestamp(raw["ordered_at"]),
                     "total": float(raw["total"]),
                     "status": raw["status"],
@@ -159,7 +202,7 @@ class People:
         by_identity = dict(list(counted.groupby("identity")))
         accounts: dict[str, list[Row]] = {}
         for row in self.shop.customers:
-            if identity := normal(row.get("email")):
+            if identity := self.identity_of(row):
                 accounts.setdefault(identity, []).append(row)
         found = {}
         for identity in accounts.keys() | by_identity.keys():
@@ -186,16 +229,16 @@ class People:
         seen = [pd.Timestamp(moment) for moment in (registered, first) if moment is not None]
         if own and not self.guests and registered is not None:
             seen = [pd.Timestamp(registered)]
-        phone = own.get("phone") if own and usable(own.get("phone")) else None
-        if phone is None and orders is not None:
+        mobile = self.mobile_of(own) if own else None
+        if mobile is None and orders is not None:
             for raw in orders["raw"]:
-                both = (raw.get("phone"), raw.get("s_phone"))
-                phone = next((number for number in both if usable(number)), phone)
+                mobile = self.mobile_of(raw) or mobile
         return {
             "customer_id": own["user_id"] if own else self._bridged(identity, orders),
-            "mobile": phone.strip() if phone else None,
-            "email_subscribed": plausible(identity),
-            "mobile_subscribed": phone is not None,
+            "mobile": mobile,
+            "email": usable(identity),
+            "email_subscribed": usable(identity) is not None,
+            "mobile_subscribed": mobile is not None,
             "registered_at": pd.Timestamp(registered) if registered else None,
             "subscribed_at": min(seen, default=None),
             "deleted": bool(own and own.get("deleted_at")),
@@ -206,7 +249,7 @@ class People:
         live = {
             a["user_id"]
             for a in self.shop.customers
-            if not a.get("deleted_at") and normal(a.get("email")) != identity
+            if not a.get("deleted_at") and self.identity_of(a) != identity
         }
         known = orders[orders.user_id.isin(live)] if orders is not None else None
         if known is None or known.empty:

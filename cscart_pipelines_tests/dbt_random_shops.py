@@ -13,6 +13,19 @@ import pandas as pd
 from cscart_pipelines_tests.dbt_fixtures import AS_OF, Row, Shop, order
 
 ZONES = ["UTC", "Europe/Athens", "America/New_York", "Asia/Kolkata", "Pacific/Auckland"]
+PHONES: dict[str, dict[str, str]] = {
+    "+30 691 234 5678": {"": "+306912345678"},
+    "６９１２３４５６７８": {"GR": "+306912345678", "IN": "+916912345678"},
+    "07400 123456": {"GB": "+447400123456", "IN": "+917400123456"},
+    "(202) 555-0143": {"US": "+12025550143", "NZ": "+642025550143"},
+    **{
+        text: {}
+        for text in ("+44 20 7946 0000", "12345", "", "0000000", "306912345678.0", "after 5")
+    },
+}
+"""What is meant by a phone, by the country of its owner; "" for every country."""
+ODD = ["not an address", "half@way", "ada-lovelace-1700000000@example.com", None]
+"""Beside addresses that can be written to."""
 BORDERS = [0, 1, 29, 30, 31, 40, 60, 89, 90, 91, 180, 181, 364, 365, 366, 500]
 
 
@@ -35,7 +48,7 @@ def random_shop(seed: int) -> Shop:
             {"type": "O", "status": status, "description": f"Status {status}"}
             | {"payment_received": paid if seed % 3 else None}
         )
-    emails = [f"person{i}@shop.example" for i in range(people)] + ["not an address", None]
+    emails = [f"person{i}@post.gr" for i in range(people)] + ODD
     for user_id, email in enumerate(emails, start=1):
         if draw.random() < 0.6:
             shop.customers.append(_customer(draw, user_id, email, zone))
@@ -53,7 +66,10 @@ def random_shop(seed: int) -> Shop:
 
 
 def _spell(draw: random.Random, email: str | None) -> str | None:
-    return draw.choice([email, email.upper(), f" {email} "]) if email else draw.choice([None, " "])
+    if not email:
+        return draw.choice([None, " "])
+    around = [f" {email} ", f"<{email}>,", f"\u00a0{email}\u200b"]
+    return draw.choice([email, email.upper(), *around])
 
 
 def _moment(draw: random.Random, zone: str) -> pd.Timestamp:
@@ -72,7 +88,7 @@ def _customer(draw: random.Random, user_id: int, email: str | None, zone: str) -
         "user_id": user_id,
         "email": _spell(draw, email),
         "firstname": draw.choice(["Ada", None]),
-        "phone": draw.choice(["+44 20 7946 0000", "12345", "", None]),
+        "phone": draw.choice([*PHONES, None]),
         "registered_at": _moment(draw, zone).to_pydatetime() if draw.random() < 0.9 else None,
         "deleted_at": _moment(draw, zone).to_pydatetime() if draw.random() < 0.15 else None,
     }
@@ -102,7 +118,8 @@ def _order(
             total=f"{draw.choice([0, 5, 10, 10, 19.9, 333.33, 1000]):.2f}",
             discount=draw.choice([None, "0", "1.50"]),
             subtotal_discount=draw.choice([None, None, "2"]),
-            phone=draw.choice([None, "555-0123", "0049 30 901820"]),
+            phone=draw.choice([None, None, *PHONES]),
+            s_phone=draw.choice([None, None, None, *PHONES]),
             s_country=draw.choice(["GR", "gb", "", None]),
             b_country=draw.choice(["DE", None]),
             deleted_at=at.to_pydatetime() if draw.random() < 0.05 else None,

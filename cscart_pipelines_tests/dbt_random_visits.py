@@ -23,7 +23,7 @@ NAMES = [
 ]  # fmt: skip
 STEPS = ["0us", "1us", "10s", "5min", "1799999999us", "30min", "1800000001us", "9h", "3D"]
 BORDERS = ["0min", "59min", "60min", "61min", "5h", "1D", "6D", "7D", "8D", "13D", "14D", "15D"]
-STRANGER = "stranger@shop.example"
+STRANGER = "stranger@post.gr"
 
 
 def hashed(address: str) -> str:

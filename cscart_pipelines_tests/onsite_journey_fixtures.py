@@ -246,7 +246,7 @@ def journey(town: Town, **storefront: Any) -> Iterator[Journey]:
     # The right time: sessions and orders are about today.
     with SandboxShop("4.20", "small", clock=time.time) as shop:
         connected = Connected(shop, town.database.warehouse, town.settings, Clock(time.time()))
-        shop.store.place_order(email="before@example.com", lines=[(1, 1)], status="P")
+        shop.store.place_order(email="before@mail.internal", lines=[(1, 1)], status="P")
         connected.add()
         connected.sync()
         made = Journey(town, connected, "")

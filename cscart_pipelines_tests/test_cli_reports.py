@@ -35,11 +35,12 @@ def built(
         store.add_product("Bag", "10.00")
         for number in range(6):
             buyer = store.add_customer(
-                f"b{number}@example.com", firstname=NASTY, phone="+306912345678"
+                f"b{number}@mail.internal", firstname=NASTY, phone="+306912345678"
             )
             if number:
-                store.place_order(user_id=buyer.user_id, email=f"b{number}@example.com", status="C",
-                                  lines=[(1, number)])  # fmt: skip
+                store.place_order(
+                    user_id=buyer.user_id, email=buyer.email, status="C", lines=[(1, number)]
+                )
         made.sync()
         Desk(module_database, settings).save("empty", list_name="Not [built] yet")
         dbt(module_database.dbt_env, "build", "--exclude-resource-type", "unit_test",
@@ -170,7 +171,7 @@ def test_an_export_has_one_file_per_segment_and_no_formulas(ask: Run, tmp_path: 
             assert len(rows) == members
         for row in rows:
             assert row["firstname"] == f"'{NASTY}"
-            assert row["email"].endswith("@example.com")
+            assert row["email"].endswith("@mail.internal")
             assert row["mobile"].startswith("+30")
     assert any(segments.values())
     done = ask("segments", "tea", "--export", str(tmp_path / "raw"), "--raw")

@@ -73,7 +73,7 @@ def story(module_database: Database, dbt_target: Path) -> Story:
     bought = event("purchase", ago(3), "visitor-buys-0000000", order_id="1", items=TEA)
     tea = Shop(
         "tea",
-        orders=[order(1, ago(3), email="ada@shop.example")],
+        orders=[order(1, ago(3), email="ada@post.gr")],
         order_lines=[
             {"order_id": 1, "item_id": "1", "product_id": 1, "quantity": 1, "price": "10.00"}
         ],

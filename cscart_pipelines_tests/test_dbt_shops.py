@@ -29,7 +29,7 @@ EMPTY = Shop("no-orders-yet", {"timezone": "Europe/Athens"})
 
 @pytest.fixture(scope="module")
 def shops() -> list[Oracle]:
-    random = [add_visits(random_shop(seed), seed) for seed in range(40)]
+    random = [add_visits(random_shop(seed), seed) for seed in range(41)]
     return [Oracle(shop, AS_OF) for shop in [*random, EMPTY]]
 
 
@@ -54,6 +54,8 @@ def test_the_made_up_shops_are_hard_enough(shops: list[Oracle]) -> None:
     assert any(person["deleted"] for person in people)
     assert any(person["customer_id"] is None for person in people)
     assert any(not person["email_subscribed"] for person in people)
+    met = {identity[:1] for oracle in shops for identity in oracle.live}
+    assert met >= {"+", "h"}  # a mobile, and an address with a fault
     from cscart_pipelines_tests.dbt_oracle_segments import affinities, expected_members
 
     met = {key for oracle in shops for key, who in expected_members(oracle).items() if who}

@@ -187,14 +187,14 @@ def test_news_about_the_same_order_are_followed_at_once(
 @pytest.mark.parametrize("profile", ["4.7", "4.16", "4.20"])
 def test_orders_and_people_come_from_the_shop(profile: str, room: ControlRoom) -> None:
     with shops_of(room, "a", profile=profile) as shops:
-        account = shops["a"].store.add_customer("new@example.com")
+        account = shops["a"].store.add_customer("new@mail.internal")
         bought = shops["a"].store.place_order(user_id=account.user_id)
         touch(room, "a", order=bought.order_id)
-        touch(room, "a", email="new@example.com")
+        touch(room, "a", email="new@mail.internal")
         result = follow(room)
         assert result.success
         assert orders(room) == [("a", bought.order_id)]
-        assert room.rows("SELECT email FROM cscart.customers") == [("new@example.com",)]
+        assert room.rows("SELECT email FROM cscart.customers") == [("new@mail.internal",)]
         assert queue(room) == []
         shown = told(result)
         assert (shown["touched"], shown["changed"], shown["later"]) == (2, 2, 0)
@@ -240,38 +240,38 @@ def test_what_the_shop_does_not_show_is_looked_for_a_few_times(
     room: ControlRoom, shops: dict[str, SandboxShop]
 ) -> None:
     touch(room, "a", order=5000)
-    touch(room, "a", email="stranger@example.com")
-    touch(room, "a", email="later@example.com")
+    touch(room, "a", email="stranger@mail.internal")
+    touch(room, "a", email="later@mail.internal")
     for attempt in range(1, len(NOT_YET) + 1):
         shown = told(follow(room))
         assert (shown["later"], shown["given_up"], shown["changed"]) == (3, 0, 0)
         assert queue(room)[0] == ("a", "order", attempt)
         assert told(follow(room, "a"))["api_calls"] == 0, "not before its time"
         pass_time(room)
-    shops["a"].store.add_customer("later@example.com")
+    shops["a"].store.add_customer("later@mail.internal")
     shown = told(follow(room))
     assert (shown["later"], shown["given_up"], shown["changed"]) == (0, 2, 1)
     assert queue(room) == []
-    assert room.rows("SELECT email FROM cscart.customers") == [("later@example.com",)]
+    assert room.rows("SELECT email FROM cscart.customers") == [("later@mail.internal",)]
 
 
 def test_an_address_before_leads_to_the_account(
     room: ControlRoom, shops: dict[str, SandboxShop]
 ) -> None:
     store = shops["a"].store
-    account = store.add_customer("before@example.com")
-    touch(room, "a", email="before@example.com")
+    account = store.add_customer("before@mail.internal")
+    touch(room, "a", email="before@mail.internal")
     follow(room)
-    store.add_customer("somebody@example.com")
-    store.edit_customer(account.user_id, email="after@example.com")
-    for email in ("before@example.com", "after@example.com"):
+    store.add_customer("somebody@mail.internal")
+    store.edit_customer(account.user_id, email="after@mail.internal")
+    for email in ("before@mail.internal", "after@mail.internal"):
         room.execute(
             "INSERT INTO onsite.visitors VALUES ('a', 'visitor', %s, now(), now())", address(email)
         )
-    touch(room, "a", email="after@example.com")
+    touch(room, "a", email="after@mail.internal")
     shops["a"].requests.clear()
     assert told(follow(room))["later"] == 0
-    assert room.rows("SELECT email FROM cscart.customers") == [("after@example.com",)]
+    assert room.rows("SELECT email FROM cscart.customers") == [("after@mail.internal",)]
     assert [one.path.rpartition("/")[2] for one in shops["a"].requests] == [str(account.user_id)]
 
 
@@ -282,13 +282,13 @@ def test_what_somebody_says_about_mail_reaches_the_lists(
     room.execute(
         "INSERT INTO cscart.orders (integration, order_id, status, is_parent_order, total,"
         " ordered_at, has_details, email, content_hash)"
-        " VALUES ('a', 900, 'O', false, 1, now(), true, 'reader@example.com', '')"
+        " VALUES ('a', 900, 'O', false, 1, now(), true, 'reader@mail.internal', '')"
     )
-    touch(room, "a", email="reader@example.com")
+    touch(room, "a", email="reader@mail.internal")
     room.execute(
         "INSERT INTO onsite.consents (integration, event_id, email_sha256, granted, at)"
         " VALUES ('a', 'e', %s, false, now())",
-        address("reader@example.com"),
+        address("reader@mail.internal"),
     )
     records = "SELECT rows_done FROM registry.sync_runs WHERE kind = 'onsite'"
     follow(room)
@@ -361,12 +361,12 @@ def test_a_mistake_of_ours_fails_the_run_but_not_the_other_shops(
 
 
 def test_no_address_is_told(room: ControlRoom, shops: dict[str, SandboxShop]) -> None:
-    shops["a"].store.add_customer("secret@example.com")
-    touch(room, "a", email="secret@example.com")
-    touch(room, "a", email="stranger@example.com")
+    shops["a"].store.add_customer("secret@mail.internal")
+    touch(room, "a", email="secret@mail.internal")
+    touch(room, "a", email="stranger@mail.internal")
     result = follow(room)
     everything = " ".join(str(entry) for entry in room.instance.all_logs(result.run_id))
-    for word in ("secret@", "stranger@", address("secret@example.com")):
+    for word in ("secret@", "stranger@", address("secret@mail.internal")):
         assert word not in everything
 
 

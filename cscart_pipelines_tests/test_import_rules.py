@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "cscart_pipelines"
-LOWER = {"settings", "spreadsheets", "cscart", "warehouse"}
+LOWER = {"settings", "spreadsheets", "identity", "cscart", "warehouse"}
 MAY_SEE = {
     "settings": set(),
     "spreadsheets": set(),
+    "identity": set(),
     "cscart": {"cscart"},
-    "warehouse": {"warehouse", "settings"},
+    "warehouse": {"warehouse", "settings", "identity"},
     "integrations": {"integrations"} | LOWER,
     "sync": {"sync", "integrations"} | LOWER,
     "fulfilment": {"fulfilment", "integrations"} | LOWER,

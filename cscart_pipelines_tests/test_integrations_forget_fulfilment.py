@@ -15,7 +15,7 @@ from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.feed_fixtures import RawShop, raw_shop
 
 ADA = {
-    "email": "Ada@Example.com", "s_firstname": "Ada", "s_lastname": "Lovelace",
+    "email": "Ada@mail.internal", "s_firstname": "Ada", "s_lastname": "Lovelace",
     "company": "Engines", "s_address": "St James's Square", "s_city": "Lovetown",
     "s_zipcode": "SW1Y", "s_phone": "1815", "s_state": "LDN", "s_country": "GB",
 }  # fmt: skip
@@ -28,7 +28,7 @@ def shop(warehouse_database: Database) -> RawShop:
 
 
 def purge(shop: RawShop) -> dict[str, int]:
-    return forget(shop.connection, [shop.key], " ada@example.com")[shop.key]
+    return forget(shop.connection, [shop.key], " ada@mail.internal")[shop.key]
 
 
 def traces(shop: RawShop) -> list[str]:
@@ -44,7 +44,7 @@ def traces(shop: RawShop) -> list[str]:
 
 def test_orders_stay_without_the_person_and_are_not_pulled_again(shop: RawShop) -> None:
     shop.order(1, **ADA)
-    shop.order(2, **{**ADA, "email": "bob@example.com", "s_firstname": "Bob"})
+    shop.order(2, **{**ADA, "email": "bob@mail.internal", "s_firstname": "Bob"})
     shop.pull()
     bob = shop.feed()[2]
     assert purge(shop)["fulfilment.orders"] == 1
@@ -64,12 +64,12 @@ def test_orders_stay_without_the_person_and_are_not_pulled_again(shop: RawShop) 
 
 def test_what_changed_says_nothing_of_the_person_either(shop: RawShop) -> None:
     shop.order(1, **{**ADA, "s_city": "Elsewhere"})
-    shop.order(2, **{**ADA, "email": "work@example.com"})
+    shop.order(2, **{**ADA, "email": "work@mail.internal"})
     shop.order(3, **ADA)
     shop.pull()
     shop.order(1, **ADA, status="C")
     shop.order(2, **ADA)
-    shop.order(3, email="new@example.com", s_firstname="Bob", s_country="GB")
+    shop.order(3, email="new@mail.internal", s_firstname="Bob", s_country="GB")
     shop.pull()
     purge(shop)
     assert traces(shop) == []
@@ -79,7 +79,7 @@ def test_what_changed_says_nothing_of_the_person_either(shop: RawShop) -> None:
     assert feed[1]["changes"] == {"status": ["P", "C"]}
     assert feed[2]["changes"] is None
     # The address was hers when it was pulled, and is somebody else's now.
-    assert (feed[3]["email"], feed[3]["ship_to_name"]) == ("new@example.com", "Bob")
+    assert (feed[3]["email"], feed[3]["ship_to_name"]) == ("new@mail.internal", "Bob")
     assert feed[3]["changes"] == {"state": ["LDN", None]}
 
 
@@ -129,7 +129,7 @@ def test_a_pull_that_has_read_before_does_not_bring_the_person_back(
     shop = raw_shop(warehouse_database)
     shop.order(1, **ADA)
     with warehouse_database.connect() as other:
-        forgetting = threading.Thread(target=lambda: forget(other, [shop.key], "ada@example.com"))
+        forgetting = threading.Thread(target=lambda: forget(other, [shop.key], "ada@mail.internal"))
         with shop.connection.transaction():
             shop.pull()
             forgetting.start()

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from cscart_pipelines.identity import sha256 as hash_of
 from cscart_pipelines.integrations.forget import forget
-from cscart_pipelines.integrations.forget_onsite import hash_of
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.dbt_fixtures import (
     AS_OF,
@@ -24,7 +24,7 @@ from cscart_pipelines_tests.dbt_fixtures import (
 
 __all__ = ["dbt_target"]
 
-ADA, BOB = "ada@shop.example", "bob@shop.example"
+ADA, BOB = "ada@post.gr", "bob@post.gr"
 LONE, SHARED, BOBS, NOBODYS = (f"visitor-{name}-00000" for name in ("lone", "both", "bobs", "none"))
 
 
@@ -57,7 +57,7 @@ def visits() -> list[Row]:
         told("shared after bob", 101, SHARED),
         told("bob", 0, BOBS, BOB),
         told("nobody", 0, NOBODYS),
-        told("with her address", 5, NOBODYS) | {"email": " Ada@shop.example"},
+        told("with her address", 5, NOBODYS) | {"email": " Ada@post.gr"},
     ]
 
 
@@ -65,7 +65,7 @@ def shop(key: str) -> Shop:
     return Shop(
         key,
         customers=[
-            {"user_id": 1, "email": "Ada@shop.example", "registered_at": at(-9999).to_pydatetime()},
+            {"user_id": 1, "email": "Ada@post.gr", "registered_at": at(-9999).to_pydatetime()},
             {"user_id": 2, "email": BOB, "registered_at": at(-9999).to_pydatetime()},
         ],
         events=visits(),
@@ -91,7 +91,7 @@ def shops(warehouse_database: Database) -> Database:
     return warehouse_database
 
 
-def purge(database: Database, email: str = " ADA@shop.example") -> dict[str, int]:
+def purge(database: Database, email: str = " ADA@post.gr") -> dict[str, int]:
     with database.connect() as connection:
         return forget(connection, ["a"], email)["a"]
 
@@ -124,7 +124,7 @@ def test_other_shops_keep_what_they_were_told(shops: Database) -> None:
 
 
 def test_who_never_came_leaves_everything_as_it_is(shops: Database) -> None:
-    assert not [table for table in purge(shops, "eve@shop.example") if "onsite" in table]
+    assert not [table for table in purge(shops, "eve@post.gr") if "onsite" in table]
     assert len(terms(shops, "a")) == len(visits())
 
 

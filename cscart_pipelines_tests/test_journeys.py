@@ -112,7 +112,7 @@ def test_the_demo_from_nothing_twice_with_true_numbers_and_nothing_left_running(
         assert visit, done.stdout
         before, after = (int(number.replace(",", "")) for number in visit.groups())
         assert after == before + 1 == int(shown("subscribers", done.stdout).replace(",", "")) + 1
-        assert "onsite_sessions: visitor@example.com, 7 pages, 1 product viewed" in done.stdout
+        assert "onsite_sessions: visitor@mail.internal, 7 pages, 1 product viewed" in done.stdout
         assert "Traceback" not in done.stdout + done.stderr
         assert (empty_folder / ".cscart-pipelines").is_dir()
         await_that(lambda: not processes_of(empty_folder))
@@ -121,9 +121,9 @@ def test_the_demo_from_nothing_twice_with_true_numbers_and_nothing_left_running(
 def many_orders(store: Store) -> None:
     store.add_product("Bag", "10.00")
     for number in range(40):
-        store.add_customer(f"b{number}@example.com")
+        store.add_customer(f"b{number}@mail.internal")
     for number in range(200):
-        store.place_order(email=f"b{number % 50}@example.com", status="C", lines=[(1, 1)])
+        store.place_order(email=f"b{number % 50}@mail.internal", status="C", lines=[(1, 1)])
 
 
 def test_ctrl_c_in_the_middle_of_start_and_then_resync(desk: Desk, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_who_does_not_agree_leaves_no_trace(town: Town, browser: Browser) -> Non
     with journey(town, consent="ask", theme_events="objects", ga4_addon=True) as visit:
         visit.look_at(1)
         visit.add_to_cart(1)
-        visit.buy("guest@example.com")
+        visit.buy("guest@mail.internal")
         visit.leave()
         asked = [one["url"] for one in browser.requests()]
         assert [url for url in asked if url.startswith(town.settings.collector_url)] == []
@@ -58,7 +58,7 @@ def test_who_agrees_in_the_middle_is_known_from_then_on(town: Town, browser: Bro
         browser.wait_for("Object.keys(localStorage).some(name => name.endsWith('_visitor'))")
         visit.look_at(2)
         visit.add_to_cart(2, 3)
-        visit.buy("guest@example.com")
+        visit.buy("guest@mail.internal")
         visit.leave()
         visit.has_told(
             "page_view index.index",
@@ -68,7 +68,7 @@ def test_who_agrees_in_the_middle_is_known_from_then_on(town: Town, browser: Bro
             "page_view checkout.checkout",
             "begin_checkout checkout.checkout SKU-0001×1 SKU-0002×3",
             "page_view checkout.complete",
-            "purchase checkout.complete SKU-0001×1 SKU-0002×3 #1 guest@example.com",
+            "purchase checkout.complete SKU-0001×1 SKU-0002×3 #1 guest@mail.internal",
         )
         visit.follow()
         visit.agrees()
@@ -91,7 +91,7 @@ def bought(theme: bool) -> list[str]:
         "page_view checkout.checkout",
         " ".join(["begin_checkout checkout.checkout", *cart]),
         "page_view checkout.complete",
-        " ".join(["purchase checkout.complete", *cart, "#1 guest@example.com"]),
+        " ".join(["purchase checkout.complete", *cart, "#1 guest@mail.internal"]),
     ]
 
 
@@ -104,7 +104,7 @@ def test_a_guest_browses_and_buys_whoever_else_tells_it(
         browser.follow("a.product-title[href*='product_id=1']")
         visit.add_to_cart(1, 2)
         visit.go("checkout.cart")
-        visit.buy("guest@example.com")
+        visit.buy("guest@mail.internal")
         visit.leave()
         visit.has_told(*bought(theme != "off"))
         assert visit.queue() == {"order #1"}
@@ -117,7 +117,7 @@ def test_a_guest_browses_and_buys_whoever_else_tells_it(
         assert visit.rows(
             "SELECT email, total FROM cscart.orders WHERE integration = %s AND order_id = %s",
             visit.orders[0],
-        ) == [("guest@example.com", visit.store.orders[visit.orders[0]].total)]
+        ) == [("guest@mail.internal", visit.store.orders[visit.orders[0]].total)]
         assert visit.rows("SELECT FROM onsite.events WHERE integration = %s AND email <> ''") == []
 
 
@@ -125,11 +125,11 @@ def test_a_guest_browses_and_buys_whoever_else_tells_it(
 
 
 def test_who_registers_is_a_customer_at_once(visit: Journey) -> None:
-    visit.register("Ann@Example.com")
+    visit.register("Ann@mail.internal")
     visit.leave()
     visit.has_told(
         "page_view profiles.add",
-        "sign_up profiles.add Ann@Example.com",
+        "sign_up profiles.add Ann@mail.internal",
         "page_view profiles.success_add",
     )
     followed = visit.follow()
@@ -141,24 +141,24 @@ def test_who_registers_is_a_customer_at_once(visit: Journey) -> None:
 def test_a_changed_profile_is_read_again_under_the_new_address_too(
     visit: Journey, browser: Browser
 ) -> None:
-    number = visit.account("ann@example.com")
+    number = visit.account("ann@mail.internal")
     visit.connected.sync()
-    visit.sign_in("ann@example.com")
+    visit.sign_in("ann@mail.internal")
     visit.change_profile(firstname="Annette")
-    visit.change_profile(email="annette@example.com")
+    visit.change_profile(email="annette@mail.internal")
     visit.leave()
     visit.has_told(
         "page_view auth.login_form",
-        "login auth.login_form ann@example.com",
+        "login auth.login_form ann@mail.internal",
         "page_view index.index",
         "page_view profiles.update",
-        "profile_update profiles.update ann@example.com",
+        "profile_update profiles.update ann@mail.internal",
         "page_view profiles.update",
         "page_view profiles.update",
-        "profile_update profiles.update annette@example.com",
+        "profile_update profiles.update annette@mail.internal",
         "page_view profiles.update",
     )
-    assert visit.queue() == {"person ann@example.com", "person annette@example.com"}
+    assert visit.queue() == {"person ann@mail.internal", "person annette@mail.internal"}
     visit.shop.requests.clear()
     visit.follow()
     assert [one.path.rpartition("/")[2] for one in visit.shop.requests] == [str(number)]
@@ -167,37 +167,37 @@ def test_a_changed_profile_is_read_again_under_the_new_address_too(
     assert visit.rows(
         "SELECT user_id, email, firstname FROM cscart.customers"
         " WHERE integration = %s AND email LIKE 'ann%%'"
-    ) == [(number, "annette@example.com", "Annette")]
+    ) == [(number, "annette@mail.internal", "Annette")]
 
 
 def test_what_is_said_about_mail_is_kept_with_its_time(visit: Journey, browser: Browser) -> None:
-    visit.account("ann@example.com")
-    visit.sign_in("ann@example.com")
-    visit.subscribe("ann@example.com")
+    visit.account("ann@mail.internal")
+    visit.sign_in("ann@mail.internal")
+    visit.subscribe("ann@mail.internal")
     visit.go("profiles.update")
     browser.follow("#unsubscribe_but")
     assert "You will not hear from us again" in browser.text("body")
-    visit.subscribe("stranger@example.com")
+    visit.subscribe("stranger@mail.internal")
     visit.leave()
     visit.has_told(
         "page_view auth.login_form",
-        "login auth.login_form ann@example.com",
+        "login auth.login_form ann@mail.internal",
         *["page_view index.index"] * 2,
-        "subscribe index.index ann@example.com",
+        "subscribe index.index ann@mail.internal",
         *["page_view profiles.update"] * 2,
-        "unsubscribe profiles.update ann@example.com",
-        "subscribe profiles.update stranger@example.com",
+        "unsubscribe profiles.update ann@mail.internal",
+        "subscribe profiles.update stranger@mail.internal",
         "page_view index.index",
     )
     said = visit.rows(
         "SELECT email_sha256, granted FROM onsite.consents WHERE integration = %s ORDER BY at"
     )
     assert [(visit.people[who], granted) for who, granted in said] == [
-        ("ann@example.com", True), ("ann@example.com", False), ("stranger@example.com", True)
+        ("ann@mail.internal", True), ("ann@mail.internal", False), ("stranger@mail.internal", True)
     ]  # fmt: skip
     visit.follow()
     visit.agrees()
-    assert visit.queue() == {"person stranger@example.com"}, "nobody in the shop, for now"
+    assert visit.queue() == {"person stranger@mail.internal"}, "nobody in the shop, for now"
 
 
 # --- mishaps -------------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ def test_a_collector_that_goes_and_comes_loses_and_doubles_nothing(
     town.collector_down()
     visit.look_at(2)
     visit.add_to_cart(2, 2)  # the shop works as ever
-    number = visit.buy("guest@example.com")
+    number = visit.buy("guest@mail.internal")
     visit.leave()
     town.collector_up()
     visit.look_at(3)
@@ -238,7 +238,7 @@ def test_a_collector_that_goes_and_comes_loses_and_doubles_nothing(
         "page_view checkout.checkout",
         "begin_checkout checkout.checkout",
         "page_view checkout.complete",
-        "purchase checkout.complete #1 guest@example.com",
+        "purchase checkout.complete #1 guest@mail.internal",
         "page_view products.view",
         "view_item products.view SKU-0003×1",
     )
@@ -257,7 +257,7 @@ def test_an_integration_that_is_disabled_is_not_told_any_more_and_the_shop_works
     until(lambda: town.asks(visit.write_key) == 410)
     refused = town.answered(410)
     visit.add_to_cart(1)
-    visit.buy("guest@example.com")
+    visit.buy("guest@mail.internal")
     visit.look_at(2)
     until(lambda: town.answered(410) > refused)
     visit.waits_for_nothing()
@@ -277,19 +277,19 @@ def test_the_list_follows_a_day_of_visits(
 ) -> None:
     """Ann, who is known, buys; Ben registers, fills a cart, wants no mail, and goes; and somebody
     looks around."""
-    visit.account("ann@example.com")
+    visit.account("ann@mail.internal")
     visit.connected.sync()
-    visit.sign_in("ann@example.com")
+    visit.sign_in("ann@mail.internal")
     visit.look_at(1)
     visit.add_to_cart(1, 2)
     bought = visit.buy()
     visit.store.edit_order(bought, status="P")
     visit.leave()
     browser.fresh()
-    visit.register("Ben@Example.com")
+    visit.register("Ben@mail.internal")
     visit.look_at(2)
     visit.add_to_cart(2)
-    visit.subscribe("Ben@Example.com")
+    visit.subscribe("Ben@mail.internal")
     visit.go("profiles.update")
     browser.follow("#unsubscribe_but")
     visit.leave()
@@ -312,14 +312,18 @@ def test_the_list_follows_a_day_of_visits(
         "SELECT identity, email_subscribed, last_seen_at IS NOT NULL, is_guest"
         " FROM analytics.subscribers WHERE integration = %s ORDER BY identity"
     ) == [
-        ("ann@example.com", True, True, False),
-        ("before@example.com", True, False, True),
-        ("ben@example.com", False, True, False),
+        ("ann@mail.internal", True, True, False),
+        ("before@mail.internal", True, False, True),
+        ("ben@mail.internal", False, True, False),
     ]
     assert visit.rows(
         "SELECT identity, product_views, adds_to_cart, purchases, revenue"
         " FROM analytics.onsite_sessions WHERE integration = %s ORDER BY started_at"
-    ) == [("ann@example.com", 1, 1, 1, total), ("ben@example.com", 1, 1, 0, 0), (None, 1, 0, 0, 0)]
+    ) == [
+        ("ann@mail.internal", 1, 1, 1, total),
+        ("ben@mail.internal", 1, 1, 0, 0),
+        (None, 1, 0, 0, 0),
+    ]
     assert visit.rows(
         "SELECT sku, viewed, added_quantity, bought_quantity FROM analytics.product_funnel"
         " WHERE integration = %s ORDER BY sku"
@@ -327,4 +331,4 @@ def test_the_list_follows_a_day_of_visits(
     assert visit.rows(
         "SELECT segment, identity FROM analytics.segment_members WHERE integration = %s"
         " AND segment IN ('viewed_not_purchased', 'cart_abandoners') ORDER BY segment"
-    ) == [("cart_abandoners", "ben@example.com"), ("viewed_not_purchased", "ben@example.com")]
+    ) == [("cart_abandoners", "ben@mail.internal"), ("viewed_not_purchased", "ben@mail.internal")]

@@ -9,13 +9,14 @@ import pytest
 
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.errors import CredentialsRefused, TransientShopError
+from cscart_pipelines.identity import sha256, written
 from cscart_pipelines.integrations import brief_look, forget
 from cscart_pipelines.integrations.acts import FrontDesk
 from cscart_pipelines.integrations.brief_look import OvertakenError
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.sync import touched
-from cscart_pipelines.sync.touched import TouchedReport, address_hash, read_touched
+from cscart_pipelines.sync.touched import TouchedReport, read_touched
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.sync_fixtures import Connected, connected, fill_shop
 
@@ -45,6 +46,11 @@ def newest(warehouse_database: Database, settings: Settings) -> Iterator[Connect
         made.later(1)
         made.shop.requests.clear()
         yield made
+
+
+def address_hash(email: str) -> str:
+    """As browsers send it."""
+    return sha256(written(email))
 
 
 def look(
@@ -370,6 +376,31 @@ def test_forgotten_people_stay_forgotten(shop: Connected) -> None:
     for order in (guest, own):
         row = shop.live("orders")[(order.order_id,)]
         assert (row["email"], row["user_id"], row["total"]) == (None, None, order.total)
+
+
+def test_an_order_tells_that_its_account_was_made_anonymous(shop: Connected) -> None:
+    """Only the order was seen in a browser; what the shop has written over it makes nobody."""
+    person = shop.store.customers[max(shop.store.customers)]
+    own = shop.store.place_order(user_id=person.user_id, email=person.email, firstname="Ada")
+    look(shop, [own.order_id])
+    assert shop.live("orders")[(own.order_id,)]["email"] == person.email
+    shop.store.anonymise_customer(person.user_id)
+    shop.later(1)
+    assert look(shop, [own.order_id]).changes.written > 0
+    assert (person.user_id,) not in shop.live("customers")
+    row = shop.live("orders")[(own.order_id,)]
+    assert (row["email"], row["user_id"], row["firstname"]) == (None, None, None)
+    assert row["s_country"] != "Bo"
+    kept = shop.query("SELECT raw FROM cscart.email_addresses WHERE integration = %s")
+    assert not {person.email, f"anon{person.user_id}@nowhere.gr"} & {raw for (raw,) in kept}
+
+
+def test_a_browser_knows_the_address_that_the_shop_has_something_around(shop: Connected) -> None:
+    person = shop.store.add_customer("<Around@x.gr>,")
+    look(shop, (), ["around@x.gr"])
+    shop.store.edit_customer(person.user_id, firstname="Ada")
+    assert look(shop, (), ["around@x.gr"]).customers == 1
+    assert shop.live("customers")[(person.user_id,)]["firstname"] == "Ada"
 
 
 def test_a_shop_that_is_down_changes_nothing(shop: Connected) -> None:

@@ -32,7 +32,7 @@ from cscart_pipelines.onsite import touched
 from cscart_pipelines.onsite.keys import write_key
 from cscart_pipelines.sync.touched import TouchedReport, read_touched
 
-EMAIL = "visitor@example.com"
+EMAIL = "visitor@mail.internal"
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) cscart-pipelines demo"
 MODELS = ("+subscribers", "+onsite_sessions")
 """Rebuilt after the visit. The others follow with the next whole build; `make up` makes it."""

@@ -82,6 +82,13 @@ def edit(
     currency: Annotated[
         str | None, typer.Option(help="The shop's primary currency, as ISO 4217.")
     ] = None,
+    default_country: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CODE",
+            help="Country of phone numbers without one, such as GR; empty: the time zone's.",
+        ),
+    ] = None,
     settled_statuses: Annotated[
         str | None,
         typer.Option(
@@ -168,7 +175,8 @@ def edit(
     """
     given: dict[str, Any] = {
         "url": url, "email": email, "list_name": list_name, "timezone": timezone,
-        "currency": currency, "settled_statuses": settled_statuses,
+        "currency": currency, "default_country": default_country,
+        "settled_statuses": settled_statuses,
         "refund_statuses": refund_statuses, "include_guests": include_guests,
         "storefronts": storefronts, "companies": companies, "user_id": user_id,
         "order_prefix": order_prefix, "start_date": start_date, "countries": countries,

@@ -69,6 +69,13 @@ def add(
     currency: Annotated[
         str, typer.Option(help="The shop's primary currency, as ISO 4217.")
     ] = "EUR",
+    default_country: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CODE",
+            help="Country of phone numbers without one, such as GR; default: the time zone's.",
+        ),
+    ] = None,
     settled_statuses: Annotated[
         str | None,
         typer.Option(
@@ -155,6 +162,7 @@ def add(
     values: dict[str, Any] = {
         "integration": key, "list_name": key if list_name is None else list_name, "url": url,
         "email": email, "timezone": timezone, "currency": currency,
+        "default_country": default_country,
         "settled_statuses": settled_statuses, "refund_statuses": refund_statuses,
         "include_guests": include_guests, "storefronts": storefronts, "companies": companies,
         "user_id": user_id, "order_prefix": order_prefix,

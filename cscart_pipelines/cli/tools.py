@@ -135,6 +135,7 @@ def dbt(context: typer.Context) -> None:
     beside = Path(sys.executable).with_name("dbt")
     program = str(beside) if beside.exists() else "dbt"
     with opened() as premises:
+        premises.store_contacts()
         code = subprocess.run(
             [program, *context.args],
             env={**os.environ, **premises.warehouse.dbt_environment()},

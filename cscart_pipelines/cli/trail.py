@@ -14,6 +14,7 @@ from cscart_pipelines.cli import console, exits
 from cscart_pipelines.cli.board import Csv, Json
 from cscart_pipelines.cli.confirm import Yes, confirm
 from cscart_pipelines.cli.premises import opened
+from cscart_pipelines.identity import read_email, read_mobile
 from cscart_pipelines.integrations.forget import forget, known_integrations
 
 BOOKKEEPING = frozenset(
@@ -66,7 +67,10 @@ def audit(
 
 
 def purge_person(
-    email: Annotated[str, typer.Argument(metavar="EMAIL", help="The person's e-mail address.")],
+    person: Annotated[
+        str,
+        typer.Argument(metavar="PERSON", help="E-mail address, or a mobile such as +306912345678."),
+    ],
     integration: Annotated[
         str | None, typer.Option(metavar="KEY", help="Only in this integration; default: in all.")
     ] = None,
@@ -75,11 +79,14 @@ def purge_person(
 ) -> None:
     """Erase a person everywhere; orders stay, without the person.
 
-    From raw tables, lists, segments, fulfilment tables and onsite events.
+    From raw tables, lists, segments, fulfilment tables and onsite events, in every spelling of the
+    address. A mobile finds a person who has no usable e-mail address.
     """
-    if "@" not in email:
+    if read_email(person) is None and read_mobile(person, None) is None:
         raise exits.CommandError(
-            f"EMAIL: {email!r} is no e-mail address of a person", exits.WRONG_USAGE
+            f"PERSON: {person!r} is no e-mail address, and no mobile with its country code such as"
+            " +306912345678",
+            exits.WRONG_USAGE,
         )
     with opened() as premises:
         with premises.warehouse.connect(autocommit=True) as connection:
@@ -89,12 +96,12 @@ def purge_person(
                 premises.registry.get(integration)  # says that there is none
             keys = [integration]
         confirm(
-            f"This erases {email} in {console.count(len(keys), 'integration')} for good;"
+            f"This erases {person} in {console.count(len(keys), 'integration')} for good;"
             " orders stay, without the person",
             yes=yes,
         )
         with premises.warehouse.connect(autocommit=True) as connection:
-            report = forget(connection, keys, email)
+            report = forget(connection, keys, person)
     if as_json:
         console.print_json(report)
         return

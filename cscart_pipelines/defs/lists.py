@@ -65,6 +65,7 @@ def lists(
             connection, "%s", [BUILD_LOCK], reason="another build of the lists is running"
         )
         covered = connection.execute(COVERED).fetchone()
+        premises.store_contacts()
         arguments = ["build", "--exclude-resource-type", "unit_test",
                      "--vars", json.dumps({"as_of": as_of})]  # fmt: skip
         target = _room_for(project.project_dir / project.target_path / "builds", context.run.run_id)

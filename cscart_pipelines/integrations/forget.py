@@ -11,19 +11,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
+from cscart_pipelines.identity import normal, region_of_zone
 from cscart_pipelines.integrations import audit
 from cscart_pipelines.integrations.forget_fulfilment import forget_in_fulfilment
 from cscart_pipelines.integrations.forget_onsite import forget_on_site
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.registry import LOCK_SQL
 from cscart_pipelines.integrations.settings import host_of
+from cscart_pipelines.warehouse.contacts import store_contacts
 
 PERSONAL_ORDER_COLUMNS = (
     "email", "firstname", "lastname", "phone", "company", "s_firstname", "s_lastname", "s_address",
@@ -36,14 +38,14 @@ BUILD_LOCK = 0x6C69737473
 """The lock that a build of lists holds: what it read before would bring the person back."""
 
 
-def identity_of(email: str) -> str:
-    """As the models do: trimmed and lower-cased."""
-    return email.strip().lower()
+def identity_hash(host: str, who: str) -> bytes:
+    """Recognises a forgotten person of that shop without keeping the address (or mobile)."""
+    return _hash(host, f"email {normal(who)}")
 
 
-def identity_hash(host: str, email: str) -> bytes:
-    """Recognises a forgotten person of that shop without keeping the address."""
-    return _hash(host, f"email {identity_of(email)}")
+def order_hash(host: str, order_id: int) -> bytes:
+    """Recognises an order of a forgotten person, whatever the shop has made of it since."""
+    return _hash(host, f"order {order_id}")
 
 
 def account_hash(host: str, user_id: int) -> bytes:
@@ -83,9 +85,11 @@ def known_integrations(connection: psycopg.Connection[Any]) -> list[str]:
 
 
 def forget(
-    connection: psycopg.Connection[Any], integrations: Sequence[str], email: str
+    connection: psycopg.Connection[Any], integrations: Sequence[str], who: str
 ) -> dict[str, dict[str, int]]:
     """Purges one identity from these integrations: integration -> table -> rows touched.
+
+    `who`: an e-mail address or a mobile, in any spelling that the models take for the same one.
 
     One transaction for all; waits for a build of lists that is running. A person who is unknown
     gives an empty report, and is not loaded in future either. Raises NotAllowedError, before
@@ -95,11 +99,44 @@ def forget(
     with _locked(connection, integrations), connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [BUILD_LOCK])
         for integration in integrations:
-            touched = _forget_in(connection, integration, identity_of(email))
+            region = _region(connection, integration)
+            store_contacts(connection, integration, region)
+            touched = _forget_in(connection, integration, [normal(who, region)], [], region)
             report[integration] = touched
             # Who was forgotten is nobody's business any more.
             audit.record(connection, integration, "person forgotten", touched)
     return report
+
+
+def forget_accounts(
+    connection: psycopg.Connection[Any], integration: str, accounts: Sequence[int]
+) -> dict[str, int]:
+    """Purges people whom the shop has made anonymous, and their orders: table -> rows touched.
+
+    The shop has written invented addresses over theirs, in orders without telling a change. The
+    accounts and the orders stay forgotten; the address does not: who registers with it again, or
+    has another account with it, is a customer as any other. Within the caller's transaction;
+    waits for a build of lists that is running.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [BUILD_LOCK])
+    region = _region(connection, integration)
+    store_contacts(connection, integration, region)
+    who = connection.execute(
+        """
+        SELECT own.address FROM (
+            SELECT unnest(ARRAY[identity, any_address]) AS address FROM cscart.customer_contacts
+            WHERE integration = %(shop)s AND user_id = ANY(%(ids)s)
+        ) AS own
+        WHERE own.address IS NOT NULL AND NOT EXISTS (
+            SELECT FROM cscart.customer_contacts AS other
+            WHERE other.integration = %(shop)s AND other.user_id <> ALL(%(ids)s)
+              AND own.address IN (other.identity, other.any_address)
+        )
+        """,
+        {"shop": integration, "ids": list(accounts)},
+    ).fetchall()
+    found = sorted({row[0] for row in who})
+    return _forget_in(connection, integration, found, accounts, region, for_good=False)
 
 
 @contextlib.contextmanager
@@ -122,80 +159,103 @@ def _locked(connection: psycopg.Connection[Any], integrations: Sequence[str]) ->
 
 
 def _forget_in(
-    connection: psycopg.Connection[Any], integration: str, identity: str
+    connection: psycopg.Connection[Any],
+    integration: str,
+    identities: Sequence[str],
+    accounts: Sequence[int],
+    region: str | None,
+    *,
+    for_good: bool = True,
 ) -> dict[str, int]:
+    """Purges these identities and accounts; `for_good`: new rows with the identities, too."""
     touched: dict[str, int] = {}
 
     def note(table: str, rows: int) -> None:
         if rows > 0:
             touched[table] = touched.get(table, 0) + rows
 
-    users = connection.execute(
-        "DELETE FROM cscart.customers WHERE integration = %s AND lower(trim(email)) = %s"
-        " RETURNING user_id",
-        [integration, identity],
-    ).fetchall()
-    ids = [row[0] for row in users]
-    note("cscart.customers", len(ids))
-    host = _host(connection, integration)
-    hashes = [identity_hash(host, identity), *(account_hash(host, one) for one in ids)]
-    remember_forgotten(connection, integration, hashes)
+    theirs: dict[str, Any] = {
+        "shop": integration, "who": list(identities), "accounts": list(accounts),
+    }  # fmt: skip
+    users = connection.execute(_DELETE_ACCOUNTS.encode(), theirs).fetchall()
+    note("cscart.customers", len(users))
+    theirs["accounts"] = ids = sorted({*accounts, *(row[0] for row in users)})
     rejects = connection.execute(
         "DELETE FROM cscart.rejects WHERE integration = %s AND entity = 'customers'"
         " AND entity_key = ANY(%s)",
         [integration, [str(one) for one in ids]],
     )
     note("cscart.rejects", rejects.rowcount)
-    addresses = _addresses_of(connection, integration, identity, ids)
+    placed = connection.execute(_THEIR_ORDERS.encode(), theirs).fetchall()
+    order_ids = [row[0] for row in placed]
+    host = _host(connection, integration)
+    hashes = [account_hash(host, one) for one in ids] + [order_hash(host, i) for i in order_ids]
+    if for_good:
+        hashes += [identity_hash(host, one) for one in identities]
+    remember_forgotten(connection, integration, hashes)
     blank = sql.SQL(", ").join(
         sql.SQL("{} = NULL").format(sql.Identifier(name)) for name in PERSONAL_ORDER_COLUMNS
     )
     orders = connection.execute(
-        sql.SQL(
-            "UPDATE cscart.orders SET {} WHERE integration = %s"
-            " AND (lower(trim(email)) = %s OR user_id = ANY(%s)) RETURNING order_id"
-        ).format(blank),
-        [integration, identity, ids],
-    ).fetchall()
-    note("cscart.orders", len(orders))
+        sql.SQL("UPDATE cscart.orders SET {} WHERE integration = %s AND order_id = ANY(%s)").format(
+            blank
+        ),
+        [integration, order_ids],
+    )
+    note("cscart.orders", orders.rowcount)
     note("cscart.shipments", forget_comments(connection, integration))
-    gone = [identity, *_of_nobody_else(connection, integration, addresses)]
-    handed_out = forget_in_fulfilment(connection, integration, [row[0] for row in orders], gone)
+    others = {name for row in placed for name in row[1:] if name} - set(identities)
+    gone = [*identities, *_of_nobody_else(connection, integration, others)]
+    handed_out = forget_in_fulfilment(connection, integration, order_ids, gone)
     for table, rows in handed_out.items():
         note(table, rows)
     for table, rows in forget_on_site(connection, integration, gone).items():
         note(table, rows)
     for schema, table, columns in _tables_naming_people(connection):
-        rows = _forget_in_table(connection, schema, table, columns, integration, gone)
+        rows = _forget_in_table(connection, schema, table, columns, integration, gone, order_ids)
         note(f"{schema}.{table}", rows)
+    store_contacts(connection, integration, region)  # which forgets what no row has any more
     return touched
 
 
-def _addresses_of(
-    connection: psycopg.Connection[Any], integration: str, identity: str, ids: list[int]
-) -> list[str]:
-    """Under which other addresses the person's accounts have ordered."""
-    rows = connection.execute(
-        "SELECT DISTINCT lower(trim(email)) FROM cscart.orders WHERE integration = %s"
-        " AND user_id = ANY(%s) AND lower(trim(email)) <> %s",
-        [integration, ids, identity],
-    ).fetchall()
-    return [row[0] for row in rows]
+_IS_THEIRS = "integration = %(shop)s AND (identity = ANY(%(who)s) OR any_address = ANY(%(who)s))"
+"""Of the views of `warehouse.contacts`. An address that is no identity (CS-Cart has invented it for
+a guest) can be purged all the same."""
+_DELETE_ACCOUNTS = f"""
+    DELETE FROM cscart.customers WHERE integration = %(shop)s AND (
+        user_id = ANY(%(accounts)s)
+        OR user_id IN (SELECT user_id FROM cscart.customer_contacts WHERE {_IS_THEIRS})
+    ) RETURNING user_id
+"""  # noqa: S608 - constants, here and below
+_THEIR_ORDERS = f"""
+    SELECT order_id, identity, any_address
+    FROM cscart.order_contacts JOIN cscart.orders USING (integration, order_id)
+    WHERE integration = %(shop)s AND (user_id = ANY(%(accounts)s) OR ({_IS_THEIRS}))
+"""  # noqa: S608
 
 
 def _of_nobody_else(
-    connection: psycopg.Connection[Any], integration: str, addresses: list[str]
+    connection: psycopg.Connection[Any], integration: str, addresses: Collection[str]
 ) -> list[str]:
     """Those of the addresses that nothing in the raw tables has any more."""
     rows = connection.execute(
-        "SELECT address FROM unnest(%(addresses)s::text[]) AS address WHERE address NOT IN ("
-        " SELECT lower(trim(email)) FROM cscart.customers WHERE integration = %(shop)s"
-        " AND lower(trim(email)) = ANY(%(addresses)s) UNION ALL"
-        " SELECT lower(trim(email)) FROM cscart.orders WHERE integration = %(shop)s"
-        " AND lower(trim(email)) = ANY(%(addresses)s))",
-        {"addresses": addresses, "shop": integration},
+        "SELECT address FROM unnest(%(addresses)s::text[]) AS address WHERE NOT EXISTS ("
+        " SELECT FROM cscart.customer_contacts WHERE integration = %(shop)s"
+        " AND address IN (identity, any_address)) AND NOT EXISTS ("
+        " SELECT FROM cscart.order_contacts WHERE integration = %(shop)s"
+        " AND address IN (identity, any_address)) ORDER BY address",
+        {"addresses": list(addresses), "shop": integration},
     ).fetchall()
     return [row[0] for row in rows]
+
+
+def _region(connection: psycopg.Connection[Any], integration: str) -> str | None:
+    """Where its phones without a country belong; None for an integration that was removed."""
+    row = connection.execute(
+        "SELECT default_country, timezone FROM registry.integrations WHERE integration = %s",
+        [integration],
+    ).fetchone()
+    return (row[0] or region_of_zone(row[1])) if row else None
 
 
 def forget_comments(connection: psycopg.Connection[Any], integration: str) -> int:
@@ -222,18 +282,20 @@ def _host(connection: psycopg.Connection[Any], integration: str) -> str:
 def _tables_naming_people(
     connection: psycopg.Connection[Any],
 ) -> list[tuple[str, str, list[str]]]:
-    """Built tables (and those of later rooms) with a column that holds an address."""
+    """Built tables with columns that hold an address, or the number of an order beside one."""
     rows = connection.execute(
         """
-        SELECT table_schema, table_name, array_agg(column_name::text)
+        SELECT table_schema, table_name, array_agg(column_name::text ORDER BY column_name)
         FROM information_schema.columns JOIN information_schema.tables
             USING (table_schema, table_name)
-        WHERE table_type = 'BASE TABLE' AND column_name IN ('identity', 'email')
-          AND table_schema IN ('analytics', 'intermediate', 'onsite')
+        WHERE table_type = 'BASE TABLE'
+          AND (column_name IN ('identity', 'email')
+               OR (column_name = 'order_id' AND data_type = 'bigint'))
+          AND table_schema IN ('analytics', 'intermediate')
           AND (table_schema, table_name) IN (
               SELECT table_schema, table_name FROM information_schema.columns
               WHERE column_name = 'integration')
-        GROUP BY 1, 2 ORDER BY 1, 2
+        GROUP BY 1, 2 HAVING bool_or(column_name <> 'order_id') ORDER BY 1, 2
         """
     ).fetchall()
     return [(row[0], row[1], list(row[2])) for row in rows]
@@ -246,14 +308,18 @@ def _forget_in_table(
     columns: list[str],
     integration: str,
     identities: list[str],
+    order_ids: list[int],
 ) -> int:
     """Rows about the person go; orders for analysts stay, without the person."""
     name = sql.Identifier(schema, table)
     match = sql.SQL(" OR ").join(
-        sql.SQL("lower(trim({})) = ANY(%(identities)s)").format(sql.Identifier(column))
+        sql.SQL("{} = ANY({})").format(
+            sql.Identifier(column),
+            sql.SQL("%(orders)s" if column == "order_id" else "%(identities)s"),
+        )
         for column in columns
     )
-    values = {"integration": integration, "identities": identities}
+    values = {"integration": integration, "identities": identities, "orders": order_ids}
     if (schema, table) == ("analytics", "orders"):
         blank = sql.SQL(", ").join(
             sql.SQL("{} = NULL").format(sql.Identifier(column)) for column in PERSONAL_BUILT_COLUMNS

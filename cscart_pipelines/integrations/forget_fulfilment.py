@@ -12,6 +12,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from cscart_pipelines.identity import normal
+
 PULL_LOCK_SQL = "hashtextextended('cscart-pipelines orders ' || %s, 0)"
 """The number of the lock that whoever writes `fulfilment.orders` holds until the commit: what a
 pull has read before would bring the person back."""
@@ -35,6 +37,14 @@ _CLEAN_JOURNAL = """
 comments stay: they alone tell the parcel from others, and it would be sent a second time."""
 
 
+_ADDRESSES = """
+    SELECT DISTINCT given.email FROM fulfilment.orders AS pulled, LATERAL (VALUES
+        (pulled.email), (pulled.changes -> 'email' ->> 0), (pulled.changes -> 'email' ->> 1)
+    ) AS given (email)
+    WHERE pulled.integration = %(shop)s AND given.email IS NOT NULL
+"""
+
+
 def forget_in_fulfilment(
     connection: psycopg.Connection[Any],
     integration: str,
@@ -46,18 +56,18 @@ def forget_in_fulfilment(
     What waits to be sent is left as it is, since it is still needed; it holds no names.
     """
     connection.execute(f"SELECT pg_advisory_xact_lock({PULL_LOCK_SQL})", [integration])
-    values = {
+    values: dict[str, Any] = {
         "shop": integration,
         "ids": list(order_ids),
-        "who": list(identities),
         "columns": list(PERSONAL_COLUMNS),
     }
+    given = connection.execute(_ADDRESSES, values).fetchall()
+    values["who"] = [text for (text,) in given if normal(text) in set(identities)]
     # Under the address when it was pulled: it names the person in the changes only.
     connection.execute(
         "UPDATE fulfilment.orders SET changes = nullif(changes - %(columns)s::text[], '{}')"
         " WHERE integration = %(shop)s AND changes ? 'email'"
-        " AND (lower(trim(changes -> 'email' ->> 0)) = ANY(%(who)s)"
-        " OR lower(trim(changes -> 'email' ->> 1)) = ANY(%(who)s))",
+        " AND (changes -> 'email' ->> 0 = ANY(%(who)s) OR changes -> 'email' ->> 1 = ANY(%(who)s))",
         values,
     )
     blank = sql.SQL(", ").join(
@@ -68,7 +78,7 @@ def forget_in_fulfilment(
             "UPDATE fulfilment.orders SET {},"
             " changes = nullif(changes - %(columns)s::text[], '{{}}')"
             " WHERE integration = %(shop)s"
-            " AND (order_id = ANY(%(ids)s) OR lower(trim(email)) = ANY(%(who)s))"
+            " AND (order_id = ANY(%(ids)s) OR email = ANY(%(who)s))"
             " RETURNING order_id, order_number"
         ).format(blank),
         values,

@@ -8,12 +8,23 @@ days and products hold nobody. Not here: everything else of a person (`forget`),
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 from psycopg import sql
+
+from cscart_pipelines.identity import normal, sha256
+
+_HASHES = """
+    SELECT unnest(ARRAY[written_sha256, address_sha256]) FROM cscart.email_addresses
+    WHERE integration = %(shop)s AND address = ANY(%(named)s)
+"""
+"""Under which browsers may know them: the address, and what the shop has around it."""
+
+_ADDRESSES = """
+    SELECT DISTINCT email FROM onsite.events WHERE integration = %(shop)s AND email IS NOT NULL
+"""
 
 _VISITORS = """
     WITH theirs AS (
@@ -56,11 +67,6 @@ _SHARED_EVENTS = """
 """The last address known until then, else the first one known."""
 
 
-def hash_of(identity: str) -> str:
-    """As the tag sends it; `identity` is trimmed and lower-cased already."""
-    return hashlib.sha256(identity.encode()).hexdigest()
-
-
 def forget_on_site(
     connection: psycopg.Connection[Any], integration: str, identities: Sequence[str]
 ) -> dict[str, int]:
@@ -68,11 +74,11 @@ def forget_on_site(
 
     Call it before the built tables lose the addresses, inside the transaction that purges.
     """
-    values: dict[str, Any] = {
-        "shop": integration,
-        "who": [hash_of(one) for one in identities],
-        "named": list(identities),
-    }
+    values: dict[str, Any] = {"shop": integration, "named": list(identities)}
+    hashes = connection.execute(_HASHES, values).fetchall()
+    values["who"] = sorted({sha256(one) for one in identities} | {one for (one,) in hashes})
+    told = connection.execute(_ADDRESSES, values).fetchall()
+    values["told"] = [text for (text,) in told if normal(text) in set(identities)]
 
     visitors = connection.execute(_VISITORS.encode(), values).fetchall()
     values["lone"] = [visitor for visitor, alone in visitors if alone]
@@ -88,7 +94,7 @@ def forget_on_site(
     delete(
         "onsite.events",
         "DELETE FROM onsite.events WHERE integration = %(shop)s AND (visitor_id = ANY(%(lone)s)"
-        " OR email_sha256 = ANY(%(who)s) OR lower(trim(email)) = ANY(%(named)s))",
+        " OR email_sha256 = ANY(%(who)s) OR email = ANY(%(told)s))",
     )
     for table in ("visitors", "consents"):
         delete(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from cscart_pipelines.integrations.registry import Registry
 from cscart_pipelines.settings import Settings, read_settings
 from cscart_pipelines.warehouse.connect import Warehouse, open_warehouse
+from cscart_pipelines.warehouse.contacts import store_contacts
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,13 @@ class Premises:
     settings: Settings
     warehouse: Warehouse
     registry: Registry
+
+    def store_contacts(self) -> None:
+        """Reads the e-mails and phones of all shops that were not read yet, or by a country that
+        is not the default any more: the models build on it."""
+        with self.warehouse.connect(autocommit=True) as connection:
+            for one in self.registry.all():
+                store_contacts(connection, one.key, one.settings.phone_region)
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from cscart_pipelines.cscart.address import InvalidAddress, normalise_base_url
+from cscart_pipelines.identity import region_of, region_of_zone
 from cscart_pipelines.integrations.limit import Limit
 
 KEY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62})")
@@ -91,6 +92,7 @@ class IntegrationSettings(BaseModel):
     email: str
     timezone: str = "UTC"
     currency: str = "EUR"
+    default_country: str | None = None
     settled_statuses: Words | None = None
     refund_statuses: Words = ()
     include_guests: bool = True
@@ -176,6 +178,15 @@ class IntegrationSettings(BaseModel):
             raise ValueError(f"{value!r} is not a currency; expected three letters as EUR")
         return value
 
+    @field_validator("default_country")
+    @classmethod
+    def _default_country(cls, value: str | None) -> str | None:
+        if not value or not value.strip():
+            return None
+        if region_of(value) is None:
+            raise ValueError(f"{value!r} is not the code of a country; expected two letters as GR")
+        return region_of(value)
+
     @field_validator("settled_statuses", "refund_statuses")
     @classmethod
     def _letters(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -250,9 +261,16 @@ class IntegrationSettings(BaseModel):
         return ZoneInfo(self.timezone)
 
     @property
+    def phone_region(self) -> str | None:
+        """Where phones belong whose customer's country is not known: `default_country`, else the
+        country of the time zone; None for a zone of no country, as UTC."""
+        return self.default_country or region_of_zone(self.timezone)
+
+    @property
     def limit(self) -> Limit:
         """What is taken of the installation."""
         return Limit(self.companies, self.storefronts)
+
 
 
 def from_row(row: Mapping[str, Any]) -> IntegrationSettings:

@@ -8,13 +8,14 @@ rows (`incoming`).
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 import orjson
 
+from cscart_pipelines.identity import normal
+from cscart_pipelines.identity import sha256 as digest
 from cscart_pipelines.onsite.words import CONTROL, clean, page, referrer
 
 VERSION = 1
@@ -167,10 +168,10 @@ def _identity(data: Any) -> tuple[str | None, str | None]:
         raise _Wrong("bad identity")
     email, sha256 = data.get("email"), data.get("email_sha256")
     if email is not None:
-        email = email.strip().lower() if isinstance(email, str) else ""
+        email = normal(email) if isinstance(email, str) else ""
         if not EMAIL.fullmatch(email) or CONTROL.search(email):
             raise _Wrong("bad identity")
-        return hashlib.sha256(email.encode()).hexdigest(), email
+        return digest(email), email
     if sha256 is None:
         return None, None
     if not isinstance(sha256, str) or not SHA256.fullmatch(sha256.lower()):

@@ -68,7 +68,7 @@ class CannedShop:
             order = Order(
                 int(_ID),
                 int(_USER),
-                email=f"user.{_USER.decode()}@example.com",
+                email=f"user.{_USER.decode()}@mail.internal",
                 firstname=who.firstname,
                 lastname=who.lastname,
                 phone=who.phone,
@@ -177,7 +177,7 @@ def _user(key: int) -> bytes:
     return (
         b'{"user_id":"%d","user_login":"user_%d","is_root":"N","timestamp":"1700000000",'
         b'"user_type":"C","status":"A","firstname":"First","lastname":"Last%d",'
-        b'"email":"user.%d@example.com","company":"","company_id":"1","phone":"",'
+        b'"email":"user.%d@mail.internal","company":"","company_id":"1","phone":"",'
         b'"last_login":"0","company_name":"Example Store","points":null}'
     ) % (key, key, key, key)
 

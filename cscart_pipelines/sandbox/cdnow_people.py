@@ -1,4 +1,4 @@
-"""Made-up people for CDNOW's numbers: names, addresses, phones, e-mail at example domains.
+"""Made-up people for CDNOW's numbers: names, addresses, phones, e-mail at domains for private use.
 
 Everything is drawn from a generator seeded by the customer's number, so the same number is always
 the same person. No orders here.
@@ -43,7 +43,9 @@ _PLACES = {
 _COUNTRIES = tuple(_PLACES)
 _WEIGHTS = tuple(place[0] for place in _PLACES.values())
 _STREETS = ("Example Street", "Market Square", "Harbour Road", "Station Avenue", "Mill Lane")
-_DOMAINS = ("example.com", "example.org", "example.net")
+_DOMAINS = ("inbox.internal", "mail.internal", "post.internal")
+"""Reserved for private use, so nobody's address out there. Not a domain for documentation, which
+the project takes for an invented address, as CS-Cart's own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,7 @@ class Customer:
     is_root: str = "N"
     timestamp: int = 0
     last_login: int = 0
+    anonymized: str = "N"
     address: Address = field(default_factory=Address)
 
 

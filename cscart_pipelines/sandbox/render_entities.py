@@ -49,6 +49,8 @@ def user_row(user: Customer, profile: Profile) -> dict[str, Any]:
     row["company_name"] = COMPANIES.get(user.company_id)
     if profile.reward_points:
         row["points"] = None
+    if user.anonymized == "Y":
+        row["anonymized"] = "Y"
     return row
 
 

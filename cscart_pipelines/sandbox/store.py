@@ -19,6 +19,7 @@ from decimal import Decimal
 from typing import Any
 
 from cscart_pipelines.sandbox.model import (
+    Address,
     Amount,
     Category,
     Customer,
@@ -145,6 +146,22 @@ class Store(Till):
             for order in self.orders.values():
                 if order.user_id == user_id:
                     self._change(order, {"user_id": 0}, touch=False)
+
+    def anonymise_customer(self, user_id: int) -> None:
+        """What the GDPR add-on does on request: invented particulars in the account and in its
+        orders, without a new `updated_at` (10.1)."""
+        invented = {
+            "email": f"anon-{user_id}@nowhere.gr",
+            "firstname": "Bogus",
+            "lastname": "Bogus",
+        }
+        with self.lock:
+            self.edit_customer(user_id, **invented, phone="", anonymized="Y")
+            for order in self.orders.values():
+                if order.user_id == user_id:
+                    place = Address("Bogus", "Bogus", "Bogus", city="Bogus", country="Bo")
+                    changes = {**invented, "phone": "", "ship_to": place, "bill_to": place}
+                    self._change(order, changes, touch=False)
 
     # --- what only the storefront uses -----------------------------------------------------------
 

@@ -61,7 +61,7 @@ class Till(Dispatch):
             if customer is not None:
                 for name in ("email", "firstname", "lastname", "phone", "company"):
                     fields.setdefault(name, getattr(customer, name))
-            fields.setdefault("email", "guest@example.com")
+            fields.setdefault("email", "guest@mail.internal")
             made = [self._line(spec) for spec in (lines or [(min(self.products), 1)])]
             first, last = fields.get("firstname", ""), fields.get("lastname", "")
             fields["firstname"], fields["lastname"] = first[:32], last[:32]

@@ -24,6 +24,7 @@ from cscart_pipelines.sync.forgotten import Forgotten
 from cscart_pipelines.sync.garbage import few_collections
 from cscart_pipelines.sync.sizes import BatchSizes
 from cscart_pipelines.sync.state import StateStore
+from cscart_pipelines.warehouse.contacts import store_contacts
 from cscart_pipelines.warehouse.load import Loader
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ def synchronise(
             capabilities=lease.capabilities(),
             kind=lease.kind,
             listener=listen,
-            forgotten=Forgotten(lease.connection, integration.key, integration.settings.url),
+            forgotten=Forgotten(lease.connection, integration.settings),
             clock=ShopClock(ask=lambda: client.get("version").date),
             sizes=sizes or BatchSizes(),
             limit=integration.settings.limit,
@@ -130,6 +131,8 @@ def synchronise(
                 report.entities[entity] = step
             if lease.kind != "resync":
                 context.loader.analyse(report.written())
+            if report.written():
+                store_contacts(lease.connection, integration.key, integration.settings.phone_region)
             report.calls = client.stats.snapshot()
             report.seconds = time.monotonic() - started
             lease.succeed(report.numbers())

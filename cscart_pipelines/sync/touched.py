@@ -8,7 +8,6 @@ here: the queue (`onsite.touched`), waiting for another try, requests side by si
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,20 +22,20 @@ from cscart_pipelines.cscart.errors import NotFound, TransientShopError
 from cscart_pipelines.cscart.lists import read_page
 from cscart_pipelines.cscart.loose import integer, mapping, text
 from cscart_pipelines.cscart.records import parse_customer, parse_order
+from cscart_pipelines.identity import read_email, sha256, written
 from cscart_pipelines.integrations.brief_look import BriefLook, loading, record
 from cscart_pipelines.integrations.limit import Limit
 from cscart_pipelines.sync.consumers import Prepared, RawRow, parse_rows, plain_consumer
 from cscart_pipelines.sync.forgotten import Forgotten
 from cscart_pipelines.sync.order_rows import Loadable, loadable
 from cscart_pipelines.warehouse import tables
+from cscart_pipelines.warehouse.contacts import store_contacts
 from cscart_pipelines.warehouse.load import Changes, Loader
 
 NEWEST = 50
 """Accounts on a page of the newest."""
 NEWEST_PAGES = 10
 """With more new accounts than these pages hold, the rest waits for the next synchronisation."""
-HASH = "encode(sha256(convert_to(lower(trim(email)), 'UTF8')), 'hex')"
-"""`address_hash` as PostgreSQL says it."""
 CHILDREN_WITHIN = 30
 """The parts of a split order carry the numbers that follow it (reference 8.5)."""
 
@@ -100,7 +99,7 @@ def read_touched(
     accounts = _Accounts(connection, look.key, shop)
     accounts.read_known({*people, *(other for others in people.values() for other in others)})
     accounts.read_buyers(placed)
-    guests = {address_hash(text(raw.get("email")) or "") for raw in placed}
+    guests = {one for raw in placed for one in address_hashes(text(raw.get("email")))}
     if people.keys() - accounts.found:
         accounts.read_newest(people.keys() - accounts.found)
     report.unknown = set(people.keys() - accounts.found - guests)
@@ -121,21 +120,26 @@ def _buyers(connection: psycopg.Connection[Any], key: str, hashes: Collection[st
     if not hashes:
         return set()
     rows = connection.execute(
-        f"""
+        """
         SELECT DISTINCT hash FROM (
-            SELECT {HASH} AS hash
-            FROM cscart.orders WHERE integration = %s AND email IS NOT NULL
+            SELECT unnest(ARRAY[known.written_sha256, known.address_sha256]) AS hash
+            FROM cscart.email_addresses AS known
+            WHERE known.integration = %s AND EXISTS (
+                SELECT FROM cscart.orders AS placed
+                WHERE placed.integration = known.integration AND placed.email = known.raw
+            )
         ) AS buyer
         WHERE hash = ANY(%s)
-        """.encode(),  # noqa: S608 - a constant
+        """,
         [key, list(hashes)],
     ).fetchall()
     return {row[0] for row in rows}
 
 
-def address_hash(email: str) -> str:
-    """As browsers send it: SHA-256 of the trimmed, lower-cased address, in hex."""
-    return hashlib.sha256(email.strip().lower().encode("utf-8", "replace")).hexdigest()
+def address_hashes(email: str | None) -> set[str]:
+    """As browsers may send it: of the text as they normalise it, and of the address it means."""
+    address = read_email(email)
+    return {sha256(written(email or "")), sha256(address.text if address else "")}
 
 
 def _load(
@@ -147,7 +151,8 @@ def _load(
 ) -> None:
     """Within the transaction of the look: who is forgotten by now is not loaded."""
     loader = Loader(connection, look.key)
-    forgotten = Forgotten(connection, look.key, look.integration.settings.url)
+    settings = look.integration.settings
+    forgotten = Forgotten(connection, settings)
 
     def read(raw: RawRow) -> tuple[int, Loadable]:
         row, lines = parse_order(raw)
@@ -162,6 +167,8 @@ def _load(
     orders = parse_rows(placed, "order_id", read)
     report.changes += people.load(customers.rows) + loader.merge_orders(orders.rows)
     report.rejected = _settle(loader, "customers", customers) + _settle(loader, "orders", orders)
+    if report.changes.written:
+        store_contacts(connection, look.key, settings.phone_region)
 
 
 def _taken(
@@ -296,29 +303,37 @@ class _Accounts:
     def read_known(self, hashes: Collection[str]) -> None:
         """Accounts that have such an address with us."""
         known = self._connection.execute(
-            f"""
+            """
             SELECT user_id, hash FROM (
-                SELECT user_id,
-                       {HASH} AS hash
-                FROM cscart.customers
-                WHERE integration = %s AND deleted_at IS NULL AND email IS NOT NULL
+                SELECT account.user_id,
+                       unnest(ARRAY[known.written_sha256, known.address_sha256]) AS hash
+                FROM cscart.customers AS account
+                JOIN cscart.email_addresses AS known
+                    ON known.integration = account.integration AND known.raw = account.email
+                WHERE account.integration = %s AND account.deleted_at IS NULL
             ) AS account
             WHERE hash = ANY(%s)
-            """.encode(),  # noqa: S608 - a constant
+            """,
             [self._integration, list(hashes)],
         ).fetchall()
         self._read({number for number, _ in known})
         self.found |= {hashed for number, hashed in known if number in self.rows}
 
     def read_buyers(self, placed: Iterable[RawRow]) -> None:
-        """Accounts of these orders that we have not met: registered while buying."""
-        buyers = {integer(raw.get("user_id")) for raw in placed} - {None, 0}
+        """Accounts of these orders that we have not met, registered while buying; and those that
+        have another address with us, which the shop may have made anonymous."""
+        buyers = {
+            (number, read_email(text(raw.get("email"))))
+            for raw in placed
+            if (number := integer(raw.get("user_id")))
+        }
         met = self._connection.execute(
-            "SELECT user_id FROM cscart.customers"
+            "SELECT user_id, email FROM cscart.customers"
             " WHERE integration = %s AND user_id = ANY(%s) AND deleted_at IS NULL",
-            [self._integration, list(buyers)],
+            [self._integration, [number for number, _ in buyers]],
         ).fetchall()
-        self._read({number for number in buyers if number} - {row[0] for row in met})
+        known = {(number, read_email(email)) for number, email in met}
+        self._read({number for number, _ in buyers - known})
 
     def read_newest(self, wanted: Collection[str]) -> None:
         """The newest accounts, down to those we know, or until all that are wanted are found."""
@@ -348,4 +363,4 @@ class _Accounts:
             number = integer(raw.get("user_id"))
             if number is not None:
                 self.rows[number] = raw
-                self.found.add(address_hash(text(raw.get("email")) or ""))
+                self.found |= address_hashes(text(raw.get("email")))

@@ -209,6 +209,48 @@ shipments = _raw(
     Column("products", JSONB, comment="item id -> quantity"),
 )
 
+email_addresses = Table(
+    "email_addresses",
+    metadata,
+    integration_column(),
+    Column("raw", Text, nullable=False),
+    Column("address", Text, comment="the normalised e-mail that is meant; NULL where none is"),
+    Column("kind", Text, comment="usable, reserved or faulty"),
+    Column(
+        "written_sha256",
+        Text,
+        nullable=False,
+        comment="of the text as browsers normalise it before they hash it",
+    ),
+    Column("address_sha256", Text),
+    PrimaryKeyConstraint("integration", "raw"),
+    schema=RAW,
+)
+"""What `identity` makes of the e-mails of customers and orders, once per distinct text; with the
+phones below in the views `customer_contacts` and `order_contacts` (`warehouse.contacts`)."""
+
+phone_numbers = Table(
+    "phone_numbers",
+    metadata,
+    integration_column(),
+    Column("raw", Text, nullable=False),
+    Column(
+        "country",
+        Text,
+        nullable=False,
+        comment="ISO 3166-1 alpha-2 of the customer; empty where it is not known",
+    ),
+    Column(
+        "region",
+        Text,
+        nullable=False,
+        comment="the country that the number was read by; empty for none",
+    ),
+    Column("mobile", Text, comment="E.164; NULL where it can be no mobile"),
+    PrimaryKeyConstraint("integration", "raw", "country"),
+    schema=RAW,
+)
+
 rejects = Table(
     "rejects",
     metadata,
@@ -237,6 +279,11 @@ integrations = Table(
     Column("api_key_reference", Text, comment="env:NAME or file:/path"),
     Column("timezone", Text, nullable=False, server_default="UTC"),
     Column("currency", Text, nullable=False, server_default="EUR"),
+    Column(
+        "default_country",
+        Text,
+        comment="ISO 3166-1 alpha-2, of phones without one; NULL: of the time zone",
+    ),
     Column("settled_statuses", ARRAY(Text), comment="NULL: as the shop's payment_received says"),
     Column("refund_statuses", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("include_guests", Boolean, nullable=False, server_default=text("true")),

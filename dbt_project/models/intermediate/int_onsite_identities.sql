@@ -1,8 +1,20 @@
-{{ config(indexes=[{'columns': ['integration', 'email_sha256']}]) }}
+{{ config(indexes=[{'columns': ['integration', 'email_sha256'], 'unique': true}]) }}
+
+with subscribers as (
+    select integration, identity from {{ ref('int_subscribers') }}
+    where deleted_at is null
+),
+
+address_hashes as (
+    select * from {{ ref('stg_cscart__address_hashes') }}
+)
 
 select
-    integration,
-    identity,
-    {{ sha256_of('identity') }} as email_sha256
-from {{ ref('int_subscribers') }}
-where deleted_at is null
+    subscribers.integration,
+    subscribers.identity,
+    address_hashes.email_sha256
+from subscribers
+inner join address_hashes
+    on
+        subscribers.integration = address_hashes.integration
+        and subscribers.identity = address_hashes.identity

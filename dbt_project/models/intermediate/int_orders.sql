@@ -5,7 +5,7 @@ with orders as (
 ),
 
 accounts as (
-    select integration, user_id, identity from {{ ref('stg_cscart__customers') }}
+    select integration, user_id, email, mobile, faulty_email from {{ ref('stg_cscart__customers') }}
 ),
 
 statuses as (
@@ -19,11 +19,13 @@ settings as (
 identified as (
     select
         orders.*,
-        {% if var('account_owns_orders') %}
-        coalesce(accounts.identity, orders.email_identity) as identity,
-        {% else %}
-        coalesce(orders.email_identity, accounts.identity) as identity,
-        {% endif %}
+        {% set owners = ['accounts', 'orders'] if var('account_owns_orders')
+            else ['orders', 'accounts'] %}
+        coalesce(
+            {% for contact in ['email', 'mobile', 'faulty_email'] -%}
+            {{ owners[0] }}.{{ contact }}, {{ owners[1] }}.{{ contact }}{{ ',' if not loop.last }}
+            {% endfor -%}
+        ) as identity,
         settings.timezone,
         settings.currency,
         settings.settled_statuses,
@@ -95,8 +97,7 @@ select
     identity,
     firstname,
     lastname,
-    phone,
-    shipping_phone,
+    mobile,
     country,
     is_parent_order,
     parent_order_id,

@@ -16,8 +16,34 @@ settings as (
     select * from {{ ref('int_shop_settings') }}
 ),
 
+address_hashes as (
+    select * from {{ ref('stg_cscart__address_hashes') }}
+),
+
 consents as (
     select * from {{ ref('stg_onsite__consents') }}
+),
+
+-- Under whichever spelling it was said: the last word counts.
+ranked_words as (
+    select
+        address_hashes.integration,
+        address_hashes.identity,
+        consents.granted,
+        row_number() over (
+            partition by address_hashes.integration, address_hashes.identity
+            order by consents.said_at desc, consents.granted asc
+        ) as place
+    from consents
+    inner join address_hashes
+        on
+            consents.integration = address_hashes.integration
+            and consents.email_sha256 = address_hashes.email_sha256
+),
+
+last_words as (
+    select * from ranked_words
+    where place = 1
 ),
 
 -- Two accounts may share an address (one per storefront): the live one that came first speaks.
@@ -50,11 +76,7 @@ contacts as (
         {{ latest('firstname', 'ordered_at desc, order_id desc') }} as firstname,
         {{ latest('lastname', 'ordered_at desc, order_id desc') }} as lastname,
         {{ latest('country', 'ordered_at desc, order_id desc') }} as country,
-        {{ latest(
-            'case when ' ~ is_usable_phone('phone') ~ ' then phone when '
-            ~ is_usable_phone('shipping_phone') ~ ' then shipping_phone end',
-            'ordered_at desc, order_id desc'
-        ) }} as phone
+        {{ latest('mobile', 'ordered_at desc, order_id desc') }} as mobile
     from orders
     where is_counted and identity is not null
     group by integration, identity
@@ -101,15 +123,13 @@ joined as (
         own_accounts.email as account_email,
         own_accounts.firstname as account_firstname,
         own_accounts.lastname as account_lastname,
-        case
-            when {{ is_usable_phone('own_accounts.phone') }} then own_accounts.phone
-        end as account_phone,
+        own_accounts.mobile as account_mobile,
         bridges.user_id as bridged_id,
         contacts.first_ordered_at,
         contacts.email as order_email,
         contacts.firstname as order_firstname,
         contacts.lastname as order_lastname,
-        contacts.phone as order_phone,
+        contacts.mobile as order_mobile,
         contacts.country
     from everyone
     inner join settings on everyone.integration = settings.integration
@@ -147,7 +167,7 @@ resolved as (
             else order_lastname
         end as lastname,
         case
-            when has_account then coalesce(account_phone, order_phone) else order_phone
+            when has_account then coalesce(account_mobile, order_mobile) else order_mobile
         end as mobile,
         country,
         -- With guests in the list, a guest who registers has been in it since the first order.
@@ -167,9 +187,8 @@ select
     resolved.identity,
     resolved.email,
     resolved.mobile,
-    {{ is_plausible_email('resolved.identity') }}
-    -- Whoever gave an address is subscribed, until they say otherwise.
-    and coalesce(consents.granted, true) as email_subscribed,
+    -- A person who gave an address is subscribed, until they say otherwise.
+    resolved.email is not null and coalesce(last_words.granted, true) as email_subscribed,
     resolved.mobile is not null as mobile_subscribed,
     resolved.firstname,
     resolved.lastname,
@@ -180,7 +199,7 @@ select
     resolved.subscribed_at,
     resolved.deleted_at
 from resolved
-left join consents
+left join last_words
     on
-        resolved.integration = consents.integration
-        and {{ sha256_of('resolved.identity') }} = consents.email_sha256
+        resolved.integration = last_words.integration
+        and resolved.identity = last_words.identity

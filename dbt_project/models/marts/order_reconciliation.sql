@@ -20,7 +20,7 @@ placed as (
             when orders.is_parent_order or orders.status = 'T' then 'parent order'
             when orders.is_incomplete then 'incomplete checkout'
             when orders.ordered_at >= settings.as_of then 'after as_of'
-            when orders.identity is null then 'no e-mail'
+            when orders.identity is null then 'no usable e-mail or mobile'
             when subscribers.identity is null then 'guest, guests not in the list'
             when subscribers.deleted_at is not null then 'customer removed from the shop'
             else 'in the list'

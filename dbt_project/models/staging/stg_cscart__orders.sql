@@ -4,6 +4,10 @@ with integrations as (
 
 orders as (
     select * from {{ source('cscart', 'orders') }}
+),
+
+contacts as (
+    select * from {{ source('cscart', 'order_contacts') }}
 )
 
 select
@@ -12,12 +16,11 @@ select
     orders.is_parent_order,
     orders.parent_order_id,
     orders.user_id as customer_id,
-    {{ identity_of('orders.email') }} as email_identity,
-    {{ cleaned('orders.email') }} as email,
+    contacts.email,
+    contacts.mobile,
+    contacts.faulty_email,
     {{ cleaned('orders.firstname') }} as firstname,
     {{ cleaned('orders.lastname') }} as lastname,
-    {{ cleaned('orders.phone') }} as phone,
-    {{ cleaned('orders.s_phone') }} as shipping_phone,
     orders.status,
     orders.total,
     orders.subtotal,
@@ -32,3 +35,7 @@ select
     orders.deleted_at
 from orders
 inner join integrations on orders.integration = integrations.integration
+left join contacts
+    on
+        orders.integration = contacts.integration
+        and orders.order_id = contacts.order_id

@@ -1,0 +1,22 @@
+with integrations as (
+    select integration from {{ ref('stg_registry__integrations') }}
+),
+
+addresses as (
+    select * from {{ source('cscart', 'email_addresses') }}
+    where address is not null
+),
+
+-- A browser knows the address as it was typed, the shop may have more around it.
+hashes as (
+    select integration, address as identity, written_sha256 as email_sha256 from addresses
+    union
+    select integration, address as identity, address_sha256 as email_sha256 from addresses
+)
+
+select
+    hashes.integration,
+    hashes.identity,
+    hashes.email_sha256
+from hashes
+inner join integrations on hashes.integration = integrations.integration
