@@ -124,7 +124,7 @@ def test_the_page_about_the_command_line_is_current() -> None:
         (["fulfilment", "journal", "--json"], "KEY"),
         (["fulfilment", "journal", "a", "--json", "--limit", "x"], "--limit"),
         (["fulfilment", "rules", "a", "--json", "--cap", "x"], "x"),
-        (["purge-person", "--json", "nobody"], "EMAIL"),
+        (["purge-person", "--json", "nobody"], "PERSON"),
         (["fulfilment", "ship", "a", "--json", "--queue", "--dry-run"], "--dry-run"),
     ],
 )
@@ -145,7 +145,7 @@ def test_with_json_each_wrong_setting_is_told_by_its_option(say: Any) -> None:
 def test_an_error_is_told_with_quiet_too(say: Any) -> None:
     for place in ((), ("purge-person",)):
         words = [*place, "--quiet", *([] if place else ["purge-person"]), "nobody"]
-        assert "EMAIL" in say(*words).err
+        assert "PERSON" in say(*words).err
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
@@ -156,7 +156,7 @@ def test_a_terminal_without_the_characters_gets_others(encoding: str) -> None:
     )  # fmt: skip
     text = done.stderr.decode(encoding)
     assert (done.returncode, "Traceback" in text) == (exits.WRONG_USAGE, False)
-    assert ("Ωδή" if encoding == "utf-8" else "x EMAIL: '???'") in text
+    assert ("Ωδή" if encoding == "utf-8" else "x PERSON: '???'") in text
 
 
 # --- messages ------------------------------------------------------------------------------------

@@ -119,9 +119,13 @@ def test_only_staging_reads_sources_and_nothing_reads_downwards(models: dict[str
                 assert rank[layer(by_id[parent])] <= rank[layer(model)], (name, parent)
 
 
+VIEWS = ("cscart.customer_contacts", "cscart.order_contacts")
+"""Made by a migration."""
+
+
 def test_sources_are_tables_of_the_warehouse_with_dagsters_keys(manifest: dict[str, Any]) -> None:
     for source in manifest["sources"].values():
-        assert f"{source['schema']}.{source['name']}" in metadata.tables
+        assert f"{source['schema']}.{source['name']}" in {*metadata.tables, *VIEWS}
         assert source["description"].strip()
         if source["schema"] == "cscart":
             assert source["meta"]["dagster"]["asset_key"] == ["cscart", source["name"]]

@@ -6,7 +6,7 @@ with subscribers as (
 ),
 
 address_hashes as (
-    select * from {{ ref('stg_cscart__address_hashes') }}
+    select * from {{ ref('stg_cscart__email_addresses') }}
 )
 
 select

@@ -17,7 +17,7 @@ settings as (
 ),
 
 address_hashes as (
-    select * from {{ ref('stg_cscart__address_hashes') }}
+    select * from {{ ref('stg_cscart__email_addresses') }}
 ),
 
 consents as (
