@@ -272,7 +272,6 @@ class IntegrationSettings(BaseModel):
         return Limit(self.companies, self.storefronts)
 
 
-
 def from_row(row: Mapping[str, Any]) -> IntegrationSettings:
     """A saved row: its settings were valid when they were saved, so they are not judged again."""
     values: dict[str, Any] = {
