@@ -7,7 +7,7 @@ read by `identity` in Python; these views are the one place where SQL learns the
 from alembic import op
 
 revision = "0009"
-down_revision = "0012"
+down_revision = "0007"
 
 COUNTRY = """
     CASE
