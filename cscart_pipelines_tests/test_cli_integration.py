@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from cscart_pipelines.cli import main as cli
@@ -431,6 +432,45 @@ def test_several_are_read_by_one_run_each_for_itself(desk: Desk) -> None:
     assert "1 of 2 integrations failed" in done.stderr
     assert desk.rows("SELECT count(DISTINCT run_id) FROM registry.sync_runs") == [(1,)]
     assert desk.rows("SELECT purchases FROM analytics.list_metrics WHERE integration = 'good'")
+
+
+def test_the_log_of_the_last_run(run: Run, desk: Desk) -> None:
+    """Of a run over two shops, which the schedule started: what concerns the one that is named."""
+
+    @dg.op
+    def read_shop(context):  # type: ignore[no-untyped-def]
+        context.log.warning("the shop was slow")
+        for key in ("shop", "other"):
+            context.log_event(dg.AssetMaterialization(["orders_of", key], partition=key))
+        raise dg.Failure("1 of 2 failed: shop. shop: no such key")
+
+    @dg.job
+    def resync() -> None:
+        read_shop()
+
+    desk.save("shop")
+    assert "shop has had no run yet." in run("integration", "logs", "shop").out
+    with dg.DagsterInstance.from_config(str(desk.settings.home / "dagster")) as instance:
+        run_id = resync.execute_in_process(
+            instance=instance,
+            tags={"dagster/schedule_name": "hourly_resync"},
+            raise_on_error=False,
+        ).run_id
+    desk.execute(
+        "INSERT INTO registry.sync_runs (integration, run_id, kind, state)"
+        " VALUES ('shop', %s, 'resync', 'failed')",
+        run_id,
+    )
+    said = run("integration", "logs", "shop").out
+    for words in ("resync, failure", "hourly_resync", f"run {run_id}", "the shop was slow",
+                  "orders_of/shop is stored", "shop: no such key"):  # fmt: skip
+        assert words in said
+    assert "orders_of/other" not in said
+    assert said.count("no such key") == 1  # the end of the run does not repeat it
+    found = run("integration", "logs", "shop", "--run", run_id[:8], "--json").json
+    assert (found["run_id"], found["state"]) == (run_id, "failure")
+    assert {"level": "warning", "text": "the shop was slow"}.items() <= found["log"][2].items()
+    assert run("integration", "logs", "shop", "--run", "nothing").code == 2
 
 
 def test_disable_enable_and_the_gate_of_the_tracking_file(run: Run, desk: Desk) -> None:

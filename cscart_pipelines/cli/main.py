@@ -28,6 +28,7 @@ from cscart_pipelines.cli import (
     exits,
     fulfilment,
     integration,
+    logs,
     onsite,
     reports,
     services,
@@ -44,6 +45,7 @@ commands = typer.Typer(
     rich_markup_mode=None,  # frames cut long options where a terminal has 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+integration.app.command()(logs.logs)
 integration.app.command()(desk.edit)
 integration.app.command()(desk.disable)
 integration.app.command()(desk.enable)
