@@ -21,7 +21,7 @@ from cscart_pipelines.integrations.settings import InvalidSettingsError
 
 def resync(
     keys: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY]...", help="Keys of integrations.")
+        list[str] | None, typer.Argument(metavar="KEY", help="Keys of integrations.")
     ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Every integration that is enabled or has failed.")
