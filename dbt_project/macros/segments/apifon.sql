@@ -17,12 +17,12 @@
     ) }}
     {{ segment(
         aspect, 'non_buyers_30', 'n_30 = 0', because_last_purchase(),
-        'In the list, no purchase in the last ' ~ recent ~ ' days; who never purchased is included',
+        'In the list, no purchase in the last ' ~ recent ~ ' days or ever',
         'recency_30'
     ) }}
     {{ segment(
         aspect, 'non_buyers_90', 'n_90 = 0', because_last_purchase(),
-        'In the list, no purchase in the last ' ~ long ~ ' days; who never purchased is included',
+        'In the list, no purchase in the last ' ~ long ~ ' days or ever',
         'recency_90'
     ) }}
     {{ segment(

@@ -4,7 +4,7 @@
     {{ segment(
         aspect, 'never_purchased', 'n = 0',
         "case when n_all = 0 then 'no orders' else n_all || ' orders, none of them settled' end",
-        'No purchase; who has only cancelled or failed orders has none'
+        'No purchase; cancelled and failed orders do not count'
     ) }}
     {{ segment(
         aspect, 'subscribed_no_purchase',

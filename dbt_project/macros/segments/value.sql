@@ -11,7 +11,7 @@
         show_number('rev_365') ~ " || ' in " ~ var('value_days') ~ " days, '
         || n_365 || ' purchases; ' || " ~ show_number('rev_net') ~ " || ' in all'",
         'Spent more in ' ~ var('value_days') ~ ' days than the mean of the buyers plus ' ~ sd
-        ~ ' SD, with at least as many purchases as their mean; where that is nobody, the top '
+        ~ ' SD, with at least as many purchases as their mean; if none qualify, the top '
         ~ var('vip_top_share') ~ ' of the buyers by net revenue'
     ) }}
     {{ segment(
@@ -19,7 +19,7 @@
         show_number('rev_365') ~ " || ' in " ~ var('value_days') ~ " days, average order ' || "
         ~ show_number('aov'),
         'Spent less in ' ~ var('value_days') ~ ' days than the mean of the buyers minus ' ~ sd
-        ~ ' SD; where that is not above zero, the bottom ' ~ var('small_spender_share')
+        ~ ' SD; if that is not above zero, the bottom ' ~ var('small_spender_share')
         ~ ' of the buyers by average order value'
     ) }}
     {{ segment(
