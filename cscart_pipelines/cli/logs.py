@@ -32,7 +32,7 @@ def logs(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """What the last synchronisation or push of an integration has said.
+    """The log of the last synchronisation or push.
 
     Also of runs that the schedule, a sensor or the UI has started.
     """

@@ -173,19 +173,23 @@ def start_dagster(settings: Settings, port: int, log: Path) -> dict[str, subproc
         "daemon": ["dagster-daemon", "run", "-w", str(workspace), *level],
     }  # fmt: skip
     services: dict[str, subprocess.Popen[bytes]] = {}
-    for name, (program, *arguments) in commands.items():
-        with log.open("ab") as stream:
-            services[name] = subprocess.Popen(
-                [str(Path(sys.executable).with_name(program)), *arguments],
-                env=environment,
-                cwd=settings.dagster_home,
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=stream,
-                start_new_session=True,  # a Ctrl-C reaches this process, which stops them in order
-            )
-        if name == "code server":
-            _await_port(code_port, services)
+    try:
+        for name, (program, *arguments) in commands.items():
+            with log.open("ab") as stream:
+                services[name] = subprocess.Popen(
+                    [str(Path(sys.executable).with_name(program)), *arguments],
+                    env=environment,
+                    cwd=settings.dagster_home,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=stream,
+                    start_new_session=True,  # a Ctrl-C reaches this process, which stops them
+                )
+            if name == "code server":
+                _await_port(code_port, services)
+    except BaseException:  # a stop before all are up must leave none behind
+        _stop_all(services)
+        raise
     return services
 
 
