@@ -67,7 +67,10 @@ def _parse(manifest: Path) -> None:
         os.utime(manifest)  # dbt leaves an unchanged manifest alone
 
 
-LOADED_WITH = {"order_lines": "orders", "categories": "products", "rejects": "orders"}
+LOADED_WITH = {
+    "order_lines": "orders", "categories": "products", "rejects": "orders",
+    "customer_contacts": "customers", "order_contacts": "orders", "email_addresses": "orders",
+}  # fmt: skip
 """Tables that have no asset of their own: the asset whose step fills them."""
 
 
