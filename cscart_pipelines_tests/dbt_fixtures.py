@@ -10,9 +10,10 @@ import io
 import json
 import os
 import tempfile
+import threading
 import uuid
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -71,6 +72,8 @@ def dbt(
     variables: Mapping[str, Any] | None = None,
     target: Path | None = None,
     expect: int = 0,
+    project: Path = PROJECT,
+    callbacks: Sequence[Callable[[Any], None]] = (),
 ) -> str:
     """Runs dbt in this process, where it is imported once; returns what it printed. Fails unless it
     exits as expected. As a process of its own it is in test_cli_main and in the journeys."""
@@ -82,14 +85,14 @@ def dbt(
         command = [
             "--no-use-colors",
             *arguments,
-            *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
+            *("--project-dir", str(project), "--profiles-dir", str(project)),
             *("--target-path", str(target or scratch), "--log-path", scratch),
         ]
         if variables:
             command += ["--vars", json.dumps(variables)]
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()) as said:
             warnings.simplefilter("ignore")  # what dbt is made of is not ours to judge
-            done = dbtRunner().invoke(command)
+            done = dbtRunner(callbacks=list(callbacks)).invoke(command)
     code = 0 if done.success else 2 if done.exception else 1
     assert code == expect, f"{said.getvalue()[-8000:]} {done.exception or ''}"
     return said.getvalue()
@@ -106,6 +109,50 @@ def build(
         variables=variables,
         **kw,
     )
+
+
+@contextlib.contextmanager
+def watched(database: Database, schema: str = "analytics") -> Iterator[Callable[[Any], None]]:
+    """A callback for `dbt`: at each statement of the build, as dbt tells it, a second connection
+    looks at every relation of the schema that there was when the build began. At the end fails if
+    one was absent, or empty though it had rows."""
+    missed: dict[str, str] = {}
+    looks = 0
+    with database.connect() as connection:
+        names = [
+            row[0]
+            for row in connection.execute(
+                "select relname from pg_class where relnamespace = to_regnamespace(%s)"
+                " and relkind in ('r', 'v', 'm') order by 1",
+                [schema],
+            )
+        ]
+        assert names
+        # A reader that waits for a lock has its relation; the lock is held by who calls back.
+        connection.execute("set lock_timeout = 1")
+        any_row = {name: f"select exists (select from {schema}.{name})" for name in names}
+        full = {name for name in names if connection.execute(any_row[name].encode()).fetchone()[0]}
+        one_by_one = threading.Lock()
+
+        def look(event: Any) -> None:
+            nonlocal looks
+            if event.info.name not in ("SQLQuery", "SQLQueryStatus"):
+                return
+            with one_by_one:
+                looks += 1
+                for name in names:
+                    try:
+                        row = connection.execute(any_row[name].encode()).fetchone()
+                        if name in full and not (row and row[0]):
+                            missed.setdefault(name, f"empty at {event.info.msg}")
+                    except psycopg.errors.LockNotAvailable:
+                        pass
+                    except psycopg.Error as error:
+                        missed.setdefault(name, f"{error} at {event.info.msg}")
+
+        yield look
+    assert looks > len(names)
+    assert not missed, missed
 
 
 def insert(connection: psycopg.Connection[Any], table: str, rows: Iterable[Row]) -> None:

@@ -24,6 +24,7 @@ from cscart_pipelines_tests.dbt_fixtures import (
     insert,
     load,
     order,
+    watched,
 )
 
 pytestmark = pytest.mark.begun_first
@@ -32,6 +33,19 @@ __all__ = ["dbt_target"]
 
 LOG = "select * from analytics.segment_changes order by changed_at, integration, segment, identity"
 SINCE = "select * from analytics.segment_members where integration = 'tea' order by 1, 2, 3"
+
+
+USERS_OWN = (
+    "create schema mine",
+    "create view mine.dashboard as select * from analytics.customer_facts",
+    "create view mine.lists as select integration, status, subscribers from analytics.lists",
+    "create view mine.on_a_view as select * from mine.lists",
+    "create materialized view mine.stored as select * from analytics.segments",
+    "create view mine.of_staging as select * from staging.stg_cscart__orders",
+    "create view mine.of_intermediate as select * from intermediate.int_orders",
+    "grant select on analytics.lists, analytics.segments to public",
+)
+"""What users build on the warehouse, and whom they let read it."""
 
 
 @dataclass
@@ -46,6 +60,23 @@ class Story:
     def remember(self, moment: str) -> None:
         self.log[moment] = frame(self.database, LOG)
         self.members[moment] = frame(self.database, SINCE)
+
+
+def marts_of(database: Database, integration: str) -> dict[str, pd.DataFrame]:
+    """All rows of an integration in the marts, which are tables."""
+    with database.connect() as connection:
+        names = connection.execute(
+            "select table_name from information_schema.tables"
+            " where table_schema = 'analytics' and table_type = 'BASE TABLE'"
+        ).fetchall()
+    return {
+        name: frame(
+            database,
+            f"select * from analytics.{name} as kept where integration = '{integration}'"
+            " order by kept::text",
+        )
+        for (name,) in names
+    }
 
 
 def ago(days: float) -> pd.Timestamp:
@@ -73,14 +104,18 @@ def story(module_database: Database, dbt_target: Path) -> Story:
             "do $$ begin if not exists (select from pg_roles where rolname = 'analyst')"
             " then create role analyst nologin; end if; end $$"
         )
-        build(database, target=dbt_target)
+        with watched(database) as look:
+            build(database, target=dbt_target, callbacks=[look])
         story.remember("first")
-        connection.execute("create view public.dashboard as select * from analytics.customer_facts")
+        for statement in USERS_OWN:
+            connection.execute(statement.encode())
         connection.execute("update registry.integrations set status = 'failed'")
         story.seen["status"] = frame(database, "select distinct status from analytics.lists")
 
-        build(database, target=dbt_target)
+        with watched(database) as look:
+            build(database, target=dbt_target, callbacks=[look])
         story.remember("again")
+        story.seen["gone"] = marts_of(database, "gone")
 
         # Ada buys, Bob's order is cancelled; the build stops after the log was written.
         insert(
@@ -98,6 +133,10 @@ def story(module_database: Database, dbt_target: Path) -> Story:
         )
         build(database, target=dbt_target)
         story.remember("changed")
+        story.seen["gone later"] = marts_of(database, "gone")
+        story.seen["removed"] = frame(
+            database, "select * from analytics.lists where integration = 'gone'"
+        )
         story.seen["integrations"] = frame(
             database,
             " union ".join(
@@ -105,11 +144,11 @@ def story(module_database: Database, dbt_target: Path) -> Story:
                 for schema, name in connection.execute(
                     "select table_schema, table_name from information_schema.columns"
                     " where column_name = 'integration'"
-                    " and table_schema in ('analytics', 'intermediate', 'staging')"
+                    " and table_schema in ('intermediate', 'staging')"
                 ).fetchall()
             ),
         )
-        story.seen["dashboard"] = frame(database, "select * from public.dashboard")
+        story.seen["dashboard"] = frame(database, "select * from mine.dashboard")
 
         # Ada asks to be forgotten; `gone` comes back, as another integration.
         connection.execute("update cscart.customers set deleted_at = %s", [ago(0).to_pydatetime()])
@@ -126,7 +165,8 @@ def story(module_database: Database, dbt_target: Path) -> Story:
                 }
             ],
         )
-        build(database, None, "--full-refresh", target=dbt_target)
+        with watched(database) as look:
+            build(database, None, "--full-refresh", target=dbt_target, callbacks=[look])
         story.remember("forgotten")
     return story
 
@@ -166,11 +206,26 @@ def test_who_stays_is_a_member_since_the_first_build(story: Story) -> None:
     assert (both.member_since_before == both.member_since_after).all()
 
 
-def test_a_removed_integration_leaves_no_ghosts(story: Story) -> None:
+def test_the_marts_of_a_removed_integration_stay_as_they_were(story: Story) -> None:
+    before, after = story.seen["gone"], story.seen["gone later"]
+    assert isinstance(before, dict)
+    assert isinstance(after, dict)
+    assert {name for name, rows in before.items() if len(rows)} >= {
+        "subscribers", "orders", "customer_facts", "segments", "segment_changes", "list_metrics"
+    }  # fmt: skip
+    for name, rows in before.items():
+        pd.testing.assert_frame_equal(rows, after[name])
+    removed = story.seen["removed"]
+    assert isinstance(removed, pd.DataFrame)
+    (row,) = removed.to_dict("records")
+    assert (row["status"], row["list_name"], row["subscribers"]) == ("removed", "gone", 1)
+    assert "2026-05-20" in row["status_reason"]
+
+
+def test_what_the_next_build_reads_has_nothing_of_a_removed_integration(story: Story) -> None:
     seen = story.seen["integrations"]
     assert isinstance(seen, pd.DataFrame)
     assert set(seen.integration) == {"tea"}
-    assert set(story.log["changed"].integration) == {"tea"}
 
 
 def test_an_integration_of_an_old_name_starts_a_new_log(story: Story) -> None:
@@ -208,8 +263,20 @@ def test_the_status_of_a_list_is_live(story: Story) -> None:
 def test_a_users_view_survives_builds_and_sees_the_new_rows(story: Story) -> None:
     seen = story.seen["dashboard"]
     assert isinstance(seen, pd.DataFrame)
-    ada = seen[seen.identity == "ada@post.gr"]
+    ada = seen[(seen.identity == "ada@post.gr") & (seen.integration == "tea")]
     assert list(ada.n) == [2]
+
+
+def test_what_users_have_built_and_granted_is_there_after_every_build(story: Story) -> None:
+    with story.database.connect() as connection:
+        connection.execute("refresh materialized view mine.stored")
+        for name in ("lists", "on_a_view", "stored", "of_staging", "of_intermediate"):
+            assert connection.execute(f"select from mine.{name}".encode()).fetchone(), name
+        granted = connection.execute(
+            "select table_name from information_schema.table_privileges"
+            " where table_schema = 'analytics' and grantee = 'PUBLIC' order by 1"
+        ).fetchall()
+    assert granted == [("lists",), ("segments",)]
 
 
 def test_the_analyst_reads_the_marts_and_nothing_else(story: Story) -> None:

@@ -99,8 +99,19 @@ def test_marts_have_contracts_keys_and_tests_of_them(
         if layer(model) == "marts":
             assert model["contract"]["enforced"], name
             assert model["unique_id"] in tested, name
-            assert model["config"]["materialized"] == "view" or model["constraints"], name
+            is_view = model["config"]["materialized"] == "view_in_place"
+            assert is_view or model["constraints"], name
             assert "integration" in model["columns"], name
+
+
+def test_every_model_is_rewritten_in_place(models: dict[str, Any]) -> None:
+    """dbt's own ways drop the old relation, with all that users have built on it."""
+    kinds = {model["config"]["materialized"] for model in models.values()}
+    assert kinds == {"table_in_place", "view_in_place"}
+    for name, model in models.items():
+        if model["config"]["materialized"] == "table_in_place":
+            rewrites = "connected" if layer(model) == "marts" else "all"
+            assert model["config"]["meta"]["rewrites"] == rewrites, name
 
 
 def test_marts_are_those_of_the_contract(models: dict[str, Any]) -> None:
@@ -169,8 +180,8 @@ def test_joins_windows_and_groups_start_with_the_integration(models: dict[str, A
 
 def test_the_log_of_changes_is_never_rebuilt(models: dict[str, Any]) -> None:
     log = models["segment_changes"]["config"]
-    assert (log["materialized"], log["full_refresh"]) == ("incremental", False)
-    assert log["meta"]["keeps_history"]
+    assert log["materialized"] == "table_in_place"
+    assert log["meta"] == {"rewrites": "connected", "keeps_history": True}
 
 
 def test_no_packages_and_no_usage_statistics() -> None:

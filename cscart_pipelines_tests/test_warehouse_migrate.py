@@ -11,6 +11,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from cscart_pipelines.warehouse import (  # noqa: F401 (tables join the list)
+    analytics,
     fulfilment_tables,
     migrate,
     onsite_tables,
@@ -36,6 +37,27 @@ def test_migrations_make_exactly_the_described_tables(warehouse_database: Databa
             },
         )
         assert compare_metadata(context, metadata) == []
+
+
+def test_the_marts_are_there_before_the_first_build(warehouse_database: Database) -> None:
+    """As the contracts have them, so that the first build finds nothing to change."""
+    described = {model["name"]: model for model in analytics._marts()}
+    with warehouse_database.connect() as connection:
+        connection.execute(
+            "INSERT INTO registry.integrations (integration, list_name, url, email)"
+            " VALUES ('tea', 'Tea', 'https://tea.example', 'a@tea.example')"
+        )
+        columns: dict[str, list[str]] = {}
+        for mart, column in connection.execute(
+            "SELECT table_name, column_name FROM information_schema.columns"
+            " WHERE table_schema = 'analytics' ORDER BY ordinal_position"
+        ):
+            columns.setdefault(mart, []).append(column)
+        live = connection.execute("SELECT list_name, status, subscribers FROM analytics.lists")
+        assert live.fetchall() == [("Tea", "ready", 0)]
+    assert columns == {
+        name: [column["name"] for column in model["columns"]] for name, model in described.items()
+    }
 
 
 def test_a_migrated_database_is_recognised_without_alembic(warehouse_database: Database) -> None:

@@ -1,7 +1,7 @@
 """Bringing the schema up to date, safely when several processes start at once.
 
 The steps themselves are in `migrations/versions`, one file a step, written with Alembic. Not here:
-what a table looks like (`tables`), and the `analytics` schema's tables, which dbt builds.
+what a table looks like (`tables`; `analytics` for those that dbt owns).
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import Engine, text
+
+from cscart_pipelines.warehouse import analytics
 
 HERE = Path(__file__).parent / "migrations"
 VERSION_SCHEMA = "registry"
@@ -67,3 +69,4 @@ def upgrade(engine: Engine) -> None:
             raise SchemaTooNewError(
                 f"the database has a schema of a newer release ({error}); update the project"
             ) from None
+        analytics.create_missing(connection)

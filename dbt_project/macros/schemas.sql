@@ -1,4 +1,5 @@
-{# Where relations live and how tables are replaced. Nothing about shops here. #}
+{# Where relations live and which rows a build leaves alone. How they are rewritten is in
+   `materializations`. #}
 
 {% macro generate_schema_name(custom_schema_name, node) -%}
     {#- The schema is the name the project gives it, without the target's name in front. -#}
@@ -6,35 +7,30 @@
 {%- endmacro %}
 
 
-{% macro empty_in_place() -%}
+{% macro and_not_kept() -%}
     {#- What a build does not look at stays: history, and days before those that it makes anew. -#}
-    {#- Runs in the transaction of the insert that follows: readers see the old rows until it commits.
-        The lock makes a second build wait, which would otherwise add its rows to ours. -#}
-    {%- if is_incremental() -%}
-        lock table {{ this }} in share row exclusive mode; delete from {{ this }} as kept
-        {%- if model.config.meta.get('keeps_history') %}
-        where not exists (
-            select 1
-            from {{ ref('int_shop_settings') }} as settings
-            where settings.integration = kept.integration and settings.list_since = kept.list_since
-        )
-        {%- elif model.config.meta.get('keeps_days') %}
-        where not exists (
-            select 1
-            from {{ ref('int_onsite_settings') }} as settings
-            where
-                settings.integration = kept.integration
-                and settings.list_since = kept.list_since
-                and kept.day < settings.first_day
-                {%- if model.config.meta.get('keeps_days') == 'with_events' %}
-                and kept.day >= settings.first_kept_day
-                {%- endif %}
-        )
-        {%- endif -%}
+    {%- if model.config.meta.get('keeps_history') %}
+    and not exists (
+        select 1
+        from {{ ref('int_shop_settings') }} as settings
+        where settings.integration = kept.integration and settings.list_since = kept.list_since
+    )
+    {%- elif model.config.meta.get('keeps_days') %}
+    and not exists (
+        select 1
+        from {{ ref('int_onsite_settings') }} as settings
+        where
+            settings.integration = kept.integration
+            and settings.list_since = kept.list_since
+            and kept.day < settings.first_day
+            {%- if model.config.meta.get('keeps_days') == 'with_events' %}
+            and kept.day >= settings.first_kept_day
+            {%- endif %}
+    )
     {%- endif -%}
 {%- endmacro %}
 
 
 {% macro analyze_table() -%}
-    {%- if model.config.materialized != 'view' -%} analyze {{ this }} {%- endif -%}
+    {%- if model.config.materialized == 'table_in_place' -%} analyze {{ this }} {%- endif -%}
 {%- endmacro %}

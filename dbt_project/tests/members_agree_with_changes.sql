@@ -23,6 +23,9 @@ full outer join inside
         and members.identity = inside.identity
         and coalesce(members.category, '') = coalesce(inside.category, '')
 where
-    members.identity is null
-    or inside.identity is null
-    or members.member_since != inside.changed_at
+    coalesce(members.integration, inside.integration) in {{ connected_integrations() }}
+    and (
+        members.identity is null
+        or inside.identity is null
+        or members.member_since != inside.changed_at
+    )

@@ -8,6 +8,7 @@ with counted as (
         sum(purchases) as purchases,
         sum(revenue) as revenue
     from {{ ref('onsite_sessions') }}
+    where integration in {{ connected_integrations() }}
     group by integration, day
 ),
 

@@ -10,6 +10,7 @@ with staged as (
 published as (
     select integration, count(*) as orders, sum(total) as total
     from {{ ref('orders') }}
+    where integration in {{ connected_integrations() }}
     group by integration
 )
 

@@ -17,6 +17,9 @@ select coalesce(segments.integration, counted.integration) as integration, count
 from {{ ref('segments') }} as segments
 full outer join counted
     on segments.integration = counted.integration and segments.segment = counted.segment
-where coalesce(segments.members, -1) != coalesce(counted.members, 0)
+where
+    coalesce(segments.members, -1) != coalesce(counted.members, 0)
+    and coalesce(segments.integration, counted.integration) in {{ connected_integrations() }}
 union all
 select integration, segment from strangers
+where integration in {{ connected_integrations() }}

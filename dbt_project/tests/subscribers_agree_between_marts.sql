@@ -18,7 +18,9 @@ left join counted on metrics.integration = counted.integration
 left join facts on metrics.integration = facts.integration
 left join {{ ref('lists') }} as lists on metrics.integration = lists.integration
 where
-    metrics.subscribers != coalesce(counted.subscribers, 0)
-    or metrics.subscribers != coalesce(facts.subscribers, 0)
-    -- The registry is live: a list may be new, or gone, since the build began.
-    or metrics.subscribers != coalesce(lists.subscribers, metrics.subscribers)
+    metrics.integration in {{ connected_integrations() }}
+    and (
+        metrics.subscribers != coalesce(counted.subscribers, 0)
+        or metrics.subscribers != coalesce(facts.subscribers, 0)
+        or metrics.subscribers != coalesce(lists.subscribers, -1)
+    )

@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized='view_in_place') }}
 
 with facts as (
     select * from {{ ref('int_customer_facts') }}

@@ -1,7 +1,41 @@
-{{ config(materialized='view') }}
+{{ config(materialized='view_in_place') }}
 
 with integrations as (
     select * from {{ ref('stg_registry__integrations') }}
+),
+
+-- Their settings are deleted, the data of the last build is still there.
+removed as (
+    select
+        metrics.integration,
+        metrics.currency,
+        metrics.as_of
+    from {{ ref('list_metrics') }} as metrics
+    left join integrations on metrics.integration = integrations.integration
+    where integrations.integration is null
+),
+
+known as (
+    select
+        integration,
+        list_name,
+        status,
+        status_reason,
+        last_synced_at,
+        timezone,
+        currency
+    from integrations
+    union all
+    select
+        integration,
+        integration as list_name,
+        'removed' as status,
+        'removed; the data is that of the last build, as of '
+        || {{ show_day('as_of', "'UTC'") }} as status_reason,
+        cast(null as timestamp with time zone) as last_synced_at,
+        cast(null as text) as timezone,
+        currency
+    from removed
 ),
 
 running as (
@@ -27,13 +61,13 @@ subscribers as (
 )
 
 select
-    integrations.integration,
-    integrations.list_name,
-    integrations.status,
-    integrations.status_reason,
-    integrations.last_synced_at,
-    integrations.timezone,
-    integrations.currency,
+    known.integration,
+    known.list_name,
+    known.status,
+    known.status_reason,
+    known.last_synced_at,
+    known.timezone,
+    known.currency,
     coalesce(subscribers.subscribers, 0) as subscribers,
     running.phase,
     running.rows_done,
@@ -44,6 +78,6 @@ select
         ceil((running.rows_total - running.rows_done) / nullif(running.rows_per_second, 0))
         as bigint
     ) as seconds_left
-from integrations
-left join subscribers on integrations.integration = subscribers.integration
-left join running on integrations.integration = running.integration
+from known
+left join subscribers on known.integration = subscribers.integration
+left join running on known.integration = running.integration

@@ -1,5 +1,3 @@
-{{ config(full_refresh=false) }}
-
 {% set last_day = local_date(last_moment_before('settings.as_of'), 'settings.timezone') %}
 
 with settings as (
@@ -35,12 +33,10 @@ first_days as (
         min(day) as first_day
     from (
         select integration, day from counted
-        {% if is_incremental() -%}
         union all
         select kept.integration, settings.first_day as day
         from {{ this }} as kept
         inner join settings on kept.integration = settings.integration
-        {%- endif %}
     ) as days
     group by integration
 ),

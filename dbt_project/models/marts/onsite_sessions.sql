@@ -1,5 +1,4 @@
 {{ config(
-    full_refresh=false,
     indexes=[{'columns': ['integration', 'day']}, {'columns': ['integration', 'identity']}],
 ) }}
 
@@ -33,5 +32,5 @@ select
     sessions.list_since
 from sessions
 inner join settings on sessions.integration = settings.integration
--- The days before are dropped from what is there: see empty_in_place.
+-- The days before are dropped from what is there: see and_not_kept.
 where sessions.day >= settings.first_kept_day

@@ -1,5 +1,3 @@
-{{ config(full_refresh=false) }}
-
 with settings as (
     select * from {{ ref('int_onsite_settings') }}
 ),

@@ -1,5 +1,4 @@
 {{ config(
-    full_refresh=false,
     indexes=[{'columns': ['integration', 'segment', 'identity', 'changed_at']}],
 ) }}
 
@@ -12,7 +11,6 @@ settings as (
 ),
 
 -- The log itself says what was true before, so that a build that broke off cannot mislead it.
-{% if is_incremental() -%}
 numbered_changes as (
     select
         integration,
@@ -27,20 +25,6 @@ numbered_changes as (
         ) as place
     from {{ this }}
 ),
-{%- else -%}
-numbered_changes as (
-    select
-        integration,
-        segment,
-        identity,
-        category,
-        cast(null as timestamp with time zone) as changed_at,
-        'left' as change,
-        1 as place
-    from memberships
-    where false
-),
-{%- endif %}
 
 last_changes as (
     select * from numbered_changes

@@ -1,0 +1,52 @@
+"""The tables of `analytics` before the first build: made empty, from the contracts of the marts.
+
+A dashboard can be connected, and a view be built, as soon as the database exists. From the first
+build on dbt owns them (`dbt_project/macros/materializations`). Not here: the view `lists`, whose
+first form is a migration's.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from sqlalchemy import Connection, text
+
+MARTS = Path(__file__).parents[2] / "dbt_project" / "models" / "marts"
+
+
+def create_missing(connection: Connection) -> None:
+    """Creates the marts that are not there yet, each with the columns and keys of its contract."""
+    for model in _marts():
+        name = model["name"]
+        found = connection.execute(
+            text("SELECT to_regclass(:name) IS NOT NULL"), {"name": f"analytics.{name}"}
+        )
+        if found.scalar():
+            continue
+        connection.exec_driver_sql(_table(model))
+
+
+def _marts() -> list[dict[str, Any]]:
+    """The marts that the project describes, in the order of its files."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    files = sorted(path for path in MARTS.glob("_*.yml") if "_unit_tests" not in path.name)
+    return [
+        model
+        for path in files
+        for model in yaml.load(path.read_text("utf-8"), loader).get("models", ())  # noqa: S506
+    ]
+
+
+def _table(model: dict[str, Any]) -> str:
+    parts = []
+    for column in model["columns"]:
+        kinds = {one["type"] for one in column.get("constraints", ())}
+        parts.append(
+            f'"{column["name"]}" {column["data_type"]}' + " NOT NULL" * ("not_null" in kinds)
+        )
+    for constraint in model.get("constraints", ()):
+        if constraint["type"] == "primary_key":
+            parts.append(f"PRIMARY KEY ({', '.join(constraint['columns'])})")
+    return f"CREATE TABLE analytics.{model['name']} ({', '.join(parts)})"
