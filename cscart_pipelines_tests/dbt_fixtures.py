@@ -130,25 +130,36 @@ def watched(database: Database, schema: str = "analytics") -> Iterator[Callable[
         assert names
         # A reader that waits for a lock has its relation; the lock is held by who calls back.
         connection.execute("set lock_timeout = 1")
-        any_row = {name: f"select exists (select from {schema}.{name})" for name in names}
-        full = {name for name in names if connection.execute(any_row[name].encode()).fetchone()[0]}
+        any_row = {name: f"exists (select from {schema}.{name})" for name in names}
+        at_once = f"select {', '.join(any_row.values())}".encode()
+        before = connection.execute(at_once).fetchone()
+        assert before
+        full = {name for name, found in zip(names, before, strict=True) if found}
         one_by_one = threading.Lock()
+
+        def ask(query: bytes, asked: Sequence[str], moment: str) -> None:
+            row = connection.execute(query).fetchone()
+            assert row
+            for name, found in zip(asked, row, strict=True):
+                if name in full and not found:
+                    missed.setdefault(name, f"empty after {moment}")
 
         def look(event: Any) -> None:
             nonlocal looks
-            if event.info.name not in ("SQLQuery", "SQLQueryStatus"):
+            if event.info.name != "SQLQueryStatus":
                 return
             with one_by_one:
                 looks += 1
-                for name in names:
-                    try:
-                        row = connection.execute(any_row[name].encode()).fetchone()
-                        if name in full and not (row and row[0]):
-                            missed.setdefault(name, f"empty at {event.info.msg}")
-                    except psycopg.errors.LockNotAvailable:
-                        pass
-                    except psycopg.Error as error:
-                        missed.setdefault(name, f"{error} at {event.info.msg}")
+                try:
+                    ask(at_once, names, event.info.msg)
+                except psycopg.Error:  # which one?
+                    for name in names:
+                        try:
+                            ask(f"select {any_row[name]}".encode(), [name], event.info.msg)
+                        except psycopg.errors.LockNotAvailable:
+                            pass
+                        except psycopg.Error as error:
+                            missed.setdefault(name, f"{error} after {event.info.msg}")
 
         yield look
     assert looks > len(names)
