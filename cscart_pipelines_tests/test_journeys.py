@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import importlib.metadata
+import json
 import os
 import re
 import signal
@@ -95,7 +96,7 @@ def test_the_demo_from_nothing_twice_with_true_numbers_and_nothing_left_running(
 ) -> None:
     purchases, buyers, revenue = cdnow()
     assert (purchases, buyers) == (6919, 2357)
-    clean = {"PATH": os.defpath, "HOME": str(empty_folder)}
+    clean = {"PATH": "/usr/bin:/bin", "HOME": str(empty_folder)}  # that of cron
     for turn in ("connected as integration", "is there already"):
         done = subprocess.run(
             [PROGRAM, "demo"], cwd=empty_folder, env=clean, capture_output=True, text=True,
@@ -115,6 +116,13 @@ def test_the_demo_from_nothing_twice_with_true_numbers_and_nothing_left_running(
         assert "onsite_sessions: visitor@mail.internal, 7 pages, 1 product viewed" in done.stdout
         assert "Traceback" not in done.stdout + done.stderr
         assert (empty_folder / ".cscart-pipelines").is_dir()
+        # Its shop has ended: the hourly schedule must not report that as a failure.
+        status = subprocess.run(
+            [PROGRAM, "integration", "status", "demo", "--json"], cwd=empty_folder, env=clean,
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert (said := json.loads(status.stdout))["status"] == "disabled"
+        assert "make up SANDBOX=1" in said["reason"]
         await_that(lambda: not processes_of(empty_folder))
 
 

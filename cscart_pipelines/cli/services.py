@@ -23,17 +23,19 @@ from pydantic import SecretStr
 from cscart_pipelines.cli import console, exits, reports
 from cscart_pipelines.cli.collector import start_collector
 from cscart_pipelines.cli.demo_visit import show_visit
+from cscart_pipelines.cli.desk import desk_of
 from cscart_pipelines.cli.events import Events
 from cscart_pipelines.cli.premises import dagster_environment, opened, private_folder
 from cscart_pipelines.cli.running import run_in_foreground
 from cscart_pipelines.integrations.connection import test_connection
-from cscart_pipelines.integrations.lifecycle import Act, refusal
+from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, Status, refusal
 from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.settings import check
 from cscart_pipelines.settings import Settings
 
 DEMO = "demo"
+NO_SHOP = "the sandbox shop is not running; `make demo` and `make up SANDBOX=1` enable it again"
 SANDBOX_PORT = 8765
 UI_PORT = 3000
 STOP_SECONDS = 20
@@ -76,11 +78,12 @@ def demo() -> None:
     """
     started = time.monotonic()
     console.out.print("[bold]A CS-Cart shop becomes lists, segments and metrics[/]\n")
-    with opened() as premises, running_sandbox() as url, contextlib.ExitStack() as stack:
+    with opened(make=True) as premises, running_sandbox() as url, contextlib.ExitStack() as stack:
         collector, collector_url = start_collector(premises.settings, port=0)
         stack.callback(_stop, collector)
         console.note(f"[green]✓[/] PostgreSQL, the sandbox shop ({url}) and the collector are up")
         _connect_demo(premises, url)
+        stack.callback(_leave_demo, premises)
         run_in_foreground(premises, [DEMO])
         console.note("[green]✓[/] synchronised, lists and segments built\n")
         reports.print_overview(reports.overview(premises, DEMO)[0])
@@ -92,7 +95,8 @@ def demo() -> None:
         f"\nDone in {time.monotonic() - started:.0f} s. The data stays to look at:\n"
         f'  {console.command("sql")} "SELECT * FROM analytics.segment_members LIMIT 10"\n'
         f"  {console.command('integration add --help')}   connects your own shop\n"
-        "  make up SANDBOX=1   shows this run, its lineage and checks in the Dagster UI",
+        "  make up SANDBOX=1   shows this run, its lineage and checks in the Dagster UI\n"
+        f"The sandbox shop has ended, and “{DEMO}” is disabled; both enable it again.",
         soft_wrap=True,
     )
 
@@ -111,7 +115,7 @@ def up(
     Also the embedded PostgreSQL, where no other database is set.
     """
     signal.signal(signal.SIGTERM, _interrupt)
-    with opened() as premises, contextlib.ExitStack() as stack:
+    with opened(make=True) as premises, contextlib.ExitStack() as stack:
         if _taken(port):
             raise exits.CommandError(
                 f"port {port} is taken; stop what uses it, or choose another with --port",
@@ -124,6 +128,8 @@ def up(
                 url = stack.enter_context(running_sandbox(SANDBOX_PORT))
                 console.note(f"[green]✓[/] sandbox shop at {url}")
                 _connect_demo(premises, url)
+                stack.callback(_leave_demo, premises)
+                _ask_for_demo(premises)
             log = _log_file(premises.settings)
             collector, address = start_collector(premises.settings, log=log)
             stack.callback(_stop, collector)
@@ -276,9 +282,30 @@ def _connect_demo(premises: Premises, url: str) -> None:
                 "UPDATE registry.integrations SET url = %s WHERE integration = %s", [url, DEMO]
             )
     premises.registry.record_test(DEMO, found)
-    if reason := refusal(Act.RESYNC, premises.registry.standing(premises.registry.get(DEMO))):
-        console.out.print(f"[dim]{DEMO}: {reason}[/]")
-    console.note(f"[green]✓[/] integration “{DEMO}” is there already; it is brought up to date")
+    if premises.registry.get(DEMO).status is Status.DISABLED:
+        desk_of(premises).enable(DEMO)
+    console.out.print(
+        f"[green]✓[/] integration “{DEMO}” is there already; it is brought up to date"
+    )
+
+
+def _leave_demo(premises: Premises) -> None:
+    """The shop ends with this process: the schedule would report it as unreachable every hour."""
+    premises.registry.release_dead()
+    with contextlib.suppress(NotAllowedError, UnknownIntegrationError):
+        desk_of(premises).disable(DEMO, NO_SHOP)
+
+
+def _ask_for_demo(premises: Premises) -> None:
+    """The daemon reads the shop as soon as it is up."""
+    standing = premises.registry.standing(premises.registry.get(DEMO))
+    if refusal(Act.START, standing) is None or refusal(Act.RESYNC, standing) is None:
+        premises.registry.ask_for_sync(DEMO)
+        console.out.print(
+            f"  “{DEMO}” is read as soon as the daemon is up; its progress:"
+            f" {console.command(f'integration status {DEMO}')}",
+            soft_wrap=True,
+        )
 
 
 def _taken(port: int) -> bool:

