@@ -18,6 +18,7 @@ from cscart_pipelines.integrations.lease import take
 from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, refusal
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.settings import InvalidSettingsError
+from cscart_pipelines.onsite.keys import OPEN, REMOVED, load_sites, write_key
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.settings import Settings
 from cscart_pipelines_tests.conftest import Database
@@ -226,6 +227,89 @@ def test_removed_means_that_settings_key_watermarks_and_runs_are_gone(
             assert not made.live(table)
 
 
+PERSONAL = "root@tea-shop.example"
+"""The administrator's address, wherever it is left."""
+
+
+def everywhere(desk: Desk, text: str) -> list[str]:
+    """The tables of the database that hold a text anywhere in a row."""
+    tables = desk.rows(
+        "SELECT quote_ident(table_schema) || '.' || quote_ident(table_name)"
+        " FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
+        " AND table_schema NOT IN ('pg_catalog', 'information_schema')"
+    )
+    return [
+        name
+        for (name,) in tables
+        if desk.rows(f"SELECT FROM {name} AS t WHERE strpos(t::text, %s) > 0", text)
+    ]
+
+
+def test_what_is_removed_leaves_no_setting_anywhere(desk: Desk) -> None:
+    desk.save(email=PERSONAL, user_id="Client of Ada", order_prefix="ADA")
+    desk.acts.edit("shop", {"user_id": "Client of Bob", "currency": "GBP"})
+    desk.put("shop", "failed")
+    for statement in (
+        "INSERT INTO onsite.sites (integration, origins) VALUES ('shop', '{https://ada.example}')",
+        "INSERT INTO fulfilment.carriers (integration, name, code) VALUES ('shop', 'Ada', 'x')",
+        "INSERT INTO fulfilment.sku_map VALUES ('shop', 'Ada', 'x')",
+        "INSERT INTO fulfilment.stock_rules (integration) VALUES ('shop')",
+        "INSERT INTO registry.sync_runs (integration, kind, state, error)"
+        " VALUES ('shop', 'full', 'failed', 'Ada is not allowed')",
+    ):
+        desk.execute(statement)
+    assert "registry.audit" in everywhere(desk, PERSONAL)
+
+    desk.acts.remove("shop")
+    assert everywhere(desk, PERSONAL) == []
+    for name in ("Ada", "ADA", "ada.example", "Bob", "it broke"):
+        assert everywhere(desk, name) == [], name
+    trail = desk.rows("SELECT act, detail FROM registry.audit ORDER BY id")
+    assert [act for act, _ in trail] == ["added", "edited", "status syncing", "status failed",
+                                         "removed"]  # fmt: skip
+    assert trail[1][1] == {"currency": "deleted", "user_id": "deleted"}
+    assert trail[3][1]["status"] == ["syncing", "failed"]
+    assert trail[4][1] == {"url": "https://shop.example"}
+
+
+def test_the_data_of_a_removed_integration_is_purged_later(desk: Desk) -> None:
+    drop = desk.settings.home / "inbox" / "shop" / "shipments" / "done"
+    drop.mkdir(parents=True)
+    (drop / "parcels.csv").write_text("order_number,tracking_number\n1,Ada\n")
+    desk.save(email=PERSONAL)
+    desk.execute(
+        "INSERT INTO cscart.customers (integration, user_id, email, content_hash)"
+        " VALUES ('shop', 1, 'ada@shop.example', '')"
+    )
+    desk.execute("INSERT INTO onsite.keys (write_key, integration) VALUES ('k', 'shop')")
+    desk.acts.remove("shop")
+    assert everywhere(desk, "ada@shop.example") == ["cscart.customers"]
+    assert drop.is_dir()
+
+    assert desk.acts.remove("shop", purge_data=True) == {"cscart.customers": 1}
+    assert everywhere(desk, "ada@shop.example") == []
+    assert not drop.parent.parent.exists()
+    assert desk.rows("SELECT act FROM registry.audit ORDER BY id DESC LIMIT 1") == [
+        ("data purged",)
+    ]
+    with pytest.raises(UnknownIntegrationError):
+        desk.acts.remove("never", purge_data=True)
+
+
+def test_a_key_that_is_used_again_hears_nothing_of_the_old_shops_pages(desk: Desk) -> None:
+    desk.save()
+    with desk.database.connect() as connection:
+        old = write_key(connection, "shop")
+        desk.acts.remove("shop", purge_data=True)
+        assert load_sites(connection)[old].state == REMOVED
+        desk.save()
+        desk.put("shop", "enabled")
+        new = write_key(connection, "shop")
+        sites = load_sites(connection)
+    assert old != new
+    assert (sites[old].state, sites[new].state) == (REMOVED, OPEN)
+
+
 def test_other_integrations_are_not_touched(desk: Desk) -> None:
     desk.save("a")
     desk.save("b")
@@ -301,11 +385,9 @@ def test_the_trail_tells_every_change_and_no_secret(desk: Desk, shop: SandboxSho
     lease.fail("it broke", permanent=False)
     desk.acts.disable("shop")
     desk.acts.enable("shop")
-    desk.acts.remove("shop")
     trail = desk.rows("SELECT act, detail, actor FROM registry.audit ORDER BY id")
     assert [row[0] for row in trail] == [
         "added", "edited", "status syncing", "status failed", "status disabled", "status failed",
-        "removed",
     ]  # fmt: skip
     assert trail[1][1] == {"timezone": ["UTC", "Asia/Tokyo"], "api_key_sealed": "changed"}
     assert trail[3][1]["status_reason"] == [None, "it broke"]

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from cscart_pipelines.integrations.purge import purge_integration
 from cscart_pipelines.onsite.keys import rotate
 from cscart_pipelines_tests.collector_fixtures import (
     ORIGIN,
@@ -320,6 +321,10 @@ def test_a_disabled_or_removed_integration_is_refused(world: World) -> None:
     until(lambda: world.collector.send(key, batch()).status == 410)
     # The tag on its pages can read that, though nobody knows any more whose pages they are.
     assert world.collector.send(key, batch()).headers["Access-Control-Allow-Origin"] == ORIGIN
+    purge_integration(world.connection, name)
+    _, other_key = world.shop()  # answered 204 once the keys have been read again
+    assert world.collector.send(other_key, batch()).status == 204
+    assert world.collector.send(key, batch()).status == 410
 
 
 def test_a_replaced_key_is_taken_until_it_retires(world: World) -> None:

@@ -20,6 +20,7 @@ from cscart_pipelines.cli.integration import read_key, show_test, tell_overlaps,
 from cscart_pipelines.cli.premises import opened
 from cscart_pipelines.cli.unknown_words import tell, unknown_words
 from cscart_pipelines.integrations.acts import LIMITS, FrontDesk
+from cscart_pipelines.integrations.audit import was_removed
 from cscart_pipelines.integrations.lifecycle import Act, Status, require
 from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.settings import InvalidSettingsError, check
@@ -274,19 +275,36 @@ def remove(
     For good. The data in the warehouse stays unless --purge-data is given.
     """
     with opened() as premises:
-        premises.registry.get(key)
-        data = "all its data in the warehouse" if purge_data else "its data stays"
-        confirm(
-            f"This deletes the integration {key} for good: settings, API key, watermarks"
-            f"{' and ' if purge_data else '; '}{data}",
-            yes=yes,
-        )
+        gone = was_removed(premises.warehouse, key)
+        if gone and not purge_data:
+            raise exits.CommandError(
+                f"{key} is removed already; its data stays until the key is used again,"
+                f" or until: integration remove {key} --purge-data",
+                exits.WRONG_USAGE,
+            )
+        if gone:
+            confirm(f"This deletes all data of {key} in the warehouse for good", yes=yes)
+        else:
+            premises.registry.get(key)
+            data = "all its data in the warehouse" if purge_data else "its data stays"
+            confirm(
+                f"This deletes the integration {key} for good: settings, API key, watermarks"
+                f"{' and ' if purge_data else '; '}{data}",
+                yes=yes,
+            )
         purged = desk_of(premises).remove(key, force=force, purge_data=purge_data)
-    console.note(f"[green]✓[/] {key} is removed; its settings and its API key are deleted")
+    if gone:
+        console.note(f"[green]✓[/] the data of {key} is deleted")
+    else:
+        console.note(f"[green]✓[/] {key} is removed; its settings and its API key are deleted")
     for table, rows in purged.items():
         console.out.print(f"  {rows:>9,} {'row' if rows == 1 else 'rows'} of {table}")
     if not purge_data:
-        console.out.print("  Its data stays in the warehouse until the key is used again.")
+        console.out.print(
+            "  Its data stays in the warehouse, in analytics as of the last build, until the key is"
+            f" used again or: {console.command(f'integration remove {key} --purge-data')}",
+            soft_wrap=True,
+        )
     console.out.print(f"  {GTM_ADVICE}")
 
 

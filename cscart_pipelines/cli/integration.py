@@ -195,7 +195,7 @@ def add(
         raise InvalidSettingsError({**more, **problems}) from None
     if settings is None or problems:
         raise InvalidSettingsError(problems)
-    with opened() as premises:
+    with opened(make=True) as premises:
         _refuse_known(premises, settings.integration, settings.list_name)
         with console.err.status(f"testing the connection to {settings.url}"):
             found = test_connection(settings, api_key)

@@ -50,9 +50,9 @@ def lists(
 ) -> None:
     """All lists with their metrics; with KEY one list in full."""
     with opened() as premises:
-        if key is not None:
-            premises.registry.get(key)
         rows = overview(premises, key)
+        if key is not None and not rows:
+            premises.registry.get(key)  # says that there is none
     if as_json:
         console.print_json(rows if key is None else rows[0])
     elif as_csv:
@@ -94,10 +94,11 @@ def segments(
     if raw and not (export or as_csv):
         raise exits.CommandError("--raw goes with --export DIR or --csv", exits.WRONG_USAGE)
     with opened() as premises:
-        currency = premises.registry.get(key).settings.currency
         rows = segment_rows(premises, key)
         if not rows:
+            premises.registry.get(key)  # not built yet, or unknown
             raise exits.CommandError(_not_built(key), exits.NOT_ALLOWED)
+        currency = str(overview(premises, key)[0]["currency"])
         if segment is not None:
             known = {row["segment"]: row for row in rows}
             segment_report.check_name(segment, [*known], key)
@@ -148,11 +149,12 @@ def _not_built(key: str) -> str:
 
 
 def overview(premises: Premises, key: str | None) -> list[Row]:
-    """Lists with their metrics; a list that is not built yet has its status and no metrics."""
+    """Lists with their metrics; a list that is not built yet has its status and no metrics. A
+    removed integration has status removed as long as its data stays."""
     rows = _query(
         premises,
         "SELECT integration, list_name, status, status_reason, currency, timezone, last_synced_at"
-        " FROM registry.integrations WHERE %(key)s::text IS NULL OR integration = %(key)s"
+        " FROM analytics.lists WHERE %(key)s::text IS NULL OR integration = %(key)s"
         " ORDER BY integration",
         {"key": key},
     )

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from cscart_pipelines.cscart.capabilities import Capabilities
 from cscart_pipelines.cscart.status_names import StatusNames
-from cscart_pipelines.integrations import overlap, prefixes, secrets
+from cscart_pipelines.integrations import audit, overlap, prefixes, secrets
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.lifecycle import (
     Act,
@@ -30,7 +30,7 @@ from cscart_pipelines.integrations.lifecycle import (
     after_enable,
     require,
 )
-from cscart_pipelines.integrations.purge import purge_integration, purge_outside
+from cscart_pipelines.integrations.purge import purge_files, purge_integration, purge_outside
 from cscart_pipelines.integrations.registry import (
     DEAD_RUN,
     LOCK_SQL,
@@ -63,7 +63,12 @@ CONNECTION_DETAILS = frozenset({"url", "email", "api_key", "api_key_reference"})
 REMOVE_INSTEAD = "cannot be changed: remove the integration and create a new one in its place"
 LIMITS = frozenset({"companies", "storefronts"})
 """Settings whose change lets rows leave at once, and is followed by a full synchronisation."""
-BOOK = ("sync_state", "sync_requests", "sweep_seen", "sync_runs", "integrations")
+BOOK = (
+    "registry.sync_state", "registry.sync_requests", "registry.sweep_seen", "registry.sync_runs",
+    "onsite.sites", "fulfilment.carriers", "fulfilment.sku_map", "fulfilment.stock_rules",
+    "registry.integrations",
+)  # fmt: skip
+"""The settings of an integration, and how far its synchronisation has got."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +130,9 @@ class FrontDesk:
         self._save(known.key, saved, tested is not None)
         return Edited(changes, tested)
 
-    def disable(self, key: str) -> None:
+    def disable(self, key: str, reason: str | None = None) -> None:
         """Raises NotAllowedError, UnknownIntegrationError; `enable` likewise."""
-        self._change_status(key, Act.DISABLE, lambda standing: Status.DISABLED)
+        self._change_status(key, Act.DISABLE, lambda standing: Status.DISABLED, reason)
 
     def enable(self, key: str) -> Status:
         """Failed, where it had failed before it was disabled. The schedule tries it again, also
@@ -137,9 +142,13 @@ class FrontDesk:
     def remove(self, key: str, *, force: bool = False, purge_data: bool = False) -> dict[str, int]:
         """Deletes settings, key, watermarks and runs; with `purge_data` the shop's data as well.
 
-        While it is syncing only with `force`, which stops the run first. Returns the rows of data
-        deleted per table. Raises NotAllowedError, UnknownIntegrationError.
+        What the audit trail tells of the settings goes with them. While it is syncing only with
+        `force`, which stops the run first. With `purge_data` also for an integration that was
+        removed before. Returns the rows of data deleted per table. Raises NotAllowedError,
+        UnknownIntegrationError.
         """
+        if purge_data and audit.was_removed(self._warehouse, key):
+            return self._purge_removed(key)
         standing = self._registry.standing(self._registry.get(key))
         if not (force and standing.status is Status.SYNCING):
             require(Act.REMOVE, standing)
@@ -147,14 +156,24 @@ class FrontDesk:
             purged = purge_integration(connection, key) if purge_data else {}
             for table in BOOK:
                 connection.execute(
-                    sql.SQL("DELETE FROM registry.{} WHERE integration = %s").format(
-                        sql.Identifier(table)
+                    sql.SQL("DELETE FROM {} WHERE integration = %s").format(
+                        sql.Identifier(*table.split("."))
                     ),
                     [key],
                 )
-            return purged
+            audit.forget_settings(connection, key)
+        if purge_data:
+            purge_files(self._settings, key)
+        return purged
 
     # --- inside ----------------------------------------------------------------------------------
+
+    def _purge_removed(self, key: str) -> dict[str, int]:
+        with self._warehouse.connect(autocommit=True) as connection, connection.transaction():
+            purged = purge_integration(connection, key)
+            audit.record(connection, key, "data purged", {})
+        purge_files(self._settings, key)
+        return purged
 
     def _with_letters(
         self,
@@ -207,7 +226,9 @@ class FrontDesk:
             if LIMITS & values.keys():
                 purge_outside(connection, key)
 
-    def _change_status(self, key: str, act: Act, follow: Callable[[Standing], Status]) -> Status:
+    def _change_status(
+        self, key: str, act: Act, follow: Callable[[Standing], Status], reason: str | None = None
+    ) -> Status:
         with self._locked(key, act) as connection, _rules(), connection.transaction():
             standing = self._registry.standing(self._registry.get(key))
             require(act, standing)
@@ -215,11 +236,16 @@ class FrontDesk:
             connection.execute(
                 "UPDATE registry.integrations SET status = %(status)s, status_since = now(),"
                 # A disabled integration keeps the reason of its failure, for when it is enabled.
-                " status_reason = CASE WHEN %(failed)s"
-                " THEN coalesce(status_reason, 'its last synchronisation failed') END,"
+                " status_reason = coalesce(%(reason)s, CASE WHEN %(failed)s"
+                " THEN coalesce(status_reason, 'its last synchronisation failed') END),"
                 " failure_permanent = failure_permanent AND %(status)s = 'disabled',"
                 " updated_at = now() WHERE integration = %(key)s",
-                {"status": str(status), "failed": standing.failed_last, "key": key},
+                {
+                    "status": str(status),
+                    "reason": reason,
+                    "failed": standing.failed_last,
+                    "key": key,
+                },
             )
         return status
 

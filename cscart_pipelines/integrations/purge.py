@@ -1,32 +1,42 @@
-"""Deleting data of one integration: all of it, or what a changed limit leaves outside.
+"""Deleting data of one integration: all of it, files included, or what a changed limit leaves
+outside.
 
 Not here: its settings (`acts`), single persons (`forget`).
 """
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from typing import Any
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
+from cscart_pipelines.settings import Settings
+
+NO_INTEGRATION = ""
+"""What the write keys of a purged integration belong to: no integration has this key."""
+
 
 def purge_integration(connection: psycopg.Connection[Any], key: str) -> dict[str, int]:
-    """Deletes every row of an integration outside the registry; rows per table."""
-    tables = (
-        connection.cursor(row_factory=tuple_row)
-        .execute(
-            """
+    """Deletes every row of an integration outside the registry; rows per table.
+
+    Its write keys stay, without its name: they stand in the pages of the shop until the tag is
+    removed, and the collector tells those pages that their key is not in use any more.
+    """
+    cursor = connection.cursor(row_factory=tuple_row)
+    tables = cursor.execute(
+        """
         SELECT table_schema, table_name FROM information_schema.columns
         JOIN information_schema.tables USING (table_schema, table_name)
         WHERE column_name = 'integration' AND table_type = 'BASE TABLE'
           AND table_schema IN ('cscart', 'fulfilment', 'onsite', 'intermediate', 'analytics')
+          AND (table_schema, table_name) <> ('onsite', 'keys')
         ORDER BY 1, 2
         """
-        )
-        .fetchall()
-    )
+    ).fetchall()
     purged: dict[str, int] = {}
     for schema, table in tables:
         done = connection.execute(
@@ -35,7 +45,18 @@ def purge_integration(connection: psycopg.Connection[Any], key: str) -> dict[str
         )
         if done.rowcount:
             purged[f"{schema}.{table}"] = done.rowcount
+    connection.execute(
+        "UPDATE onsite.keys SET integration = %s, retired_at = least(retired_at, now())"
+        " WHERE integration = %s",
+        [NO_INTEGRATION, key],
+    )
     return purged
+
+
+def purge_files(settings: Settings, key: str) -> None:
+    """Deletes the drop folder of an integration: what waits there, what was taken in or refused."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(settings.home / "inbox" / key)
 
 
 _OUTSIDE = """

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from cscart_pipelines.integrations import overlap, prefixes, secrets
 from cscart_pipelines.integrations.lifecycle import Standing, Status
-from cscart_pipelines.integrations.purge import purge_integration
+from cscart_pipelines.integrations.purge import purge_files, purge_integration
 from cscart_pipelines.integrations.settings import (
     IntegrationSettings,
     InvalidSettingsError,
@@ -95,6 +95,12 @@ class Registry:
             with self._connect() as connection, connection.transaction():
                 # What a removed integration of the same key left behind is another shop's.
                 purge_integration(connection, settings.integration)
+                before = connection.execute(
+                    "SELECT FROM registry.audit WHERE integration = %s LIMIT 1",
+                    [settings.integration],
+                ).fetchone()
+                if before is not None:
+                    purge_files(self._settings, settings.integration)
                 prefixes.wait_turn(connection)
                 connection.execute(
                     f"INSERT INTO registry.integrations ({columns}, tested_at)"  # noqa: S608
@@ -184,6 +190,16 @@ class Registry:
                 " tested_at = now(), failure_permanent = false, updated_at = now()"
                 " WHERE integration = %s",
                 [Jsonb(dict(capabilities)), passed, key],
+            )
+
+    def ask_for_sync(self, key: str, *, whole: bool = False) -> None:
+        """Leaves a synchronisation to the daemon; asking twice is asking once."""
+        with self._connect() as connection:
+            connection.execute(
+                "INSERT INTO registry.sync_requests (integration, whole) VALUES (%s, %s)"
+                " ON CONFLICT (integration) DO UPDATE SET"
+                " whole = excluded.whole, requested_at = now()",
+                [key, whole],
             )
 
     def release_dead(self) -> list[str]:
