@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -20,11 +23,13 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from cscart_pipelines.cli import console, main
+from cscart_pipelines.cli import console, doctor, main
 from cscart_pipelines.cli.events import Events
 from cscart_pipelines.cli.premises import dagster_environment
 from cscart_pipelines.integrations.lease import take
 from cscart_pipelines.integrations.lifecycle import Act
+from cscart_pipelines.integrations.secrets import KEY_FILE
+from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.settings import Settings
 from cscart_pipelines_tests.desk_fixtures import KEY, Desk, Run, on_a_terminal
 from cscart_pipelines_tests.desk_fixtures import desk as desk
@@ -88,16 +93,46 @@ def test_a_query_that_is_none_is_told_in_a_line(run: Run) -> None:
 
 
 def test_doctor_finds_all_well(run: Run, desk: Desk) -> None:
-    desk.save()
-    done = run("doctor")
-    assert (done.code, "✗" in done.out) == (0, False)
-    found = {one["check"]: one for one in run("doctor", "--json").json}
+    with SandboxShop("4.20", lambda store: store.add_product("Bag", "1.00")) as shop:
+        desk.save_shop(shop)
+        desk.save("asleep")
+        desk.put("asleep", "disabled")
+        done, url = run("doctor", "--json"), shop.url
+    found = {one["check"]: one for one in done.json}
+    assert (done.code, [one for one in done.json if not one["ok"]]) == (0, [])
     assert set(found) == {
-        "python", "packages", "home", "dagster home", "database", "secret key", "integrations",
+        "python", "packages", "home", "secret key", "dbt project", "database", "integrations",
+        "shop", "dagster",
     }  # fmt: skip
-    assert found["integrations"]["says"] == "1 ready"
+    assert found["integrations"]["says"] == "1 disabled, 1 ready"
+    assert url in found["shop"]["says"]
     assert "by URL" in found["database"]["says"]
     assert KEY not in str(found)
+
+
+def test_doctor_names_what_is_wrong_with_each_shop(
+    run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "SHOPS_SECONDS", 2.0)
+    go_on = threading.Event()
+    with SandboxShop("4.20", lambda store: store.add_product("Bag", "1.00")) as shop:
+        desk.save("keyless", api_key_reference="env:KEY_THAT_IS_NOT_SET")
+        desk.save("closed", url="http://127.0.0.1:1")
+        desk.save("silent", shop.api_key, url=shop.url, email=shop.email)
+
+        @shop.before_request
+        def keep_waiting(request: Any) -> None:
+            go_on.wait(120)
+
+        done = run("doctor")
+        go_on.set()
+    lines = {line.split()[1]: line for line in done.out.splitlines()}
+    assert done.code == 1
+    assert lines["keyless"].startswith("✗")
+    assert "KEY_THAT_IS_NOT_SET" in lines["keyless"]
+    assert lines["closed"].startswith("✗")
+    assert "no answer within 2 seconds" in lines["silent"]
+    assert lines["database"].startswith("✓")
 
 
 def test_doctor_names_a_key_that_opens_nothing(
@@ -108,8 +143,15 @@ def test_doctor_names_a_key_that_opens_nothing(
     monkeypatch.setenv("CSCART_PIPELINES_SECRET_KEY", other)
     done = run("doctor")
     assert done.code == 1
-    assert "✗ integrations  the stored API key was sealed with another secret key" in done.out
+    assert re.search("✗ shop +the stored API key was sealed with another secret key", done.out)
     assert other not in done.said
+
+
+def test_doctor_warns_of_a_key_file_that_others_can_read(run: Run, desk: Desk) -> None:
+    desk.save()
+    file = desk.settings.home / KEY_FILE
+    file.chmod(0o644)
+    assert f"chmod 600 {file}" in run("doctor").out
 
 
 def test_doctor_goes_on_where_the_database_is_gone(
@@ -121,6 +163,54 @@ def test_doctor_goes_on_where_the_database_is_gone(
     assert "✗ database" in done.out
     assert "✓ secret key" in done.out
     assert "geheim" not in done.said
+
+
+# --- no home -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "lists",
+        "lists shop",
+        "segments shop",
+        "integration list",
+        "integration show shop",
+        "integration status shop",
+        "integration audit",
+        "integration export",
+        "integration test shop",
+        "integration remove shop --yes",
+        "fulfilment orders shop",
+        "fulfilment journal shop",
+        "purge-person a@b.example --yes",
+        "sql SELECT+1",
+        "doctor",
+        "dbt ls",
+    ],
+)
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_command_in_a_folder_without_a_home_says_so_and_makes_none(
+    command: str,
+    options: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CSCART_PIPELINES_HOME")
+    code = main.run([word.replace("+", " ") for word in command.split()] + options)
+    said = capsys.readouterr()
+    if code == 2 and "No such option" in said.err:
+        assert options  # this one has no JSON
+        return
+    assert code == (1 if command == "doctor" else 2)
+    text = said.out + said.err
+    for words in (str(tmp_path), "--home DIR", "CSCART_PIPELINES_HOME", "demo", "integration add"):
+        assert words in text
+    if options and command not in ("doctor", "dbt ls"):
+        assert json.loads(said.err)["error"]["code"] == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- the program ---------------------------------------------------------------------------------

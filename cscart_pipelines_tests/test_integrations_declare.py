@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cscart_pipelines.integrations import declare
-from cscart_pipelines.integrations.settings import IntegrationSettings, InvalidSettingsError
+from cscart_pipelines.integrations.lifecycle import Status
+from cscart_pipelines.integrations.registry import Integration
+from cscart_pipelines.integrations.settings import (
+    IntegrationSettings,
+    InvalidSettingsError,
+    check,
+)
 from cscart_pipelines_tests.desk_fixtures import KEY, Desk
 from cscart_pipelines_tests.desk_fixtures import desk as desk
 
@@ -147,13 +154,72 @@ def test_the_plan_adds_edits_and_leaves_alone(desk: Desk, tmp_path: Path) -> Non
     assert not declare.plan(wanted[:1], desk.registry.all())[0].needed
 
 
-def test_what_is_exported_is_what_is_read(desk: Desk, tmp_path: Path) -> None:
+def test_an_exported_file_changes_nothing(desk: Desk, tmp_path: Path) -> None:
     desk.save("tea", countries="NO,GB", start_date="31/12/2026", api_key_reference="env:TEA")
     desk.save("my-hats", list_name="Hats: [a] #1", settled_statuses="P", user_id="no")
     text = declare.export(desk.registry.all())
     assert KEY not in text
-    hats, tea = read(tmp_path, text)
-    assert not declare.plan([tea], desk.registry.all())[0].needed
-    assert hats.api_key_reference == "env:MY_HATS_API_KEY"
-    (change,) = declare.plan([hats], desk.registry.all())
-    assert list(change.differences) == ["api_key_reference"]
+    wanted = read(tmp_path, text)
+    known = desk.registry.all()
+    assert len(known) == 2
+    assert not [change for change in declare.plan(wanted, known) if change.needed]
+
+    # Elsewhere the sealed key has to be named.
+    with pytest.raises(InvalidSettingsError) as caught:
+        declare.plan(wanted, [])
+    assert list(caught.value.problems) == ["my-hats.api_key"]
+
+
+LINE = st.text(
+    st.characters(codec="utf-8", exclude_categories=("C", "Z")) | st.just(" "), max_size=60
+)
+PART = LINE.filter(lambda text: "," not in text)
+STATUS = st.sampled_from("PCOFI9")
+NEEDED: dict[str, st.SearchStrategy[object]] = {
+    "integration": st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}", fullmatch=True),
+    "list_name": LINE | st.sampled_from(["null", "no", "5", "- a", "#", "a: b", "2026-01-01"]),
+    "url": st.sampled_from(["https://Tea.example/shop/", "http://[::1]:8080", "https://x.gr"]),
+    "email": st.sampled_from(["Admin@Tea.example", "root@localhost"]),
+}
+OPTIONAL: dict[str, st.SearchStrategy[object]] = {
+    "timezone": st.sampled_from(["Europe/Athens", "UTC", "Etc/GMT+5"]),
+    "currency": st.sampled_from(["eur", "GBP", "NOK"]),
+    "settled_statuses": st.none() | st.lists(STATUS, max_size=3),
+    "refund_statuses": st.lists(STATUS, max_size=3),
+    "include_guests": st.booleans(),
+    "user_id": st.none() | LINE | st.sampled_from(["007", "1e3", "~"]),
+    "order_prefix": st.from_regex(r"[A-Za-z0-9_-]{0,20}", fullmatch=True),
+    "start_date": st.none() | st.dates(),
+    "countries": st.lists(PART | st.just("NO"), max_size=3),
+    "order_statuses": st.lists(PART | STATUS, max_size=3),
+    "update_tracking_number": st.booleans(),
+    "update_tracking_url": st.booleans(),
+    "update_stock": st.booleans(),
+    "stock_schedule": st.sampled_from(["0 */2 * * *", "5 4 * * 0-6"]),
+    "shipped_status": st.none() | LINE,
+    "partially_shipped_status": st.none() | STATUS,
+    "notify_customer": st.booleans(),
+    "api_key_reference": st.none() | st.sampled_from(["env:TEA", "file:~/key: #1", "file:/k"]),
+}
+
+
+def test_every_setting_is_tried() -> None:
+    """A new setting belongs into the file, and into the next test."""
+    assert {*NEEDED, *OPTIONAL} == set(IntegrationSettings.model_fields)
+
+
+@given(values=st.fixed_dictionaries(NEEDED, optional=OPTIONAL))
+def test_any_settings_come_back_from_the_file_as_they_were(
+    values: dict[str, object], tmp_path: Path
+) -> None:
+    try:
+        settings = check(values)
+    except InvalidSettingsError:
+        return
+    now = datetime.now(UTC)
+    saved = Integration(
+        settings, Status.READY, None, now, 0, False, None, None, None, None, None, now
+    )
+    (change,) = declare.plan(read(tmp_path, declare.export([saved])), [saved])
+    assert change.differences == {}
+    assert not change.needed

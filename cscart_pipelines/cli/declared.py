@@ -36,7 +36,7 @@ def apply(
     The difference is shown first. Applying the same file again changes nothing.
     """
     wanted = declare.read(file)
-    with opened() as premises:
+    with opened(make=not dry_run) as premises:
         with premises.warehouse.connect(autocommit=True) as connection:
             wanted = [
                 translated(one, read_status_names(connection, one.integration)) for one in wanted

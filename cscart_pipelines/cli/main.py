@@ -25,6 +25,7 @@ from cscart_pipelines.cli import (
     console,
     declared,
     desk,
+    doctor,
     exits,
     fulfilment,
     integration,
@@ -65,7 +66,7 @@ commands.command()(services.sandbox)
 commands.command()(collector.collector)
 commands.command()(tools.sql)
 commands.command("purge-person")(trail.purge_person)
-commands.command()(tools.doctor)
+commands.command()(doctor.doctor)
 commands.command(
     context_settings={
         "allow_extra_args": True,

@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from cscart_pipelines.cli import console, exits
 from cscart_pipelines.integrations.premises import Premises, open_premises
-from cscart_pipelines.settings import Settings
+from cscart_pipelines.settings import Settings, read_settings
 
 PROJECT = Path(__file__).parents[2]
 """The checkout: workspace.yaml, dagster.yaml and dbt_project lie there."""
 
 
 @contextlib.contextmanager
-def opened() -> Iterator[Premises]:
-    """Opens the warehouse; synchronisations whose process is gone are ended first."""
+def opened(*, make: bool = False) -> Iterator[Premises]:
+    """Opens the warehouse; synchronisations whose process is gone are ended first.
+
+    `make`: also where there is no home yet, which is made then. Raises CommandError otherwise: a
+    database of 44 MB in whatever folder a person happens to be in helps nobody.
+    """
+    if not make:
+        need_home(read_settings())
     with open_premises() as premises:
         premises.registry.release_dead()
         yield premises
+
+
+def need_home(settings: Settings) -> None:
+    """Raises CommandError where the embedded database is to be used and was never made."""
+    if settings.embedded and not os.path.lexists(settings.home / "postgres"):
+        add = "integration add KEY --url https://shop.example --email admin@shop.example"
+        raise exits.CommandError(
+            f"there is no home in {settings.home}: no shop has been connected there. If it lies"
+            " elsewhere, name it with --home DIR or CSCART_PIPELINES_HOME; otherwise begin with"
+            f" {console.command('demo')} (a sandbox shop) or {console.command(add)}",
+            exits.WRONG_USAGE,
+        )
 
 
 def private_folder(path: Path) -> Path:

@@ -26,6 +26,7 @@ from cscart_pipelines.cli.demo_visit import show_visit
 from cscart_pipelines.cli.desk import desk_of
 from cscart_pipelines.cli.events import Events
 from cscart_pipelines.cli.premises import dagster_environment, opened, private_folder
+from cscart_pipelines.cli.resync import ask_daemon
 from cscart_pipelines.cli.running import run_in_foreground
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError, Status, refusal
@@ -300,12 +301,7 @@ def _ask_for_demo(premises: Premises) -> None:
     """The daemon reads the shop as soon as it is up."""
     standing = premises.registry.standing(premises.registry.get(DEMO))
     if refusal(Act.START, standing) is None or refusal(Act.RESYNC, standing) is None:
-        premises.registry.ask_for_sync(DEMO)
-        console.out.print(
-            f"  “{DEMO}” is read as soon as the daemon is up; its progress:"
-            f" {console.command(f'integration status {DEMO}')}",
-            soft_wrap=True,
-        )
+        ask_daemon(premises, [DEMO], full=False)
 
 
 def _taken(port: int) -> bool:

@@ -1,15 +1,11 @@
-"""`sql`, `dbt` and `doctor`: looking into the warehouse, running dbt on it, finding troubles."""
+"""`sql` and `dbt`: looking into the warehouse, and running dbt on it."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
-import platform
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,8 +15,8 @@ from psycopg.postgres import types
 
 from cscart_pipelines.cli import console, exits
 from cscart_pipelines.cli.board import Csv, Json
-from cscart_pipelines.cli.premises import PROJECT, dagster_environment, opened
-from cscart_pipelines.settings import read_settings
+from cscart_pipelines.cli.premises import PROJECT, opened
+from cscart_pipelines.warehouse.programs import find_program
 
 SHOWN = 1000
 """Rows of a query that a terminal shows."""
@@ -117,7 +113,7 @@ def _cell(value: Any) -> str:
 
 
 def _open_psql(arguments: dict[str, object]) -> None:
-    psql = shutil.which("psql")
+    psql = find_program("psql")
     if psql is None:
         raise exits.CommandError(
             'psql is not installed; give the query instead: cscart-pipelines sql "SELECT …"',
@@ -143,85 +139,3 @@ def dbt(context: typer.Context) -> None:
             check=False,
         ).returncode
     raise typer.Exit(code)
-
-
-def doctor(as_json: Json = False) -> None:
-    """Check this installation: versions, database, key, shops."""
-    findings: list[dict[str, object]] = []
-
-    def look(name: str, check: Callable[[], str]) -> None:
-        try:
-            findings.append({"check": name, "ok": True, "says": check()})
-        except Exception as error:  # whatever is wrong is the finding
-            findings.append(
-                {"check": name, "ok": False, "says": str(error) or type(error).__name__}
-            )
-
-    settings = read_settings()
-    look(
-        "python", lambda: f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    )
-    look("packages", _packages)
-    look("home", lambda: _home(settings.home))
-    look("dagster home", lambda: dagster_environment(settings)["DAGSTER_HOME"])
-    look("database", _database)
-    look("secret key", _secret)
-    look("integrations", _integrations)
-    if as_json:
-        console.print_json(findings)
-    else:
-        for finding in findings:
-            mark = "[green]✓[/]" if finding["ok"] else "[red]✗[/]"
-            console.out.print(f"{mark} {finding['check']:<13} {console.plain(finding['says'])}")
-    if not all(finding["ok"] for finding in findings):
-        raise typer.Exit(exits.RUN_FAILED)
-
-
-def _packages() -> str:
-    wanted = {"dagster": "1.13.27", "dagster-dbt": "0.29.27", "dagster-postgres": "0.29.27"}
-    wrong = [
-        f"{name} {importlib.metadata.version(name)} (expected {version})"
-        for name, version in wanted.items()
-        if importlib.metadata.version(name) != version
-    ]
-    if wrong:
-        raise RuntimeError("these must be exactly: " + ", ".join(wrong))
-    names = ("dagster", "dbt-core", "sqlalchemy", "psycopg")
-    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
-
-
-def _home(home: Path) -> str:
-    home.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(home).free / 2**30
-    if free < 1:
-        raise RuntimeError(f"{home}: only {free:.1f} GiB free")
-    return f"{home}, {free:.0f} GiB free"
-
-
-def _database() -> str:
-    with opened() as premises, premises.warehouse.connect(autocommit=True) as connection:
-        version = connection.info.server_version
-        kind = "embedded" if premises.settings.embedded else "by URL"
-        row = connection.execute("SELECT pg_size_pretty(pg_database_size(current_database()))")
-        size = (row.fetchone() or ["?"])[0]
-        where = premises.warehouse.url.render_as_string(hide_password=True)
-        return f"PostgreSQL {version // 10000}.{version % 10000} {kind}, {size}, {where}"
-
-
-def _secret() -> str:
-    from cscart_pipelines.integrations.secrets import KEY_FILE, sealer
-
-    settings = read_settings()
-    sealer(settings)
-    return "from the environment" if settings.secret_key else f"{settings.home / KEY_FILE}"
-
-
-def _integrations() -> str:
-    with opened() as premises:
-        known = premises.registry.all()
-        for one in known:
-            premises.registry.api_key(one.key)
-    counts: dict[str, int] = {}
-    for one in known:
-        counts[str(one.status)] = counts.get(str(one.status), 0) + 1
-    return ", ".join(f"{count} {status}" for status, count in counts.items()) or "none yet"

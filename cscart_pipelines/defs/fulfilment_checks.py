@@ -207,7 +207,7 @@ def results(
 ) -> Iterator[dg.AssetCheckResult]:
     """The verdicts of the selected checks, for the run that pulls orders."""
     chosen = [check for check in CHECKS if check.spec.key in selected]
-    for check, findings in _verdicts(premises, chosen):
+    for check, findings in verdicts(premises, chosen):
         yield dg.AssetCheckResult(
             check_name=check.name,
             asset_key=ORDERS,
@@ -221,7 +221,7 @@ def log_verdicts(context: dg.OpExecutionContext, premises: Premises) -> None:
     """The verdicts that a push may have changed. A push is not undone because they cannot be
     computed, so that is only logged."""
     try:
-        for check, findings in _verdicts(premises, [one for one in CHECKS if one.in_pushes]):
+        for check, findings in verdicts(premises, [one for one in CHECKS if one.in_pushes]):
             context.log_event(  # takes these too, though its types do not say so
                 dg.AssetCheckEvaluation(  # type: ignore[arg-type]
                     asset_key=ORDERS,
@@ -236,9 +236,10 @@ def log_verdicts(context: dg.OpExecutionContext, premises: Premises) -> None:
         context.log.exception("the checks could not be computed")
 
 
-def _verdicts(
+def verdicts(
     premises: Premises, checks: Collection[Check]
 ) -> Iterator[tuple[Check, list[tuple[str, str, int]]]]:
+    """Checks and what they find: integration, what, how many in all; the first so many."""
     shops = [shop for shop in premises.registry.all() if shop.status in SERVED]
     with premises.warehouse.connect(autocommit=True) as connection:
         for check in checks:

@@ -40,13 +40,21 @@ def end_dead(instance: dg.DagsterInstance) -> list[str]:
     A run of another machine is judged only where runs are kept in SQLite: that serves one machine
     at a time, so the home was copied or the machine has a new name.
     """
-    ended = []
+    dead = _dead(instance)
+    for run in dead:
+        instance.report_run_failed(run, "The process of this run is gone.")
+    return [run.run_id for run in dead]
+
+
+def dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """The ids of those that `end_dead` would mark."""
+    return [run.run_id for run in _dead(instance)]
+
+
+def _dead(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     local = isinstance(instance.run_storage, SqliteRunStorage)
-    for run in instance.get_runs(filters=dg.RunsFilter(statuses=ALIVE)):
-        if _is_gone(run.run_id, run.tags.get(TAG, ""), local):
-            instance.report_run_failed(run, "The process of this run is gone.")
-            ended.append(run.run_id)
-    return ended
+    runs = instance.get_runs(filters=dg.RunsFilter(statuses=ALIVE))
+    return [run for run in runs if _is_gone(run.run_id, run.tags.get(TAG, ""), local)]
 
 
 class _SigningExecutor(dg.Executor):

@@ -165,18 +165,24 @@ def results(
     premises: Premises, selected: Collection[dg.AssetCheckKey]
 ) -> Iterator[dg.AssetCheckResult]:
     """The verdicts of the selected checks."""
+    chosen = [check for check in CHECKS if check.spec.key in selected]
+    for check, findings in verdicts(premises, chosen):
+        yield dg.AssetCheckResult(
+            check_name=check.name,
+            asset_key=["cscart", check.entity],
+            passed=not findings,
+            severity=check.severity,
+            metadata=shown_findings(findings),
+        )
+
+
+def verdicts(
+    premises: Premises, checks: Collection[Check]
+) -> Iterator[tuple[Check, list[tuple[Any, ...]]]]:
+    """Checks and what they find: integration, what, how many in all; the first so many."""
     with premises.warehouse.connect(autocommit=True) as connection:
-        for check in CHECKS:
-            if check.spec.key not in selected:
-                continue
-            findings = connection.execute(_of_served_shops(check.query)).fetchall()
-            yield dg.AssetCheckResult(
-                check_name=check.name,
-                asset_key=["cscart", check.entity],
-                passed=not findings,
-                severity=check.severity,
-                metadata=shown_findings(findings),
-            )
+        for check in checks:
+            yield check, connection.execute(_of_served_shops(check.query)).fetchall()
 
 
 def _of_served_shops(query: str) -> bytes:

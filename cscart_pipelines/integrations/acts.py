@@ -66,7 +66,7 @@ LIMITS = frozenset({"companies", "storefronts"})
 BOOK = (
     "registry.sync_state", "registry.sync_requests", "registry.sweep_seen", "registry.sync_runs",
     "onsite.sites", "fulfilment.carriers", "fulfilment.sku_map", "fulfilment.stock_rules",
-    "registry.integrations",
+    "fulfilment.sku_stock_rules", "registry.integrations",
 )  # fmt: skip
 """The settings of an integration, and how far its synchronisation has got."""
 

@@ -82,39 +82,54 @@ def read(path: Path) -> list[IntegrationSettings]:
 
 def _loose(entry: Mapping[str, Any]) -> dict[str, Any]:
     values = dict(entry)
-    # Not a reference: refused with the other problems of the entry.
-    values["api_key_reference"] = values.pop("api_key", None) or ""
+    if "api_key" in values:
+        # Not a reference: refused with the other problems of the entry.
+        values["api_key_reference"] = values.pop("api_key") or ""
     values.setdefault("list_name", values.get("integration"))
     return values
 
 
 def plan(wanted: list[IntegrationSettings], known: list[Integration]) -> list[Change]:
-    """What the file asks for, against what is there."""
+    """What the file asks for, against what is there. An entry without `api_key` leaves the key as
+    it is. Raises InvalidSettingsError for a new integration without one."""
     present = {one.key: one.settings.model_dump() for one in known}
     changes = []
+    problems = {}
     for settings in wanted:
         before = present.get(settings.integration)
         if before is None:
             changes.append(Change(settings, new=True))
+            if settings.api_key_reference is None:
+                problems[f"{settings.integration}.api_key"] = (
+                    "expected env:NAME or file:/path, for a new integration"
+                )
             continue
         differences = {
             name: (before[name], value)
             for name, value in settings.model_dump().items()
-            if before[name] != value
+            if before[name] != value and not (name == "api_key_reference" and value is None)
         }
         changes.append(Change(settings, new=False, differences=differences))
+    if problems:
+        raise InvalidSettingsError(problems)
     return changes
 
 
+HEADER = """\
+# An entry without api_key keeps the key that is sealed in the database. Where the database does not
+# have the integration yet, name the key: api_key: env:NAME or api_key: file:/path
+"""
+
+
 def export(known: list[Integration]) -> str:
-    """The file that `read` would take. A sealed key cannot be written: a reference stands in."""
+    """The file that `read` takes, and in which `plan` finds nothing to change; no sealed keys."""
     entries = []
     for one in known:
         values = one.settings.model_dump(mode="json", exclude_defaults=True)
-        values["api_key"] = values.pop("api_key_reference", None) or (
-            f"env:{one.key.upper().replace('-', '_')}_API_KEY"
-        )
+        if reference := values.pop("api_key_reference", None):
+            values["api_key"] = reference
         if one.settings.start_date is not None:
-            values["start_date"] = f"{one.settings.start_date:%d/%m/%Y}"
+            day = one.settings.start_date
+            values["start_date"] = f"{day:%d/%m}/{day.year:04}"  # %Y has as many digits as it needs
         entries.append(values)
-    return yaml.safe_dump({"integrations": entries}, sort_keys=False, allow_unicode=True)
+    return HEADER + yaml.safe_dump({"integrations": entries}, sort_keys=False, allow_unicode=True)

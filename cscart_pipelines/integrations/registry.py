@@ -192,16 +192,6 @@ class Registry:
                 [Jsonb(dict(capabilities)), passed, key],
             )
 
-    def ask_for_sync(self, key: str, *, whole: bool = False) -> None:
-        """Leaves a synchronisation to the daemon; asking twice is asking once."""
-        with self._connect() as connection:
-            connection.execute(
-                "INSERT INTO registry.sync_requests (integration, whole) VALUES (%s, %s)"
-                " ON CONFLICT (integration) DO UPDATE SET"
-                " whole = excluded.whole, requested_at = now()",
-                [key, whole],
-            )
-
     def release_dead(self) -> list[str]:
         """Ends synchronisations whose process is gone; returns their integrations.
 
