@@ -199,6 +199,8 @@ OPTIONAL: dict[str, st.SearchStrategy[object]] = {
     "shipped_status": st.none() | LINE,
     "partially_shipped_status": st.none() | STATUS,
     "notify_customer": st.booleans(),
+    "storefronts": st.lists(st.integers(1, 99), max_size=2),
+    "companies": st.lists(st.integers(1, 99), max_size=2),
     "api_key_reference": st.none() | st.sampled_from(["env:TEA", "file:~/key: #1", "file:/k"]),
 }
 

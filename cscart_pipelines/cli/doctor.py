@@ -51,7 +51,10 @@ class Finding:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check the installation, the database and every shop; exit 1 if something is wrong."""
+    """Check the installation, the database and every shop.
+
+    Exit code 1 if something is wrong.
+    """
     settings = read_settings()
     findings = []
     with console.err.status("looking"):
