@@ -37,7 +37,7 @@ bench: $(STAMP)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(STAMP)
-	@$(BIN)/python -m cscart_pipelines.cli.reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
+	@$(BIN)/python -m cscart_pipelines.cli.support.reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
 
 install: $(STAMP)
 

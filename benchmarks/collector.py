@@ -25,7 +25,7 @@ from benchmarks.measure import cpu_of
 from benchmarks.options import Options
 from benchmarks.premises import Premises, premises
 from benchmarks.report import Aim, Report, Table
-from cscart_pipelines.onsite.keys import write_key
+from cscart_pipelines.onsite.write_keys import write_key
 
 RATE = 2_000
 """Events a second."""

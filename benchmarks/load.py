@@ -20,9 +20,9 @@ from benchmarks.options import Options
 from benchmarks.premises import Premises, premises
 from benchmarks.report import Report, Table
 from benchmarks.shop import pages
-from cscart_pipelines.cscart.records import content_hash, parse_order
-from cscart_pipelines.warehouse import tables
+from cscart_pipelines.cscart.records.entities import content_hash, parse_order
 from cscart_pipelines.warehouse.load import Loader, row_columns
+from cscart_pipelines.warehouse.tables import core as tables_core
 
 ORDERS = 20_000
 CHUNK = 2_000
@@ -92,13 +92,13 @@ class _Ways:
         self._connection = connection
         self._orders = orders
         self._loader = Loader(connection, "bench")
-        for table in (tables.orders, tables.order_lines):
+        for table in (tables_core.orders, tables_core.order_lines):
             connection.execute(
                 sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(_twin(table), _own(table))
             )
 
     def clear(self) -> None:
-        for table in (tables.orders, tables.order_lines):
+        for table in (tables_core.orders, tables_core.order_lines):
             self._connection.execute(sql.SQL("TRUNCATE {}, {}").format(_twin(table), _own(table)))
 
     def ours(self) -> None:
@@ -106,7 +106,7 @@ class _Ways:
 
     def ours_changed(self) -> None:
         """Every 100th order has another status."""
-        place = row_columns(tables.orders).index("status")
+        place = row_columns(tables_core.orders).index("status")
         changed = []
         for number, (row, lines) in enumerate(self._orders):
             if number % 100 == 0:
@@ -141,13 +141,13 @@ class _Ways:
     def _batches(self) -> list[tuple[SqlTable, list[tuple[Any, ...]]]]:
         batches: list[tuple[SqlTable, list[tuple[Any, ...]]]] = []
         for chunk in chunks(self._orders, CHUNK):
-            batches.append((tables.orders, [("bench", *row) for row, _ in chunk]))
+            batches.append((tables_core.orders, [("bench", *row) for row, _ in chunk]))
             lines = [("bench", *line) for _, lines in chunk for line in lines]
-            batches.append((tables.order_lines, lines))
+            batches.append((tables_core.order_lines, lines))
         return batches
 
     def _empty_twins(self) -> None:
-        for table in (tables.orders, tables.order_lines):
+        for table in (tables_core.orders, tables_core.order_lines):
             self._connection.execute(sql.SQL("TRUNCATE {}").format(_twin(table)))
 
 

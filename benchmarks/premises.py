@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.measure import cpu_of_family
+from cscart_pipelines.local_postgres.cleanup import postmaster
+from cscart_pipelines.local_postgres.client import Client, connect, wait_until_stopped
+from cscart_pipelines.local_postgres.paths import remove_place
 from cscart_pipelines.settings import Settings, read_settings
 from cscart_pipelines.warehouse.connect import Warehouse, open_warehouse
-from cscart_pipelines.warehouse.embedded import Membership, join, wait_until_stopped
-from cscart_pipelines.warehouse.leftovers import postmaster
-from cscart_pipelines.warehouse.place import remove_place
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Premises:
 
     settings: Settings
     warehouse: Warehouse
-    member: Membership
+    member: Client
 
     def server_cpu(self) -> float:
         """CPU seconds of the whole server until now, all its sessions included."""
@@ -41,7 +41,7 @@ def premises() -> Iterator[Premises]:
     home = Path(tempfile.mkdtemp(prefix="cscart-pipelines-bench-"))
     try:
         settings = read_settings({"CSCART_PIPELINES_HOME": str(home)})
-        member = join(settings.home)
+        member = connect(settings.home)
         try:
             with open_warehouse(settings) as warehouse:
                 yield Premises(settings, warehouse, member)

@@ -1,6 +1,6 @@
 """The shop that is read: prepared pages of any number of orders, served by a process of its own.
 
-What it serves is `cscart_pipelines.sandbox.canned`; here is only how a benchmark gets it.
+What it serves is `cscart_pipelines.sandbox.benchmark_server`; here is only how a benchmark gets it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 import requests
 
 from benchmarks.measure import cpu_of
-from cscart_pipelines.sandbox.canned import CHANGED_EVERY, CannedShop
-from cscart_pipelines.sandbox.routes import Request
+from cscart_pipelines.sandbox.benchmark_server import CHANGED_EVERY, CannedShop
+from cscart_pipelines.sandbox.http.routing import Request
 from cscart_pipelines.sandbox.server import API_KEY, EMAIL
 
 __all__ = ["CHANGED_EVERY", "ShopProcess", "pages", "serve"]
@@ -56,7 +56,13 @@ class ShopProcess:
 @contextmanager
 def serve(orders: int) -> Iterator[ShopProcess]:
     """A shop of so many orders, and a third as many customers."""
-    command = [sys.executable, "-m", "cscart_pipelines.sandbox.canned", "--orders", str(orders)]
+    command = [
+        sys.executable,
+        "-m",
+        "cscart_pipelines.sandbox.benchmark_server",
+        "--orders",
+        str(orders),
+    ]
     with subprocess.Popen(
         [*command, "--until-stdin-closes"],
         stdin=subprocess.PIPE,

@@ -13,9 +13,9 @@ from typing import Any
 
 from benchmarks.measure import Cost, cpu_of, now, peak_memory
 from cscart_pipelines.integrations.connection import open_client
-from cscart_pipelines.integrations.lease import take
-from cscart_pipelines.integrations.lifecycle import Act
+from cscart_pipelines.integrations.lifecycle import Action
 from cscart_pipelines.integrations.registry import Registry
+from cscart_pipelines.integrations.sync_lock import acquire
 from cscart_pipelines.settings import read_settings
 from cscart_pipelines.sync import run as sync_run
 from cscart_pipelines.sync.context import EntityReport, SyncContext
@@ -46,7 +46,7 @@ def main() -> None:
     with open_warehouse(settings) as warehouse:
         ready = now() - began
         registry = Registry(warehouse, settings)
-        lease = take(warehouse, registry, asked["integration"], Act(asked["act"]))
+        lease = acquire(warehouse, registry, asked["integration"], Action(asked["act"]))
         with open_client(lease.integration, registry, settings) as client:
             report = sync_run.synchronise(lease, client)
     answer = {

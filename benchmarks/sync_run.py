@@ -22,11 +22,11 @@ from benchmarks.premises import Premises
 from benchmarks.shop import ShopProcess
 from cscart_pipelines.integrations import settings as integration_settings
 from cscart_pipelines.integrations.connection import test_connection
-from cscart_pipelines.integrations.lifecycle import Act
+from cscart_pipelines.integrations.lifecycle import Action
 from cscart_pipelines.integrations.registry import Registry
 
 FIRST, RESYNC = "first sync", "resync, 1 %"
-ACTS = {FIRST: Act.START, RESYNC: Act.RESYNC}
+ACTS = {FIRST: Action.START, RESYNC: Action.RESYNC}
 KEY = "bench"
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -20,7 +20,7 @@ from benchmarks.measure import Cost
 from benchmarks.options import Options
 from benchmarks.premises import Premises, premises
 from benchmarks.report import Report, Table
-from cscart_pipelines.cli.premises import dagster_environment
+from cscart_pipelines.cli.support.environment import dagster_environment
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.registry import Registry
 from cscart_pipelines.integrations.settings import check
@@ -69,7 +69,7 @@ def _tick(place: Premises, keys: list[str]) -> Cost:
     server = place.server_cpu()
     started = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "-m", "cscart_pipelines.defs.foreground", "--resync", *keys],
+        [sys.executable, "-m", "cscart_pipelines.defs.launcher", "--resync", *keys],
         env={**os.environ, **dagster_environment(place.settings)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

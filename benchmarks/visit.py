@@ -31,7 +31,7 @@ from benchmarks.report import Aim, Report, Table
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.registry import Registry
 from cscart_pipelines.integrations.settings import check
-from cscart_pipelines.onsite.keys import write_key
+from cscart_pipelines.onsite.write_keys import write_key
 from cscart_pipelines.sandbox.server import SandboxShop
 
 LIST_SECONDS = 120

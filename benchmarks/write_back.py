@@ -17,18 +17,18 @@ from benchmarks.options import Options
 from benchmarks.premises import Premises, premises
 from benchmarks.report import Aim, Cell, Report, Table
 from benchmarks.write_back_shop import FIRST_ORDER, SOLD, WriteBackShop, code, serve
-from cscart_pipelines.fulfilment.feed_files import Parsed
-from cscart_pipelines.fulfilment.intake import take_in
+from cscart_pipelines.fulfilment.feeds.ingest import ingest
+from cscart_pipelines.fulfilment.feeds.parse import Parsed
+from cscart_pipelines.fulfilment.models import ShipmentRow, StockRow
+from cscart_pipelines.fulfilment.push_session import RoundKind, open_push
 from cscart_pipelines.fulfilment.report import PushReport
-from cscart_pipelines.fulfilment.rounds import RoundKind, open_round
-from cscart_pipelines.fulfilment.rows import ShipmentRow, StockRow
-from cscart_pipelines.fulfilment.stock import push_stock
-from cscart_pipelines.fulfilment.tracking import push_shipments
+from cscart_pipelines.fulfilment.shipments.push import push_shipments
+from cscart_pipelines.fulfilment.stock.push import push_stock
 from cscart_pipelines.integrations import settings as integration_settings
 from cscart_pipelines.integrations.connection import open_client, test_connection
-from cscart_pipelines.integrations.lease import take
-from cscart_pipelines.integrations.lifecycle import Act
+from cscart_pipelines.integrations.lifecycle import Action
 from cscart_pipelines.integrations.registry import Registry
+from cscart_pipelines.integrations.sync_lock import acquire
 from cscart_pipelines.sync.run import synchronise
 
 LATENCIES = (0, 50)
@@ -106,7 +106,7 @@ class _Bench:
         found = test_connection(settings, secret)
         self._registry.add(settings, secret, found.model_dump(mode="json"))
         with (
-            take(self._place.warehouse, self._registry, key, Act.START) as lease,
+            acquire(self._place.warehouse, self._registry, key, Action.START) as lease,
             open_client(lease.integration, self._registry, self._place.settings) as client,
         ):
             synchronise(lease, client)
@@ -115,10 +115,10 @@ class _Bench:
         self, kind: RoundKind, key: str, parsed: Parsed[ShipmentRow] | Parsed[StockRow]
     ) -> _Found:
         with self._place.warehouse.connect(autocommit=True) as connection:
-            take_in(connection, key, kind, "bench", parsed)
+            ingest(connection, key, kind, "bench", parsed)
         push = push_shipments if kind == "shipments" else push_stock
         place = self._place
-        with open_round(kind, place.warehouse, self._registry, place.settings, key) as context:
+        with open_push(kind, place.warehouse, self._registry, place.settings, key) as context:
             started, used = time.monotonic(), time.process_time()
             report: PushReport = push(context)
             seconds, cpu = time.monotonic() - started, time.process_time() - used

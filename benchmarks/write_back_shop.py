@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import requests
 
 from cscart_pipelines.sandbox.server import SandboxShop
-from cscart_pipelines.sandbox.store import Store
+from cscart_pipelines.sandbox.shop.store import Store
 
 SOLD = 20
 """Products that are ordered; the others only have stock."""

@@ -23,11 +23,11 @@ from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 from sqlalchemy.engine import URL
 
+from cscart_pipelines.local_postgres.client import Client, connect, wait_until_stopped
+from cscart_pipelines.local_postgres.paths import remove_place
 from cscart_pipelines.settings import Settings, read_settings
 from cscart_pipelines.warehouse import migrate
 from cscart_pipelines.warehouse.connect import Warehouse
-from cscart_pipelines.warehouse.embedded import Membership, join, wait_until_stopped
-from cscart_pipelines.warehouse.place import remove_place
 
 hypothesis_settings.register_profile(
     "project",
@@ -105,7 +105,7 @@ def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     tag = hashlib.sha256(str(base).encode()).hexdigest()[:10]
     home = Path(tempfile.gettempdir()) / f"cscart-pipelines-tests-{tag}"
-    member = join(home)
+    member = connect(home)
     _quicken(member)
     yield member.url("postgres")
     member.leave()
@@ -114,7 +114,7 @@ def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _quicken(member: Membership) -> None:
+def _quicken(member: Client) -> None:
     """Test data need not survive a power cut."""
     with psycopg.connect(**_arguments(member.url("postgres")), autocommit=True) as connection:
         for line in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):

@@ -1,7 +1,7 @@
 """`doctor`: is everything in order here? One line for each thing looked at; exit 1 if one is not.
 
 Shops are asked side by side, within a bounded time, and nothing is changed. Not here: what a
-connection test asks (`integrations.connection`), what Dagster knows (`defs.look`).
+connection test asks (`integrations.connection`), what Dagster knows (`defs.instance_report`).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from typing import Annotated, Any
 
 import typer
 
-from cscart_pipelines.cli import console, exits
-from cscart_pipelines.cli.premises import PROJECT, dagster_environment, need_home, opened
+from cscart_pipelines.app_context import AppContext
+from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support.environment import PROJECT, dagster_environment, need_home, opened
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.lifecycle import Status
-from cscart_pipelines.integrations.premises import Premises
 from cscart_pipelines.integrations.registry import Integration
 from cscart_pipelines.integrations.secrets import KEY_FILE, sealer
 from cscart_pipelines.settings import Settings, read_settings
@@ -67,7 +67,7 @@ def doctor(
     if as_json:
         console.print_json([asdict(finding) for finding in findings])
     if not all(finding.ok for finding in findings):
-        raise typer.Exit(exits.RUN_FAILED)
+        raise typer.Exit(exit_codes.RUN_FAILED)
 
 
 def _look(settings: Settings) -> Iterator[Finding]:
@@ -80,7 +80,7 @@ def _look(settings: Settings) -> Iterator[Finding]:
     if settings.embedded and not home.ok:
         return
     with ExitStack() as stack:
-        premises: list[Premises] = []
+        premises: list[AppContext] = []
 
         def database() -> str:
             premises.append(stack.enter_context(opened()))
@@ -157,7 +157,7 @@ def _dbt() -> str:
     return f"{sum(node['resource_type'] == 'model' for node in nodes)} models"
 
 
-def _database(premises: Premises) -> str:
+def _database(premises: AppContext) -> str:
     with premises.warehouse.connect(autocommit=True) as connection:
         version = connection.info.server_version
         row = connection.execute("SELECT pg_size_pretty(pg_database_size(current_database()))")
@@ -173,7 +173,7 @@ def _database(premises: Premises) -> str:
 # --- the shops -----------------------------------------------------------------------------------
 
 
-def _shops(premises: Premises, known: list[Integration]) -> Iterator[Finding]:
+def _shops(premises: AppContext, known: list[Integration]) -> Iterator[Finding]:
     """One line a shop. Each is asked by a thread of its own, which is not waited for too long."""
     asked = [one for one in known if one.status is not Status.DISABLED]
     answers: queue.Queue[Finding] = queue.Queue()
@@ -201,7 +201,7 @@ def _shops(premises: Premises, known: list[Integration]) -> Iterator[Finding]:
         yield Finding(key, False, f"no answer within {SHOPS_SECONDS:.0f} seconds")
 
 
-def _ask(premises: Premises, one: Integration) -> str:
+def _ask(premises: AppContext, one: Integration) -> str:
     """Asks the shop what a connection test asks. Raises what is wrong with it."""
     found = test_connection(one.settings, premises.registry.api_key(one.key))
     if one.status is Status.FAILED:
@@ -220,7 +220,7 @@ def _start_look(settings: Settings) -> subprocess.Popen[bytes] | None:
     if not settings.dagster_home.exists():
         return None
     return subprocess.Popen(
-        [sys.executable, "-m", "cscart_pipelines.defs.look"],
+        [sys.executable, "-m", "cscart_pipelines.defs.instance_report"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         stdin=subprocess.DEVNULL,

@@ -20,22 +20,12 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from cscart_pipelines import __version__
-from cscart_pipelines.cli import (
-    collector,
-    console,
-    declared,
-    desk,
-    doctor,
-    exits,
-    fulfilment,
-    integration,
-    logs,
-    onsite,
-    reports,
-    services,
-    tools,
-    trail,
-)
+from cscart_pipelines.cli import doctor, reports, tools
+from cscart_pipelines.cli.fulfilment import orders
+from cscart_pipelines.cli.integration import apply as integration_apply
+from cscart_pipelines.cli.integration import audit, connect, logs, manage, onsite
+from cscart_pipelines.cli.services import collector, processes
+from cscart_pipelines.cli.support import console, exit_codes
 from cscart_pipelines.integrations.settings import InvalidSettingsError
 from cscart_pipelines.warehouse import waiting
 
@@ -46,26 +36,26 @@ commands = typer.Typer(
     rich_markup_mode=None,  # frames cut long options where a terminal has 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-integration.app.command()(logs.logs)
-integration.app.command()(desk.edit)
-integration.app.command()(desk.disable)
-integration.app.command()(desk.enable)
-integration.app.command()(desk.remove)
-integration.app.command("tracking-file")(desk.tracking_file)
-integration.app.command()(onsite.onsite)
-integration.app.command()(declared.apply)
-integration.app.command()(declared.export)
-integration.app.command()(trail.audit)
-commands.add_typer(integration.app, name="integration")
+connect.app.command()(logs.logs)
+connect.app.command()(manage.edit)
+connect.app.command()(manage.disable)
+connect.app.command()(manage.enable)
+connect.app.command()(manage.remove)
+connect.app.command("tracking-file")(manage.tracking_file)
+connect.app.command()(onsite.onsite)
+connect.app.command()(integration_apply.apply)
+connect.app.command()(integration_apply.export)
+connect.app.command()(audit.audit)
+commands.add_typer(connect.app, name="integration")
 commands.command()(reports.lists)
 commands.command()(reports.segments)
-commands.add_typer(fulfilment.app, name="fulfilment")
-commands.command()(services.demo)
-commands.command()(services.up)
-commands.command()(services.sandbox)
+commands.add_typer(orders.app, name="fulfilment")
+commands.command()(processes.demo)
+commands.command()(processes.up)
+commands.command()(processes.sandbox)
 commands.command()(collector.collector)
 commands.command()(tools.sql)
-commands.command("purge-person")(trail.purge_person)
+commands.command("purge-person")(audit.purge_person)
 commands.command()(doctor.doctor)
 commands.command(
     context_settings={
@@ -168,28 +158,30 @@ def run(arguments: list[str]) -> int:
     as_json = "--json" in arguments or ("--format", "json") in pairwise(arguments)
     try:
         if as_json and "--csv" in arguments:
-            raise exits.CommandError("--json and --csv exclude each other", exits.WRONG_USAGE)
+            raise exit_codes.CommandError(
+                "--json and --csv exclude each other", exit_codes.WRONG_USAGE
+            )
         code = int(app(arguments, prog_name=console.PROGRAM, standalone_mode=False) or 0)
         sys.stdout.flush()  # here, where a reader that has gone is expected
-        if code == exits.STOPPED:  # typer's word for a Ctrl-C
-            console.complain("stopped", exits.STOPPED, as_json=as_json, mark="")
+        if code == exit_codes.STOPPED:  # typer's word for a Ctrl-C
+            console.complain("stopped", exit_codes.STOPPED, as_json=as_json, mark="")
         return code
     except typer.Exit as done:
         return int(done.exit_code)
     except WrongUsage as error:
         if as_json:
-            console.complain(error.format_message(), exits.WRONG_USAGE, as_json=True)
+            console.complain(error.format_message(), exit_codes.WRONG_USAGE, as_json=True)
         else:
             error.show()
-        return exits.WRONG_USAGE
+        return exit_codes.WRONG_USAGE
     except (KeyboardInterrupt, typer.Abort):
-        console.complain("stopped", exits.STOPPED, as_json=as_json, mark="")
-        return exits.STOPPED
+        console.complain("stopped", exit_codes.STOPPED, as_json=as_json, mark="")
+        return exit_codes.STOPPED
     except BrokenPipeError:
-        return _nobody_reads()
+        return _output_closed()
     except SystemExit as stop:
         if isinstance(stop.__context__, BrokenPipeError):  # typer takes it for a failure
-            return _nobody_reads()
+            return _output_closed()
         raise
     except Exception as error:
         code, message, problems = _explained(error)
@@ -203,13 +195,13 @@ def _explained(error: Exception) -> tuple[int, str, dict[str, str]]:
     """Exit code, message, and the option of each problem. A mistake of ours is raised again."""
     if isinstance(error, InvalidSettingsError):
         problems = {_option(field): text for field, text in error.problems.items()}
-        return exits.WRONG_USAGE, "these settings cannot be used", problems
+        return exit_codes.WRONG_USAGE, "these settings cannot be used", problems
     if isinstance(error, psycopg.OperationalError):
         said = " ".join((error.diag.message_primary or str(error)).split())
-        return exits.RUN_FAILED, f"the connection to the database is lost: {said}", {}
+        return exit_codes.RUN_FAILED, f"the connection to the database is lost: {said}", {}
     if isinstance(error, OSError) and error.filename is not None:
-        return exits.WRONG_USAGE, f"{error.filename}: {error.strerror}", {}
-    code = exits.code_of(error)
+        return exit_codes.WRONG_USAGE, f"{error.filename}: {error.strerror}", {}
+    code = exit_codes.code_of(error)
     if code is None:
         raise error
     return code, str(error), {}
@@ -223,10 +215,10 @@ class _Waits(logging.Handler):
             console.tell_wait(reason, vars(record)["at_most"])
 
 
-def _nobody_reads() -> int:
+def _output_closed() -> int:
     """The reader of the output (head, less) has gone; there is nothing more to say."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
-    return exits.DONE
+    return exit_codes.DONE
 
 
 def option_names() -> frozenset[str]:

@@ -13,9 +13,10 @@ import typer
 from psycopg.rows import dict_row
 from rich.panel import Panel
 
-from cscart_pipelines.cli import console, exits, segment_report
-from cscart_pipelines.cli.premises import opened
-from cscart_pipelines.integrations.premises import Premises
+from cscart_pipelines.app_context import AppContext
+from cscart_pipelines.cli import segment_report
+from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.spreadsheets import Table
 
 Row = dict[str, Any]
@@ -88,16 +89,20 @@ def segments(
 ) -> None:
     """Segments of a list: sizes and revenue, or one in detail."""
     if segment is not None and export is not None:
-        raise exits.CommandError("--export is of all segments, without SEGMENT", exits.WRONG_USAGE)
+        raise exit_codes.CommandError(
+            "--export is of all segments, without SEGMENT", exit_codes.WRONG_USAGE
+        )
     if segment is None and limit is not None:
-        raise exits.CommandError("--limit goes with SEGMENT", exits.WRONG_USAGE)
+        raise exit_codes.CommandError("--limit goes with SEGMENT", exit_codes.WRONG_USAGE)
     if raw and not (export or as_csv):
-        raise exits.CommandError("--raw goes with --export DIR or --csv", exits.WRONG_USAGE)
+        raise exit_codes.CommandError(
+            "--raw goes with --export DIR or --csv", exit_codes.WRONG_USAGE
+        )
     with opened() as premises:
         rows = segment_rows(premises, key)
         if not rows:
             premises.registry.get(key)  # not built yet, or unknown
-            raise exits.CommandError(_not_built(key), exits.NOT_ALLOWED)
+            raise exit_codes.CommandError(_not_built(key), exit_codes.NOT_ALLOWED)
         currency = str(overview(premises, key)[0]["currency"])
         if segment is not None:
             known = {row["segment"]: row for row in rows}
@@ -148,7 +153,7 @@ def _not_built(key: str) -> str:
 # --- reading -------------------------------------------------------------------------------------
 
 
-def overview(premises: Premises, key: str | None) -> list[Row]:
+def overview(premises: AppContext, key: str | None) -> list[Row]:
     """Lists with their metrics; a list that is not built yet has its status and no metrics. A
     removed integration has status removed as long as its data stays."""
     rows = _query(
@@ -170,7 +175,7 @@ def overview(premises: Premises, key: str | None) -> list[Row]:
     return rows
 
 
-def segment_rows(premises: Premises, key: str) -> list[Row]:
+def segment_rows(premises: AppContext, key: str) -> list[Row]:
     """The segments of one list, Apifon's seven first."""
     rows = _query(
         premises, "SELECT * FROM analytics.segments WHERE integration = %(key)s", {"key": key}
@@ -180,7 +185,7 @@ def segment_rows(premises: Premises, key: str) -> list[Row]:
 
 
 def export_members(
-    premises: Premises, key: str, rows: list[Row], folder: Path, *, raw: bool = False
+    premises: AppContext, key: str, rows: list[Row], folder: Path, *, raw: bool = False
 ) -> int:
     """One CSV per segment; a file appears whole or not at all. Returns the members written.
 
@@ -216,7 +221,7 @@ def export_members(
     return written
 
 
-def _query(premises: Premises, query: str, arguments: dict[str, Any]) -> list[Row]:
+def _query(premises: AppContext, query: str, arguments: dict[str, Any]) -> list[Row]:
     """Rows of a query; none where its table has not been built yet."""
     with premises.warehouse.connect(autocommit=True) as connection:
         try:

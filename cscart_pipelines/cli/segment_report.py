@@ -10,7 +10,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from cscart_pipelines.cli import console, exits
+from cscart_pipelines.cli.support import console, exit_codes
 
 Row = dict[str, Any]
 Query = Callable[[str, Row], list[Row]]
@@ -59,8 +59,8 @@ def check_name(name: str, known: list[str], key: str) -> None:
     near = [spelled] if spelled in known else difflib.get_close_matches(spelled, known, 3, 0.5)
     meant = f"; did you mean {' or '.join(near)}?" if near else "."
     words = console.command(f"segments {key}")
-    raise exits.CommandError(
-        f"there is no segment {name!r}{meant} All segments: {words}", exits.WRONG_USAGE
+    raise exit_codes.CommandError(
+        f"there is no segment {name!r}{meant} All segments: {words}", exit_codes.WRONG_USAGE
     )
 
 

@@ -13,10 +13,10 @@ import psycopg
 import typer
 from psycopg.postgres import types
 
-from cscart_pipelines.cli import console, exits
-from cscart_pipelines.cli.board import Csv, Json
-from cscart_pipelines.cli.premises import PROJECT, opened
-from cscart_pipelines.warehouse.programs import find_program
+from cscart_pipelines.cli.integration.status import Csv, Json
+from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support.environment import PROJECT, opened
+from cscart_pipelines.local_postgres.programs import find_program
 
 SHOWN = 1000
 """Rows of a query that a terminal shows."""
@@ -56,8 +56,8 @@ def sql(
                 # Prepared, so that it is one statement: COMMIT; DELETE … would be two.
                 cursor = connection.execute(query.encode(), prepare=not write)
             except psycopg.Error as error:
-                raise exits.CommandError(
-                    f"PostgreSQL says: {' '.join(str(error).split())}", exits.WRONG_USAGE
+                raise exit_codes.CommandError(
+                    f"PostgreSQL says: {' '.join(str(error).split())}", exit_codes.WRONG_USAGE
                 ) from None
             if cursor.description is None:
                 console.out.print(f"{cursor.statusmessage}")
@@ -115,9 +115,9 @@ def _cell(value: Any) -> str:
 def _open_psql(arguments: dict[str, object]) -> None:
     psql = find_program("psql")
     if psql is None:
-        raise exits.CommandError(
+        raise exit_codes.CommandError(
             'psql is not installed; give the query instead: cscart-pipelines sql "SELECT …"',
-            exits.WRONG_USAGE,
+            exit_codes.WRONG_USAGE,
         )
     names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD",
              "dbname": "PGDATABASE"}  # fmt: skip

@@ -1,5 +1,1 @@
-"""The shop: the REST API of one CS-Cart installation and nothing else.
-
-Here belong addresses, requests, retries, capabilities, paging, and the reading of loose JSON into
-typed rows. Not here: PostgreSQL, integrations and their settings, what to read and since when.
-"""
+"""The CS-Cart REST API: session, retries, paging, parsing, writes. No tables, no settings."""

@@ -99,7 +99,7 @@ def _normalise_path(path: str) -> str:
 
 
 @dataclass(frozen=True)
-class Address:
+class ApiAddress:
     """Base address plus style; builds the addresses of entities.
 
     rewrite: `BASE/api/2.0/orders/96?…`. api.php: `BASE/api.php?_d=2.0/orders/96&ajax_custom=1&…`:

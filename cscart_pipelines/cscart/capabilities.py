@@ -18,10 +18,10 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from .address import Params, Style, normalise_base_url
-from .answers import Answer
-from .client import ShopClient
-from .errors import (
+from cscart_pipelines.cscart.address import Params, Style, normalise_base_url
+from cscart_pipelines.cscart.client import ShopClient
+from cscart_pipelines.cscart.coerce import entries, integer, mapping
+from cscart_pipelines.cscart.errors import (
     AccessDenied,
     ApiNotFound,
     CredentialsRefused,
@@ -31,9 +31,9 @@ from .errors import (
     ShopTooOld,
     TransientShopError,
 )
-from .lists import refuse_bare_list
-from .loose import entries, integer, mapping
-from .scheme import wrong_scheme
+from cscart_pipelines.cscart.lists import refuse_bare_list
+from cscart_pipelines.cscart.responses import ApiResponse
+from cscart_pipelines.cscart.scheme import wrong_scheme
 
 FAR_FUTURE = 4102444800
 """2100-01-01: no order was updated after it."""
@@ -109,7 +109,7 @@ def _probe(base_url: str, email: str, api_key: SecretStr | str, connect: Connect
     for style in _STYLES:
         with connect(base_url, email, api_key, style=style) as client:
             found = _find_api(client)
-            if isinstance(found, Answer):
+            if isinstance(found, ApiResponse):
                 return _look_around(client, style, found)
             failure = failure or found
     if isinstance(failure, NotFound):
@@ -123,7 +123,7 @@ def _probe(base_url: str, email: str, api_key: SecretStr | str, connect: Connect
     )
 
 
-def _find_api(client: ShopClient) -> Answer | ShopError:
+def _find_api(client: ShopClient) -> ApiResponse | ShopError:
     """The answer to GET /version, or why there is none in this style of addresses."""
     try:
         answer = client.get("version", heavy_retries=1)
@@ -138,7 +138,7 @@ def _find_api(client: ShopClient) -> Answer | ShopError:
     return answer
 
 
-def _without_version(client: ShopClient) -> Answer | None:
+def _without_version(client: ShopClient) -> ApiResponse | None:
     """A shop (or something before it) that hides its version, but has API 2.0 all the same."""
     try:
         answer = client.get("orders", params={"items_per_page": 1}, heavy_retries=1)
@@ -156,7 +156,7 @@ def _without_version(client: ShopClient) -> Answer | None:
     return replace(answer, body={"Version": "2.0"})
 
 
-def _look_around(client: ShopClient, style: Style, version: Answer) -> Capabilities:
+def _look_around(client: ShopClient, style: Style, version: ApiResponse) -> Capabilities:
     api_version = str(version.body["Version"])[:10]
     if api_version.startswith("1"):
         raise ShopTooOld("The shop has only API 1.0: CS-Cart 4.7 or newer is needed.")
@@ -204,7 +204,7 @@ def _look_around(client: ShopClient, style: Style, version: Answer) -> Capabilit
     )
 
 
-def _ask(client: ShopClient, entity: str, params: Params) -> Answer | None:
+def _ask(client: ShopClient, entity: str, params: Params) -> ApiResponse | None:
     """The answer, or None where the user may not read the entity or the shop has none."""
     try:
         answer = client.get(entity, params=params)
@@ -221,7 +221,7 @@ def _may_read(client: ShopClient, entity: str) -> bool:
         return False
 
 
-def _newest_order(client: ShopClient) -> Answer | None:
+def _newest_order(client: ShopClient) -> ApiResponse | None:
     """A page with one order and its details; an older order if the newest is broken."""
     asked: dict[str, str | int] = {"get_orders_data": 1, "items_per_page": 1}
     try:
@@ -263,11 +263,11 @@ def _has_combinations(client: ShopClient) -> bool:
     return True
 
 
-def _total(answer: Answer) -> int | None:
+def _total(answer: ApiResponse) -> int | None:
     return integer(mapping(mapping(answer.body).get("params")).get("total_items"))
 
 
-def _first_row(answer: Answer, entity: str) -> Mapping[str, Any] | None:
+def _first_row(answer: ApiResponse, entity: str) -> Mapping[str, Any] | None:
     rows = [row for _, row in entries(mapping(answer.body).get(entity)) if isinstance(row, dict)]
     return rows[0] if rows else None
 

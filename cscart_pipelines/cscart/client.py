@@ -26,11 +26,10 @@ import requests
 import urllib3.exceptions
 from pydantic import SecretStr
 
-from . import failures
-from .address import Address, Params, Style, normalise_base_url
-from .answers import KEPT_HEADERS, Answer, NotJson, parse_body, parse_date
-from .calls import Call, CallStats
-from .errors import (
+from cscart_pipelines.cscart import error_mapping
+from cscart_pipelines.cscart.address import ApiAddress, Params, Style, normalise_base_url
+from cscart_pipelines.cscart.cancellable_session import OpenConnections
+from cscart_pipelines.cscart.errors import (
     Abandoned,
     AmbiguousWrite,
     ShopError,
@@ -38,10 +37,17 @@ from .errors import (
     TransientShopError,
     Unreachable,
 )
-from .session import open_session, read_whole
-from .wires import Wires
+from cscart_pipelines.cscart.request_stats import Call, CallStats
+from cscart_pipelines.cscart.responses import (
+    KEPT_HEADERS,
+    ApiResponse,
+    NotJsonError,
+    parse_body,
+    parse_date,
+)
+from cscart_pipelines.cscart.session import open_session, read_whole
 
-__all__ = ["Answer", "Call", "CallStats", "ShopClient"]
+__all__ = ["ApiResponse", "Call", "CallStats", "ShopClient"]
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +56,7 @@ MAX_WAIT = 120.0
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Request:
     """What one call asks for."""
 
     verb: str
@@ -94,7 +100,7 @@ class ShopClient:
         rng: random.Random | None = None,
         on_call: Callable[[Call], object] | None = None,
     ) -> None:
-        self.address = Address(normalise_base_url(base_url), style)
+        self.address = ApiAddress(normalise_base_url(base_url), style)
         self.stats = CallStats()
         self.max_parallel = max_parallel
         self._timeout = (connect_timeout, read_timeout)
@@ -102,7 +108,7 @@ class ShopClient:
         self._backoff = backoff
         self._closed = threading.Event()
         self._abandoned: str | None = None
-        self._wires = Wires()
+        self._wires = OpenConnections()
         self._sleep = sleep or self._closed.wait
         self._rng = rng or random.Random()  # noqa: S311 (spreads retries, hides nothing)
         self._on_call = on_call
@@ -155,7 +161,7 @@ class ShopClient:
         params: Params | None = None,
         retries: int | None = None,
         heavy_retries: int | None = None,
-    ) -> Answer:
+    ) -> ApiResponse:
         """Read a list (no id) or one row.
 
         `heavy_retries` replaces `retries` for failures that a lighter request might avoid (5xx,
@@ -169,7 +175,7 @@ class ShopClient:
         while True:
             self._still_wanted()
             outcome = self._attempt(asked)
-            if isinstance(outcome, Answer):
+            if isinstance(outcome, ApiResponse):
                 return outcome
             self._still_wanted()
             if not isinstance(outcome, TransientShopError):
@@ -186,7 +192,7 @@ class ShopClient:
         *,
         params: Params | None = None,
         again: Callable[[], object] | None = None,
-    ) -> Answer:
+    ) -> ApiResponse:
         """Create a row. Raises RejectedWrite if refused, AmbiguousWrite if nobody knows.
 
         `again` is called right before the request is sent another time, which may be minutes later;
@@ -202,11 +208,11 @@ class ShopClient:
         *,
         params: Params | None = None,
         again: Callable[[], object] | None = None,
-    ) -> Answer:
+    ) -> ApiResponse:
         """Change the sent fields of a row. Raises as `post`; 200 is no proof (reference 8.8)."""
         return self._write("PUT", entity, id, body, params, again)
 
-    def delete(self, entity: str, id: int | str, *, params: Params | None = None) -> Answer:
+    def delete(self, entity: str, id: int | str, *, params: Params | None = None) -> ApiResponse:
         """Delete a row. Raises as `post`, and NotFound."""
         return self._write("DELETE", entity, id, None, params)
 
@@ -217,9 +223,9 @@ class ShopClient:
         id: int | str | None,
         params: Params | None,
         data: bytes | None,
-    ) -> _Asked:
+    ) -> _Request:
         params = params or {}
-        return _Asked(
+        return _Request(
             verb,
             entity,
             id,
@@ -237,14 +243,14 @@ class ShopClient:
         body: Mapping[str, Any] | None,
         params: Params | None,
         again: Callable[[], object] | None = None,
-    ) -> Answer:
+    ) -> ApiResponse:
         data = None if body is None else orjson.dumps(body)
         asked = self._asked(verb, entity, id, params, data)
         attempt = 0
         while True:
             self._still_wanted()
             outcome = self._attempt(asked)
-            if isinstance(outcome, Answer):
+            if isinstance(outcome, ApiResponse):
                 return outcome
             if isinstance(outcome, TlsTrouble) and not outcome.certificate:
                 raise AmbiguousWrite(f"It is not known whether {asked} was done: {outcome}")
@@ -259,7 +265,7 @@ class ShopClient:
                 again()
             attempt += 1
 
-    def _wait(self, asked: _Asked, error: TransientShopError, attempt: int) -> None:
+    def _wait(self, asked: _Request, error: TransientShopError, attempt: int) -> None:
         base, cap = self._backoff
         delay = self._rng.uniform(0, min(cap, base * 2 ** min(attempt, 30)))
         # Only 429 is obeyed: a crash page of shops up to 4.7 carries Retry-After: 300 as well
@@ -277,29 +283,29 @@ class ShopClient:
         if self._abandoned is not None:
             raise Abandoned(self._abandoned)
 
-    def _attempt(self, asked: _Asked) -> Answer | ShopError:
+    def _attempt(self, asked: _Request) -> ApiResponse | ShopError:
         """One request. The error is returned, to be raised where no request hangs on to it."""
         with self._slots:
             started = time.monotonic()
             sent = self._send(asked)
             seconds = time.monotonic() - started
         status, size = None, 0
-        outcome: Answer | ShopError
+        outcome: ApiResponse | ShopError
         if isinstance(sent, ShopError):
             outcome = sent
         else:
             response, content = sent
             status, size = response.status_code, len(content)
             outcome = self._understand(asked, response, content, seconds)
-        error = None if isinstance(outcome, Answer) else type(outcome).__name__
-        notices = isinstance(outcome, Answer) and outcome.notices
+        error = None if isinstance(outcome, ApiResponse) else type(outcome).__name__
+        notices = isinstance(outcome, ApiResponse) and outcome.notices
         self.stats.add(seconds=seconds, size=size, notices=notices)
         log.debug("%s: %s, %.0f ms, %d bytes", asked, status or error, seconds * 1000, size)
         if self._on_call is not None:
             self._on_call(Call(asked.verb, asked.entity, status, seconds, size, error))
         return outcome
 
-    def _send(self, asked: _Asked) -> tuple[requests.Response, bytes] | ShopError:
+    def _send(self, asked: _Request) -> tuple[requests.Response, bytes] | ShopError:
         headers = {"Content-Type": "application/json"} if asked.data is not None else None
         try:
             response = self._session.request(
@@ -313,21 +319,21 @@ class ShopClient:
             )
             return response, read_whole(response, deadline=3 * self._timeout[1])
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            return failures.from_exception(error, self.address, str(asked))
+            return error_mapping.from_exception(error, self.address, str(asked))
 
     def _understand(
-        self, asked: _Asked, response: requests.Response, content: bytes, seconds: float
-    ) -> Answer | ShopError:
+        self, asked: _Request, response: requests.Response, content: bytes, seconds: float
+    ) -> ApiResponse | ShopError:
         """An Answer for a success with JSON (or none, 204); the right error for all else."""
         status = response.status_code
         body, notices, is_json = None, False, True
         if status != 204:
             try:
                 body, notices = parse_body(content)
-            except NotJson:
+            except NotJsonError:
                 is_json = False
         if not 200 <= status < 300:
-            return failures.from_response(
+            return error_mapping.from_response(
                 response,
                 body if is_json else None,
                 is_json,
@@ -337,7 +343,7 @@ class ShopClient:
                 id=asked.id,
             )
         if not is_json and not (asked.verb == "DELETE" and not content.strip()):
-            return failures.unreadable(content, self.address, str(asked))
+            return error_mapping.unreadable(content, self.address, str(asked))
         headers = {k: v for k in KEPT_HEADERS if (v := response.headers.get(k)) is not None}
         date = parse_date(headers.get("date"))
-        return Answer(status, body, date, seconds, len(content), headers, notices)
+        return ApiResponse(status, body, date, seconds, len(content), headers, notices)

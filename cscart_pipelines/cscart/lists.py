@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .address import Params
-from .answers import Answer
-from .client import ShopClient
-from .errors import PermanentShopError, ShopTooOld, TransientShopError
-from .loose import Raw, integer, mapping
-from .paging import Fetch, ListAnswer
+from cscart_pipelines.cscart.address import Params
+from cscart_pipelines.cscart.client import ShopClient
+from cscart_pipelines.cscart.coerce import Raw, integer, mapping
+from cscart_pipelines.cscart.errors import PermanentShopError, ShopTooOld, TransientShopError
+from cscart_pipelines.cscart.paginator import Fetch, ListAnswer
+from cscart_pipelines.cscart.responses import ApiResponse
 
 Row = dict[str, Any]
 
@@ -67,7 +67,7 @@ def read_page(
     return ListAnswer(rows, total, number, answer.date, cut)
 
 
-def _envelope(answer: Answer, name: str) -> tuple[list[Any], Raw]:
+def _envelope(answer: ApiResponse, name: str) -> tuple[list[Any], Raw]:
     """The rows and the parameters that the shop used. Raises ShopTooOld and TransientShopError."""
     refuse_bare_list(answer.body, name)
     body = mapping(answer.body)

@@ -12,7 +12,13 @@ from urllib.parse import urlsplit
 
 from requests.utils import get_environ_proxies
 
-from .errors import ApiNotFound, CredentialsRefused, RedirectRefused, ShopError, Unreachable
+from cscart_pipelines.cscart.errors import (
+    ApiNotFound,
+    CredentialsRefused,
+    RedirectRefused,
+    ShopError,
+    Unreachable,
+)
 
 SECONDS = 5.0
 _TOLD_ALREADY = (CredentialsRefused, RedirectRefused, Unreachable)

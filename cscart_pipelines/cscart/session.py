@@ -20,7 +20,7 @@ import requests
 from pydantic import SecretStr
 from requests.auth import AuthBase, HTTPBasicAuth
 
-from cscart_pipelines.cscart.wires import WiredAdapter, Wires
+from cscart_pipelines.cscart.cancellable_session import OpenConnections, TrackedAdapter
 
 MAX_BYTES = 256 * 1024 * 1024
 """A body beyond this is given up: a smaller page is the answer, not more memory."""
@@ -40,7 +40,7 @@ class Key(AuthBase):
 
 
 def open_session(
-    base: str, email: str, key: SecretStr, connections: int, wires: Wires
+    base: str, email: str, key: SecretStr, connections: int, wires: OpenConnections
 ) -> requests.Session:
     """A session with keep-alive for `connections` requests at once. TLS is always verified."""
     session = requests.Session()
@@ -52,7 +52,7 @@ def open_session(
     session.headers.update({"Accept": "application/json", "User-Agent": "cscart-pipelines"})
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     for scheme in ("https://", "http://"):
-        session.mount(scheme, WiredAdapter(wires, pool_connections=1, pool_maxsize=connections))
+        session.mount(scheme, TrackedAdapter(wires, pool_connections=1, pool_maxsize=connections))
     return session
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .loose import entries, label, mapping, money, reference, text
+from cscart_pipelines.cscart.coerce import entries, label, mapping, money, reference, text
 
 
 class ShippingMethod(NamedTuple):

@@ -13,10 +13,10 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from .client import ShopClient
-from .lists import read_short_list
-from .loose import UnreadableRow
-from .records import parse_status
+from cscart_pipelines.cscart.client import ShopClient
+from cscart_pipelines.cscart.coerce import UnreadableRowError
+from cscart_pipelines.cscart.lists import read_short_list
+from cscart_pipelines.cscart.records.entities import parse_status
 
 INCOMPLETE = "N"
 """Checkout begun and not finished; in no list of statuses (reference 8.1, 8.5)."""
@@ -126,7 +126,7 @@ def read_names(client: ShopClient) -> StatusNames:
     for raw in read_short_list(client, "statuses", {"type": "O"}):
         try:
             row = parse_status(raw)
-        except UnreadableRow:
+        except UnreadableRowError:
             continue
         present[row.status] = row.description or ""
     return StatusNames(present)

@@ -13,9 +13,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from .client import ShopClient
-from .loose import mapping, reference
-from .quantities import json_number, json_numbers
+from cscart_pipelines.cscart.client import ShopClient
+from cscart_pipelines.cscart.coerce import mapping, reference
+from cscart_pipelines.cscart.quantities import json_number, json_numbers
 
 Again = Callable[[], object] | None
 

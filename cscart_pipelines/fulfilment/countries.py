@@ -142,7 +142,7 @@ def plain(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Resolved:
+class ResolvedCountries:
     """What words mean: ISO 3166-1 alpha-2 codes, and the words that mean no country."""
 
     codes: frozenset[str]
@@ -186,7 +186,7 @@ class Countries:
         own = self.names.get(plain(word), frozenset())
         return own | _meant(word, self.languages)
 
-    def resolve(self, words: Iterable[str]) -> Resolved:
+    def resolve(self, words: Iterable[str]) -> ResolvedCountries:
         """What a filter of these words means. A name with a comma may have been divided into two
         words: "Korea" and "Republic of"."""
         codes: set[str] = set()
@@ -203,7 +203,7 @@ class Countries:
             codes |= found
             if not found:
                 unmatched.append(word)
-        return Resolved(frozenset(codes), tuple(unmatched))
+        return ResolvedCountries(frozenset(codes), tuple(unmatched))
 
 
 def countries_of(

@@ -11,7 +11,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RefusedRow:
     """A row that was not, and will not be, carried out as it is. `source`: file:line, if known."""
 
     target: str
@@ -20,7 +20,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Change:
+class WrittenChange:
     """One write: what it was aimed at, the shop before and after, and how it ended.
 
     `state` is a journal state; in a dry run always `planned`. `note`: what an operator should know,
@@ -44,8 +44,8 @@ class PushReport:
     kind: str
     """shipments or stock."""
     dry_run: bool = False
-    changes: list[Change] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
+    changes: list[WrittenChange] = field(default_factory=list)
+    refusals: list[RefusedRow] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """Findings about the whole push: carriers without a code, statuses the shop does not have."""
     postponed: list[str] = field(default_factory=list)
@@ -79,6 +79,6 @@ class PushReport:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> PushReport:
         plain = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
-        plain["changes"] = [Change(**each) for each in plain.get("changes", [])]
-        plain["refusals"] = [Refusal(**each) for each in plain.get("refusals", [])]
+        plain["changes"] = [WrittenChange(**each) for each in plain.get("changes", [])]
+        plain["refusals"] = [RefusedRow(**each) for each in plain.get("refusals", [])]
         return cls(**plain)

@@ -1,4 +1,1 @@
-"""The front desk: one connected shop, its settings, its secrets, its status and the rules between.
-
-Not here: how rows are read or written; that is `sync` and `fulfilment`.
-"""
+"""One connected shop: settings, secrets, status, and the rules between them."""

@@ -21,7 +21,7 @@ class Status(StrEnum):
     DISABLED = "disabled"
 
 
-class Act(StrEnum):
+class Action(StrEnum):
     """What somebody may ask of an integration."""
 
     START = "start"
@@ -40,7 +40,7 @@ class NotAllowedError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Standing:
+class Eligibility:
     """What the rules look at."""
 
     status: Status
@@ -53,39 +53,42 @@ class Standing:
     """Nothing has succeeded since the last failure."""
 
 
-_ALLOWED: dict[Act, frozenset[Status]] = {
-    Act.START: frozenset({Status.READY, Status.FAILED}),
-    Act.RESYNC: frozenset({Status.ENABLED, Status.FAILED}),
-    Act.SCHEDULED: frozenset({Status.ENABLED, Status.FAILED}),
-    Act.EDIT: frozenset({Status.READY, Status.ENABLED, Status.FAILED, Status.DISABLED}),
-    Act.DISABLE: frozenset({Status.READY, Status.ENABLED, Status.FAILED}),
-    Act.ENABLE: frozenset({Status.DISABLED}),
-    Act.REMOVE: frozenset({Status.READY, Status.ENABLED, Status.FAILED, Status.DISABLED}),
-    Act.TRACKING_FILE: frozenset({Status.ENABLED}),
+_ALLOWED: dict[Action, frozenset[Status]] = {
+    Action.START: frozenset({Status.READY, Status.FAILED}),
+    Action.RESYNC: frozenset({Status.ENABLED, Status.FAILED}),
+    Action.SCHEDULED: frozenset({Status.ENABLED, Status.FAILED}),
+    Action.EDIT: frozenset({Status.READY, Status.ENABLED, Status.FAILED, Status.DISABLED}),
+    Action.DISABLE: frozenset({Status.READY, Status.ENABLED, Status.FAILED}),
+    Action.ENABLE: frozenset({Status.DISABLED}),
+    Action.REMOVE: frozenset({Status.READY, Status.ENABLED, Status.FAILED, Status.DISABLED}),
+    Action.TRACKING_FILE: frozenset({Status.ENABLED}),
     # Also while it syncs or after a failed sync: parcels do not wait for lists.
-    Act.PUSH: frozenset({Status.SYNCING, Status.ENABLED, Status.FAILED}),
+    Action.PUSH: frozenset({Status.SYNCING, Status.ENABLED, Status.FAILED}),
 }
 
-_INSTEAD: dict[tuple[Act, Status], str] = {
-    (Act.START, Status.ENABLED): "it has been started already; use resync",
-    (Act.START, Status.SYNCING): "a synchronisation is in progress",
-    (Act.RESYNC, Status.SYNCING): "a synchronisation is in progress",
-    (Act.RESYNC, Status.READY): "it has not been started yet; use start",
-    (Act.EDIT, Status.SYNCING): "settings cannot be edited while it is syncing; wait until it ends",
-    (Act.REMOVE, Status.SYNCING): "it is syncing; wait until it ends",
-    (Act.DISABLE, Status.SYNCING): "it is syncing; wait until it ends",
-    (Act.DISABLE, Status.DISABLED): "it is disabled already",
-    (Act.ENABLE, Status.SYNCING): "it is not disabled",
-    (Act.ENABLE, Status.READY): "it is not disabled; use start",
-    (Act.ENABLE, Status.ENABLED): "it is enabled already",
-    (Act.ENABLE, Status.FAILED): "it is not disabled; use resync",
-    (Act.SCHEDULED, Status.SYNCING): "a synchronisation is in progress",
-    (Act.TRACKING_FILE, Status.SYNCING): "wait until the synchronisation ends",
-    (Act.TRACKING_FILE, Status.FAILED): "its last synchronisation failed; use resync",
+_INSTEAD: dict[tuple[Action, Status], str] = {
+    (Action.START, Status.ENABLED): "it has been started already; use resync",
+    (Action.START, Status.SYNCING): "a synchronisation is in progress",
+    (Action.RESYNC, Status.SYNCING): "a synchronisation is in progress",
+    (Action.RESYNC, Status.READY): "it has not been started yet; use start",
+    (
+        Action.EDIT,
+        Status.SYNCING,
+    ): "settings cannot be edited while it is syncing; wait until it ends",
+    (Action.REMOVE, Status.SYNCING): "it is syncing; wait until it ends",
+    (Action.DISABLE, Status.SYNCING): "it is syncing; wait until it ends",
+    (Action.DISABLE, Status.DISABLED): "it is disabled already",
+    (Action.ENABLE, Status.SYNCING): "it is not disabled",
+    (Action.ENABLE, Status.READY): "it is not disabled; use start",
+    (Action.ENABLE, Status.ENABLED): "it is enabled already",
+    (Action.ENABLE, Status.FAILED): "it is not disabled; use resync",
+    (Action.SCHEDULED, Status.SYNCING): "a synchronisation is in progress",
+    (Action.TRACKING_FILE, Status.SYNCING): "wait until the synchronisation ends",
+    (Action.TRACKING_FILE, Status.FAILED): "its last synchronisation failed; use resync",
 }
 
 
-def refusal(act: Act, standing: Standing) -> str | None:
+def rejection_reason(act: Action, standing: Eligibility) -> str | None:
     """Why the act is not allowed now, in words that end with what to do; None when it is."""
     status = standing.status
     if status not in _ALLOWED[act]:
@@ -94,20 +97,20 @@ def refusal(act: Act, standing: Standing) -> str | None:
             Status.READY: "it has not been started yet; use start",
         }.get(status, f"its status is {status}")
         return _INSTEAD.get((act, status), default)
-    if act in (Act.START, Act.RESYNC, Act.SCHEDULED, Act.PUSH) and not standing.tested:
+    if act in (Action.START, Action.RESYNC, Action.SCHEDULED, Action.PUSH) and not standing.tested:
         return "its connection details have changed since the last test; use test first"
-    if act is Act.SCHEDULED and status is Status.FAILED and standing.permanent_failure:
+    if act is Action.SCHEDULED and status is Status.FAILED and standing.permanent_failure:
         return "its last failure is permanent: edit the settings, or use resync"
     return None
 
 
-def require(act: Act, standing: Standing) -> None:
+def require(act: Action, standing: Eligibility) -> None:
     """Raises NotAllowedError unless the act is allowed."""
-    if reason := refusal(act, standing):
+    if reason := rejection_reason(act, standing):
         raise NotAllowedError(f"{act} is not allowed: {reason}")
 
 
-def after_enable(standing: Standing) -> Status:
+def after_enable(standing: Eligibility) -> Status:
     """Where an integration goes when it is enabled again: enabling mends no failure."""
     if standing.failed_last:
         return Status.FAILED

@@ -18,9 +18,8 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
-from cscart_pipelines.integrations import overlap, prefixes, secrets
-from cscart_pipelines.integrations.lifecycle import Standing, Status
-from cscart_pipelines.integrations.purge import purge_files, purge_integration
+from cscart_pipelines.integrations import order_prefix_conflicts, overlap, secrets
+from cscart_pipelines.integrations.lifecycle import Eligibility, Status
 from cscart_pipelines.integrations.settings import (
     IntegrationSettings,
     InvalidSettingsError,
@@ -29,6 +28,7 @@ from cscart_pipelines.integrations.settings import (
 )
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.warehouse.connect import Warehouse
+from cscart_pipelines.warehouse.purge import purge_files, purge_integration
 
 LOCK_SQL = "hashtextextended('cscart-pipelines sync ' || %s, 0)"
 """The number of an integration's advisory lock: whoever holds it is syncing that shop."""
@@ -101,13 +101,13 @@ class Registry:
                 ).fetchone()
                 if before is not None:
                     purge_files(self._settings, settings.integration)
-                prefixes.wait_turn(connection)
+                order_prefix_conflicts.lock_prefixes(connection)
                 connection.execute(
                     f"INSERT INTO registry.integrations ({columns}, tested_at)"  # noqa: S608
                     f" VALUES ({marks}, now())",
                     values,
                 )
-                prefixes.refuse_ambiguous(connection, settings.integration)
+                order_prefix_conflicts.reject_ambiguous(connection, settings.integration)
                 overlap.refuse_clash(connection, settings.integration)
         except psycopg.errors.UniqueViolation as error:
             if "list_name" in (error.diag.constraint_name or ""):
@@ -146,11 +146,13 @@ class Registry:
             return secrets.resolve(row["api_key_reference"])
         return secrets.unseal(self._settings, row["api_key_sealed"])
 
-    def standing(self, integration: Integration) -> Standing:
+    def standing(self, integration: Integration) -> Eligibility:
         """What the rules look at, with the key as it is now (a reference may have changed)."""
         return self._standing(integration, lambda: self.api_key(integration.key))
 
-    def standings(self, among: Collection[str] | None = None) -> list[tuple[Integration, Standing]]:
+    def standings(
+        self, among: Collection[str] | None = None
+    ) -> list[tuple[Integration, Eligibility]]:
         """Integrations with their standing, all without `among`: two queries, however many."""
         with self._connect() as connection:
             rows = connection.execute(
@@ -166,13 +168,13 @@ class Registry:
         ]
 
     @staticmethod
-    def _standing(integration: Integration, api_key: Callable[[], SecretStr]) -> Standing:
+    def _standing(integration: Integration, api_key: Callable[[], SecretStr]) -> Eligibility:
         try:
             key = api_key().get_secret_value()
             tested = fingerprint(integration.settings, key) == integration.tested_fingerprint
         except secrets.SecretError:
             tested = False
-        return Standing(
+        return Eligibility(
             status=integration.status,
             synced_before=integration.first_synced_at is not None,
             tested=tested,

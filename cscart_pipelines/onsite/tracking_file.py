@@ -14,7 +14,7 @@ from psycopg.rows import tuple_row
 
 from cscart_pipelines.integrations.registry import Integration
 from cscart_pipelines.onsite.container import TagOptions, container, write
-from cscart_pipelines.onsite.keys import write_key
+from cscart_pipelines.onsite.write_keys import write_key
 
 
 def tracking_file(

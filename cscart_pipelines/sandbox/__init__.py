@@ -1,4 +1,1 @@
-"""A CS-Cart shop to try the project on, written from the API reference, with its quirks.
-
-Imported only by the command line and the tests. Not here: anything the project itself relies on.
-"""
+"""A CS-Cart shop to try the project on, quirks included. Imports nothing of the project."""

@@ -14,20 +14,20 @@ from types import TracebackType
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from cscart_pipelines.sandbox.answers import Answer, crash_page
-from cscart_pipelines.sandbox.control import Control
-from cscart_pipelines.sandbox.entity import ApiUser, ShopState
-from cscart_pipelines.sandbox.faults import Fault, Faults, spoil
-from cscart_pipelines.sandbox.model import Mail
-from cscart_pipelines.sandbox.profiles import Profile
-from cscart_pipelines.sandbox.records import RequestLog, RequestRecord
-from cscart_pipelines.sandbox.render_orders import OrderRenderer
-from cscart_pipelines.sandbox.routes import Request, Rewrite, Router
-from cscart_pipelines.sandbox.seeds import Seed, fill
-from cscart_pipelines.sandbox.store import Store
-from cscart_pipelines.sandbox.storefront import Storefront
-from cscart_pipelines.sandbox.storefront_settings import StorefrontSettings
-from cscart_pipelines.sandbox.wire import Delivery, WireServer
+from cscart_pipelines.sandbox.api.base import ApiUser, ShopState
+from cscart_pipelines.sandbox.api.render_orders import OrderRenderer
+from cscart_pipelines.sandbox.data.seeds import Seed, fill
+from cscart_pipelines.sandbox.http.control import Control
+from cscart_pipelines.sandbox.http.faults import Fault, Faults, spoil
+from cscart_pipelines.sandbox.http.http_server import Delivery, WireServer
+from cscart_pipelines.sandbox.http.request_log import RequestLog, RequestRecord
+from cscart_pipelines.sandbox.http.responses import SandboxResponse, crash_page
+from cscart_pipelines.sandbox.http.routing import Request, Rewrite, Router
+from cscart_pipelines.sandbox.shop.model import Mail
+from cscart_pipelines.sandbox.shop.profiles import Profile
+from cscart_pipelines.sandbox.shop.store import Store
+from cscart_pipelines.sandbox.storefront.app import Storefront
+from cscart_pipelines.sandbox.storefront.settings import StorefrontSettings
 
 EMAIL = "admin@example.com"
 API_KEY = "sandbox0sandbox0sandbox0sandbox0"
@@ -192,7 +192,9 @@ class SandboxShop:
         )
         return delivery
 
-    def _guarded(self, answer: Callable[[Request], Answer], request: Request) -> Answer:
+    def _guarded(
+        self, answer: Callable[[Request], SandboxResponse], request: Request
+    ) -> SandboxResponse:
         try:
             with self.store.lock:
                 return answer(request)
@@ -202,17 +204,17 @@ class SandboxShop:
             self.problems.append(problem)
             return crash_page(self.store.profile)
 
-    def _shop(self, request: Request) -> Answer:
+    def _shop(self, request: Request) -> SandboxResponse:
         answer = self._guarded(self.router.answer, request)
         if self.notices and answer.body and answer.content_type == "application/json":
             return spoil(Fault("php_notices"), answer, self.store.profile)
         return answer
 
-    def _delivery(self, fault: Fault | None, answer: Answer | None) -> Delivery:
+    def _delivery(self, fault: Fault | None, answer: SandboxResponse | None) -> Delivery:
         if fault is None or fault.kind == "latency":
-            return Delivery(answer or Answer(500))
+            return Delivery(answer or SandboxResponse(500))
         if fault.kind == "reset":
-            return Delivery(answer or Answer(500), reset=True)
+            return Delivery(answer or SandboxResponse(500), reset=True)
         spoiled = spoil(fault, answer, self.store.profile)
         pause = fault.seconds if fault.kind == "slow_drip" else 0.0
         return Delivery(spoiled, pause=pause)

@@ -15,7 +15,7 @@ UNCERTAIN = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Moment:
+class ShopTime:
     """What is known about one moment on the shop's clock."""
 
     surely_over: datetime
@@ -46,17 +46,17 @@ class ShopClock:
         if date is not None:
             self._ahead = date - self._now()
 
-    def now(self) -> Moment:
+    def now(self) -> ShopTime:
         """UTC, whole seconds. Asks the shop once if it has not said anything yet."""
         if self._ahead is None and not self._asked:
             self._asked = True
             self.hear(self._ask())
         return self.at(self._now())
 
-    def at(self, ours: datetime) -> Moment:
+    def at(self, ours: datetime) -> ShopTime:
         """What the shop's clock showed when ours showed that."""
         if self._ahead is None:
             ours = ours.replace(microsecond=0)
-            return Moment(ours - UNCERTAIN, ours + UNCERTAIN)
+            return ShopTime(ours - UNCERTAIN, ours + UNCERTAIN)
         theirs = (ours + self._ahead).replace(microsecond=0)
-        return Moment(theirs, theirs)
+        return ShopTime(theirs, theirs)

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from cscart_pipelines.cscart.client import Answer, ShopClient
-from cscart_pipelines.cscart.paging import Fetch, ListAnswer
+from cscart_pipelines.cscart.client import ApiResponse, ShopClient
+from cscart_pipelines.cscart.paginator import Fetch, ListAnswer
 from cscart_pipelines.integrations.limit import Limit
+from cscart_pipelines.sync.batch_sizes import BatchSizes
 from cscart_pipelines.sync.clock import ShopClock
-from cscart_pipelines.sync.forgotten import Forgotten
-from cscart_pipelines.sync.sizes import BatchSizes
+from cscart_pipelines.sync.erasure_filter import ErasureFilter
 from cscart_pipelines.sync.state import StateStore
 from cscart_pipelines.warehouse.load import Changes, Loader
 
@@ -78,11 +78,11 @@ class SyncContext:
     """first, resync or full."""
     listener: Listener
     clock: ShopClock
-    forgotten: Forgotten
+    forgotten: ErasureFilter
     sizes: BatchSizes = field(default_factory=BatchSizes)
     limit: Limit = field(default_factory=Limit)
 
-    def get(self, entity: str, **arguments: Any) -> Answer:
+    def get(self, entity: str, **arguments: Any) -> ApiResponse:
         """One safe request, which also sets the shop's clock."""
         answer = self.client.get(entity, **arguments)
         self.clock.hear(answer.date)

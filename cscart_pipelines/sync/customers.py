@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from cscart_pipelines.cscart.loose import integer
-from cscart_pipelines.cscart.records import parse_customer
-from cscart_pipelines.sync.consumers import Consumer, RawRow, only, plain_consumer
+from cscart_pipelines.cscart.coerce import integer
+from cscart_pipelines.cscart.records.entities import parse_customer
 from cscart_pipelines.sync.context import EntityReport, SyncContext
-from cscart_pipelines.sync.order_parity import forget_parity
+from cscart_pipelines.sync.list_reader import ListQuery, ListResult, Sweep, read_list, unfinished
+from cscart_pipelines.sync.orders.reconciliation import reset_reconciliation
+from cscart_pipelines.sync.row_handlers import RawRow, RowHandler, only, plain_handler
 from cscart_pipelines.sync.state import EntityState
-from cscart_pipelines.sync.walk import ListQuery, Sweep, Walked, unfinished, walk
-from cscart_pipelines.warehouse import tables
+from cscart_pipelines.warehouse.tables import core as tables_core
 
 ENTITY = "customers"
 _GONE = "SELECT count(*) FROM cscart.customers WHERE integration = %s AND deleted_at IS NOT NULL"
@@ -39,7 +39,7 @@ def sync_customers(context: SyncContext) -> EntityReport:
     )
 
     consumer = context.forgotten.customers(
-        plain_consumer(context.loader, tables.customers, parse_customer, "user_id")
+        plain_handler(context.loader, tables_core.customers, parse_customer, "user_id")
     )
     outside: set[int] = set()
     if context.limit:
@@ -80,8 +80,8 @@ def _sweep(
     report: EntityReport,
     state: EntityState,
     query: ListQuery,
-    consumer: Consumer,
-) -> Walked:
+    consumer: RowHandler,
+) -> ListResult:
     left = unfinished(state)
     began = datetime.fromisoformat(left["began"]) if left else datetime.now(UTC)
 
@@ -91,7 +91,7 @@ def _sweep(
         gone = context.count(_GONE)
         if gone < state.totals.get("gone", 0) + context.count(_GONE + " AND deleted_at = now()"):
             # Some came back, perhaps with their orders, of which the shop says nothing.
-            forget_parity(context)
+            reset_reconciliation(context)
         state.watermark = context.clock.at(began).surely_over
         state.totals = {
             "gone": gone,
@@ -99,8 +99,8 @@ def _sweep(
             "began_before": state.totals.get("began"),
         }
 
-    sweep = Sweep(tables.customers, finishing=finish)
-    return walk(context, report, state, query, consumer, sweep=sweep)
+    sweep = Sweep(tables_core.customers, finishing=finish)
+    return read_list(context, report, state, query, consumer, sweep=sweep)
 
 
 def _follow_into_orders(context: SyncContext) -> None:

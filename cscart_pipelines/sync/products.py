@@ -12,15 +12,15 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cscart_pipelines.cscart.coerce import integer
 from cscart_pipelines.cscart.errors import PermanentShopError
 from cscart_pipelines.cscart.lists import read_short_list
-from cscart_pipelines.cscart.loose import integer
-from cscart_pipelines.cscart.records import parse_category, parse_product
-from cscart_pipelines.sync.consumers import Consumer, only, plain_consumer
+from cscart_pipelines.cscart.records.entities import parse_category, parse_product
 from cscart_pipelines.sync.context import EntityReport, SyncContext
+from cscart_pipelines.sync.list_reader import ListQuery, Sweep, read_list, unfinished
+from cscart_pipelines.sync.row_handlers import RowHandler, only, plain_handler
 from cscart_pipelines.sync.state import EntityState
-from cscart_pipelines.sync.walk import ListQuery, Sweep, unfinished, walk
-from cscart_pipelines.warehouse import tables
+from cscart_pipelines.warehouse.tables import core as tables_core
 
 ENTITY = "products"
 SWEEP_EVERY = timedelta(hours=24)
@@ -43,7 +43,7 @@ def sync_products(context: SyncContext) -> EntityReport:
         _changes(context, report, state)
     with context.connection.transaction():
         context.states.save(state)
-        context.loader.resolve_rejects(ENTITY, tables.products)
+        context.loader.resolve_rejects(ENTITY, tables_core.products)
     report.warehouse_total = context.count(
         "SELECT count(*) FROM cscart.products WHERE integration = %s AND deleted_at IS NULL"
     )
@@ -52,9 +52,9 @@ def sync_products(context: SyncContext) -> EntityReport:
     return report
 
 
-def _consumer(context: SyncContext, outside: set[int]) -> Consumer:
+def _consumer(context: SyncContext, outside: set[int]) -> RowHandler:
     """Products of other companies are left out; storefronts do not show in them."""
-    consumer = plain_consumer(context.loader, tables.products, parse_product, "product_id")
+    consumer = plain_handler(context.loader, tables_core.products, parse_product, "product_id")
     if not context.limit.companies:
         return consumer
     return only(
@@ -73,13 +73,13 @@ def _params(context: SyncContext) -> dict[str, Any]:
 def _sweep(context: SyncContext, report: EntityReport, state: EntityState) -> None:
     outside: set[int] = set()
     query = ListQuery(ENTITY, "product_id", _params(context), context.sizes.products, growing=True)
-    walked = walk(
+    walked = read_list(
         context,
         report,
         state,
         query,
         _consumer(context, outside),
-        sweep=Sweep(tables.products),
+        sweep=Sweep(tables_core.products),
         until=context.clock.now().surely_over,
     )
     state.totals = {"total": walked.total}
@@ -101,7 +101,7 @@ def _changes(context: SyncContext, report: EntityReport, state: EntityState) -> 
         label="changed",
         resumable=False,
     )
-    walk(context, report, state, query, _consumer(context, set()), until=now.surely_over)
+    read_list(context, report, state, query, _consumer(context, set()), until=now.surely_over)
 
 
 def _sweep_is_due(context: SyncContext, state: EntityState) -> bool:
@@ -115,10 +115,10 @@ def _categories(context: SyncContext) -> None:
         raw = read_short_list(context.client, "categories")
     except PermanentShopError:
         return  # not for this account, or not in this shop: lines keep the category's id
-    consumer = plain_consumer(context.loader, tables.categories, parse_category, "category_id")
+    consumer = plain_handler(context.loader, tables_core.categories, parse_category, "category_id")
     prepared = consumer.prepare(raw)
     with context.connection.transaction():
         began = context.warehouse_time()
         consumer.load(prepared.rows)
         context.loader.remember_seen("categories", 0, prepared.ids)
-        context.loader.bury_unseen(tables.categories, "categories", began)
+        context.loader.bury_unseen(tables_core.categories, "categories", began)

@@ -16,13 +16,14 @@ import psycopg
 
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.errors import AccessDenied, PermanentShopError, ShopError
-from cscart_pipelines.integrations.lease import SyncLease
-from cscart_pipelines.sync import customers, orders, products, shipments, statuses
+from cscart_pipelines.integrations.sync_lock import SyncSession
+from cscart_pipelines.sync import customers, products, shipments, statuses
+from cscart_pipelines.sync.batch_sizes import BatchSizes
 from cscart_pipelines.sync.clock import ShopClock
 from cscart_pipelines.sync.context import EntityReport, Listener, SyncContext
-from cscart_pipelines.sync.forgotten import Forgotten
-from cscart_pipelines.sync.garbage import few_collections
-from cscart_pipelines.sync.sizes import BatchSizes
+from cscart_pipelines.sync.erasure_filter import ErasureFilter
+from cscart_pipelines.sync.gc_tuning import relaxed_gc
+from cscart_pipelines.sync.orders import sync as orders_sync
 from cscart_pipelines.sync.state import StateStore
 from cscart_pipelines.warehouse.contacts import store_contacts
 from cscart_pipelines.warehouse.load import Loader
@@ -38,7 +39,7 @@ NEEDED = ("customers", "orders")
 STEPS: dict[str, Callable[[SyncContext], EntityReport]] = {
     "customers": customers.sync_customers,
     "products": products.sync_products,
-    "orders": orders.sync_orders,
+    "orders": orders_sync.sync_orders,
     "statuses": statuses.sync_statuses,
     "shipments": shipments.sync_shipments,
 }
@@ -80,7 +81,7 @@ class SyncReport:
 
 
 def synchronise(
-    lease: SyncLease,
+    lease: SyncSession,
     client: ShopClient,
     *,
     entities: Collection[str] = ENTITIES,
@@ -100,7 +101,7 @@ def synchronise(
         if listener is not None:
             listener(phase, done, total)
 
-    with lease, few_collections():
+    with lease, relaxed_gc():
         context = SyncContext(
             client=client,
             connection=lease.connection,
@@ -110,7 +111,7 @@ def synchronise(
             capabilities=lease.capabilities(),
             kind=lease.kind,
             listener=listen,
-            forgotten=Forgotten(lease.connection, integration.settings),
+            forgotten=ErasureFilter(lease.connection, integration.settings),
             clock=ShopClock(ask=lambda: client.get("version").date),
             sizes=sizes or BatchSizes(),
             limit=integration.settings.limit,

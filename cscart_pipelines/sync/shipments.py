@@ -10,14 +10,14 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
+from cscart_pipelines.cscart.coerce import integer
 from cscart_pipelines.cscart.lists import read_page
-from cscart_pipelines.cscart.loose import integer
-from cscart_pipelines.cscart.records import parse_shipment
-from cscart_pipelines.sync.consumers import Consumer, Prepared, RawRow, only, plain_consumer
+from cscart_pipelines.cscart.records.entities import parse_shipment
 from cscart_pipelines.sync.context import EntityReport, SyncContext
+from cscart_pipelines.sync.list_reader import ListQuery, Sweep, read_list, unfinished
+from cscart_pipelines.sync.row_handlers import PreparedRows, RawRow, RowHandler, only, plain_handler
 from cscart_pipelines.sync.state import EntityState
-from cscart_pipelines.sync.walk import ListQuery, Sweep, unfinished, walk
-from cscart_pipelines.warehouse import tables
+from cscart_pipelines.warehouse.tables import core as tables_core
 
 ENTITY = "shipments"
 SWEEP_EVERY = timedelta(days=7)
@@ -49,13 +49,13 @@ def sync_shipments(context: SyncContext) -> EntityReport:
     return report
 
 
-def _consumer(context: SyncContext, outside: set[int]) -> Consumer:
+def _consumer(context: SyncContext, outside: set[int]) -> RowHandler:
     """A shipment tells neither company nor storefront (reference 9.1): its order decides."""
-    consumer = plain_consumer(context.loader, tables.shipments, parse_shipment, "shipment_id")
+    consumer = plain_handler(context.loader, tables_core.shipments, parse_shipment, "shipment_id")
     if not context.limit:
         return consumer
 
-    def prepare(rows: list[RawRow]) -> Prepared:
+    def prepare(rows: list[RawRow]) -> PreparedRows:
         found = context.connection.execute(
             "SELECT order_id FROM cscart.orders WHERE integration = %s AND order_id = ANY(%s)",
             [context.integration, [integer(raw.get("order_id")) or 0 for raw in rows]],
@@ -66,7 +66,7 @@ def _consumer(context: SyncContext, outside: set[int]) -> Consumer:
         )
         return taken.prepare(rows)
 
-    return Consumer(prepare, consumer.load, compares=True)
+    return RowHandler(prepare, consumer.load, compares=True)
 
 
 def _sweep_is_due(context: SyncContext, state: EntityState) -> bool:
@@ -79,13 +79,15 @@ def _sweep(
     context: SyncContext,
     report: EntityReport,
     state: EntityState,
-    consumer: Consumer,
+    consumer: RowHandler,
     outside: set[int],
 ) -> None:
     outside.clear()
     now = context.clock.now().surely_over
     query = ListQuery(ENTITY, "shipment_id", {}, context.sizes.shipments, growing=True)
-    walked = walk(context, report, state, query, consumer, sweep=Sweep(tables.shipments), until=now)
+    walked = read_list(
+        context, report, state, query, consumer, sweep=Sweep(tables_core.shipments), until=now
+    )
     report.shop_total = walked.total - len(outside)
     # A difference that a quiet sweep leaves is the shop's own; any other calls for another sweep.
     unexplained = report.shop_total - _live(context) if walked.quiet else None
@@ -103,7 +105,7 @@ def _newest(
     context: SyncContext,
     report: EntityReport,
     state: EntityState,
-    consumer: Consumer,
+    consumer: RowHandler,
     outside: set[int],
 ) -> bool:
     """Loads what is new; False if that cannot be all that has changed."""
@@ -122,7 +124,7 @@ def _newest(
         report.changes += consumer.load(prepared.rows)
         for key, reason in prepared.rejects:
             context.loader.reject(ENTITY, key, reason)
-        context.loader.resolve_rejects(ENTITY, tables.shipments)
+        context.loader.resolve_rejects(ENTITY, tables_core.shipments)
         report.rejected += len(prepared.rejects)
         report.shop_total = total
         state.watermark = now

@@ -11,9 +11,9 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 from cscart_pipelines.cscart.lists import read_short_list
-from cscart_pipelines.cscart.records import UnreadableRow, content_hash, parse_status
+from cscart_pipelines.cscart.records.entities import UnreadableRowError, content_hash, parse_status
 from cscart_pipelines.sync.context import EntityReport, SyncContext
-from cscart_pipelines.warehouse import tables
+from cscart_pipelines.warehouse.tables import core as tables_core
 
 ENTITY = "statuses"
 READ_EVERY = timedelta(hours=24)
@@ -35,15 +35,15 @@ def sync_statuses(context: SyncContext) -> EntityReport:
         for row in raw:
             try:
                 parsed = parse_status(row)
-            except UnreadableRow as error:
+            except UnreadableRowError as error:
                 rejects.append(str(error))
                 continue
             rows.append((*parsed, content_hash(parsed)))
         began = context.warehouse_time()
         with context.connection.transaction():
-            report.changes = context.loader.merge(tables.statuses, rows)
+            report.changes = context.loader.merge(tables_core.statuses, rows)
             if not rejects:
-                report.deleted = _bury_missing(context, [row[1] for row in rows])
+                report.deleted = _soft_delete_missing(context, [row[1] for row in rows])
             for reason in rejects:
                 context.loader.reject(ENTITY, "unknown", reason)
             context.loader.resolve_unseen(ENTITY, began)
@@ -61,7 +61,7 @@ def sync_statuses(context: SyncContext) -> EntityReport:
     return report
 
 
-def _bury_missing(context: SyncContext, letters: Collection[str]) -> int:
+def _soft_delete_missing(context: SyncContext, letters: Collection[str]) -> int:
     return context.connection.execute(
         "UPDATE cscart.statuses SET deleted_at = now() WHERE integration = %s AND type = 'O'"
         " AND deleted_at IS NULL AND status <> ALL(%s)",

@@ -19,10 +19,10 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from cscart_pipelines.local_postgres.client import EmbeddedServerError, connect
+from cscart_pipelines.local_postgres.paths import NoPlaceError
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.warehouse import migrate as migrations
-from cscart_pipelines.warehouse.embedded import EmbeddedServerError, join
-from cscart_pipelines.warehouse.place import NoPlaceError
 
 CONNECT_SECONDS = 10
 OLDEST_SERVER = 150000
@@ -38,7 +38,7 @@ class Warehouse:
 
     def __init__(self, url: URL, actor: str | None = None) -> None:
         self.url = url
-        self._actor = actor or _whoever_this_is()
+        self._actor = actor or _current_user()
         self._engine: Engine | None = None
 
     @property
@@ -86,7 +86,7 @@ class Warehouse:
             self._engine.dispose()
 
 
-def _whoever_this_is() -> str:
+def _current_user() -> str:
     """Who the audit trail names: at most 63 bytes of it are kept."""
     try:
         user = getpass.getuser()
@@ -108,7 +108,7 @@ def open_warehouse(
     """
     if settings.embedded:
         try:
-            url = join(settings.home).url()
+            url = connect(settings.home).url()
         except (EmbeddedServerError, NoPlaceError) as error:
             raise WarehouseUnavailableError(str(error)) from error
     else:

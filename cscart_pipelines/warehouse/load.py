@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import Table
 
-from cscart_pipelines.warehouse import tables
+from cscart_pipelines.warehouse.tables import core as tables_core
 
 Row = Sequence[Any]
 UPKEEP = ("integration", "loaded_at", "deleted_at")
@@ -70,14 +70,14 @@ class Loader:
         Lines are replaced only where the order changed. An order read without details (column
         `has_details`) never overwrites one with details: only what the list row tells is updated.
         """
-        table = tables.orders
+        table = tables_core.orders
         key_of, detailed = _key_of(table), row_columns(table).index("has_details")
         unique = {key_of(row): (row, lines) for row, lines in orders}
         if not unique:
             return Changes()
         self._stage(table, [row for row, _ in unique.values()])
         lines = [line for row, lines in unique.values() if row[detailed] for line in lines]
-        self._stage(tables.order_lines, lines)
+        self._stage(tables_core.order_lines, lines)
         inserted, updated = self._merge_staged(table, remember=True)
         self._connection.execute(
             """
@@ -157,7 +157,12 @@ class Loader:
         Only tables that have grown by a good part: with hundreds of shops in them, each new shop
         would have all of them read again.
         """
-        for table in (tables.customers, tables.orders, tables.order_lines, tables.products):
+        for table in (
+            tables_core.customers,
+            tables_core.orders,
+            tables_core.order_lines,
+            tables_core.products,
+        ):
             row = self._connection.execute(
                 "SELECT reltuples FROM pg_class WHERE oid = %s::regclass", [table.fullname]
             ).fetchone()
@@ -201,7 +206,7 @@ class Loader:
         ).format(
             table=_name(table),
             key=sql.Identifier(id_column(table)),
-            complete=sql.SQL("AND row.has_details" if table is tables.orders else ""),
+            complete=sql.SQL("AND row.has_details" if table is tables_core.orders else ""),
         )
         return self._connection.execute(query, [self._integration, entity]).rowcount
 
@@ -315,7 +320,7 @@ def _merge_query(table: Table, remember: bool) -> sql.Composed:
     """
     keys = [c.name for c in table.primary_key.columns if c.name != "integration"]
     columns = [name for name in row_columns(table) if name not in keys]
-    is_orders = table is tables.orders
+    is_orders = table is tables_core.orders
 
     def assignment(name: str) -> sql.Composed:
         template = "{0} = excluded.{0}"
@@ -375,8 +380,9 @@ _INSERT_LINES = sql.SQL(
     ON CONFLICT (integration, order_id, item_id) DO NOTHING
     """
 ).format(
-    columns=_columns(tables.order_lines),
+    columns=_columns(tables_core.order_lines),
     staged=sql.SQL(", ").join(
-        sql.SQL("line.{}").format(sql.Identifier(name)) for name in row_columns(tables.order_lines)
+        sql.SQL("line.{}").format(sql.Identifier(name))
+        for name in row_columns(tables_core.order_lines)
     ),
 )

@@ -5,12 +5,8 @@ Nothing is decided here.
 
 from alembic import context
 
-from cscart_pipelines.warehouse import (  # noqa: F401 (their tables join the list)
-    fulfilment_tables,
-    onsite_tables,
-)
 from cscart_pipelines.warehouse.migrate import VERSION_SCHEMA, VERSION_TABLE
-from cscart_pipelines.warehouse.tables import metadata
+from cscart_pipelines.warehouse.tables.core import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

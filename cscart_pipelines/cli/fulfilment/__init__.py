@@ -1,0 +1,1 @@
+"""`cscart-pipelines fulfilment …`."""

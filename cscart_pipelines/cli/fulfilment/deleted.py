@@ -1,0 +1,156 @@
+"""`fulfilment deleted`: parcels of ours that are not in the shop any more, and what to do about it.
+
+Not here: how they are found and settled (`fulfilment.deleted`).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from dataclasses import asdict, fields
+from typing import Annotated
+
+import typer
+
+from cscart_pipelines.app_context import AppContext
+from cscart_pipelines.cli.fulfilment.journal import order_id_of
+from cscart_pipelines.cli.fulfilment.push import TURN_SECONDS
+from cscart_pipelines.cli.integration.status import Csv, Json, Key
+from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support.confirm import Yes, confirm
+from cscart_pipelines.cli.support.environment import opened
+from cscart_pipelines.cscart.coerce import UnreadableRowError
+from cscart_pipelines.fulfilment import push_session
+from cscart_pipelines.fulfilment.shipments.deleted import (
+    Missing,
+    Verdict,
+    missing,
+    sent_for,
+    settle_missing,
+)
+
+SAID: dict[Verdict, str] = {
+    "there": "[yellow]still in the shop; nothing to do[/]",
+    "accepted": "[green]accepted[/]",
+    "waits again": "[green]waits in the inbox again[/]",
+    "no rows": "[yellow]cannot be shipped again: its rows are no longer in the inbox[/]",
+}
+
+
+def deleted(
+    key: Key,
+    order: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Only this order; the shop is asked, not the last synchronisation.",
+        ),
+    ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="The deletion is right: never ship these again.")
+    ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="The deletion is wrong: ship these again with the next push."),
+    ] = False,
+    yes: Yes = False,
+    as_csv: Csv = False,
+    as_json: Json = False,
+) -> None:
+    """Shipments of ours that were deleted in the shop.
+
+    Without --accept or --again they are only shown. What the shop still has is left as it is.
+    """
+    if accept and again:
+        raise exit_codes.CommandError(
+            "--accept and --again exclude each other", exit_codes.WRONG_USAGE
+        )
+    with opened() as premises:
+        parcels = _parcels(premises, key, order, settling=accept or again)
+        if not (accept or again):
+            _show(key, parcels, as_json=as_json, as_csv=as_csv)
+            return
+        if parcels:
+            effect = (
+                "this puts them into the inbox again, and the next push writes them to the shop"
+                if again
+                else "this accepts it for good, and they are never shipped again"
+            )
+            sent = console.count(len(parcels), "shipment")
+            confirm(f"Of {sent} of {key}, as far as the shop has deleted them: {effect}", yes=yes)
+        outcome = _settle(premises, key, parcels, again=again) if parcels else []
+    if as_json:
+        console.print_json([{**asdict(one), "outcome": verdict} for one, verdict in outcome])
+    else:
+        _print_outcome(key, outcome)
+    if not any(verdict in ("accepted", "waits again") for _, verdict in outcome):
+        raise typer.Exit(exit_codes.RUN_FAILED)
+
+
+def _parcels(premises: AppContext, key: str, order: str | None, *, settling: bool) -> list[Missing]:
+    """Of one order, all that was ever sent when something is to be done: the shop tells which of it
+    is missing, and the warehouse may not know yet."""
+    prefix = premises.registry.get(key).settings.order_prefix
+    with premises.warehouse.connect(autocommit=True) as connection:
+        if order is None:
+            return missing(connection, [key])
+        order_id = order_id_of(connection, key, prefix, order)
+        if settling:
+            return sent_for(connection, key, order_id)
+        return [one for one in missing(connection, [key]) if one.order_id == order_id]
+
+
+def _settle(
+    premises: AppContext, key: str, parcels: list[Missing], *, again: bool
+) -> list[tuple[Missing, Verdict]]:
+    with (
+        console.err.status("reading the shop"),
+        push_session.open_push(
+            "shipments",
+            premises.warehouse,
+            premises.registry,
+            premises.settings,
+            key,
+            run_id=f"deleted-{secrets.token_hex(4)}",
+            wait=TURN_SECONDS,
+            even_if_off=not again,
+        ) as context,
+    ):
+        try:
+            return settle_missing(context, parcels, again=again)
+        except UnreadableRowError as error:
+            raise exit_codes.CommandError(f"{key}: {error}", exit_codes.SHOP_UNREACHABLE) from None
+
+
+def _show(key: str, parcels: list[Missing], *, as_json: bool, as_csv: bool) -> None:
+    if as_json:
+        console.print_json([asdict(one) for one in parcels])
+        return
+    if as_csv:
+        console.print_csv([one.name for one in fields(Missing)], [asdict(one) for one in parcels])
+        return
+    if not parcels:
+        console.out.print(f"Nothing that was shipped is missing in {key}, as of its last sync.")
+        return
+    table = console.table("order and tracking number", ("was shipment", "right"))
+    for one in parcels:
+        table.add_row(console.plain(one.target), str(one.shipment_id))
+    console.show(table)
+    deed = console.command(f"fulfilment deleted {key}")
+    console.note(f"  [dim]if they were deleted on purpose:[/] {deed} --accept", soft_wrap=True)
+    console.note(f"  [dim]to ship them again:[/] {deed} --again", soft_wrap=True)
+    console.note("  [dim]--order NUMBER: only those of one order[/]")
+
+
+def _print_outcome(key: str, outcome: list[tuple[Missing, Verdict]]) -> None:
+    if not outcome:
+        console.out.print("Nothing was shipped that matches.")
+        return
+    for one, verdict in outcome:
+        console.out.print(f"  {console.plain(one.target)}  {SAID[verdict]}", soft_wrap=True)
+    counts = Counter(verdict for _, verdict in outcome)
+    if counts["waits again"]:
+        push = console.command(f"fulfilment ship {key}")
+        console.out.print(
+            f"  [dim]shipped by the next push, within a minute, or now:[/] {push}", soft_wrap=True
+        )

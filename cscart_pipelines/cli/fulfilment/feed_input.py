@@ -1,0 +1,46 @@
+"""A feed as a command gets it: a file, or standard input. Not here: its rows (`feed_files`)."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from cscart_pipelines.cli.support import console
+from cscart_pipelines.fulfilment.feeds.parse import Parsed, read_shipments, read_stock
+from cscart_pipelines.fulfilment.push_session import RoundKind
+
+STDIN = "-"
+File = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="FILE", help="CSV or JSON lines; - is stdin. Without FILE what waits is pushed."
+    ),
+]
+
+
+def read_input(file: Path) -> bytes:
+    """What stands in the file. A terminal is read to its end, if somebody asks for it."""
+    if str(file) != STDIN:
+        return file.read_bytes()
+    if sys.stdin.isatty():
+        console.err.print("[dim]reading rows from the terminal; Ctrl-D ends them[/]")
+    return sys.stdin.buffer.read()
+
+
+def read_feed(kind: RoundKind, file: Path, source: str, zone: ZoneInfo) -> Parsed[Any]:
+    """Raises UnreadableFileError and OSError. `source`: the file as refusals name it."""
+    data = read_input(file)
+    if kind == "shipments":
+        return read_shipments(data, source, zone)
+    counted = None
+    if str(file) != STDIN:
+        # Levels without a time of their own were counted when the file was written: the same file
+        # twice says the same twice.
+        written = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+        counted = min(written, datetime.now(UTC))
+    return read_stock(data, source, zone, as_of=counted)

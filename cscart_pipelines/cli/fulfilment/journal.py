@@ -1,0 +1,288 @@
+"""`fulfilment journal` and `inbox`: what was done in a shop, and what is on its way there.
+
+Reads only. Not here: pushing (`fulfilment_push`), the orders that go out (`fulfilment`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+from typing import Annotated, Any
+
+import psycopg
+import typer
+from psycopg.rows import dict_row
+
+from cscart_pipelines.app_context import AppContext
+from cscart_pipelines.cli.fulfilment.display import (
+    print_journal,
+    print_refusals,
+    print_release,
+    unheld,
+)
+from cscart_pipelines.cli.integration.status import Csv, Json, Key
+from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support.environment import opened
+from cscart_pipelines.cscart.quantities import shown
+from cscart_pipelines.fulfilment.feeds.drop_folder import folder
+from cscart_pipelines.fulfilment.journal import Kind, State
+from cscart_pipelines.fulfilment.report import RefusedRow
+from cscart_pipelines.fulfilment.shipments.order_lookup import match_orders
+
+Row = dict[str, Any]
+Limit = Annotated[
+    int, typer.Option(min=1, max=100_000, metavar="N", help="Show the newest N entries.")
+]
+
+
+JOURNAL = (
+    "id", "kind", "target", "state", "order_id", "product_id", "tracking", "plan", "before",
+    "after", "reason", "attempts", "created_at", "sent_at", "finished_at", "run_id",
+)  # fmt: skip
+INBOX = (
+    "inbox", "target", "sku", "quantity", "state", "reason", "source", "received_at", "settled_at"
+)  # fmt: skip
+"""Columns of the CSV."""
+
+
+class Inbox(enum.StrEnum):
+    """The two inboxes."""
+
+    SHIPMENTS = "shipments"
+    STOCK = "stock"
+
+
+def journal(
+    key: Key,
+    run: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Only this run; the first letters of its id are enough."),
+    ] = None,
+    order: Annotated[str | None, typer.Option(metavar="NUMBER", help="Only this order.")] = None,
+    sku: Annotated[str | None, typer.Option(metavar="SKU", help="Only this SKU.")] = None,
+    kind: Annotated[Kind | None, typer.Option(help="Only writes of this kind.")] = None,
+    state: Annotated[State | None, typer.Option(help="Only writes in this state.")] = None,
+    limit: Limit = 50,
+    as_csv: Csv = False,
+    as_json: Json = False,
+) -> None:
+    """The write journal: what was written to the shop, newest first.
+
+    With the values before and after, the outcome, and the run.
+    """
+    with opened() as premises:
+        prefix = premises.registry.get(key).settings.order_prefix
+        with premises.warehouse.connect(autocommit=True) as connection:
+            order_id = None if order is None else order_id_of(connection, key, prefix, order)
+            rows = _rows(
+                connection,
+                "SELECT id, kind, target, state, order_id, product_id, tracking, plan, before,"
+                " after, reason, attempts, created_at, sent_at, finished_at, run_id"
+                " FROM fulfilment.journal WHERE integration = %(key)s"
+                " AND (%(run)s::text IS NULL OR starts_with(run_id, %(run)s))"
+                " AND (%(order_id)s::bigint IS NULL OR order_id = %(order_id)s)"
+                " AND (%(sku)s::text IS NULL OR kind = 'stock' AND target = %(sku)s)"
+                " AND (%(kind)s::text IS NULL OR kind = %(kind)s)"
+                " AND (%(state)s::text IS NULL OR state = %(state)s)"
+                " ORDER BY id DESC LIMIT %(limit)s",
+                {"key": key, "run": run, "order_id": order_id, "sku": sku, "kind": kind,
+                 "state": state, "limit": limit},
+            )  # fmt: skip
+    if as_json:
+        console.print_json([{"integration": key, **row} for row in rows])
+        return
+    if as_csv:
+        console.print_csv(JOURNAL, rows)
+        return
+    if not rows:
+        asked = any(what is not None for what in (run, order, sku, kind, state))
+        console.out.print("No entry matches." if asked else f"Nothing was written to {key}.")
+        return
+    print_journal(rows)
+    if len(rows) == limit:
+        console.out.print(f"[dim]the newest {limit:,}; --limit shows more[/]")
+
+
+def order_id_of(connection: psycopg.Connection[Any], key: str, prefix: str, number: str) -> int:
+    """What `--order` means. Raises CommandError if it is no order number of this integration."""
+    meant = match_orders(connection, key, prefix, [number])
+    if number not in meant.orders:
+        raise exit_codes.CommandError(f"--order: {meant.foreign[number]}", exit_codes.WRONG_USAGE)
+    return meant.orders[number]
+
+
+def inbox(
+    key: Key,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try refused rows again with the next push.")
+    ] = False,
+    limit: Limit = 20,
+    as_csv: Csv = False,
+    as_json: Json = False,
+) -> None:
+    """The inbox: rows that wait, are held or were refused.
+
+    Also the last files that came in, and where the drop folders are.
+    """
+    with opened() as premises:
+        premises.registry.get(key)
+        if retry:
+            _retry(premises, key)
+        found = _inbox(premises, key, limit)
+        with contextlib.suppress(OSError):  # told by whoever takes files from there
+            folder(premises.settings, key)
+    if as_json:
+        console.print_json(found)
+        return
+    if as_csv:
+        rows = [{"inbox": box, **row} for box in Inbox for row in found[box]["rows"]]
+        console.print_csv(INBOX, rows)
+        return
+    for box in Inbox:
+        _print_box(key, box, found[box])
+    _print_feeds(found["feeds"])
+    console.out.print("[dim]drop folders; the daemon of `up` takes in files that are put there:[/]")
+    for box in Inbox:
+        console.out.print(f"  {console.plain(found[box]['folder'])}", soft_wrap=True)
+
+
+def _retry(premises: AppContext, key: str) -> None:
+    with premises.warehouse.connect(autocommit=True) as connection, connection.transaction():
+        for table in ("shipments", "stock_levels"):
+            connection.execute(
+                f"UPDATE fulfilment.{table} SET state = 'waiting', reason = NULL,"  # noqa: S608
+                " journal_id = NULL, settled_at = NULL"
+                " WHERE integration = %s AND state = 'refused'",
+                [key],
+            )
+
+
+def _inbox(premises: AppContext, key: str, limit: int) -> Row:
+    found: Row = {"integration": key}
+    with premises.warehouse.connect(autocommit=True) as connection:
+        for box, table, target in (
+            (Inbox.SHIPMENTS, "shipments", "concat_ws(' ', order_number, tracking_number)"),
+            (Inbox.STOCK, "stock_levels", "sku"),
+        ):
+            counts = _rows(
+                connection,
+                "SELECT state, count(*) AS rows, min(received_at) AS oldest"  # noqa: S608 (constants)
+                f" FROM fulfilment.{table} WHERE integration = %(key)s GROUP BY state",
+                {"key": key},
+            )
+            rows = _rows(
+                connection,
+                f"SELECT {target} AS target, sku, quantity, state, reason, source, received_at,"  # noqa: S608
+                f" settled_at FROM fulfilment.{table} WHERE integration = %(key)s"
+                " AND state <> 'done' ORDER BY state = 'refused', received_at DESC, target, sku"
+                " LIMIT %(limit)s",
+                {"key": key, "limit": limit},
+            )
+            found[box] = {
+                "counts": {row["state"]: row["rows"] for row in counts},
+                "oldest_waiting": next(
+                    (row["oldest"] for row in counts if row["state"] == "waiting"), None
+                ),
+                "rows": [
+                    {**row, "quantity": None if row["quantity"] is None else shown(row["quantity"])}
+                    for row in rows
+                ],
+                "folder": str(premises.settings.home / "inbox" / key / box),
+            }
+        found["feeds"] = _rows(
+            connection,
+            "SELECT id, kind, source, received_at, rows_taken, rows_known, rows_refused, refusals,"
+            " newest_as_of, state, reason FROM fulfilment.feeds WHERE integration = %(key)s"
+            " ORDER BY id DESC LIMIT 10",
+            {"key": key},
+        )
+    return found
+
+
+def _rows(connection: psycopg.Connection[Any], query: str, values: Row) -> list[Row]:
+    return connection.cursor(row_factory=dict_row).execute(query.encode(), values).fetchall()
+
+
+# --- showing -------------------------------------------------------------------------------------
+
+STATES = ("waiting", "taken", "held", "refused", "done")
+_STYLES = {"waiting": "cyan", "taken": "yellow", "held": "bold red", "refused": "red"}
+
+
+def _print_box(key: str, box: Inbox, found: Row) -> None:
+    counts = found["counts"]
+    said = [f"{counts[state]:,} {state}" for state in STATES if counts.get(state)]
+    since = f"  [dim]the oldest came {console.ago(found['oldest_waiting'])}[/]"
+    console.out.print(
+        f"[bold]{box}[/]  {', '.join(said) or 'empty'}{since if counts.get('waiting') else ''}"
+    )
+    if found["rows"]:
+        table = console.table("", "order or SKU", ("pieces", "right"), "from", ("reason", "text"))
+        for (state, reason), rows in _by_reason(found["rows"]).items():
+            mark = f"[{_STYLES[state]}]{state}[/]"
+            shown = rows if not reason or len(rows) <= ALIKE else rows[: ALIKE - 1]
+            for place, row in enumerate(shown):
+                sku = f" {row['sku']}" if box is Inbox.SHIPMENTS and row["sku"] else ""
+                table.add_row(
+                    mark,
+                    console.plain(row["target"] + sku),
+                    console.quantity(row["quantity"]),
+                    console.plain(row["source"] or "SQL"),
+                    "[dim]the same[/]" if place and reason else console.plain(unheld(reason)),
+                )
+            if len(shown) < len(rows):
+                rest = f"{len(rows) - len(shown):,} more with this reason; --csv lists them"
+                table.add_row(mark, "…", "", "", f"[dim]{rest}[/]")
+        console.show(table)
+    if counts.get("held"):
+        print_release(key)
+    elif counts.get("waiting"):
+        verb = "ship" if box is Inbox.SHIPMENTS else "stock"
+        words = console.command(f"fulfilment {verb} {key}")
+        console.note(f"  [dim]to push now:[/] {words}", soft_wrap=True)
+
+
+ALIKE = 3
+"""Lines that rows with one reason take."""
+
+
+def _by_reason(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:
+    """Rows in the order in which their reasons come first."""
+    grouped: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        grouped.setdefault((row["state"], row["reason"] or ""), []).append(row)
+    return grouped
+
+
+def _print_feeds(feeds: list[Row]) -> None:
+    if not feeds:
+        return
+    console.out.print("[bold]last files[/]")
+    table = console.table(
+        "when (UTC)", "what", ("file", "text"), ("taken", "right"), ("known", "right"),
+        ("refused", "right"), ("outcome", "text"),
+    )  # fmt: skip
+    for feed in feeds:
+        bad = feed["state"] in ("held", "refused")
+        state = (
+            f"[red]{feed['state']}[/] " if bad else f"{feed['state']} " * (feed["state"] != "taken")
+        )
+        table.add_row(
+            f"{feed['received_at']:%m-%d %H:%M}",
+            feed["kind"],
+            console.plain(feed["source"]),
+            console.whole(feed["rows_taken"]),
+            console.whole(feed["rows_known"]),
+            console.whole(feed["rows_refused"]),
+            state + console.plain(unheld(feed["reason"])),
+        )
+    console.show(table)
+    for kind in Inbox:
+        newest = next((feed for feed in feeds if feed["kind"] == kind), None)
+        if newest is not None and newest["refusals"]:
+            print_refusals(
+                [
+                    RefusedRow(one["target"], one["reason"], one["line"])
+                    for one in newest["refusals"]
+                ]
+            )

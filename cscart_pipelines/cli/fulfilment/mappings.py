@@ -1,0 +1,224 @@
+"""`fulfilment carriers` and `skus`: one shop's words for carriers and products.
+
+Each shows what is mapped, and with options changes it first, in one transaction. Not here: how a
+name finds its code when something is written (the fulfilment room).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import psycopg
+import typer
+from psycopg.rows import dict_row
+
+from cscart_pipelines.cli.fulfilment.feed_input import STDIN, read_input
+from cscart_pipelines.cli.integration.status import Csv, Json, Key
+from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support.environment import opened
+from cscart_pipelines.fulfilment.carriers import CarrierMap
+from cscart_pipelines.fulfilment.feeds.parse import UnreadableFileError, read_skus
+
+Row = dict[str, Any]
+SHOWN = 1000
+CS_CART = CarrierMap()
+"""Its own carriers, of which it makes the tracking links itself."""
+
+
+def carriers(
+    key: Key,
+    put: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=CODE",
+            help="NAME as the feed has it, CODE of the shop; * is every other name.",
+        ),
+    ] = None,
+    unset: Annotated[
+        list[str] | None,
+        typer.Option("--unset", metavar="NAME", help="Remove this name; repeatable."),
+    ] = None,
+    computes_url: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--computes-url",
+            metavar="NAME",
+            help="The shop makes the tracking links of this carrier itself.",
+        ),
+    ] = None,
+    as_csv: Csv = False,
+    as_json: Json = False,
+) -> None:
+    """Show or change which carrier name is which code of the shop."""
+    given = [_pair("--set", text, empty=True) for text in put or []]
+    with opened() as premises:
+        premises.registry.get(key)
+        with premises.warehouse.connect(autocommit=True) as connection:
+            with connection.transaction():
+                for name, code in given:
+                    _forget_carrier(connection, key, name)
+                    connection.execute(
+                        "INSERT INTO fulfilment.carriers (integration, name, code, computes_url)"
+                        " VALUES (%s, %s, %s, %s)",
+                        [key, name, code, CS_CART.code_of(code).computes_url],
+                    )
+                for name in unset or []:
+                    _known("--unset", name, _forget_carrier(connection, key, name))
+                for name in computes_url or []:
+                    found = connection.execute(
+                        "UPDATE fulfilment.carriers SET computes_url = true"
+                        " WHERE integration = %s AND lower(name) = lower(%s)",
+                        [key, name],
+                    )
+                    _known("--computes-url", name, found.rowcount)
+            rows = _rows(
+                connection,
+                "SELECT name, code, computes_url FROM fulfilment.carriers WHERE integration = %s"
+                " ORDER BY name = '*', lower(name)",
+                key,
+            )
+    if as_json:
+        console.print_json(rows)
+        return
+    if as_csv:
+        console.print_csv(("name", "code", "computes_url"), rows)
+        return
+    if rows:
+        table = console.table("carrier", "code in the shop", "tracking link by the shop")
+        for row in rows:
+            name = "* (all others)" if row["name"] == "*" else row["name"]
+            link = "yes" if row["computes_url"] else "no"
+            table.add_row(console.plain(name), console.plain(row["code"] or "(none)"), link)
+        console.show(table)
+    else:
+        console.out.print(
+            f"No carriers are mapped for {key}; CS-Cart's own are recognised by name."
+        )
+    _hint(f"fulfilment carriers {key} --set 'Royal Mail=royal_mail'")
+
+
+def skus(
+    key: Key,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE", help="CSV with the columns sku,product_code to add; - is stdin."
+        ),
+    ] = None,
+    put: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="SKU=CODE",
+            help="SKU as the feed has it, product code of the shop; repeatable.",
+        ),
+    ] = None,
+    unset: Annotated[
+        list[str] | None,
+        typer.Option("--unset", metavar="SKU", help="Remove this SKU; repeatable."),
+    ] = None,
+    as_csv: Csv = False,
+    as_json: Json = False,
+) -> None:
+    """Show or change which SKU is which product code of the shop.
+
+    Only where the two differ.
+    """
+    given = [_pair("--set", text) for text in put or []]
+    if file is not None:
+        given = [*_read_skus(file), *given]
+    with opened() as premises:
+        premises.registry.get(key)
+        with premises.warehouse.connect(autocommit=True) as connection:
+            with connection.transaction(), connection.cursor() as cursor:
+                cursor.executemany(
+                    "INSERT INTO fulfilment.sku_map (integration, sku, product_code)"
+                    " VALUES (%s, %s, %s) ON CONFLICT (integration, sku)"
+                    " DO UPDATE SET product_code = excluded.product_code",
+                    [(key, sku, code) for sku, code in given],
+                )
+                for sku in unset or []:
+                    cursor.execute(
+                        "DELETE FROM fulfilment.sku_map WHERE integration = %s AND sku = %s",
+                        [key, sku],
+                    )
+                    _known("--unset", sku, cursor.rowcount)
+            rows = _rows(
+                connection,
+                "SELECT sku, product_code FROM fulfilment.sku_map WHERE integration = %s"
+                " ORDER BY sku",
+                key,
+            )
+    if as_json:
+        console.print_json(rows)
+        return
+    if as_csv:
+        console.print_csv(("sku", "product_code"), rows)
+        return
+    if rows:
+        table = console.table("SKU", "product code in the shop")
+        shown = rows if console.out.width >= console.WIDE else rows[:SHOWN]
+        for row in shown:
+            table.add_row(console.plain(row["sku"]), console.plain(row["product_code"]))
+        console.show(table)
+        console.out.print(
+            f"[dim]{console.count(len(rows), 'SKU')}"
+            f"{f', the first {SHOWN:,} shown; --csv prints all' * (len(rows) > len(shown))}[/]"
+        )
+    else:
+        console.out.print(f"No SKUs are mapped for {key}: a SKU is the product code itself.")
+    _hint(f"fulfilment skus {key} --set OUR-1=SHOP-1")
+
+
+# --- reading what was said -----------------------------------------------------------------------
+
+
+def _pair(option: str, text: str, *, empty: bool = False) -> tuple[str, str]:
+    """`empty`: the right side may be, and means none."""
+    left, equals, right = (part.strip() for part in text.partition("="))
+    if not (left and equals and (right or empty)):
+        raise exit_codes.CommandError(
+            f"{option} {text!r}: expected two names and = between them", exit_codes.WRONG_USAGE
+        )
+    return left, right
+
+
+def _read_skus(file: Path) -> list[tuple[str, str]]:
+    """All rows or none: half a mapping is worse than the old one."""
+    name = "stdin" if str(file) == STDIN else file.name
+    try:
+        parsed = read_skus(read_input(file), name)
+    except UnreadableFileError as error:
+        raise exit_codes.CommandError(f"{name}: {error}", exit_codes.WRONG_USAGE) from None
+    if parsed.refusals:
+        first = parsed.refusals[0]
+        more = f" (and {len(parsed.refusals) - 1:,} more)" * (len(parsed.refusals) > 1)
+        raise exit_codes.CommandError(
+            f"{first.source}: {first.reason}{more}; nothing was mapped", exit_codes.WRONG_USAGE
+        )
+    return [(row.sku, row.product_code) for row in parsed.rows]
+
+
+def _known(option: str, name: str, found: int) -> None:
+    if not found:
+        raise exit_codes.CommandError(
+            f"{option} {name!r}: it is not in the list", exit_codes.WRONG_USAGE
+        )
+
+
+def _forget_carrier(connection: psycopg.Connection[Any], key: str, name: str) -> int:
+    """Upper and lower case are the same in carriers' names."""
+    return connection.execute(
+        "DELETE FROM fulfilment.carriers WHERE integration = %s AND lower(name) = lower(%s)",
+        [key, name],
+    ).rowcount
+
+
+def _rows(connection: psycopg.Connection[Any], query: str, key: str) -> list[Row]:
+    return connection.cursor(row_factory=dict_row).execute(query.encode(), [key]).fetchall()
+
+
+def _hint(words: str) -> None:
+    console.note(f"[dim]to add one: {console.plain(console.command(words))}[/]", soft_wrap=True)

@@ -1,0 +1,114 @@
+"""`integration audit` and `purge-person`: what was done, and forgetting whom it was done for.
+
+Not here: who writes the trail (the database), what forgetting means (`integrations.forget`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from psycopg.rows import dict_row
+
+from cscart_pipelines.cli.integration.status import Csv, Json
+from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support.confirm import Yes, confirm
+from cscart_pipelines.cli.support.environment import opened
+from cscart_pipelines.identity import read_email, read_mobile
+from cscart_pipelines.privacy.erasure import erase_person, known_integrations
+
+BOOKKEEPING = frozenset(
+    {
+        "status", "integration", "attempts", "failure_permanent", "first_synced_at",
+        "api_key_sealed",
+    }
+)  # fmt: skip
+"""Details that go with the act itself; JSON and CSV have them."""
+
+
+def audit(
+    key: Annotated[str | None, typer.Argument(metavar="KEY", help="Only this integration.")] = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Show the newest N entries.")] = 50,
+    as_csv: Csv = False,
+    as_json: Json = False,
+) -> None:
+    """The audit trail: who did what when, and changes of status."""
+    with opened() as premises, premises.warehouse.connect(autocommit=True) as connection:
+        rows = (
+            connection.cursor(row_factory=dict_row)
+            .execute(
+                "SELECT at, integration, actor, act, detail FROM registry.audit"
+                " WHERE %(key)s::text IS NULL OR integration = %(key)s"
+                " ORDER BY id DESC LIMIT %(limit)s",
+                {"key": key, "limit": limit},
+            )
+            .fetchall()
+        )
+    if as_json:
+        console.print_json(rows)
+        return
+    if as_csv:
+        console.print_csv(("at", "integration", "actor", "act", "detail"), rows)
+        return
+    table = console.table("when (UTC)", "integration", "who", "what", ("detail", "text"))
+    for row in reversed(rows):
+        detail = ", ".join(
+            f"{name}: {value}"
+            if row["act"] == "added" or not isinstance(value, list)
+            else f"{name}: {value[0]} → {value[1]}"
+            for name, value in row["detail"].items()
+            if name not in BOOKKEEPING and (row["act"] != "added" or value)
+        )
+        table.add_row(
+            f"{row['at']:%Y-%m-%d %H:%M:%S}", row["integration"],
+            console.plain(row["actor"]), row["act"], console.plain(detail),
+        )  # fmt: skip
+    console.show(table)
+
+
+def purge_person(
+    person: Annotated[
+        str,
+        typer.Argument(metavar="PERSON", help="E-mail address, or a mobile such as +306912345678."),
+    ],
+    integration: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Only in this integration; default: in all.")
+    ] = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Erase a person everywhere; orders stay, without the person.
+
+    From raw tables, lists, segments, fulfilment tables and onsite events, in every spelling of the
+    address. A mobile finds a person who has no usable e-mail address.
+    """
+    if read_email(person) is None and read_mobile(person, None) is None:
+        raise exit_codes.CommandError(
+            f"PERSON: {person!r} is no e-mail address, and no mobile with its country code such as"
+            " +306912345678",
+            exit_codes.WRONG_USAGE,
+        )
+    with opened() as premises:
+        with premises.warehouse.connect(autocommit=True) as connection:
+            keys = known_integrations(connection)
+        if integration is not None:
+            if integration not in keys:
+                premises.registry.get(integration)  # says that there is none
+            keys = [integration]
+        confirm(
+            f"This erases {person} in {console.count(len(keys), 'integration')} for good;"
+            " orders stay, without the person",
+            yes=yes,
+        )
+        with premises.warehouse.connect(autocommit=True) as connection:
+            report = erase_person(connection, keys, person)
+    if as_json:
+        console.print_json(report)
+        return
+    for key, tables in report.items():
+        console.out.print(f"[bold]{key}[/]" + ("" if tables else "  nothing was there"))
+        for name, rows in tables.items():
+            console.out.print(f"  {rows:>7,} {name}")
+    console.out.print(
+        "What the shop itself still has is not loaded again; delete the person there too."
+    )

@@ -1,0 +1,93 @@
+"""`integration logs`: what the last run of an integration has said.
+
+Not here: the log itself, which Dagster keeps (`defs.run_log` reads it).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from cscart_pipelines.app_context import AppContext
+from cscart_pipelines.cli.integration.status import Json, Key
+from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support.environment import PROJECT, dagster_environment, opened
+
+MARKS = {"error": "red", "critical": "red", "warning": "yellow"}
+
+
+def logs(
+    key: Key,
+    run: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Of this run: its id, or the beginning of it."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The log of the last synchronisation or push.
+
+    Also of runs that the schedule, a sensor or the UI has started.
+    """
+    with opened() as premises:
+        premises.registry.get(key)
+        found = _read(premises, key, run)
+    if found is None and run is not None:
+        raise exit_codes.CommandError(f"there is no run {run!r}", exit_codes.WRONG_USAGE)
+    if as_json:
+        console.print_json(found)
+    elif found is None:
+        console.out.print(f"{key} has had no run yet.")
+    else:
+        _print(found)
+
+
+def _read(premises: AppContext, key: str, run: str | None) -> dict[str, Any] | None:
+    with premises.warehouse.connect(autocommit=True) as connection:
+        known = connection.execute(
+            "SELECT run_id FROM registry.sync_runs WHERE integration = %s AND run_id IS NOT NULL"
+            " ORDER BY id DESC LIMIT 500",
+            [key],
+        ).fetchall()
+    ids = json.dumps([row[0] for row in known])
+    done = subprocess.run(
+        [sys.executable, "-m", "cscart_pipelines.defs.shared.run_log", key, ids,
+         *(["--run", run] if run else [])],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **dagster_environment(premises.settings)},
+        cwd=PROJECT,
+    )  # fmt: skip
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise exit_codes.CommandError(f"the log cannot be read: {last}")
+    found: dict[str, Any] | None = json.loads(done.stdout)
+    for line in found["log"] if found else ():
+        line["at"] = datetime.fromtimestamp(line["at"], UTC)
+    return found
+
+
+def _print(found: dict[str, Any]) -> None:
+    """The time in front of each line, in UTC."""
+    begun = f"{found['log'][0]['at']:%Y-%m-%d} UTC, " if found["log"] else ""
+    console.out.print(
+        f"[bold]{found['job']}[/], {found['state']}, {begun}started by"
+        f" {console.plain(found['started_by'])}\n[dim]run {found['run_id']}[/]"
+    )
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    for line in found["log"]:
+        style = MARKS.get(line["level"], "")
+        table.add_row(
+            f"{line['at']:%H:%M:%S}", Text.from_markup(console.plain(line["text"]), style=style)
+        )
+    console.out.print(table)

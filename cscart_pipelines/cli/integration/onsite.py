@@ -1,0 +1,201 @@
+"""`integration onsite`: what the collector and the tag may do for one shop.
+
+Not here: the tracking file and its write keys (`desk`), the collector's process (`collector`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import psycopg
+import typer
+from psycopg.rows import dict_row
+
+from cscart_pipelines.cli.integration.connect import yes_no
+from cscart_pipelines.cli.integration.status import Json, Key
+from cscart_pipelines.cli.support import console
+from cscart_pipelines.cli.support.confirm import Yes, confirm
+from cscart_pipelines.cli.support.environment import opened
+from cscart_pipelines.integrations import audit
+from cscart_pipelines.integrations.settings import InvalidSettingsError
+from cscart_pipelines.onsite.retention import DEFAULT_DAYS
+from cscart_pipelines.onsite.write_keys import RATE, shop_origins
+
+Row = dict[str, Any]
+DEFAULTS: Row = {
+    "origins": [], "raw_email": False, "retention_days": DEFAULT_DAYS, "batches_per_second": RATE
+}  # fmt: skip
+"""What holds where nothing is set: the defaults of the table."""
+MOST_DAYS, MOST_BATCHES = 3650, 100_000
+MOST_ORIGINS = 50
+HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(:[1-9][0-9]{0,4})?")
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+def onsite(
+    key: Key,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="Accept events of pages on this site too; repeatable."),
+    ] = None,
+    remove_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="Accept events of this site no longer; repeatable."),
+    ] = None,
+    raw_email: Annotated[
+        str | None,
+        typer.Option(metavar="yes|no", help="Keep e-mail addresses, not only their SHA-256."),
+    ] = None,
+    retention_days: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=MOST_DAYS, metavar="N", help="Days after which raw events are deleted."
+        ),
+    ] = None,
+    batches_per_second: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MOST_BATCHES,
+            metavar="N",
+            help="Batches a second that are accepted; more are refused for now (429).",
+        ),
+    ] = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Show or change the settings of onsite tracking.
+
+    Events of pages at the shop's own address, with and without www, are always accepted. The
+    tracking file: docs/onsite.md
+    """
+    more, less, problems = _origins(origin), _origins(remove_origin), {}
+    for name, found in (("origin", more), ("remove_origin", less)):
+        if wrong := [text for text, spelled in found.items() if spelled is None]:
+            problems[name] = (
+                f"{', '.join(map(repr, wrong))}: expected the address of a site, "
+                "as https://shop.example"
+            )
+    given: Row = {"retention_days": retention_days, "batches_per_second": batches_per_second}
+    try:
+        given |= yes_no(raw_email=raw_email)
+    except InvalidSettingsError as error:
+        problems |= error.problems
+    if problems:
+        raise InvalidSettingsError(problems)
+    changed = {name: value for name, value in given.items() if value is not None}
+    with opened() as premises:
+        own = shop_origins(premises.registry.get(key).settings.url)
+        with premises.warehouse.connect(autocommit=True) as connection:
+            if retention_days is not None:
+                kept = _change(connection, key, {}, more=set(), less=set(), own=own)[1]
+                if retention_days < kept["retention_days"]:
+                    confirm(
+                        "With the next nightly run this deletes raw events that are older than"
+                        f" {console.count(retention_days, 'day')}",
+                        yes=yes,
+                    )
+            before, now = _change(
+                connection, key, changed,
+                more={one for one in more.values() if one} - own,
+                less={one for one in less.values() if one},
+                own=own,
+            )  # fmt: skip
+    if as_json:
+        console.print_json({"own_origins": sorted(own), **now})
+        return
+    _show(own, now)
+    if before["raw_email"] != now["raw_email"]:
+        console.out.print(
+            "[yellow]![/] What the tag sends is written into the tracking file: make it again with "
+            f"{console.command(f'integration tracking-file {key}')}, import and publish it.",
+            soft_wrap=True,
+        )
+
+
+def spelled(text: str) -> str | None:
+    """An origin as browsers name it: scheme, host, port unless it is the usual one; None: it is
+    none. Only the slash at the end may be too much."""
+    try:
+        parts = urlsplit(text.strip())
+        port = parts.port
+    except ValueError:
+        return None
+    scheme, host = parts.scheme.lower(), parts.netloc.lower()
+    if scheme not in DEFAULT_PORTS or parts.path not in ("", "/") or port == 0:
+        return None
+    if parts.query or parts.fragment or not HOST.fullmatch(host):
+        return None
+    return f"{scheme}://{host.removesuffix(DEFAULT_PORTS[scheme])}"
+
+
+def _origins(texts: list[str] | None) -> dict[str, str | None]:
+    return {text: spelled(text) for text in texts or ()}
+
+
+def _change(
+    connection: psycopg.Connection[Any], key: str, changed: Row,
+    *, more: set[str], less: set[str], own: frozenset[str],
+) -> tuple[Row, Row]:  # fmt: skip
+    """The settings before and now. Two who change them at once do so one after the other."""
+    with connection.transaction():
+        if changed or more or less:
+            connection.execute(
+                "INSERT INTO onsite.sites (integration) VALUES (%s)"
+                " ON CONFLICT (integration) DO UPDATE SET integration = excluded.integration",
+                [key],
+            )
+        found = (
+            connection.cursor(row_factory=dict_row)
+            .execute(
+                "SELECT origins, raw_email, retention_days, batches_per_second"
+                " FROM onsite.sites WHERE integration = %s",
+                [key],
+            )
+            .fetchone()
+        )
+        before = {**DEFAULTS, **(found or {})}
+        origins = set(before["origins"])
+        if strangers := less - origins - more:
+            raise InvalidSettingsError({"remove_origin": _not_removed(strangers, own)})
+        now = {**before, **changed, "origins": sorted((origins | more) - less)}
+        if len(now["origins"]) > MOST_ORIGINS:
+            raise InvalidSettingsError({"origin": f"expected at most {MOST_ORIGINS} of them"})
+        if now != before:
+            connection.execute(
+                "UPDATE onsite.sites SET origins = %(origins)s, raw_email = %(raw_email)s,"
+                " retention_days = %(retention_days)s, batches_per_second = %(batches_per_second)s"
+                " WHERE integration = %(key)s",
+                {**now, "key": key},
+            )
+            differing = {
+                name: [before[name], now[name]] for name in now if now[name] != before[name]
+            }
+            audit.record(connection, key, "onsite changed", differing)
+    return before, now
+
+
+def _not_removed(strangers: set[str], own: frozenset[str]) -> str:
+    names = ", ".join(sorted(strangers))
+    if strangers <= own:
+        return f"{names} is the shop's own; use disable to stop it"
+    return f"{names} is not among the origins"
+
+
+def _show(own: frozenset[str], now: Row) -> None:
+    table = console.table("setting", ("value", "text"), ("meaning", "text"))
+    for name, value, words in (
+        ("own origins", "\n".join(sorted(own)), "pages of the shop: always accepted"),
+        ("origins", "\n".join(now["origins"]) or "none", "other sites whose pages are accepted"),
+        (
+            "raw-email",
+            "yes" if now["raw_email"] else "no",
+            "keep e-mail addresses, not only their SHA-256",
+        ),
+        ("retention-days", f"{now['retention_days']:,}", "days after which raw events are deleted"),
+        ("batches-per-second", f"{now['batches_per_second']:,}", "more are refused for now (429)"),
+    ):
+        table.add_row(name, console.plain(value), words)
+    console.show(table)

@@ -1,0 +1,125 @@
+"""`integration resync`: one integration, several, or all, in one run.
+
+Not here: the bars and the process of the run (`running`), the first synchronisation
+(`integration start`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from cscart_pipelines.app_context import AppContext
+from cscart_pipelines.cli.integration.status import changes_of, print_status, recent_runs
+from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support.environment import opened
+from cscart_pipelines.cli.support.run_process import Synced, run_in_foreground, run_many
+from cscart_pipelines.integrations.lifecycle import Action, Status, rejection_reason, require
+from cscart_pipelines.integrations.settings import InvalidSettingsError
+
+
+def resync(
+    keys: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY", help="Keys of integrations.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every integration that is enabled or has failed.")
+    ] = False,
+    full: Annotated[bool, typer.Option("--full", help="Read everything again.")] = False,
+    background: Annotated[
+        bool, typer.Option("--background", help="Leave it to the daemon of `up`.")
+    ] = False,
+) -> None:
+    """Read what has changed and rebuild the lists, now.
+
+    Several integrations are read in one run; one that fails keeps no other from its list.
+    """
+    if bool(keys) == every:
+        raise InvalidSettingsError({"integration": "expected keys of integrations, or --all"})
+    with opened() as premises:
+        if keys and len(set(keys)) == 1:
+            _one(premises, keys[0], full=full, background=background)
+        else:
+            _many(premises, list(dict.fromkeys(keys or ())), full=full, background=background)
+
+
+def ask_daemon(premises: AppContext, keys: list[str], *, full: bool) -> None:
+    """Leaves the synchronisations to the daemon: those of one command are one run."""
+    with premises.warehouse.connect(autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO registry.sync_requests (integration, whole)"
+            " SELECT integration, %s FROM unnest(%s::text[]) AS integration"
+            " ON CONFLICT (integration) DO UPDATE SET"
+            " whole = excluded.whole, requested_at = now()",
+            [full, keys],
+        )
+    look = f"integration status {keys[0]}" if len(keys) == 1 else "integration list"
+    console.out.print(
+        "The daemon starts it within seconds where `make up` is running. "
+        f"See: {console.command(look)}"
+    )
+
+
+def _one(premises: AppContext, key: str, *, full: bool, background: bool) -> None:
+    require(Action.RESYNC, premises.registry.standing(premises.registry.get(key)))
+    if background:
+        ask_daemon(premises, [key], full=full)
+        return
+    run_in_foreground(premises, [key], full=full)
+    print_status(premises.registry.get(key), recent_runs(premises, key)[:1])
+    console.out.print(f"  Next: {console.command(f'segments {key}')}")
+
+
+def _many(premises: AppContext, named: list[str], *, full: bool, background: bool) -> None:
+    """`named`: empty for all. Unknown keys are refused before anything is begun."""
+    for key in named:
+        premises.registry.get(key)
+    refused: dict[str, str] = {}
+    left_out: dict[str, str] = {}
+    allowed: list[str] = []
+    for integration, standing in premises.registry.standings(named or None):
+        reason = rejection_reason(Action.RESYNC, standing)
+        if reason is None:
+            allowed.append(integration.key)
+        elif named or standing.status in (Status.ENABLED, Status.FAILED):
+            refused[integration.key] = reason
+        else:  # whoever says all does not mean what is switched off
+            left_out[integration.key] = reason
+    outcome: dict[str, Synced] = {}
+    if allowed and background:
+        ask_daemon(premises, allowed, full=full)
+    elif allowed:
+        outcome = run_many(premises, allowed, full=full)
+    elif not refused:
+        console.out.print("There is no integration to synchronise.")
+    for key, synced in sorted(outcome.items()):
+        _tell(key, synced)
+    for key, reason in sorted({**left_out, **refused}.items()):
+        console.out.print(f"[dim]–[/] {key} is not synchronised: {reason}", soft_wrap=True)
+    _end(outcome, refused)
+
+
+def _tell(key: str, synced: Synced) -> None:
+    if synced.error is None:
+        changed = changes_of(synced.stats)
+        console.out.print(f"[green]✓[/] {key} is synchronised; changed: {changed}", soft_wrap=True)
+    else:
+        console.out.print(f"[red]✗[/] {key}: {console.plain(synced.error)}", soft_wrap=True)
+
+
+def _end(outcome: dict[str, Synced], refused: dict[str, Any]) -> None:
+    """The exit code of several: of the failures, else of the refusals."""
+    failed = [one for one in outcome.values() if one.error is not None]
+    total = len(outcome) + len(refused)
+    if failed:
+        away = all(one.kind in exit_codes.SHOP_KINDS for one in failed)
+        raise exit_codes.CommandError(
+            f"{len(failed)} of {total} integrations failed",
+            exit_codes.SHOP_UNREACHABLE if away else exit_codes.RUN_FAILED,
+        )
+    if refused:
+        raise exit_codes.CommandError(
+            f"{len(refused)} of {total} integrations may not be synchronised now",
+            exit_codes.NOT_ALLOWED,
+        )

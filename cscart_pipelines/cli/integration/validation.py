@@ -1,0 +1,64 @@
+"""Words of the settings that mean nothing in the shop, told when they are saved.
+
+A shipped status that no status bears would otherwise show only when parcels have left and the
+orders keep their old status. Not here: what a word means (`cscart.status_names`,
+`fulfilment.countries`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import psycopg
+
+from cscart_pipelines.app_context import AppContext
+from cscart_pipelines.cli.support import console
+from cscart_pipelines.fulfilment.countries import read_countries
+from cscart_pipelines.integrations.settings import IntegrationSettings
+from cscart_pipelines.integrations.status_words import read_status_names
+
+
+def unknown_words(
+    connection: psycopg.Connection[Any],
+    key: str,
+    settings: IntegrationSettings,
+    fields: Collection[str],
+) -> list[str]:
+    """A line for each of these fields with words that mean nothing; asks the shop for nothing.
+
+    Names of statuses are known only after the first synchronisation: until then nothing is said
+    about them. Names of countries are known from the first day.
+    """
+    unknown: dict[str, list[str]] = {}
+    statuses = read_status_names(connection, key)
+    if statuses.present:
+        for field in ("shipped_status", "partially_shipped_status"):
+            word = getattr(settings, field)
+            if word and statuses.letter(word) is None:
+                unknown[field] = [word]
+        for field in ("settled_statuses", "refund_statuses"):
+            unknown[field] = list(statuses.resolve(getattr(settings, field) or ()).unmatched)
+        unknown["order_statuses"] = list(statuses.resolve(settings.order_statuses).unmatched)
+    lines = [
+        f"--{field.replace('_', '-')}: the shop knows no {', '.join(words)}"
+        for field, words in unknown.items()
+        if words and field in fields
+    ]
+    if "countries" in fields:
+        found = read_countries(connection, key).resolve(settings.countries)
+        lines += [f"--countries: {line}" for line in found.warnings()]
+    return lines
+
+
+def tell(lines: Collection[str]) -> None:
+    for line in lines:
+        console.err.print(f"[yellow]![/] {console.plain(line)}", soft_wrap=True)
+
+
+def tell_unknown_words(
+    premises: AppContext, settings: IntegrationSettings, fields: Collection[str]
+) -> None:
+    """On standard error; also for an integration that is not saved yet."""
+    with premises.warehouse.connect() as connection:
+        tell(unknown_words(connection, settings.integration, settings, fields))

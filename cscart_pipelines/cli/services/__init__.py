@@ -1,0 +1,1 @@
+"""`demo`, `up`, `sandbox` and `collector`: the project as running processes."""

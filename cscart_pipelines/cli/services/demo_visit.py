@@ -1,0 +1,246 @@
+"""The demo's visit: somebody looks around in the sandbox's storefront, registers, subscribes, buys.
+
+There is no browser here: pages are fetched and forms are posted as one would, and what the tag
+tells of them goes to a real collector in the tag's own words. The browser itself is a matter of the
+tests. From the collector on everything is as always: the queue, the shop's API, the list.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import psycopg
+import requests
+
+from cscart_pipelines.app_context import AppContext
+from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support.environment import PROJECT
+from cscart_pipelines.integrations import optimistic_load
+from cscart_pipelines.integrations.connection import open_client
+from cscart_pipelines.onsite import change_queue
+from cscart_pipelines.onsite.write_keys import write_key
+from cscart_pipelines.sync.targeted import TouchedReport, read_touched
+
+EMAIL = "visitor@mail.internal"
+AGENT = "Mozilla/5.0 (X11; Linux x86_64) cscart-pipelines demo"
+MODELS = ("+subscribers", "+onsite_sessions")
+"""Rebuilt after the visit. The others follow with the next whole build; `make up` makes it."""
+PATIENCE = 15.0
+"""Seconds in which the collector must have learnt the write key."""
+
+Event = dict[str, Any]
+
+
+@dataclass
+class Visitor:
+    """One who has agreed to being measured."""
+
+    shop_url: str
+    events_url: str
+    http: requests.Session = field(default_factory=requests.Session)
+    name: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    told: int = 0
+    _waiting: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.http.trust_env = False
+        self.http.headers["User-Agent"] = AGENT
+
+    def see(self, dispatch: str, **query: object) -> requests.Response:
+        """Opens a page, which tells that it was seen."""
+        params = {"dispatch": dispatch, **{name: str(value) for name, value in query.items()}}
+        return self._arrived(self.http.get(self._index, params=params, timeout=30))
+
+    def post(self, button: str, **fields: object) -> requests.Response:
+        """Posts a form; the page that it leads to tells that it was seen."""
+        form = {f"dispatch[{button}]": "", **{name: str(value) for name, value in fields.items()}}
+        return self._arrived(self.http.post(self._index, data=form, timeout=30))
+
+    def tell(self, name: str, dispatch: str, **more: Any) -> None:
+        place = f"{urlsplit(self._index).path}?dispatch={dispatch}"
+        found = {"id": secrets.token_urlsafe(16), "name": name, "at": _now(), "page": place}
+        self._waiting.append({**found, **more})
+
+    def send(self, email: str | None = None) -> None:
+        """One batch, sent until it is acknowledged."""
+        batch: Event = {"v": 1, "visitor": self.name, "events": self._waiting}
+        if email is not None:
+            batch["identity"] = {"email_sha256": hashlib.sha256(email.encode()).hexdigest()}
+        for _ in self._tries():
+            answer = self.http.post(
+                self.events_url, json={**batch, "sent_at": _now()}, timeout=30,
+                headers={"Origin": _origin(self.shop_url), "Content-Type": "text/plain"},
+            )  # fmt: skip
+            if answer.status_code == 204:
+                self.told += len(self._waiting)
+                self._waiting = []
+                return
+            if answer.status_code not in (403, 404, 410, 503):  # it may not know the key yet
+                break
+        raise exit_codes.CommandError(f"the collector answered {answer.status_code}")
+
+    @property
+    def _index(self) -> str:
+        return f"{self.shop_url}/index.php"
+
+    def _arrived(self, answer: requests.Response) -> requests.Response:
+        answer.raise_for_status()
+        shown = parse_qs(urlsplit(answer.url).query).get("dispatch", ["index.index"])[0]
+        self.tell("page_view", shown)
+        return answer
+
+    def _tries(self) -> Iterator[None]:
+        ends = time.monotonic() + PATIENCE
+        while time.monotonic() < ends:
+            yield
+            time.sleep(0.1)
+
+
+def show_visit(premises: AppContext, key: str, shop_url: str, collector_url: str) -> None:
+    """A visit, and what it has changed, in a few lines. Raises CommandError."""
+    with premises.warehouse.connect(autocommit=True) as connection:
+        visitor = Visitor(shop_url, f"{collector_url}/v1/events/{write_key(connection, key)}")
+        before = _subscribers(connection, key)
+        with console.err.status("a visitor in the shop"):
+            order = _visit(visitor, connection, key)
+        told = f"{visitor.told} events, acknowledged by the collector"
+        console.note(
+            f"[green]✓[/] a visit to the storefront: {EMAIL} looks around, registers, subscribes"
+            f" to the newsletter, buys (order {order})\n  {told}",
+            soft_wrap=True,
+        )
+        with console.err.status("following the visit into the shop"):
+            report = _follow(premises, connection, key)
+        with console.err.status("bringing the list up to date"):
+            _build(premises)
+        after = _subscribers(connection, key)
+        console.note(
+            f"[green]✓[/] followed into the shop with {report.calls} requests:"
+            f" the list has {before:,} → {after:,} subscribers",
+            soft_wrap=True,
+        )
+        console.out.print(f"  {_session(connection, key, visitor.name)}", soft_wrap=True)
+
+
+def _visit(visitor: Visitor, connection: psycopg.Connection[Any], key: str) -> int:
+    """The number of the order."""
+    home = visitor.see("index.index")
+    found = re.search(r"product_data\[(\d+)\]\[product_id\]|product_id=(\d+)", home.text)
+    if found is None:
+        raise exit_codes.CommandError("the sandbox's storefront shows no product")
+    product = found[1] or found[2]
+    item = {"product_id": product, "quantity": 1}
+    visitor.see("products.view", product_id=product)
+    visitor.tell("view_item", "products.view", items=[item])
+    visitor.send()
+    visitor.post(
+        "profiles.update",
+        **{"user_data[email]": EMAIL, "user_data[firstname]": "Maria"},
+        **{"user_data[lastname]": "Visitor"},
+        **dict.fromkeys(("user_data[password1]", "user_data[password2]"), secrets.token_hex(8)),
+    )
+    visitor.tell("sign_up", "profiles.add")
+    visitor.post("newsletters.add_subscriber", subscribe_email=EMAIL)
+    visitor.tell("subscribe", "profiles.success_add")
+    visitor.send(EMAIL)
+    visitor.post(
+        "checkout.add", **{f"product_data[{product}][{name}]": v for name, v in
+                           (("product_id", product), ("amount", 1))},
+    )  # fmt: skip
+    visitor.tell("add_to_cart", "products.view", items=[item], source="hook")
+    visitor.see("checkout.checkout")
+    visitor.tell("begin_checkout", "checkout.checkout")
+    done = visitor.post("checkout.place_order", **{"user_data[s_country]": "GR"})
+    order = parse_qs(urlsplit(done.url).query).get("order_id", [""])[0]
+    if not order:
+        raise exit_codes.CommandError("the sandbox's storefront took no order")
+    _forget_namesake(connection, key, order)
+    visitor.tell("purchase", "checkout.complete", order_id=order, items=[item])
+    visitor.send(EMAIL)
+    return int(order)
+
+
+def _forget_namesake(connection: psycopg.Connection[Any], key: str, order: str) -> None:
+    """The sandbox begins anew with every start: in an earlier demo the number was another order's,
+    and of every order only the first purchase counts."""
+    connection.execute(
+        "WITH told AS (DELETE FROM onsite.purchases"
+        " WHERE integration = %(key)s AND order_id = %(order)s)"
+        " DELETE FROM onsite.events WHERE integration = %(key)s AND order_id = %(order)s",
+        {"key": key, "order": order},
+    )
+
+
+def _follow(premises: AppContext, connection: psycopg.Connection[Any], key: str) -> TouchedReport:
+    """What the job follow_onsite does for all shops, here for one."""
+    touches = change_queue.due(connection, key)
+    people = {one.value for one in touches if one.kind == change_queue.PERSON}
+    look = optimistic_load.begin(connection, premises.registry, key)
+    with open_client(look.integration, premises.registry, premises.settings, brief=True) as client:
+        report = read_touched(
+            connection,
+            look,
+            client,
+            {int(one.value) for one in touches if one.kind == change_queue.ORDER},
+            dict.fromkeys(people, ()),
+        )
+    change_queue.done(connection, touches)
+    return report
+
+
+def _build(premises: AppContext) -> None:
+    beside = Path(sys.executable).with_name("dbt")
+    done = subprocess.run(
+        [str(beside) if beside.exists() else "dbt", "run", "--select", *MODELS],
+        env={**os.environ, **premises.warehouse.dbt_environment()},
+        cwd=PROJECT / "dbt_project",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise exit_codes.CommandError(f"the list could not be rebuilt:\n{done.stdout[-2000:]}")
+
+
+def _subscribers(connection: psycopg.Connection[Any], key: str) -> int:
+    query = (
+        "SELECT count(*) FROM analytics.subscribers WHERE integration = %s AND deleted_at IS NULL"
+    )
+    row = connection.execute(query, [key]).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _session(connection: psycopg.Connection[Any], key: str, visitor: str) -> str:
+    """The visit as analysts see it."""
+    row = connection.execute(
+        "SELECT identity, page_views, product_views, adds_to_cart, purchases"
+        " FROM analytics.onsite_sessions WHERE integration = %s AND visitor_id = %s",
+        [key, visitor],
+    ).fetchone()
+    if row is None:
+        raise exit_codes.CommandError("the visit is not in analytics.onsite_sessions")
+    who, pages, viewed, added, bought = row
+    return (
+        f"in analytics.onsite_sessions: {who}, {pages} pages, {viewed} product viewed, {added} put"
+        f" into the cart, {bought} order"
+    )
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,1 @@
+"""What commands share: the console, exit codes, the environment, runs in a process of their own."""

@@ -1,0 +1,195 @@
+"""What happens while `up` runs, in a line each: synchronisations, builds, writes, failures.
+
+Read from the tables in which the runs record it, and from the alerts in the log of Dagster. Not
+here: the processes themselves (`services`).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from cscart_pipelines.cli.support import console
+from cscart_pipelines.warehouse.connect import Warehouse
+
+Row = dict[str, Any]
+
+KINDS = {
+    "first": "first synchronisation",
+    "resync": "synchronisation",
+    "full": "full synchronisation",
+    "onsite": "reading again what visits have touched",
+}
+ALERT = re.compile(rb"run \S+ of (\w+) failed: (.+)")
+TOLD_BY_TABLES = frozenset({"resync", "follow_onsite"})
+"""Jobs whose failures are in `registry.sync_runs`."""
+
+
+class Events:
+    """Tells what is new since it was made or asked last."""
+
+    def __init__(self, warehouse: Warehouse, log: Path) -> None:
+        self._warehouse, self._log = warehouse, log
+        self._read = 0
+        self._running: set[int] = set()
+        self._away = False
+        with self._connect() as connection:
+            last = _rows(
+                connection,
+                "SELECT coalesce((SELECT max(id) FROM registry.sync_runs), 0) AS sync,"
+                " coalesce((SELECT max(id) FROM registry.list_builds), 0) AS build,"
+                " coalesce((SELECT max(id) FROM fulfilment.feeds), 0) AS feed,"
+                " clock_timestamp() AS moment",
+                {},
+            )[0]
+        self._sync, self._build, self._feed = last["sync"], last["build"], last["feed"]
+        self._written: datetime = last["moment"]
+
+    def tell(self) -> None:
+        """Prints what has happened."""
+        for line in self.new():
+            console.out.print(f"[dim]{datetime.now():%H:%M:%S}[/]  {line}", soft_wrap=True)
+
+    def new(self) -> list[str]:
+        """What has happened, as lines with markup."""
+        try:
+            with self._connect() as connection:
+                lines = [
+                    *self._syncs(connection), *self._builds(connection),
+                    *self._feeds(connection), *self._writes(connection),
+                ]  # fmt: skip
+            if self._away:
+                lines.insert(0, "the database answers again")
+            self._away = False
+        except psycopg.Error as error:
+            lines = []
+            if not self._away:
+                said = " ".join(str(error).split())
+                lines = [f"[red]✗[/] the database does not answer: {console.plain(said)}"]
+            self._away = True
+        return [*lines, *self._alerts()]
+
+    def in_progress(self) -> list[str]:
+        """Integrations that are being synchronised."""
+        try:
+            with self._connect() as connection:
+                query = (
+                    "SELECT DISTINCT integration FROM registry.sync_runs WHERE state = 'running'"
+                )
+                return [row["integration"] for row in _rows(connection, query, {})]
+        except psycopg.Error:
+            return []
+
+    def _connect(self) -> Any:
+        return self._warehouse.connect(autocommit=True)
+
+    def _syncs(self, connection: psycopg.Connection[Any]) -> list[str]:
+        rows = _rows(
+            connection,
+            "SELECT id, integration, kind, state, error, stats, started_at, finished_at"
+            " FROM registry.sync_runs WHERE id > %(last)s OR id = ANY(%(running)s) ORDER BY id",
+            {"last": self._sync, "running": [*self._running]},
+        )
+        lines = []
+        for row in rows:
+            fresh = row["id"] > self._sync
+            self._sync = max(self._sync, row["id"])
+            name, kind = row["integration"], KINDS.get(row["kind"], row["kind"])
+            if row["state"] == "running":
+                self._running.add(row["id"])
+                if fresh and row["kind"] != "onsite":
+                    lines.append(f"{name}: {kind} started")
+                continue
+            self._running.discard(row["id"])
+            if row["state"] == "failed":
+                lines.append(f"[red]✗[/] {name}: {kind} failed: {console.plain(row['error'])}")
+            elif changed := changes(row["stats"]) or row["kind"] != "onsite":
+                seconds = (row["finished_at"] - row["started_at"]).total_seconds()
+                what = changed if isinstance(changed, str) else "nothing has changed"
+                lines.append(
+                    f"[green]✓[/] {name}: {kind} done in {console.duration(seconds)}; {what}"
+                )
+        return lines
+
+    def _builds(self, connection: psycopg.Connection[Any]) -> list[str]:
+        rows = _rows(
+            connection,
+            "SELECT id FROM registry.list_builds WHERE id > %(last)s ORDER BY id",
+            {"last": self._build},
+        )
+        self._build = rows[-1]["id"] if rows else self._build
+        return ["[green]✓[/] lists, segments and metrics are rebuilt"] * bool(rows)
+
+    def _feeds(self, connection: psycopg.Connection[Any]) -> list[str]:
+        rows = _rows(
+            connection,
+            "SELECT id, integration, kind, source, state, rows_taken, rows_refused, reason"
+            " FROM fulfilment.feeds WHERE id > %(last)s ORDER BY id",
+            {"last": self._feed},
+        )
+        self._feed = rows[-1]["id"] if rows else self._feed
+        lines = []
+        for row in rows:
+            what = f"{console.count(row['rows_taken'], 'row')} taken"
+            if row["rows_refused"]:
+                what += f", [red]{row['rows_refused']:,} refused[/]"
+            if row["state"] in ("held", "refused"):
+                what = f"[red]{row['state']}[/]: {console.plain(row['reason'] or '')}"
+            lines.append(f"{row['integration']}: file {console.plain(row['source'])}: {what}")
+        return lines
+
+    def _writes(self, connection: psycopg.Connection[Any]) -> list[str]:
+        rows = _rows(
+            connection,
+            "SELECT integration, kind, state, count(*) AS writes, max(finished_at) AS last"
+            " FROM fulfilment.journal WHERE finished_at > %(moment)s"
+            " AND state IN ('verified', 'failed', 'ambiguous')"
+            " GROUP BY integration, kind, state ORDER BY integration, kind, state",
+            {"moment": self._written},
+        )
+        self._written = max([self._written, *(row["last"] for row in rows)])
+        names = {"shipment": "shipment", "stock": "stock level", "order_status": "order status"}
+        lines = []
+        for row in rows:
+            one = names[row["kind"]]
+            what = console.count(row["writes"], one, f"{one}es" if one.endswith("s") else None)
+            said = {"verified": "written to the shop", "ambiguous": "in doubt; read again later"}
+            mark = "[green]✓[/]" if row["state"] == "verified" else "[red]✗[/]"
+            lines.append(f"{mark} {row['integration']}: {what} {said.get(row['state'], 'failed')}")
+        return lines
+
+    def _alerts(self) -> list[str]:
+        """Failed runs that no table knows, from the log of the daemon's code server."""
+        if not self._log.exists():
+            return []
+        with self._log.open("rb") as log:
+            log.seek(self._read)
+            text = log.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read += len(whole)
+        return [
+            f"[red]✗[/] {job.decode()} failed: {console.plain(reason.decode(errors='replace'))}"
+            for job, reason in ALERT.findall(whole)
+            if job.decode() not in TOLD_BY_TABLES
+        ]
+
+
+def changes(stats: Row | None) -> str:
+    """What a synchronisation has changed, in words; empty where nothing was."""
+    entities = (stats or {}).get("entities", {})
+    said = []
+    for name in ("customers", "products", "orders", "shipments"):
+        numbers = entities.get(name, {})
+        rows = sum(numbers.get(what, 0) for what in ("inserted", "updated", "deleted"))
+        if rows:
+            said.append(console.count(rows, name.removesuffix("s")))
+    return f"changed: {', '.join(said)}" if said else ""
+
+
+def _rows(connection: psycopg.Connection[Any], query: str, values: Row) -> list[Row]:
+    return connection.cursor(row_factory=dict_row).execute(query.encode(), values).fetchall()

@@ -1,0 +1,336 @@
+"""The walk through a list's pages that loses no row while the shop is in use.
+
+Here belongs the order in which pages are read and what counts as read. Not here: requests (a
+`fetch` is handed in; `lists` makes them), what rows mean, and keys: a row may come twice, and the
+merge by key makes that harmless. Nothing is remembered of the rows, so memory does not grow with
+the shop.
+
+A list is OFFSET/LIMIT over rows sorted by id ascending, counted anew for every page (reference
+6.5). Its rows may leave at any time, which pulls all later rows down. Read from the first page to
+the last, a row would slip into a page already read, and be missed. So the pages are read from the
+last to the first: what slips, slips into pages still to be read. The whole state is `remaining`,
+the number of positions not yet read: every row that was there at the start and still is has either
+been yielded or stands below that position. A walk that starts again from it loses nothing.
+
+Two kinds of list:
+
+- A window that can only shrink (orders whose `updated_at` lies in a span that is over). If its
+  total grows all the same, as many positions are read again.
+- A list whose tail grows (users, shipments, products: there is no filter by time). New rows have
+  larger ids and are appended, so they move no other row, and the rows that were there are walked
+  as above. At the end the pages are read again from the smallest total seen on, once: that shows
+  what was appended. What slips through even then (rows left and came within one request, or after
+  the last one) is new since the start, and the next walk reads it.
+
+The first answer tells the total. If it came from page 1 of several, its rows are yielded, but the
+page was read before the others: it is read again at the end if the total has changed since, and
+always where the tail grows, since there a departure may hide behind an arrival. One answer is
+taken for one moment: the shop counts and reads in two queries milliseconds apart.
+
+The walk ends by construction, since `remaining` only falls (it rises only with a new highest
+total), whatever a shop answers for a page past the end: nothing, or its last page again
+(reference 6.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from cscart_pipelines.cscart.errors import TransientShopError
+from cscart_pipelines.cscart.page_size import AdaptivePageSize
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class ListAnswer(Generic[R]):
+    """One page as the shop sent it.
+
+    `total`: the shop's total_items. `page`: the page it says it is, None if it does not say; less
+    than the page asked for where the last page is repeated (reference 6.3). `date`: the shop's
+    clock.
+    """
+
+    rows: list[R]
+    total: int
+    page: int | None = None
+    date: datetime | None = None
+    cut: bool = False
+
+
+@dataclass(frozen=True)
+class Page(Generic[R]):
+    """Rows to store, and how far along the walk is once they are.
+
+    `remaining`: positions still unread; store it with the rows, in one transaction. `number`,
+    `size`: the page asked for. `total`: the list's length as of this page, `date`: the shop's
+    clock then. `rows` may be empty.
+    """
+
+    rows: list[R]
+    remaining: int
+    total: int
+    number: int
+    size: int
+    date: datetime | None = None
+
+
+Fetch = Callable[[int, int], ListAnswer[R]]
+"""Asks for (page, size); raises TransientShopError after its own retries."""
+_Asked = tuple[int, int]
+_Outcome = ListAnswer[R] | TransientShopError
+_Pending = Callable[[], list[_Outcome[R]]]
+
+_PAST_THE_END = 100_000_000
+POISON_IN_A_ROW = 10
+"""So many broken rows one after the other are no broken rows: the shop is broken."""
+
+
+class ReverseOffsetPaginator(Generic[R]):
+    """Iterate once: yields Pages until every position has been read.
+
+    `fetch(page, size)` reads a page. `size`: rows per page to start with; `sizes`: what it may
+    shrink to, each a divisor of the one before. `remaining`: go on from there. `expected_total`:
+    the first request asks for the page that would then be the last one. `growing_tail`: new rows
+    may be appended meanwhile. `max_parallel`: pages on their way at once (1: no threads); a
+    growing list is read one page at a time, but ahead of the consumer.
+
+    A row that fails alone is set aside: `identify(position)` reads that position from a list
+    without details and returns its id (None if it is gone); if that fails as well, the shop is
+    down, and the error is raised. Then `on_poison(id, position, reason)` is called and an empty
+    Page follows. Positions count from 0.
+    """
+
+    def __init__(
+        self,
+        fetch: Fetch[R],
+        *,
+        size: int = 50,
+        sizes: Sequence[int] = (50, 25, 5, 1),
+        remaining: int | None = None,
+        expected_total: int | None = None,
+        growing_tail: bool = False,
+        max_parallel: int = 1,
+        identify: Callable[[int], int | str | None] | None = None,
+        on_poison: Callable[[int | str | None, int, str], object] | None = None,
+    ) -> None:
+        self._fetch = fetch
+        self._pace = AdaptivePageSize(size, sizes)
+        self.remaining = remaining
+        self._expected_total = expected_total
+        self._growing = growing_tail
+        self._width = max(1, max_parallel)
+        self._identify = identify
+        self._on_poison = on_poison
+        self._threads: ThreadPoolExecutor | None = None
+        self.total: int | None = None  # of the latest answer
+        self._highest = 0
+        self._lowest = 0
+        self._head = 0  # positions below this were read first, by the opening request
+        self._head_is_stale = growing_tail
+        self._alone_down_to: int | None = None  # pages above it are read one by one
+        self._poison_in_a_row = 0
+
+    def __iter__(self) -> Iterator[Page[R]]:
+        with ExitStack() as stack:
+            if self._width > 1:
+                self._threads = ThreadPoolExecutor(self._width, "walk")
+                stack.callback(self._threads.shutdown, wait=False, cancel_futures=True)
+            if self.remaining is None:
+                yield from self._open()
+            yield from self._descend()
+            if self._growing:
+                yield from self._read_tail()
+
+    # --- the first request ------------------------------------------------------------------------
+
+    def _open(self) -> Iterator[Page[R]]:
+        """Learn the total, from page 1 or from the page expected to be the last."""
+        while True:
+            size = self._pace.size
+            number = max(1, -(-(self._expected_total or 0) // size))
+            try:
+                answer = self._fetch(number, size)
+                if not (answer.cut and self._pace.shrink()):
+                    break
+            except TransientShopError as error:
+                if not error.lighter_may_help:
+                    raise
+                if not self._pace.shrink():
+                    answer = self._ask_elsewhere(number, error)
+                    number = 0
+                    break
+        self._note_total(answer)
+        total = self.remaining = answer.total
+        last = -(-total // size)
+        if number and number >= last:
+            yield self._accept(answer, number, size)
+        elif number == 1:
+            self._head = size
+            yield Page(answer.rows, total, total, 1, size, answer.date)
+        # Otherwise the list is longer than expected: that page comes again in its turn.
+
+    def _ask_elsewhere(self, number: int, error: TransientShopError) -> ListAnswer[R]:
+        """The total, where the first position asked for is broken: past the end, or beside it.
+
+        Past the end an order list is empty, so that no row can break it; other lists repeat their
+        last row, which may be as broken.
+        """
+        for page in (_PAST_THE_END, 2 if number == 1 else 1):
+            try:
+                return self._fetch(page, 1)
+            except TransientShopError:
+                continue
+        raise error
+
+    # --- from the last page to the first ----------------------------------------------------------
+
+    def _descend(self) -> Iterator[Page[R]]:
+        asked = self._next()
+        pending = self._submit(asked)
+        while asked:
+            pages = self._digest(asked, pending())
+            asked = self._next()
+            pending = self._submit(asked)  # on its way while the consumer stores these rows
+            yield from pages
+
+    def _next(self) -> list[_Asked]:
+        """The pages to read at once, from the highest down; none when all is read."""
+        remaining = self.remaining or 0
+        if remaining <= 0:
+            return []
+        size = self._pace.size
+        last = -(-remaining // size)
+        width = self._width
+        if self._growing or self.total is None or size == 1:
+            width = 1
+        elif self._alone_down_to is not None:
+            if remaining > self._alone_down_to:
+                width = 1
+            else:
+                self._alone_down_to = None
+        first = max(1, last - width + 1)
+        if self._head and not self._head_is_stale:
+            first = max(first, min(last, self._head // size + 1))
+        return [(number, size) for number in range(last, first - 1, -1)]
+
+    def _digest(self, asked: list[_Asked], outcomes: list[_Outcome[R]]) -> list[Page[R]]:
+        """Pages from the answers. What does not count stays unread: `_next` asks for it again."""
+        if len(asked) == 1:
+            (number, size), outcome = asked[0], outcomes[0]
+            if isinstance(outcome, TransientShopError):
+                return self._lighten(number, size, outcome)
+            if outcome.cut and self._pace.shrink():
+                return []
+            return [self._accept(outcome, number, size)]
+        # Pages read at the same time count only if no row left meanwhile. Otherwise a row may have
+        # slipped from a page not yet read into one already read: read them again, one by one.
+        for outcome in outcomes:
+            if isinstance(outcome, TransientShopError) and not outcome.lighter_may_help:
+                raise outcome
+        answers = [o for o in outcomes if not isinstance(o, TransientShopError)]
+        if any(answer.cut for answer in answers) and self._pace.shrink():
+            return []
+        if len(answers) < len(asked) or any(a.total != self.total for a in answers):
+            self._alone_down_to = (asked[-1][0] - 1) * asked[-1][1]
+            return []
+        return [self._accept(answer, *page) for page, answer in zip(asked, answers, strict=True)]
+
+    def _accept(self, answer: ListAnswer[R], number: int, size: int) -> Page[R]:
+        """Count a page as read."""
+        before = self.remaining or 0
+        grown = 0 if self._growing or self.total is None else answer.total - self._highest
+        self._note_total(answer)
+        self._poison_in_a_row = 0
+        really = number
+        if answer.page is not None and 1 <= answer.page < number:
+            really = answer.page
+        remaining = (really - 1) * size
+        if not answer.rows or remaining >= answer.total:
+            remaining = min(remaining, answer.total)  # asked past the end: the list got shorter
+        if grown > 0:
+            # No window should grow; if it does, unread rows moved up by as many positions.
+            remaining = min(max(before, remaining) + grown, answer.total)
+        remaining = self._settle(remaining)
+        self._pace.passed(size, remaining)
+        return Page(answer.rows, remaining, answer.total, number, size, answer.date)
+
+    def _settle(self, remaining: int) -> int:
+        """Set the state; what the opening request has read, and nothing moved since, is done."""
+        if remaining <= self._head and not self._head_is_stale:
+            remaining = 0
+        self.remaining = remaining
+        return remaining
+
+    def _note_total(self, answer: ListAnswer[R]) -> None:
+        if self.total is None:
+            self._highest = self._lowest = answer.total
+        elif answer.total != self.total:
+            self._head_is_stale = True
+        self.total = answer.total
+        self._highest = max(self._highest, answer.total)
+        self._lowest = min(self._lowest, answer.total)
+
+    # --- pages that fail --------------------------------------------------------------------------
+
+    def _lighten(self, number: int, size: int, error: TransientShopError) -> list[Page[R]]:
+        """After a failure: a smaller page, or the one broken row set aside (reference 15)."""
+        if not error.lighter_may_help:
+            raise error
+        if self._pace.shrink():
+            return []
+        position = number - 1
+        found = self._identify(position) if self._identify is not None else None
+        try:
+            return [self._accept(self._fetch(number, size), number, size)]
+        except TransientShopError as again:
+            self._poison_in_a_row += 1
+            if not again.lighter_may_help or self._poison_in_a_row >= POISON_IN_A_ROW:
+                raise
+            reason = again.message
+        if self._on_poison is not None:
+            self._on_poison(found, position, reason)
+        self._pace.found_poison(position)
+        return [Page([], self._settle(position), self.total or 0, number, size)]
+
+    # --- what was appended ------------------------------------------------------------------------
+
+    def _read_tail(self) -> Iterator[Page[R]]:
+        """Once more from the smallest total seen to the latest, where the list has grown."""
+        if self.total is None or self.total <= self._lowest:
+            return
+        position = self._lowest
+        while position < self.total:
+            size = self._pace.size
+            number = position // size + 1
+            try:
+                answer = self._fetch(number, size)
+            except TransientShopError as error:
+                if error.lighter_may_help:
+                    return  # only rows newer than the walk: the next one reads them
+                raise
+            if answer.cut and self._pace.shrink():
+                continue
+            position = number * size
+            yield Page(answer.rows, 0, answer.total, number, size, answer.date)
+
+    # --- sending ----------------------------------------------------------------------------------
+
+    def _submit(self, asked: list[_Asked]) -> _Pending[R]:
+        """Ask for pages; calling the result waits for their outcomes."""
+        threads = self._threads
+        if threads is None:
+            return lambda: [self._try(*page) for page in asked]
+        futures = [threads.submit(self._try, *page) for page in asked]
+        return lambda: [future.result() for future in futures]
+
+    def _try(self, number: int, size: int) -> _Outcome[R]:
+        try:
+            return self._fetch(number, size)
+        except TransientShopError as error:
+            return error

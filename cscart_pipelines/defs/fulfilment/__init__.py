@@ -1,0 +1,1 @@
+"""Order export and pushes: assets, checks, jobs, sensors."""

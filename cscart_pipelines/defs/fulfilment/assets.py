@@ -1,0 +1,179 @@
+"""The asset `fulfilment/orders`: what the fulfilment system is to have of each integration.
+
+It follows the synchronisations in a job of its own: in theirs, one shop that cannot be read would
+skip the step for all. Not here: which orders are pulled (`fulfilment.order_feed`).
+"""
+
+# Without `from __future__ import annotations`: Dagster reads the annotations as they are.
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from cscart_pipelines.defs.fulfilment import checks as fulfilment_checks
+from cscart_pipelines.defs.fulfilment.order_pull_policy import PullCursor, decide
+from cscart_pipelines.defs.ingestion.jobs import range_request
+from cscart_pipelines.defs.ingestion.metadata import cell, column_schema
+from cscart_pipelines.defs.ingestion.sensors import fate_of
+from cscart_pipelines.defs.shared.failures import failure
+from cscart_pipelines.defs.shared.orphaned_runs import HIDDEN
+from cscart_pipelines.defs.shared.partitions import NAME, integration_partitions, keys_of
+from cscart_pipelines.defs.shared.resources import Pipelines
+from cscart_pipelines.fulfilment.orders.pull import PullReport, pull
+from cscart_pipelines.integrations.registry import UnknownIntegrationError
+from cscart_pipelines.integrations.settings import uses_fulfilment
+from cscart_pipelines.warehouse.tables import fulfilment
+
+REQUEST_TAG = f"{HIDDEN}orders_request"
+SYNCED = """
+    SELECT integration, max(id) FROM registry.sync_runs WHERE state = 'succeeded'
+    GROUP BY integration
+"""
+
+
+class PullConfig(dg.Config):
+    """Whose orders are pulled."""
+
+    only: list[str] = Field(
+        default_factory=list,
+        description="Of the partitions, only these integrations (a range may hold others).",
+    )
+
+
+@dg.multi_asset(
+    name="pull_shop_orders",
+    specs=[
+        dg.AssetSpec(
+            key=fulfilment_checks.ORDERS,
+            deps=[dg.AssetKey(["cscart", "orders"]), dg.AssetKey(["cscart", "statuses"])],
+            description="Orders that pass the filters of their integration, with their numbers:"
+            " each is exported once. `fulfilment.order_lines` comes with it.",
+            group_name="fulfilment",
+            kinds={"postgres"},
+            metadata={
+                "dagster/table_name": "fulfilment.orders",
+                "dagster/column_schema": column_schema(fulfilment.orders),
+            },
+            partitions_def=integration_partitions,
+            skippable=True,
+        )
+    ],
+    check_specs=fulfilment_checks.SPECS,
+    can_subset=True,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def pull_shop_orders(
+    context: dg.AssetExecutionContext, config: PullConfig, pipelines: Pipelines
+) -> Iterator[Any]:
+    """Pulls from the warehouse; no shop is asked."""
+    keys = keys_of(context, config.only)
+    reports: dict[str, PullReport] = {}
+    failures: dict[str, str] = {}
+    with pipelines.open() as premises:
+        wanted = fulfilment_checks.ORDERS in context.selected_asset_keys
+        with premises.warehouse.connect(autocommit=True) as connection:
+            for key in keys if wanted else []:
+                try:
+                    integration = premises.registry.get(key)
+                    reports[key] = pull(connection, integration)
+                except UnknownIntegrationError as error:
+                    context.log.info(str(error))  # removed meanwhile
+                except Exception as error:  # one integration must not stop the others
+                    failures[key] = f"{type(error).__name__}: {error}"
+                    context.log.exception(f"{key}: its orders could not be pulled")
+                    if connection.broken or connection.closed:
+                        raise
+                else:
+                    _log_materialisation(context, key, reports[key])
+        yield from fulfilment_checks.results(premises, context.selected_asset_check_keys)
+    table = _outcome(reports, failures)
+    context.log.info(f"orders of {len(reports)} integrations pulled\n{table.value}")
+    if failures:
+        raise failure(failures, len(reports), table)
+
+
+pull_orders = dg.define_asset_job(
+    "pull_orders",
+    selection=dg.AssetSelection.assets(pull_shop_orders),
+    tags={"dagster/max_runtime": str(3600)},
+    description="Pulls the orders for the fulfilment system. A partition is an integration.",
+)
+
+
+@dg.sensor(
+    job=pull_orders,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Pulls orders after each successful synchronisation of an integration that uses"
+    " fulfilment: one with a client id, a prefix, a filter of orders, or an update switched on.",
+)
+def pull_after_sync(
+    context: dg.SensorEvaluationContext, pipelines: Pipelines
+) -> dg.SensorResult | dg.SkipReason:
+    """The cursor is the last request, see `pull_requests`."""
+    pulled = PullCursor.from_cursor(context.cursor)
+    present = list(context.instance.get_dynamic_partitions(NAME))
+    with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
+        users = {one.key for one in premises.registry.all() if uses_fulfilment(one.settings)}
+        synced = {
+            key: number
+            for key, number in connection.execute(SYNCED).fetchall()
+            if key in users and key in present
+        }
+    fate = fate_of(context.instance, REQUEST_TAG, pulled.request)
+    decision = decide(pulled, synced, fate, time.time())
+    if isinstance(decision, str):
+        return dg.SkipReason(decision)
+    keys, after = decision
+    request = pull_request(keys, present, after.request)
+    return dg.SensorResult(run_requests=[request], cursor=after.to_cursor())
+
+
+def pull_request(keys: list[str], present: list[str], name: str | None = None) -> dg.RunRequest:
+    """The run that pulls the orders of these integrations."""
+    request = range_request("pull_shop_orders", keys, present, {"only": keys})
+    if name is None:
+        return request
+    return request.with_replaced_attrs(run_key=name, tags={**request.tags, REQUEST_TAG: name})
+
+
+def _log_materialisation(context: dg.AssetExecutionContext, key: str, report: PullReport) -> None:
+    shown: dict[str, Any] = {
+        "dagster/table_name": "fulfilment.orders",
+        "dagster/row_count": report.orders_total,
+        "pulled": report.pulled,
+        "changed": report.changed,
+        "without_details": report.without_details,
+        "skipped": sum(report.skipped.values()),
+    }
+    if report.skipped:
+        shown["skipped_by_reason"] = _table("reason", report.skipped.items())
+    unmatched = [(word, "no country") for word in report.unmatched_countries]
+    unmatched += [(word, "no order status") for word in report.unmatched_statuses]
+    if unmatched:
+        shown["unmatched_words"] = _table("word of a filter", unmatched)
+    context.log_event(
+        dg.AssetMaterialization(fulfilment_checks.ORDERS, partition=key, metadata=shown)
+    )
+
+
+def _table(head: str, lines: Any) -> dg.MarkdownMetadataValue:
+    shown = [f"| {head} | |", "|---|---|"]
+    shown += [f"| {cell(str(left))} | {cell(str(right))} |" for left, right in sorted(lines)]
+    return dg.MarkdownMetadataValue("\n".join(shown))
+
+
+def _outcome(reports: dict[str, PullReport], failures: dict[str, str]) -> dg.MarkdownMetadataValue:
+    lines = ["| integration | outcome | pulled | changed | skipped | orders |"]
+    lines.append("|---|---|--:|--:|--:|--:|")
+    for key, reason in sorted(failures.items()):
+        lines.append(f"| {key} | **failed**: {cell(reason)} | | | | |")
+    for key, report in sorted(reports.items()):
+        skipped = sum(report.skipped.values())
+        lines.append(
+            f"| {key} | ok | {report.pulled:,} | {report.changed:,} | {skipped:,} |"
+            f" {report.orders_total:,} |"
+        )
+    return dg.MarkdownMetadataValue("\n".join(lines))

@@ -1,0 +1,1 @@
+"""From the shops to the raw tables: assets, checks, the hourly resync."""

@@ -1,0 +1,90 @@
+"""The jobs and the hourly schedule.
+
+Two jobs, so that one bad shop never keeps the other lists from being rebuilt. Not here: what makes
+the second follow the first (`sensors`).
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from cscart_pipelines.defs.ingestion.assets import read_shop
+from cscart_pipelines.defs.shared.partitions import NAME
+from cscart_pipelines.defs.shared.resources import Pipelines
+from cscart_pipelines.defs.transformation.assets import lists
+from cscart_pipelines.integrations.lifecycle import Action, rejection_reason
+
+resync = dg.define_asset_job(
+    "resync",
+    selection=dg.AssetSelection.assets(read_shop),
+    tags={"dagster/max_runtime": str(24 * 3600)},
+    description="Reads shops into the raw tables. A partition is an integration.",
+)
+
+build_lists = dg.define_asset_job(
+    "build_lists",
+    selection=dg.AssetSelection.assets(lists),
+    tags={"dagster/max_runtime": str(3 * 3600)},
+    description="Rebuilds lists, segments and metrics of all integrations from the raw tables.",
+)
+
+
+LARGEST_RUN = 250
+"""Integrations in one scheduled run: with hundreds, the last should not wait for all others."""
+
+
+@dg.schedule(
+    job=resync,
+    cron_schedule="0 * * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every hour, all integrations that are due, in one run (of at most 250).",
+)
+def hourly_resync(
+    context: dg.ScheduleEvaluationContext, pipelines: Pipelines
+) -> list[dg.RunRequest] | dg.RunRequest | dg.SkipReason:
+    with pipelines.open() as premises:
+        premises.registry.release_dead()
+        due: list[str] = []
+        not_due: list[str] = []
+        for integration, standing in premises.registry.standings():
+            (not_due if rejection_reason(Action.SCHEDULED, standing) else due).append(
+                integration.key
+            )
+    present = list(context.instance.get_dynamic_partitions(NAME))
+    wanted = set(due)
+    due = [key for key in present if key in wanted]  # in the order of ranges
+    if not due:
+        return dg.SkipReason(f"No integration is due ({len(not_due)} are not).")
+    batches = [due[start : start + LARGEST_RUN] for start in range(0, len(due), LARGEST_RUN)]
+    requests = [resync_request(batch, present, scheduled=True) for batch in batches]
+    return requests[0] if len(requests) == 1 else requests
+
+
+def resync_request(
+    keys: list[str], present: list[str], *, scheduled: bool = False, full: bool = False
+) -> dg.RunRequest:
+    """The synchronisation of these integrations in one run."""
+    config = {"only": keys, "scheduled": scheduled, "full": full}
+    return range_request("read_shop", keys, present, config)
+
+
+def range_request(
+    step: str, keys: list[str], present: list[str], config: dict[str, Any]
+) -> dg.RunRequest:
+    """One run over these integrations: the range of partitions that holds them, and their names,
+    which the step finds as `only` in its config. One without a partition has just been disabled or
+    removed; the step says so."""
+    places = sorted(present.index(key) for key in keys if key in present)
+    tags = {}
+    partition = None
+    if len(places) == 1:
+        partition = present[places[0]]
+    elif places:
+        tags["cscart/integrations"] = str(len(keys))
+        tags["dagster/asset_partition_range_start"] = present[places[0]]
+        tags["dagster/asset_partition_range_end"] = present[places[-1]]
+    return dg.RunRequest(
+        partition_key=partition,
+        tags=tags,
+        run_config={"ops": {step: {"config": config}}},
+    )

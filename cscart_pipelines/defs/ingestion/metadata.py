@@ -1,0 +1,116 @@
+"""What a materialisation of a raw asset shows in the UI.
+
+Pure: reports in, metadata out. Not here: when it is shown (`raw_assets`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+from sqlalchemy import Table
+
+from cscart_pipelines.sync.context import EntityReport
+from cscart_pipelines.sync.run import ENTITIES, SyncReport
+from cscart_pipelines.warehouse.tables import core as tables_core
+
+TRACKING_FILE = dg.AssetKey(["onsite", "tracking_file"])
+TABLES: dict[str, Table] = {
+    name: tables_core.metadata.tables[f"cscart.{name}"] for name in ENTITIES
+}
+
+
+def tracking_command(key: str) -> str:
+    """How the command line writes the onsite tracking file of an integration."""
+    return f"cscart-pipelines integration tracking-file {key} -o onsite-tracking-{key}.json"
+
+
+def column_schema(table: Table) -> dg.TableSchema:
+    """The columns as the tables describe them."""
+    keys = {column.name for column in table.primary_key.columns}
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=column.name,
+                type=str(column.type).lower(),
+                description=column.comment,
+                constraints=dg.TableColumnConstraints(
+                    nullable=bool(column.nullable),
+                    unique=False,
+                    other=["key"] * (column.name in keys),
+                ),
+            )
+            for column in table.columns
+        ]
+    )
+
+
+def definition_metadata(entity: str) -> dict[str, Any]:
+    """What is true of the asset whatever a run does."""
+    shown: dict[str, Any] = {
+        "dagster/table_name": f"cscart.{entity}",
+        "dagster/column_schema": column_schema(TABLES[entity]),
+    }
+    if entity == "customers":  # the list that visits keep up to date
+        shown["tracking_file"] = dg.MetadataValue.asset(TRACKING_FILE)
+    return shown
+
+
+def materialisation_metadata(report: EntityReport, kind: str, key: str) -> dict[str, Any]:
+    """What one synchronisation did to one entity of the shop with that key."""
+    numbers = report.numbers()
+    seconds = max(report.seconds, 1e-6)
+    shown: dict[str, Any] = {
+        "dagster/table_name": f"cscart.{report.entity}",
+        "dagster/row_count": report.warehouse_total or 0,
+        "kind": kind,
+        "rows_read": numbers["rows"],
+        "rows_per_second": round(report.rows / seconds),
+        "api_calls": numbers["calls"],
+        **{
+            name: numbers[name]
+            for name in (
+                "inserted", "updated", "unchanged", "deleted", "rejected", "pages", "seconds",
+            )
+        },
+    }  # fmt: skip
+    if report.shop_total is not None:
+        shown["shop_total"] = report.shop_total
+    for name in ("watermark_from", "watermark_to"):
+        if moment := getattr(report, name):
+            shown[name] = dg.TimestampMetadataValue(moment.timestamp())
+    if report.entity == "customers":
+        shown["tracking_file"] = dg.MetadataValue.asset(TRACKING_FILE)
+        shown["tracking_file_command"] = tracking_command(key)
+    return shown
+
+
+def outcome_table(
+    reports: list[SyncReport], failures: dict[str, str], refused: dict[str, str]
+) -> dg.MarkdownMetadataValue:
+    """One line a shop, failed ones first: what a person wants to see of a run over many."""
+    lines = ["| integration | outcome | customers | orders | changed | API calls | seconds |"]
+    lines.append("|---|---|--:|--:|--:|--:|--:|")
+    for key, reason in sorted(failures.items()):
+        lines.append(f"| {key} | **failed**: {cell(reason)} | | | | | |")
+    for key, reason in sorted(refused.items()):
+        lines.append(f"| {key} | not synchronised: {cell(reason)} | | | | | |")
+    for report in sorted(reports, key=lambda one: one.integration):
+        entities = report.entities
+        changed = sum(one.changes.written + one.deleted for one in entities.values())
+        lines.append(
+            f"| {report.integration} | ok ({report.kind}) | {_total(entities, 'customers')} |"
+            f" {_total(entities, 'orders')} | {changed:,} | {report.calls.get('calls', 0):,.0f} |"
+            f" {report.seconds:,.1f} |"
+        )
+    return dg.MarkdownMetadataValue("\n".join(lines))
+
+
+def _total(entities: dict[str, EntityReport], name: str) -> str:
+    report = entities.get(name)
+    return "" if report is None or report.warehouse_total is None else f"{report.warehouse_total:,}"
+
+
+def cell(text: str) -> str:
+    """The text as one cell of a Markdown table."""
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,92 @@
+"""Reading the shops of one run, each through the gate that everybody uses.
+
+A cancelled run ends the visits under way and starts no others. Not here: what Dagster is told of
+them (`raw_assets`), what a synchronisation does (`sync.run`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from datetime import datetime
+
+from cscart_pipelines.app_context import AppContext
+from cscart_pipelines.cscart.client import ShopClient
+from cscart_pipelines.defs.shared.parallel import for_each_shop
+from cscart_pipelines.integrations.connection import open_client
+from cscart_pipelines.integrations.lifecycle import Action, NotAllowedError, Status
+from cscart_pipelines.integrations.sync_lock import acquire
+from cscart_pipelines.sync.run import SyncReport, synchronise
+
+CANCELLED = "the run was cancelled; what was loaded stays"
+
+
+class Stopped(Exception):  # noqa: N818  (its name is read by people, as the reason of a failure)
+    """The run was cancelled while this shop was being read."""
+
+
+class SyncBatch:
+    """The shops of one run, each in a thread of its own. `scheduled`: nobody asked for them."""
+
+    def __init__(
+        self,
+        premises: AppContext,
+        entities: Sequence[str],
+        run_id: str,
+        *,
+        full: bool,
+        scheduled: bool,
+    ) -> None:
+        self._premises = premises
+        self._entities = entities
+        self._run_id = run_id
+        self._full = full
+        self._scheduled = scheduled
+        self._began = _warehouse_time(premises)
+        self._stop = threading.Event()
+        self._clients: set[ShopClient] = set()
+
+    def pay(self, keys: Sequence[str]) -> Iterator[tuple[str, Future[SyncReport]]]:
+        """Yields each shop when it is done. A cancelled run ends the visits under way first."""
+        yield from for_each_shop(keys, self._visit, self._end)
+
+    def _end(self) -> None:
+        self._stop.set()
+        for client in list(self._clients):
+            client.abandon(CANCELLED)
+
+    def _visit(self, key: str) -> SyncReport:
+        premises = self._premises
+        integration = premises.registry.get(key)
+        act = Action.SCHEDULED if self._scheduled else Action.RESYNC
+        if integration.status is Status.READY and not self._scheduled:
+            act = Action.START
+        last = integration.last_synced_at
+        if self._scheduled and last is not None and last > self._began:
+            raise NotAllowedError("it has been synchronised since this run began")
+        lease = acquire(
+            premises.warehouse, premises.registry, key, act, full=self._full, run_id=self._run_id
+        )
+        with lease, open_client(lease.integration, premises.registry, premises.settings) as client:
+            self._clients.add(client)
+            try:
+                self._check_for_stop()  # it may have come while the shop was opened
+                return synchronise(
+                    lease, client, entities=self._entities, listener=self._check_for_stop
+                )
+            finally:
+                self._clients.discard(client)
+
+    def _check_for_stop(self, *_progress: object) -> None:
+        if self._stop.is_set():
+            raise Stopped(CANCELLED)
+
+
+def _warehouse_time(premises: AppContext) -> datetime:
+    """The clock that also stamps `last_synced_at`."""
+    with premises.warehouse.connect(autocommit=True) as connection:
+        row = connection.execute("SELECT now()").fetchone()
+    assert row is not None
+    moment: datetime = row[0]
+    return moment

@@ -1,0 +1,1 @@
+"""Targeted syncs after visits, retention of events, the tracking file."""

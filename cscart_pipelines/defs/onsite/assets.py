@@ -1,0 +1,73 @@
+"""The asset `onsite/tracking_file`: the file for Google Tag Manager, to be had from the UI.
+
+Materialising a partition shows the file of that integration as metadata: nothing in it is secret,
+and no run leaves a file on a machine that nobody can reach. Not here: what is in it (`onsite`), the
+command that writes it to a file (`cli`).
+"""
+
+# Without `from __future__ import annotations`: Dagster reads the annotations as they are.
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from cscart_pipelines.app_context import AppContext
+from cscart_pipelines.defs.ingestion.metadata import TRACKING_FILE, cell, tracking_command
+from cscart_pipelines.defs.shared.failures import failure
+from cscart_pipelines.defs.shared.partitions import integration_partitions, keys_of
+from cscart_pipelines.defs.shared.resources import Pipelines
+from cscart_pipelines.integrations.lifecycle import Action, NotAllowedError, require
+from cscart_pipelines.integrations.registry import UnknownIntegrationError
+from cscart_pipelines.onsite import tracking_file as tracking
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(
+            key=TRACKING_FILE,
+            group_name="onsite",
+            description="The onsite tracking file of an integration. Materialise its partition,"
+            " copy the JSON of its metadata into a file, and import that into Google Tag Manager"
+            " (Admin, Import Container, Merge). The command line writes the same file: "
+            f"`{tracking_command('KEY')}`. Only for an enabled integration.",
+            kinds={"json"},
+            partitions_def=integration_partitions,
+            skippable=True,
+        )
+    ],
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def show_tracking_file(context: dg.AssetExecutionContext, pipelines: Pipelines) -> Iterator[Any]:
+    """Each integration for itself; the run fails at the end if one may not have its file."""
+    refused: dict[str, str] = {}
+    made = 0
+    with pipelines.open() as premises:
+        for key in keys_of(context):
+            try:
+                shown = _file(premises, key)
+            except (NotAllowedError, UnknownIntegrationError) as error:
+                refused[key] = str(error)
+                continue
+            made += 1
+            yield dg.AssetMaterialization(TRACKING_FILE, partition=key, metadata=shown)
+    if refused:
+        lines = [f"| {key} | {cell(reason)} |" for key, reason in sorted(refused.items())]
+        table = "\n".join(["| integration | no file, because |", "|---|---|", *lines])
+        raise failure(refused, made, dg.MarkdownMetadataValue(table))
+
+
+def _file(premises: AppContext, key: str) -> dict[str, Any]:
+    integration = premises.registry.get(key)
+    require(Action.TRACKING_FILE, premises.registry.standing(integration))
+    collector = premises.settings.collector_url
+    with premises.warehouse.connect(autocommit=True) as connection:
+        file = tracking.tracking_file(connection, integration, collector)
+    shown: dict[str, Any] = {
+        "container": dg.MetadataValue.json(json.loads(file)),
+        "file_name": tracking.file_name(key),
+        "command": tracking_command(key),
+    }
+    if problem := tracking.drawback(integration.settings.url, collector):
+        shown["to_mend"] = problem
+    return shown

@@ -1,0 +1,177 @@
+"""From events to the list: visits that touched orders or people are followed into their shops.
+
+The sensor looks at the queue only; the run reads what was touched from the shops, and the sensor
+`rebuild_lists` sees its records. Not here: how one shop is followed (`onsite_visits`).
+"""
+
+# Without `from __future__ import annotations`: Dagster reads the annotations as they are.
+import time
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from cscart_pipelines.app_context import AppContext
+from cscart_pipelines.defs.fulfilment.sensors import NOT_OVER
+from cscart_pipelines.defs.fulfilment.stock_schedule import PushRequests, to_ask
+from cscart_pipelines.defs.ingestion.metadata import cell
+from cscart_pipelines.defs.onsite.targeted_batch import (
+    TargetedBatch,
+    TargetedOutcome,
+    TargetedResult,
+    book,
+)
+from cscart_pipelines.defs.shared.failures import failure
+from cscart_pipelines.defs.shared.resources import Pipelines
+from cscart_pipelines.integrations.lifecycle import Action, rejection_reason
+from cscart_pipelines.onsite import change_queue
+
+TAG = "cscart/started_by"
+SENSOR = "onsite events"
+
+
+class TargetedSyncConfig(dg.Config):
+    """Whose visits are followed."""
+
+    only: list[str] = Field(
+        default_factory=list,
+        description="These integrations. Empty: all for which something is due.",
+    )
+
+
+@dg.op(
+    name="follow_visits",
+    pool="onsite",
+    description="Reads orders and customers of recent visits from their shops again.",
+)
+def sync_touched_records(
+    context: dg.OpExecutionContext, config: TargetedSyncConfig, pipelines: Pipelines
+) -> None:
+    """Each shop for itself; one that cannot be asked waits, and is an alert only if that lasts."""
+    outcome = TargetedOutcome()
+    with pipelines.open() as premises:
+        keys = config.only or _due(premises)
+        for key, future in TargetedBatch(premises, context.run.run_id).follow(keys):
+            mistake = book(outcome, key, future)
+            if mistake is not None:
+                context.log.error(f"{key}: unexpected failure", exc_info=mistake)
+            elif key in outcome.followed:
+                _observe(context, outcome.followed[key])
+    for key, reason in {**outcome.refused, **outcome.troubles}.items():
+        context.log.warning(f"{key} is left for later: {reason}")
+    table = _table(outcome)
+    context.add_output_metadata(_metadata(outcome, table))
+    if outcome.failures:
+        raise failure(outcome.failures, len(outcome.followed), table)
+
+
+@dg.job(
+    name="follow_onsite",
+    tags={"dagster/max_runtime": "900", "dagster/priority": "1"},
+    description="Brings what visits have touched up to date: new accounts, changed profiles, new"
+    " orders, read from the shops' APIs.",
+)
+def follow_onsite() -> None:
+    sync_touched_records()
+
+
+@dg.sensor(
+    job_name=follow_onsite.name,
+    minimum_interval_seconds=10,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Follows visits into the shops: what the collector saw touched is read again. One"
+    " run at a time for all shops.",
+)
+def onsite_events(
+    context: dg.SensorEvaluationContext, pipelines: Pipelines
+) -> dg.SensorResult | dg.SkipReason:
+    """The cursor is what was asked for last, see `write_back_clock.Asked`: a run that ended before
+    it began (cancelled in the queue) is not asked for again at every look."""
+    filters = dg.RunsFilter(job_name=follow_onsite.name, statuses=NOT_OVER, tags={TAG: SENSOR})
+    if context.instance.get_runs(filters=filters, limit=1):
+        return dg.SkipReason("A run of follow_onsite is queued or running.")
+    now = time.time()
+    with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
+        change_queue.drop_needless(connection)
+        waiting = change_queue.waiting(connection)
+        allowed = _allowed(premises, waiting)
+    keys, asked = to_ask(
+        {key: what for key, what in waiting.items() if key in allowed},
+        PushRequests.from_cursor(context.cursor),
+        now,
+    )
+    if not keys:
+        why = "What waits was requested a moment ago." if allowed else "Nothing is due."
+        return dg.SensorResult(skip_reason=why, cursor=asked.to_cursor())
+    request = dg.RunRequest(
+        # Keys are remembered for ever, and the same order may be touched again.
+        run_key=f"onsite-{now:.3f}",
+        run_config={"ops": {"follow_visits": {"config": {"only": keys}}}},
+        tags={TAG: SENSOR, "cscart/integrations": str(len(keys))},
+    )
+    return dg.SensorResult(run_requests=[request], cursor=asked.to_cursor())
+
+
+def _due(premises: AppContext) -> list[str]:
+    with premises.warehouse.connect(autocommit=True) as connection:
+        return sorted(_allowed(premises, change_queue.waiting(connection)))
+
+
+def _allowed(premises: AppContext, waiting: dict[str, str]) -> set[str]:
+    """Those that may be asked now. While one is synchronised, its rows wait: most of them are
+    needless afterwards."""
+    if not waiting:
+        return set()
+    return {
+        one.key
+        for one, standing in premises.registry.standings(waiting)
+        if one.first_synced_at is not None and rejection_reason(Action.SCHEDULED, standing) is None
+    }
+
+
+def _observe(context: dg.OpExecutionContext, followed: TargetedResult) -> None:
+    """An observation: only a synchronisation makes a partition whole."""
+    report = followed.report
+    for entity, rows in (("customers", report.customers), ("orders", report.orders)):
+        if rows:
+            context.log_event(
+                dg.AssetObservation(
+                    ["cscart", entity],
+                    partition=report.integration,
+                    metadata={"rows_read": rows, "because_of": "onsite events"},
+                )
+            )
+
+
+def _metadata(outcome: TargetedOutcome, table: dg.MarkdownMetadataValue) -> dict[str, Any]:
+    all_of_them = list(outcome.followed.values())
+    reports = [one.report for one in all_of_them]
+    return {
+        "outcome": table,
+        "integrations": len(all_of_them),
+        "touched": sum(one.touched for one in all_of_them),
+        "changed": sum(report.changes.written for report in reports),
+        "later": sum(one.later for one in all_of_them),
+        "given_up": sum(one.given_up for one in all_of_them),
+        "api_calls": sum(report.calls for report in reports),
+        "not_asked": len(outcome.refused) + len(outcome.troubles),
+    }
+
+
+def _table(outcome: TargetedOutcome) -> dg.MarkdownMetadataValue:
+    """One line a shop; addresses are nowhere in it."""
+    lines = ["| integration | outcome | touched | orders | customers | changed | later | given up |"
+             " API calls | seconds |"]  # fmt: skip
+    lines.append("|---|---|" + "--:|" * 8)
+    for key, reason in sorted({**outcome.troubles, **outcome.failures}.items()):
+        lines.append(f"| {key} | **not asked**: {cell(reason)} |" + " |" * 8)
+    for key, reason in sorted(outcome.refused.items()):
+        lines.append(f"| {key} | left for later: {cell(reason)} |" + " |" * 8)
+    for key, one in sorted(outcome.followed.items()):
+        report = one.report
+        lines.append(
+            f"| {key} | ok | {one.touched:,} | {report.orders:,} | {report.customers:,} |"
+            f" {report.changes.written:,} | {one.later:,} | {one.given_up:,} | {report.calls:,} |"
+            f" {report.seconds:,.1f} |"
+        )
+    return dg.MarkdownMetadataValue("\n".join(lines))

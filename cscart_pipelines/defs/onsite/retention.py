@@ -1,0 +1,49 @@
+"""The daily keeping of raw events: partitions made ahead, old ones dropped.
+
+Not here: how long events stay (`onsite.retention`).
+"""
+
+# Without `from __future__ import annotations`: Dagster reads the annotations as they are.
+import dagster as dg
+
+from cscart_pipelines.defs.shared.resources import Pipelines
+from cscart_pipelines.onsite import retention
+
+AHEAD_ENOUGH = "Days ahead without a partition are taken by onsite.events_other until it is made."
+
+
+@dg.op(name="keep_events", description="Makes partitions of coming days and drops old ones.")
+def rotate_event_partitions(context: dg.OpExecutionContext, pipelines: Pipelines) -> None:
+    """What somebody else was holding is left for tomorrow, and told."""
+    with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
+        report = retention.keep(connection)
+    for name in report.postponed:
+        context.log.warning(f"{name} was in use and is dropped tomorrow. {AHEAD_ENOUGH}")
+    context.add_output_metadata(
+        {
+            "partitions_made": ", ".join(report.made) or "none",
+            "partitions_dropped": ", ".join(report.dropped) or "none",
+            "rows_moved": report.moved,
+            "rows_deleted": report.deleted,
+            "postponed": len(report.postponed),
+        }
+    )
+
+
+@dg.job(
+    name="onsite_retention",
+    tags={"dagster/max_runtime": str(3600)},
+    description="Keeps raw onsite events for as long as each integration says.",
+)
+def onsite_retention() -> None:
+    rotate_event_partitions()
+
+
+@dg.schedule(
+    job=onsite_retention,
+    cron_schedule="20 2 * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every night, between two synchronisations.",
+)
+def onsite_retention_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    return dg.RunRequest(tags={"cscart/started_by": "onsite retention"})

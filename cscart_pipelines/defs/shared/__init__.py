@@ -1,0 +1,1 @@
+"""What the definitions of several domains use: resources, partitions, alerts, failures."""

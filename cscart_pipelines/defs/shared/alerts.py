@@ -1,0 +1,109 @@
+"""Alerts: a failed run says so to whoever should know.
+
+A sink takes an Alert; the log is always one, a webhook is another when configured. Not here: what
+makes a run fail.
+"""
+
+import json
+import logging
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import dagster as dg
+import requests
+
+from cscart_pipelines.defs.shared.failures import FAILED
+from cscart_pipelines.settings import Settings, read_settings
+
+log = logging.getLogger("cscart_pipelines.alerts")
+LONGEST = 2000
+"""Characters of a reason; chat systems refuse longer messages."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One failure, in words that need no other page open."""
+
+    job: str
+    run_id: str
+    message: str
+    integrations: tuple[str, ...] = ()
+
+
+class Sink(Protocol):
+    """Where alerts go. It must not raise: an alert that fails must not hide the failure."""
+
+    def send(self, alert: Alert) -> None: ...
+
+
+class LogSink:
+    """The log of whoever runs the daemon."""
+
+    def send(self, alert: Alert) -> None:
+        log.error("run %s of %s failed: %s", alert.run_id, alert.job, alert.message)
+
+
+class WebhookSink:
+    """Posts the alert as JSON, with a `text` that chat systems show."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def send(self, alert: Alert) -> None:
+        body = {"text": f"{alert.job} failed: {alert.message}", **asdict(alert)}
+        try:
+            response = requests.post(
+                self._url,
+                data=json.dumps(body),
+                headers={"Content-Type": "application/json"},
+                timeout=10,
+                allow_redirects=False,
+            )
+            trouble = "" if response.ok and not response.is_redirect else str(response.status_code)
+        except Exception as error:  # whatever it is, the failure itself must still be told
+            trouble = type(error).__name__
+        if trouble:
+            # The address may hold a token, so only the kind of trouble is logged.
+            log.error("the alert webhook did not take the alert: %s", trouble)
+
+
+def sinks(settings: Settings) -> list[Sink]:
+    """The sinks that the environment asks for."""
+    found: list[Sink] = [LogSink()]
+    if settings.alert_webhook is not None:
+        found.append(WebhookSink(settings.alert_webhook.get_secret_value()))
+    return found
+
+
+@dg.run_failure_sensor(
+    name="alert_on_failure",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    # Runs started by the command line are not told: whoever started them is looking at it.
+    description="Reports every failed run in the log and, if one is set, to the webhook.",
+)
+def alert_on_failure(context: dg.RunFailureSensorContext) -> None:
+    alert = _alert(context)
+    for sink in sinks(read_settings()):
+        sink.send(alert)
+
+
+def _alert(context: dg.RunFailureSensorContext) -> Alert:
+    """The reason is that of the step that failed; the run's own says only that one did."""
+    run = context.dagster_run
+    message = context.failure_event.message or "no reason given"
+    partition = run.tags.get("dagster/partition")
+    shops: list[str] = [partition] if partition else []
+    for event in context.get_step_failure_events():
+        data = event.step_failure_data
+        failure = data.user_failure_data
+        if failure is not None and failure.description:
+            message = failure.description
+            named = failure.metadata.get(FAILED)
+            if isinstance(named, dg.JsonMetadataValue) and isinstance(named.data, list):
+                shops = [str(key) for key in named.data]
+        elif data.error is not None:
+            error = data.error
+            while error.cause is not None:
+                error = error.cause
+            message = error.message
+    return Alert(run.job_name, run.run_id, " ".join(message.split())[:LONGEST], tuple(shops))

@@ -1,0 +1,1 @@
+"""The dbt models as assets, and when they are built."""

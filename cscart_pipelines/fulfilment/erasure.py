@@ -1,0 +1,99 @@
+"""Forgetting a person in the fulfilment room: their orders stay, without anything that names them.
+
+An order is never deleted there: it would be pulled and shipped a second time. Not here: everything
+else of a person (`forget`), which calls this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from cscart_pipelines.identity import normal
+
+PULL_LOCK_SQL = "hashtextextended('cscart-pipelines orders ' || %s, 0)"
+"""The number of the lock that whoever writes `fulfilment.orders` holds until the commit: what a
+pull has read before would bring the person back."""
+
+PERSONAL_COLUMNS = ("ship_to_name", "company", "address", "city", "zipcode", "phone", "email")
+"""The same of an order that was pulled (and in its `changes`); state, country and totals stay."""
+
+_CLEAN_JOURNAL = """
+    UPDATE fulfilment.journal
+    SET plan = plan
+            || CASE WHEN plan ->> 'tracking_number' <> '' THEN '{"comments": ""}'::jsonb
+                    ELSE '{}' END
+            || CASE WHEN jsonb_typeof(plan -> 'rows') = 'array' THEN jsonb_build_object('rows', (
+                    SELECT coalesce(jsonb_agg(line || '{"tracking_url": null}'), '[]')
+                    FROM jsonb_array_elements(plan -> 'rows') AS line)) ELSE '{}' END,
+        after = after - ARRAY['comments', 'tracking_url']
+    WHERE integration = %(shop)s AND order_id = ANY(%(ids)s) AND kind = 'shipment'
+      AND state IN ('verified', 'skipped', 'failed')
+"""
+"""A tracking address may hold a postcode or an e-mail. Where no tracking number was sent the
+comments stay: they alone tell the parcel from others, and it would be sent a second time."""
+
+
+_ADDRESSES = """
+    SELECT DISTINCT given.email FROM fulfilment.orders AS pulled, LATERAL (VALUES
+        (pulled.email), (pulled.changes -> 'email' ->> 0), (pulled.changes -> 'email' ->> 1)
+    ) AS given (email)
+    WHERE pulled.integration = %(shop)s AND given.email IS NOT NULL
+"""
+
+
+def erase_fulfilment(
+    connection: psycopg.Connection[Any],
+    integration: str,
+    order_ids: Sequence[int],
+    identities: Sequence[str],
+) -> dict[str, int]:
+    """Blanks these orders, and those placed with one of these addresses: table -> rows touched.
+
+    What waits to be sent is left as it is, since it is still needed; it holds no names.
+    """
+    connection.execute(f"SELECT pg_advisory_xact_lock({PULL_LOCK_SQL})", [integration])
+    values: dict[str, Any] = {
+        "shop": integration,
+        "ids": list(order_ids),
+        "columns": list(PERSONAL_COLUMNS),
+    }
+    given = connection.execute(_ADDRESSES, values).fetchall()
+    values["who"] = [text for (text,) in given if normal(text) in set(identities)]
+    # Under the address when it was pulled: it names the person in the changes only.
+    connection.execute(
+        "UPDATE fulfilment.orders SET changes = nullif(changes - %(columns)s::text[], '{}')"
+        " WHERE integration = %(shop)s AND changes ? 'email'"
+        " AND (changes -> 'email' ->> 0 = ANY(%(who)s) OR changes -> 'email' ->> 1 = ANY(%(who)s))",
+        values,
+    )
+    blank = sql.SQL(", ").join(
+        sql.SQL("{} = NULL").format(sql.Identifier(name)) for name in PERSONAL_COLUMNS
+    )
+    orders = connection.execute(
+        sql.SQL(
+            "UPDATE fulfilment.orders SET {},"
+            " changes = nullif(changes - %(columns)s::text[], '{{}}')"
+            " WHERE integration = %(shop)s"
+            " AND (order_id = ANY(%(ids)s) OR email = ANY(%(who)s))"
+            " RETURNING order_id, order_number"
+        ).format(blank),
+        values,
+    ).fetchall()
+    values["ids"] = sorted({*order_ids, *(row[0] for row in orders)})
+    values["numbers"] = [row[1] for row in orders]
+    shipments = connection.execute(
+        "UPDATE fulfilment.shipments SET tracking_url = NULL WHERE integration = %(shop)s"
+        " AND order_number = ANY(%(numbers)s) AND tracking_url IS NOT NULL"
+        " AND state IN ('done', 'refused')",
+        values,
+    )
+    journal = connection.execute(_CLEAN_JOURNAL, values)
+    return {
+        "fulfilment.orders": len(orders),
+        "fulfilment.shipments": shipments.rowcount,
+        "fulfilment.journal": journal.rowcount,
+    }

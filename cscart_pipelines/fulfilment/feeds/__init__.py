@@ -1,0 +1,1 @@
+"""Files and rows from the fulfilment system: parsed, checked, put into the inboxes."""

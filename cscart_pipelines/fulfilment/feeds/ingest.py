@@ -1,0 +1,153 @@
+"""Rows of a feed into the inbox, once, and a record of the feed: one transaction.
+
+The same rows may come again, in other files, in pieces, from two processes at once or after a kill:
+the inbox ends the same. Here belongs the record and its refusals; what becomes of a row is decided
+in `intake_shipments` and `intake_stock`. Not here: reading files (`feed_files`), pushing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from cscart_pipelines.fulfilment.feeds.ingest_shipments import enter_shipments
+from cscart_pipelines.fulfilment.feeds.ingest_stock import enter_stock
+from cscart_pipelines.fulfilment.feeds.parse import Parsed
+from cscart_pipelines.fulfilment.feeds.text import plain
+from cscart_pipelines.fulfilment.report import RefusedRow
+
+FeedKind = Literal["shipments", "stock"]
+FeedState = Literal["taken", "held", "refused"]
+MOST_REFUSALS = 1000
+"""Kept of one feed; their number is kept in full."""
+TRIES = 5
+LOCK_SQL = "hashtextextended('cscart-pipelines intake ' || %s || ' ' || %s, 0)"
+
+
+@dataclass(frozen=True)
+class IngestResult:
+    """What became of a feed. `taken`: rows that entered the inbox or corrected one in it; `known`:
+    rows that were in it already. `feed_id`: None if it could not even be recorded."""
+
+    feed_id: int | None
+    taken: int
+    known: int
+    refusals: list[RefusedRow]
+    state: FeedState
+    reason: str | None = None
+    kind: str = ""
+    source: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def ingest(
+    connection: psycopg.Connection[Any],
+    integration_key: str,
+    kind: FeedKind,
+    source: str,
+    parsed: Parsed[Any],
+) -> IngestResult:
+    """Takes a feed in, and records it however it went.
+
+    On a connection in autocommit mode everything is committed on return; otherwise within the
+    caller's transaction. Raises psycopg.Error; nothing has happened then.
+    """
+    for attempt in range(1, TRIES + 1):
+        try:
+            with connection.transaction():
+                return _ingest(connection, integration_key, kind, plain(source), parsed)
+        except psycopg.errors.DeadlockDetected:
+            # A push that marks the same rows in another order; it has gone on by now.
+            if attempt == TRIES or not connection.autocommit:
+                raise
+    raise AssertionError("unreachable")
+
+
+def record_unreadable(
+    connection: psycopg.Connection[Any],
+    integration_key: str,
+    kind: FeedKind,
+    source: str,
+    reason: str,
+) -> IngestResult:
+    """Records a feed of which nothing could be read."""
+    source = plain(source)
+    with connection.transaction():
+        feed_id = _open_feed(connection, integration_key, kind, source)
+        receipt = IngestResult(feed_id, 0, 0, [], "refused", reason, kind, source)
+        _close_feed(connection, receipt, None)
+    return receipt
+
+
+def _ingest(
+    connection: psycopg.Connection[Any],
+    key: str,
+    kind: FeedKind,
+    source: str,
+    parsed: Parsed[Any],
+) -> IngestResult:
+    # One at a time: feeds are compared with the one before, and parcels by more than their key.
+    connection.execute(f"SELECT pg_advisory_xact_lock({LOCK_SQL})", [key, kind])
+    feed_id = _open_feed(connection, key, kind, source)
+    state: FeedState = "taken"
+    reason = newest = None
+    taken, known = 0, 0
+    refusals = list(parsed.refusals)
+    notes = list(parsed.notes)
+    if not parsed.rows and refusals:
+        state, reason = "refused", "every row of it was refused"
+    elif kind == "shipments":
+        entered = enter_shipments(connection, key, parsed.rows)
+        taken, known = entered.taken, entered.known
+        refusals += entered.refusals
+    else:
+        stock = enter_stock(connection, key, feed_id, parsed.rows)
+        taken, known, newest = stock.taken, stock.known, stock.newest
+        refusals += stock.refusals
+        if stock.held is not None:
+            state, reason = "held", stock.held
+    receipt = IngestResult(
+        feed_id, taken, known, _in_order(refusals), state, reason, kind, source, notes
+    )
+    _close_feed(connection, receipt, newest)
+    return receipt
+
+
+def _open_feed(connection: psycopg.Connection[Any], key: str, kind: str, source: str) -> int:
+    row = connection.execute(
+        "INSERT INTO fulfilment.feeds"
+        " (integration, kind, source, rows_taken, rows_known, rows_refused, state)"
+        " VALUES (%s, %s, %s, 0, 0, 0, 'taken') RETURNING id",
+        [key, kind, source],
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _close_feed(connection: psycopg.Connection[Any], receipt: IngestResult, newest: Any) -> None:
+    refusals = [
+        {"line": refusal.source, "target": refusal.target, "reason": refusal.reason}
+        for refusal in receipt.refusals[:MOST_REFUSALS]
+    ]
+    connection.execute(
+        "UPDATE fulfilment.feeds SET rows_taken = %s, rows_known = %s, rows_refused = %s,"
+        " refusals = %s, newest_as_of = %s, state = %s, reason = %s WHERE id = %s",
+        [
+            receipt.taken, receipt.known, len(receipt.refusals), Jsonb(refusals), newest,
+            receipt.state, receipt.reason, receipt.feed_id,
+        ],
+    )  # fmt: skip
+
+
+def _in_order(refusals: Sequence[RefusedRow]) -> list[RefusedRow]:
+    """As they stand in the file."""
+
+    def line(refusal: RefusedRow) -> int:
+        number = (refusal.source or "").rpartition(":")[2]
+        return int(number) if number.isdecimal() else 0
+
+    return sorted(refusals, key=line)

@@ -1,0 +1,220 @@
+"""Files of shipments and stock levels, from bytes to rows and refusals (CONTRACT: the two CSVs).
+
+Pure: a file is read the same whenever and however often it is. Here belong the columns of both
+kinds. Not here: lines (`feed_text`), records (`feed_csv`, `feed_json`), cells (`feed_values`), what
+rows say about each other (`feed_repeats`), and the inbox (`intake`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import Generic, TypeVar
+from zoneinfo import ZoneInfo
+
+from cscart_pipelines.fulfilment.feeds import fields as values
+from cscart_pipelines.fulfilment.feeds.csv_reader import Cells, Record, read_csv
+from cscart_pipelines.fulfilment.feeds.duplicates import (
+    keep_newest,
+    settle_repeated,
+    shipment_content,
+    shipment_key,
+    target_of,
+)
+from cscart_pipelines.fulfilment.feeds.fields import RefusedValueError
+from cscart_pipelines.fulfilment.feeds.json_reader import looks_like_json, read_json
+from cscart_pipelines.fulfilment.feeds.text import UnreadableFileError, lines_of, plain
+from cscart_pipelines.fulfilment.models import ShipmentRow, SkuRow, StockRow
+from cscart_pipelines.fulfilment.report import RefusedRow
+
+__all__ = ["Parsed", "UnreadableFileError", "read_shipments", "read_skus", "read_stock"]
+
+SHIPMENT_COLUMNS = (
+    "order_number", "tracking_number", "carrier", "tracking_url", "shipped_at", "sku", "quantity",
+)  # fmt: skip
+STOCK_COLUMNS = ("sku", "quantity", "as_of")
+SKU_COLUMNS = ("sku", "product_code")
+DATES = ("shipped_at", "as_of")
+JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+
+Row = TypeVar("Row", ShipmentRow, StockRow, SkuRow)
+
+
+@dataclass
+class Parsed(Generic[Row]):
+    """What a file says. Every row of it is in `rows` or `refusals`."""
+
+    rows: list[Row]
+    refusals: list[RefusedRow]
+    notes: list[str] = field(default_factory=list)
+    """Findings about the whole file: columns that nobody reads."""
+    lines: Sequence[str] = ()
+    """The lines of the file, for `original`."""
+    ends: dict[int, int] = field(default_factory=dict)
+    """First line to last line, of the records that have several."""
+
+    def original(self, source: str | None) -> str:
+        """What stands in the file where a `source` (name:line) points to."""
+        number = (source or "").rpartition(":")[2]
+        if not number.isdecimal() or not 0 < int(number) <= len(self.lines):
+            return ""
+        first = int(number)
+        return "\n".join(self.lines[first - 1 : self.ends.get(first, first)])
+
+
+def read_shipments(
+    data: bytes, name: str, zone: ZoneInfo, *, now: datetime | None = None
+) -> Parsed[ShipmentRow]:
+    """`zone`: of times without an offset; `now`: what is a day after it is refused as future.
+
+    Raises UnreadableFileError when nothing can be read of the file.
+    """
+    latest = now or datetime.now(UTC)
+
+    def row_of(cells: Cells, source: str) -> ShipmentRow:
+        sku = values.word(cells.get("sku", ""), "sku")
+        quantity = values.quantity(cells.get("quantity", ""))
+        if quantity is not None and not sku:
+            raise RefusedValueError(
+                "has a quantity and no sku; name the sku, or leave both empty for all that is left"
+            )
+        return ShipmentRow(
+            order_number=values.required_word(cells.get("order_number", ""), "order_number"),
+            tracking_number=values.tracking_number(cells.get("tracking_number", "")),
+            sku=sku,
+            quantity=quantity,
+            carrier=values.word(cells.get("carrier", ""), "carrier") or None,
+            tracking_url=values.tracking_url(cells.get("tracking_url", "")),
+            shipped_at=values.moment(cells.get("shipped_at", ""), "shipped_at", zone, latest),
+            source=source,
+        )
+
+    parsed = _read(
+        data, name, SHIPMENT_COLUMNS, ("order_number", "tracking_number"), row_of, target_of_cells
+    )
+    _refuse_rounded(parsed)
+    parsed.rows, repeats = settle_repeated(parsed.rows, shipment_key, shipment_content)
+    parsed.refusals += repeats
+    return parsed
+
+
+def read_stock(
+    data: bytes,
+    name: str,
+    zone: ZoneInfo,
+    *,
+    now: datetime | None = None,
+    as_of: datetime | None = None,
+) -> Parsed[StockRow]:
+    """As `read_shipments`. `as_of`: of rows that do not say when they were counted, for instance
+    when the file was written; with it a file that is taken in twice says the same twice."""
+    latest = now or datetime.now(UTC)
+
+    def row_of(cells: Cells, source: str) -> StockRow:
+        sku = values.required_word(cells.get("sku", ""), "sku")
+        if (quantity := values.quantity(cells.get("quantity", ""), below_zero=True)) is None:
+            raise RefusedValueError("quantity is empty")
+        said = values.moment(cells.get("as_of", ""), "as_of", zone, latest)
+        return StockRow(sku, quantity, said or as_of, source)
+
+    parsed = _read(data, name, STOCK_COLUMNS, ("sku", "quantity"), row_of, target_of_cells)
+    rows, older = keep_newest(parsed.rows)
+    parsed.rows, repeats = settle_repeated(
+        rows, lambda row: (row.sku,), lambda row: (row.quantity,)
+    )
+    parsed.refusals += [*older, *repeats]
+    if oversold := [f"{row.sku} ({row.quantity:f})" for row in parsed.rows if _oversold(row)]:
+        more = f" and {len(oversold) - 20} more" if len(oversold) > 20 else ""
+        parsed.notes.append(
+            "below zero, sold before it came in, so the shop shows none:"
+            f" {', '.join(oversold[:20])}{more}"
+        )
+    return parsed
+
+
+def read_skus(data: bytes, name: str) -> Parsed[SkuRow]:
+    """Rows of SKU and product code. Raises UnreadableFileError."""
+
+    def row_of(cells: Cells, source: str) -> SkuRow:
+        sku = values.required_word(cells.get("sku", ""), "sku")
+        return SkuRow(sku, values.required_word(cells.get("product_code", ""), "product_code"))
+
+    return _read(data, name, SKU_COLUMNS, SKU_COLUMNS, row_of, target_of_cells)
+
+
+def target_of_cells(cells: Cells, line: int) -> str:
+    """The same for a row that could not be made."""
+    parts = [str(cells.get(name, "")) for name in ("order_number", "tracking_number", "sku")]
+    text = " ".join(" ".join(parts).split())
+    return plain(text)[:120] or f"line {line}"
+
+
+def _read(
+    data: bytes,
+    name: str,
+    columns: Sequence[str],
+    required: Sequence[str],
+    row_of: Callable[[Cells, str], Row],
+    target: Callable[[Cells, int], str],
+) -> Parsed[Row]:
+    name = plain(name)
+    lines = lines_of(data)
+    unknown: set[str] = set()
+    parsed: Parsed[Row] = Parsed([], [], lines=lines)
+    for record in _records(name, lines, columns, required, unknown):
+        if record.last_line > record.line:
+            parsed.ends[record.line] = record.last_line
+        source = f"{name}:{record.line}"
+        try:
+            if record.problem is not None:
+                raise RefusedValueError(record.problem)
+            _check_dates(record)
+            parsed.rows.append(row_of(record.cells, source))
+        except RefusedValueError as error:
+            target_name = target(record.cells, record.line)
+            parsed.refusals.append(RefusedRow(target_name, str(error), source))
+    if unknown:
+        listed = sorted(unknown)
+        more = f" and {len(listed) - 20} more" if len(listed) > 20 else ""
+        parsed.notes.append(f"columns that are not read: {', '.join(listed[:20])}{more}")
+    return parsed
+
+
+def _check_dates(record: Record) -> None:
+    """One date that can only be month before day makes a guess of all the others."""
+    for column in DATES:
+        if values.month_first(cell := record.cells.get(column, "")):
+            raise UnreadableFileError(
+                f"line {record.line}: {column} {plain(str(cell).strip())[:40]} has the month first,"
+                " so what the other dates of the file mean would be a guess; write dates as"
+                " 2024-01-31 or 31/01/2024"
+            )
+
+
+def _refuse_rounded(parsed: Parsed[ShipmentRow]) -> None:
+    """Tracking numbers that are seen to be rounded only beside the others of the file."""
+    numbers = values.rounded_together(row.tracking_number for row in parsed.rows)
+    for row in parsed.rows:
+        if row.tracking_number in numbers:
+            reason = values.rounded(row.tracking_number)
+            parsed.refusals.append(RefusedRow(target_of(row), reason, row.source))
+    parsed.rows = [row for row in parsed.rows if row.tracking_number not in numbers]
+
+
+def _oversold(row: StockRow) -> bool:
+    return row.quantity is not None and row.quantity < 0
+
+
+def _records(
+    name: str,
+    lines: Sequence[str],
+    columns: Sequence[str],
+    required: Sequence[str],
+    unknown: set[str],
+) -> Iterator[Record]:
+    suffix = PurePath(name).suffix.lower()
+    if suffix in JSON_SUFFIXES or (suffix != ".csv" and looks_like_json(lines)):
+        return read_json(lines, columns, unknown)
+    return read_csv(lines, columns, required, unknown)

@@ -1,0 +1,1 @@
+"""The order export: which orders the fulfilment system gets, and how."""

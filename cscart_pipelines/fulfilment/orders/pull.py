@@ -1,0 +1,147 @@
+"""Orders for the fulfilment system: which of a shop's are handed out, and what changed since.
+
+From the raw tables into `fulfilment.orders`, in SQL over sets (the statements are in
+`order_feed_sql`), one pull per integration at a time. An order is pulled once and stays, whatever
+filters or prefix are set later. Not here: what filter words mean (`countries`, `order_statuses`),
+handing orders out (`order_export`), reading the shop (`sync`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time
+from typing import Any
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from cscart_pipelines.cscart.status_names import INCOMPLETE
+from cscart_pipelines.fulfilment.countries import read_countries
+from cscart_pipelines.fulfilment.erasure import PULL_LOCK_SQL
+from cscart_pipelines.fulfilment.orders import pull_sql as statements
+from cscart_pipelines.integrations.overlap import siblings
+from cscart_pipelines.integrations.registry import Integration
+from cscart_pipelines.integrations.settings import IntegrationSettings
+from cscart_pipelines.integrations.status_words import read_status_names
+
+
+@dataclass(frozen=True)
+class PullReport:
+    """What a pull did. `skipped`: reason -> orders of the shop that are not handed out."""
+
+    pulled: int = 0
+    changed: int = 0
+    """Orders pulled before that are marked anew with what changed."""
+    skipped: dict[str, int] = field(default_factory=dict)
+    unmatched_countries: list[str] = field(default_factory=list)
+    """Words of the filter that mean no country, as given; likewise the next."""
+    unmatched_statuses: list[str] = field(default_factory=list)
+    without_details: int = 0
+    """Orders that wait until their address and lines have been read."""
+    orders_total: int = 0
+    """In the feed of this integration, from now and before."""
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What an order must be; None: anything. An empty list of codes or letters lets nothing by."""
+
+    start: datetime | None
+    letters: list[str] | None
+    countries: list[str] | None
+    incomplete: bool
+    """Orders whose checkout was never finished too: only where somebody asked for them."""
+
+
+def start_of(settings: IntegrationSettings) -> datetime | None:
+    """The first moment whose orders are pulled: 00:00 of the start date where the shop is."""
+    if settings.start_date is None:
+        return None
+    # In UTC: a midnight that the clocks skip is the moment they are put forward.
+    return datetime.combine(settings.start_date, time.min, settings.zone).astimezone(UTC)
+
+
+def pull(connection: psycopg.Connection[Any], integration: Integration) -> PullReport:
+    """Brings the feed up to the raw tables, in one transaction (or within the caller's).
+
+    Positions are given out behind a lock that is held to the commit, so that they are committed in
+    their order: who has read up to a position has missed nothing below it. Raises NotAllowedError
+    where another integration of the shop hands out the same orders.
+    """
+    settings, key = integration.settings, integration.key
+    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        cursor.execute(f"SELECT pg_advisory_xact_lock({PULL_LOCK_SQL})", [key])
+        filters, strange_countries, strange_statuses = _filters(connection, settings)
+        values: dict[str, Any] = {
+            "shop": key,
+            "prefix": settings.order_prefix,
+            "client": settings.user_id,
+            "currency": settings.currency,
+            "start": filters.start,
+            "letters": filters.letters,
+            "countries": filters.countries,
+            "incomplete": filters.incomplete,
+            "companies": list(settings.companies) or None,
+            "storefronts": list(settings.storefronts) or None,
+            "siblings": siblings(connection, settings),
+        }
+        reasons = dict(_rows(cursor, statements.COUNT_SKIPPED, values))
+        for prepare in statements.PREPARE:
+            cursor.execute(prepare)
+        cursor.execute(statements.STAGE, values)
+        for prepare in statements.AFTER_STAGE:
+            cursor.execute(prepare)
+        ((values["base"],),) = _rows(cursor, statements.LAST_POSITION, values)
+        pulled = cursor.execute(statements.INSERT_ORDERS, values).rowcount
+        cursor.execute(statements.INSERT_LINES, values)
+        values["base"] += pulled
+        cursor.execute(statements.COMPARE, values)
+        changed = cursor.execute(statements.UPDATE_MOVED, values).rowcount
+        cursor.execute(statements.UPDATE_REST, values)
+        cursor.execute(statements.DELETE_LINES, values)
+        cursor.execute(statements.REPLACE_LINES, values)
+        for name in statements.STAGES:
+            cursor.execute(f"DROP TABLE pg_temp.{name}")
+        ((total,),) = _rows(cursor, statements.COUNT_ORDERS, values)
+    return PullReport(
+        pulled=pulled,
+        changed=changed,
+        skipped={
+            reason: number
+            for reason, number in sorted(reasons.items())
+            if reason != statements.WITHOUT_DETAILS
+        },
+        unmatched_countries=strange_countries,
+        unmatched_statuses=strange_statuses,
+        without_details=reasons.get(statements.WITHOUT_DETAILS, 0),
+        orders_total=total,
+    )
+
+
+def _filters(
+    connection: psycopg.Connection[Any], settings: IntegrationSettings
+) -> tuple[Filters, list[str], list[str]]:
+    """The filters as codes and letters, and the words that mean nothing."""
+    letters: Sequence[str] | None = None
+    codes: Sequence[str] | None = None
+    strange_countries: Sequence[str] = ()
+    strange_statuses: Sequence[str] = ()
+    if settings.order_statuses:
+        names = read_status_names(connection, settings.integration)
+        statuses = names.resolve(settings.order_statuses)
+        letters, strange_statuses = sorted(statuses.letters), statuses.unmatched
+    if settings.countries:
+        found = read_countries(connection, settings.integration).resolve(settings.countries)
+        codes, strange_countries = sorted(found.codes), found.unmatched
+    filters = Filters(
+        start=start_of(settings),
+        letters=None if letters is None else list(letters),
+        countries=None if codes is None else list(codes),
+        incomplete=INCOMPLETE in (letters or ()),
+    )
+    return filters, list(strange_countries), list(strange_statuses)
+
+
+def _rows(cursor: psycopg.Cursor[Any], query: Any, values: dict[str, Any]) -> list[Any]:
+    return cursor.execute(query, values).fetchall()

@@ -1,0 +1,1 @@
+"""Shipment requests from the inbox into the shop, then the order's status."""

@@ -1,0 +1,131 @@
+"""The inbox of shipments as the push sees it: what waits, and what became of each row.
+
+Rows go from waiting to taken (the journal has them), then to done or refused; back to waiting when
+their entry was surely not applied. All inside the caller's transaction. Not here: how rows get in
+(`intake`), and judging them (`parcels`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from cscart_pipelines.fulfilment.models import ShipmentRow
+
+Connection = psycopg.Connection[Any]
+
+_ROW = (
+    "order_number, tracking_number, sku, quantity, carrier, tracking_url, shipped_at, source"
+    " FROM fulfilment.shipments"
+)
+
+
+def waiting_numbers(connection: Connection, integration: str) -> list[str]:
+    """Order numbers with rows that wait, those that wait longest first."""
+    rows = connection.execute(
+        "SELECT order_number FROM fulfilment.shipments WHERE integration = %s"
+        " AND state = 'waiting' GROUP BY order_number ORDER BY min(received_at), order_number",
+        [integration],
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def waiting_rows(
+    connection: Connection, integration: str, order_numbers: Sequence[str], *, lock: bool = False
+) -> list[ShipmentRow]:
+    """The rows of these orders that wait, in the order they came.
+
+    `lock`: nobody corrects them until the caller's transaction ends. They are locked in the order
+    of their key, as the intake does, or the two could wait for each other for ever.
+    """
+    cursor = connection.cursor(row_factory=dict_row)
+    rows = cursor.execute(
+        f"SELECT received_at, {_ROW} WHERE integration = %s AND order_number = ANY(%s)"
+        " AND state = 'waiting' ORDER BY order_number, tracking_number, sku"
+        + (" FOR UPDATE" if lock else ""),
+        [integration, list(order_numbers)],
+    ).fetchall()
+    rows.sort(key=lambda row: row["received_at"])  # stable: then by key
+    return [ShipmentRow(**{k: v for k, v in row.items() if k != "received_at"}) for row in rows]
+
+
+def waiting_count(connection: Connection, integration: str) -> int:
+    """Rows that nothing final has been said about."""
+    row = connection.execute(
+        "SELECT count(*) FROM fulfilment.shipments WHERE integration = %s"
+        " AND state IN ('waiting', 'taken')",
+        [integration],
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def take(
+    connection: Connection, integration: str, rows: Iterable[ShipmentRow], journal_id: int
+) -> None:
+    """The journal has these rows now."""
+    for row in rows:
+        connection.execute(
+            "UPDATE fulfilment.shipments SET state = 'taken', journal_id = %s, reason = NULL"
+            " WHERE integration = %s AND order_number = %s AND tracking_number = %s AND sku = %s",
+            [journal_id, integration, row.order_number, row.tracking_number, row.sku],
+        )
+
+
+def settle(
+    connection: Connection,
+    integration: str,
+    rows: Iterable[ShipmentRow],
+    state: str,
+    reason: str | None,
+) -> None:
+    """These rows, still waiting, are done or refused."""
+    for row in rows:
+        connection.execute(
+            "UPDATE fulfilment.shipments SET state = %s, reason = %s, settled_at = now()"
+            " WHERE integration = %s AND order_number = %s AND tracking_number = %s AND sku = %s"
+            " AND state = 'waiting'",
+            [state, reason, integration, row.order_number, row.tracking_number, row.sku],
+        )
+
+
+def settle_taken(
+    connection: Connection, integration: str, journal_id: int, state: str, reason: str | None
+) -> list[str]:
+    """The rows of a journal entry are done, refused, or wait again; their order numbers."""
+    rows = connection.execute(
+        "UPDATE fulfilment.shipments SET state = %(state)s, reason = %(reason)s,"
+        " journal_id = CASE WHEN %(state)s = 'waiting' THEN NULL ELSE journal_id END,"
+        " settled_at = CASE WHEN %(state)s = 'waiting' THEN NULL ELSE now() END"
+        " WHERE integration = %(key)s AND journal_id = %(entry)s AND state = 'taken'"
+        " RETURNING order_number",
+        {"state": state, "reason": reason, "key": integration, "entry": journal_id},
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def wait_again(connection: Connection, integration: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Rows that were carried out wait once more, as if they came now: all of them, or none if one
+    is no longer there. `rows`: with the columns of their key, as the journal keeps them."""
+    keys = [
+        [row[name] or "" for row in rows] for name in ("order_number", "tracking_number", "sku")
+    ]
+    there = connection.execute(
+        "SELECT order_number, tracking_number, sku FROM fulfilment.shipments"
+        " WHERE integration = %s AND state = 'done' AND (order_number, tracking_number, sku)"
+        " IN (SELECT * FROM unnest(%s::text[], %s::text[], %s::text[]))"
+        " ORDER BY order_number, tracking_number, sku FOR UPDATE",
+        [integration, *keys],
+    ).fetchall()
+    if not rows or len(there) < len(set(zip(*keys, strict=True))):
+        return False
+    for row in there:
+        connection.execute(
+            "UPDATE fulfilment.shipments SET state = 'waiting', reason = NULL, journal_id = NULL,"
+            " settled_at = NULL, received_at = now()"
+            " WHERE integration = %s AND order_number = %s AND tracking_number = %s AND sku = %s",
+            [integration, *row],
+        )
+    return True

@@ -1,0 +1,1 @@
+"""Pure rules of one order's parcels: rows, quantities, fields, what the shop has already."""

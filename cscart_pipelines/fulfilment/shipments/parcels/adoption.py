@@ -1,0 +1,154 @@
+"""Rows of a parcel that the shop has already: written by us before, or by somebody else.
+
+Nothing is posted for them, even if the quantities differ; the reason says so. Pure. Not here:
+writes in doubt, which are read back before anything is planned (`order_push`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from cscart_pipelines.cscart.order_fulfilment import ShipmentSeen
+from cscart_pipelines.cscart.quantities import NOTHING, tidy
+from cscart_pipelines.fulfilment.journal import Entry, Kind
+from cscart_pipelines.fulfilment.models import ShipmentRow
+from cscart_pipelines.fulfilment.shipments.parcels.parcel import Parcel, matches, own_shipments
+from cscart_pipelines.fulfilment.shipments.parcels.quantities import Remainder
+from cscart_pipelines.fulfilment.shipments.parcels.rows import RequestedRow, key_of
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """Rows for which the shop has a shipment; `reason`: which, and how it differs."""
+
+    tracking: str
+    rows: tuple[ShipmentRow, ...]
+    shipment_id: int
+    reason: str
+
+
+@dataclass
+class Found:
+    """`new`: rows for which the shop has nothing."""
+
+    adopted: list[Adopted] = field(default_factory=list)
+    refusals: list[tuple[ShipmentRow, str]] = field(default_factory=list)
+    new: list[RequestedRow] = field(default_factory=list)
+
+
+def match_existing(
+    group: Sequence[RequestedRow],
+    line: str,
+    history: Sequence[Entry],
+    shipments: Sequence[ShipmentSeen],
+    left: Remainder,
+) -> Found:
+    """Divides the rows of one parcel. `line`: the comments by which it is found without a number.
+
+    Rows that a verified write of ours has carried out are done. The others are adopted by a
+    shipment of the same number that is not ours; where there is none they are new, also if we have
+    shipped other rows of the parcel.
+    """
+    found = Found()
+    if not group:
+        return found
+    done = _done(group[0].tracking, history)
+    rest = []
+    for each in group:
+        if each.key not in done:
+            rest.append(each)
+            continue
+        shipment_id, quantity = done[each.key]
+        asked = None if each.row.quantity is None else str(each.pieces)
+        if quantity == asked:
+            reason = f"shipped already, as shipment {shipment_id}"
+            found.adopted.append(Adopted(each.tracking, (each.row,), shipment_id, reason))
+        else:
+            said = f"{quantity} pieces" if quantity else "all that was left"
+            reason = f"this row was shipped already with {said}, as shipment {shipment_id}"
+            found.refusals.append((each.row, reason))
+    theirs = _theirs(group[0].tracking, line, shipments, history)
+    if rest and theirs:
+        rows = tuple(each.row for each in rest)
+        reason = _reason(rest, theirs, left)
+        found.adopted.append(Adopted(rest[0].tracking, rows, theirs[0].shipment_id, reason))
+    else:
+        found.new = rest
+    return found
+
+
+def reserved_by_unconfirmed(
+    history: Sequence[Entry], shipments: Sequence[ShipmentSeen], named: AbstractSet[str]
+) -> list[dict[str, Decimal]]:
+    """Quantities of writes that may still turn out to be done: the shop does not show them. Not of
+    the parcels `named`, whose rows are planned just now."""
+    ours = own_shipments(history)
+    strange = [seen for seen in shipments if seen.shipment_id not in ours]
+    parcels = [
+        Parcel.from_json(entry.plan)
+        for entry in history
+        if entry.kind is Kind.SHIPMENT and entry.in_doubt and entry.tracking not in named
+    ]
+    return [each.quantities for each in parcels if not any(matches(each, s) for s in strange)]
+
+
+def _done(tracking: str, history: Sequence[Entry]) -> dict[str, tuple[int, str | None]]:
+    """Rows of the parcel that verified writes of ours carried out: to shipment id and quantity."""
+    done: dict[str, tuple[int, str | None]] = {}
+    for shipment_id, entry in own_shipments(history).items():
+        if entry.tracking == tracking:
+            for row in entry.plan.get("rows", ()):
+                done[key_of(row["sku"])] = (shipment_id, _plain(row.get("quantity")))
+    return done
+
+
+def _plain(quantity: Any) -> str | None:
+    """2, 2.0 and 2E0 are the same number of pieces."""
+    return None if quantity is None else str(tidy(Decimal(quantity)))
+
+
+def _theirs(
+    tracking: str, line: str, shipments: Sequence[ShipmentSeen], history: Sequence[Entry]
+) -> list[ShipmentSeen]:
+    """Shipments that are this parcel and not ours. One of ours for another parcel, that somebody
+    gave this number since, is this parcel now; the same address in its comments says less."""
+    ours = own_shipments(history)
+    held = {
+        entry.after["shipment_id"]: entry.tracking
+        for entry in history
+        if entry.kind is Kind.SHIPMENT and entry.after and entry.after.get("shipment_id")
+    }
+    numbered = Parcel(tracking, tracking, "", "", None, {})
+    addressed = Parcel(tracking, "", "", line, None, {})
+    found = []
+    for seen in shipments:
+        key = seen.shipment_id
+        own = ours.get(key)
+        if matches(numbered, seen):
+            fits = own is None or own.tracking != tracking
+        else:
+            unclaimed = own is None and held.get(key, tracking) == tracking
+            fits = unclaimed and matches(addressed, seen)
+        if fits:
+            found.append(seen)
+    return found
+
+
+def _reason(rest: Sequence[RequestedRow], theirs: Sequence[ShipmentSeen], left: Remainder) -> str:
+    ids = ", ".join(str(seen.shipment_id) for seen in theirs)
+    has = left.by_code(seen.quantities for seen in theirs)
+    asked: dict[str, Decimal] = {}
+    for each in rest:
+        if each.code is not None and each.pieces is not None:
+            asked[each.code] = tidy(asked.get(each.code, NOTHING) + each.pieces)
+    different = [
+        f"{code} {pieces} asked, {has.get(code, 0)} shipped"
+        for code, pieces in sorted(asked.items())
+        if has.get(code, NOTHING) != pieces
+    ]
+    said = f"the shop has this parcel already, as shipment {ids}"
+    return said + (f"; quantities differ: {'; '.join(different)}" if different else "")

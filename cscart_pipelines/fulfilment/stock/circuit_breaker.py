@@ -1,0 +1,45 @@
+"""The circuit breaker: a push that would empty the shop is held until a person has looked.
+
+Pure. An export that broke half-way looks like a warehouse that burnt down; the second is rarer.
+Not here: empty feeds and feeds older than the last one (`intake`), what holding means (`stock`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+
+@dataclass(frozen=True)
+class BreakerDecision:
+    """How many products would newly show zero, of how many that have stock now."""
+
+    emptied: int
+    stocked: int
+    most: Decimal
+
+    @property
+    def held(self) -> str | None:
+        """Why the push is held; None if it is not."""
+        if self.emptied == 0 or self.emptied <= self.most * self.stocked:
+            return None
+        return (
+            f"held: {self.emptied:,} of the {self.stocked:,} products with stock would be set to"
+            f" zero, more than {float(self.most) * 100:g} %"
+        )
+
+
+def judge(
+    amounts: Mapping[int, Decimal | None], on_hand: Mapping[int, Decimal], most_to_zero: Decimal
+) -> BreakerDecision:
+    """The verdict over one feed, whatever the rules make of it.
+
+    `amounts`: what every product of the shop has now, by product id, read live where it was read
+    (products that are not tracked left out); `on_hand`: what the feed says.
+    """
+    stocked = {product_id for product_id, amount in amounts.items() if (amount or 0) > 0}
+    emptied = sum(
+        1 for product_id, amount in on_hand.items() if amount <= 0 and product_id in stocked
+    )
+    return BreakerDecision(emptied, len(stocked), most_to_zero)

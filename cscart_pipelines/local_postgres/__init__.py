@@ -1,0 +1,1 @@
+"""The embedded PostgreSQL server for laptops, with which nothing else is concerned."""

@@ -1,0 +1,1 @@
+"""The collector: an ASGI application that stores event batches of visitors' browsers."""

@@ -1,0 +1,105 @@
+"""The collector's way into the warehouse: connections that notice when it is gone.
+
+Each call opens a new connection; the first that succeeds brings the schema up to date. Not here:
+who uses them (`batching`, `site_book`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+
+from cscart_pipelines.settings import Settings
+from cscart_pipelines.warehouse.connect import WarehouseUnavailableError, open_warehouse
+
+ACTOR = "collector"
+NOTICE = {
+    "connect_timeout": 3,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 6000,
+}
+"""A machine that vanished without a word is missed within seconds: visitors wait for an answer."""
+
+
+RETRY_SECONDS = 0.5
+
+
+class ConnectionFactory:
+    """Opens connections to the configured warehouse, from any thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._first = threading.Lock()
+        self._current = False
+
+    def connect(self, *, autocommit: bool = False) -> psycopg.Connection[Any]:
+        """A new connection. Raises WarehouseUnavailableError."""
+        with self._first:
+            with open_warehouse(
+                self._settings, migrate=not self._current, actor=ACTOR
+            ) as warehouse:
+                arguments = {**NOTICE, **warehouse.connection_arguments()}
+            self._current = True
+        arguments["connect_timeout"] = NOTICE["connect_timeout"]
+        try:
+            return psycopg.connect(**arguments, autocommit=autocommit)
+        except psycopg.Error as error:
+            raise WarehouseUnavailableError(type(error).__name__) from None
+
+
+class Reconnector:
+    """Looks for a connection beside its user, whom a host that does not answer must not stop."""
+
+    def __init__(
+        self,
+        connect: Callable[[], psycopg.Connection[Any]],
+        prepare: Callable[[psycopg.Connection[Any]], None],
+        tell: Callable[[], None],
+    ) -> None:
+        self._connect, self._prepare, self._tell = connect, prepare, tell
+        self._lock = threading.Lock()
+        self._found: psycopg.Connection[Any] | None = None
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def found(self) -> psycopg.Connection[Any] | None:
+        """The connection, if there is one by now; otherwise the search goes on, and `tell` ends it.
+
+        One that is given out belongs to the caller.
+        """
+        with self._lock:
+            connection, self._found = self._found, None
+        if connection is None and (self._thread is None or not self._thread.is_alive()):
+            self._thread = threading.Thread(target=self._search, name="finder", daemon=True)
+            self._thread.start()
+        return connection
+
+    def stop(self) -> None:
+        self._ended.set()
+        with self._lock:
+            if self._found is not None:
+                self._found.close()
+                self._found = None
+
+    def _search(self) -> None:
+        while not self._ended.is_set():
+            connection = None
+            try:
+                connection = self._connect()
+                self._prepare(connection)
+            except (WarehouseUnavailableError, psycopg.Error):
+                if connection is not None:
+                    connection.close()
+                self._ended.wait(RETRY_SECONDS)
+                continue
+            with self._lock:
+                if not self._ended.is_set():
+                    self._found = connection
+            self._tell()
+            return

@@ -1,0 +1,132 @@
+"""Forgetting a person on the porch: what their browsers told goes, with the sessions made of it.
+
+A visitor who was only ever this person goes whole, events without an address too. Of a browser
+that several people use, this person's events go: those with the address, and those that belong to
+it as the models see it (`int_onsite_events`), which would be somebody else's otherwise. Counts of
+days and products hold nobody. Not here: everything else of a person (`forget`), which calls this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from cscart_pipelines.identity import normal, sha256
+
+_HASHES = """
+    SELECT unnest(ARRAY[written_sha256, address_sha256]) FROM cscart.email_addresses
+    WHERE integration = %(shop)s AND address = ANY(%(named)s)
+"""
+"""Under which browsers may know them: the address, and what the shop has around it."""
+
+_ADDRESSES = """
+    SELECT DISTINCT email FROM onsite.events WHERE integration = %(shop)s AND email IS NOT NULL
+"""
+
+_VISITORS = """
+    WITH theirs AS (
+        SELECT visitor_id FROM onsite.visitors
+        WHERE integration = %(shop)s AND email_sha256 = ANY(%(who)s)
+        UNION
+        SELECT visitor_id FROM onsite.events
+        WHERE integration = %(shop)s AND email_sha256 = ANY(%(who)s)
+    ), known AS (
+        SELECT visitor_id, email_sha256 FROM onsite.visitors JOIN theirs USING (visitor_id)
+        WHERE integration = %(shop)s
+        UNION
+        SELECT visitor_id, email_sha256 FROM onsite.events JOIN theirs USING (visitor_id)
+        WHERE integration = %(shop)s AND email_sha256 IS NOT NULL
+    )
+    SELECT visitor_id, bool_and(email_sha256 = ANY(%(who)s)) FROM known GROUP BY visitor_id
+"""
+"""Who was ever one of these addresses, and whether nobody else."""
+
+_SHARED_EVENTS = """
+    WITH sightings AS (
+        SELECT visitor_id, seen_at, email_sha256 FROM onsite.visitors
+        CROSS JOIN LATERAL (VALUES (first_at), (last_at)) AS moments (seen_at)
+        WHERE integration = %(shop)s AND visitor_id = ANY(%(shared)s)
+        UNION
+        SELECT visitor_id, occurred_at, email_sha256 FROM onsite.events
+        WHERE integration = %(shop)s AND visitor_id = ANY(%(shared)s) AND email_sha256 IS NOT NULL
+    )
+    DELETE FROM onsite.events AS told
+    WHERE integration = %(shop)s AND email_sha256 IS NULL AND visitor_id = ANY(%(shared)s)
+      AND (
+        SELECT seen.email_sha256 FROM sightings AS seen WHERE seen.visitor_id = told.visitor_id
+        ORDER BY seen.seen_at > told.occurred_at,
+            CASE WHEN seen.seen_at <= told.occurred_at THEN seen.seen_at END DESC,
+            CASE WHEN seen.seen_at <= told.occurred_at THEN seen.email_sha256 END DESC,
+            seen.seen_at, seen.email_sha256
+        LIMIT 1
+      ) = ANY(%(who)s)
+"""
+"""The last address known until then, else the first one known."""
+
+
+def erase_onsite(
+    connection: psycopg.Connection[Any], integration: str, identities: Sequence[str]
+) -> dict[str, int]:
+    """Deletes what was told of the people with these addresses: table -> rows that went.
+
+    Call it before the built tables lose the addresses, inside the transaction that purges.
+    """
+    values: dict[str, Any] = {"shop": integration, "named": list(identities)}
+    hashes = connection.execute(_HASHES, values).fetchall()
+    values["who"] = sorted({sha256(one) for one in identities} | {one for (one,) in hashes})
+    told = connection.execute(_ADDRESSES, values).fetchall()
+    values["told"] = [text for (text,) in told if normal(text) in set(identities)]
+
+    visitors = connection.execute(_VISITORS.encode(), values).fetchall()
+    values["lone"] = [visitor for visitor, alone in visitors if alone]
+    values["shared"] = [visitor for visitor, alone in visitors if not alone]
+    touched: dict[str, int] = {}
+
+    def delete(table: str, query: str) -> None:
+        rows = connection.execute(query.encode(), values).rowcount
+        touched[table] = touched.get(table, 0) + rows
+
+    if values["shared"]:
+        delete("onsite.events", _SHARED_EVENTS)
+    delete(
+        "onsite.events",
+        "DELETE FROM onsite.events WHERE integration = %(shop)s AND (visitor_id = ANY(%(lone)s)"
+        " OR email_sha256 = ANY(%(who)s) OR email = ANY(%(told)s))",
+    )
+    for table in ("visitors", "consents"):
+        delete(
+            f"onsite.{table}",
+            f"DELETE FROM onsite.{table} WHERE integration = %(shop)s"  # noqa: S608 - constants
+            " AND email_sha256 = ANY(%(who)s)",
+        )
+    delete(
+        "onsite.touched",
+        "DELETE FROM onsite.touched WHERE integration = %(shop)s AND kind = 'person'"
+        " AND value = ANY(%(who)s)",
+    )
+    for schema, table in _built_tables(connection):
+        rows = connection.execute(
+            sql.SQL(
+                "DELETE FROM {} WHERE integration = %(shop)s AND visitor_id = ANY(%(lone)s)"
+            ).format(sql.Identifier(schema, table)),
+            values,
+        ).rowcount
+        touched[f"{schema}.{table}"] = rows
+    return touched
+
+
+def _built_tables(connection: psycopg.Connection[Any]) -> list[tuple[str, str]]:
+    """Made of events by the models, if they have been built; those with `identity` go by it too."""
+    return connection.execute(
+        """
+        SELECT table_schema, table_name
+        FROM information_schema.columns JOIN information_schema.tables
+            USING (table_schema, table_name)
+        WHERE table_type = 'BASE TABLE' AND column_name = 'visitor_id'
+          AND table_schema IN ('analytics', 'intermediate')
+        ORDER BY 1, 2
+        """
+    ).fetchall()

@@ -1,0 +1,1 @@
+"""The sandbox's REST API, entity by entity."""

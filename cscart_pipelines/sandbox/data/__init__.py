@@ -1,0 +1,1 @@
+"""What the sandbox is filled with: the CDNOW sample and small catalogues."""

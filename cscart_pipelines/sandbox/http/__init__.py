@@ -1,0 +1,1 @@
+"""The sandbox's HTTP server: requests, routing, faults, PHP's ways with values."""

@@ -1,0 +1,1 @@
+"""The sandbox's state: products, customers, orders, shipments, version profiles."""

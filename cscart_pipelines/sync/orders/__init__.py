@@ -1,0 +1,1 @@
+"""Orders, the largest entity: windows, reading, reconciliation with the shop."""

@@ -1,0 +1,200 @@
+"""Reading a window of orders: rows with their details, or list rows and details where they differ.
+
+Not here: which windows (`order_windows`), pages and chunks (`walk`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from cscart_pipelines.cscart.coerce import integer
+from cscart_pipelines.cscart.errors import NotFound, TransientShopError
+from cscart_pipelines.cscart.records.entities import (
+    OrderLineRow,
+    OrderRow,
+    UnreadableRowError,
+    content_hash,
+    parse_order,
+)
+from cscart_pipelines.sync.context import EntityReport, SyncContext
+from cscart_pipelines.sync.list_reader import ListQuery, ListResult, Sweep, read_list
+from cscart_pipelines.sync.orders import windows
+from cscart_pipelines.sync.orders.windows import Window
+from cscart_pipelines.sync.row_handlers import PreparedRows, RawRow, RowHandler, only, parse_rows
+from cscart_pipelines.sync.state import EntityState
+from cscart_pipelines.warehouse.load import Changes
+from cscart_pipelines.warehouse.tables import core as tables_core
+
+ENTITY = "orders"
+Parsed = tuple[OrderRow, list[OrderLineRow]]
+Loadable = tuple[tuple[Any, ...], list[OrderLineRow]]
+
+
+def read_window(
+    context: SyncContext,
+    report: EntityReport,
+    state: EntityState,
+    window: Window,
+    *,
+    seen: set[int] | None = None,
+    outside: set[int] | None = None,
+) -> ListResult:
+    """Walks through a window and loads what differs; ids of all its orders are added to `seen`,
+    and of those that the integration does not take, where the shop counts them too, to `outside`.
+    """
+    sizes = context.sizes
+    outside = set() if outside is None else outside
+    window = windows.limited(window, order_filters(context))
+    if window.details:
+        page_sizes, consumer = sizes.orders_with_details, _with_details(context)
+    else:
+        page_sizes, consumer = sizes.orders, _as_list_rows(context, window, outside)
+        if window.label == "whole":
+            page_sizes = sizes.orders_one_by_one
+    sweep = None
+    if window.created_until is not None:
+        sweep = Sweep(tables_core.orders, window.created_until, each_reject=False)
+    query = ListQuery(
+        ENTITY,
+        "order_id",
+        window.params,
+        page_sizes,
+        growing=False,
+        heavy=windows.DETAILS,
+        label=window.label,
+        resumable=window.label == "whole",
+    )
+    if context.limit:
+        takes = partial(_taken, context, details=window.details)
+        consumer = only(consumer, "order_id", takes, outside)
+    if seen is not None:
+        consumer = _noting(consumer, seen)
+    return read_list(context, report, state, query, consumer, sweep=sweep, until=window.watermark)
+
+
+def order_filters(context: SyncContext) -> dict[str, Any]:
+    """What the shop is asked for, so that its counts are of the same orders as ours."""
+    return context.limit.order_filters(newer=context.can("orders_with_details"))
+
+
+def _taken(context: SyncContext, raw: RawRow, *, details: bool) -> bool:
+    """Not every version tells the storefront in a list row: then the filter has seen to it."""
+    company, storefront = integer(raw.get("company_id")), integer(raw.get("storefront_id"))
+    if not details and "storefront_id" not in raw:
+        return context.limit.takes_company(company)
+    return context.limit.why_outside(company, storefront) is None
+
+
+def _with_details(context: SyncContext) -> RowHandler:
+    def read(raw: RawRow) -> tuple[int, Loadable]:
+        row, lines = parse_order(raw)
+        return row.order_id, loadable(context.forgotten.order(row), lines)
+
+    return RowHandler(lambda rows: parse_rows(rows, "order_id", read), _loading(context))
+
+
+def _as_list_rows(context: SyncContext, window: Window, outside: set[int]) -> RowHandler:
+    """List rows are compared with ours; orders that differ are read in full, one by one."""
+
+    def read(raw: RawRow) -> tuple[int, OrderRow]:
+        row, _ = parse_order(raw)
+        return row.order_id, context.forgotten.order(row)
+
+    def prepare(rows: list[RawRow]) -> PreparedRows:
+        prepared = parse_rows(rows, "order_id", read)
+        wanted = _wanted(context, prepared.rows, window)
+        prepared.rows = []
+        for row, outcome in zip(wanted, _each(context, wanted), strict=True):
+            if isinstance(outcome, tuple):
+                full = outcome[0]
+                if context.limit.why_outside(full.company_id, full.storefront_id):
+                    prepared.ids.remove(row.order_id)
+                    outside.add(row.order_id)
+                else:
+                    prepared.rows.append(loadable(*outcome))
+            elif outcome is None:  # deleted since its list row was read
+                prepared.ids.remove(row.order_id)
+            else:
+                prepared.rejects.append((str(row.order_id), outcome))
+                prepared.rows.append(loadable(row._replace(has_details=False), []))
+        return prepared
+
+    return RowHandler(prepare, _loading(context), compares=True)
+
+
+def _noting(consumer: RowHandler, seen: set[int]) -> RowHandler:
+    def prepare(rows: list[RawRow]) -> PreparedRows:
+        prepared = consumer.prepare(rows)
+        seen.update(prepared.ids)
+        return prepared
+
+    return replace(consumer, prepare=prepare)
+
+
+def _loading(context: SyncContext) -> Callable[[list[Loadable]], Changes]:
+    detailed = OrderRow._fields.index("has_details")
+
+    def load(orders: list[Loadable]) -> Changes:
+        complete = [str(row[0]) for row, _ in orders if row[detailed]]
+        context.loader.resolve(ENTITY, complete)
+        return context.loader.merge_orders(orders)
+
+    return load
+
+
+def loadable(row: OrderRow, lines: list[OrderLineRow]) -> Loadable:
+    return (*row, content_hash(row, lines)), lines
+
+
+# --- one by one ----------------------------------------------------------------------------------
+
+
+def _each(context: SyncContext, wanted: list[OrderRow]) -> Iterable[Parsed | str | None]:
+    """The orders in full; a reason for one that cannot be read, None for one that is gone."""
+
+    def read(row: OrderRow) -> Parsed | str | None:
+        try:
+            full, lines = parse_order(context.get(ENTITY, id=row.order_id, heavy_retries=1).body)
+            return context.forgotten.order(full), lines
+        except NotFound:
+            return None
+        except UnreadableRowError as error:
+            return str(error)
+        except TransientShopError as error:
+            if not error.lighter_may_help:
+                raise
+            return error.message
+
+    if not wanted:
+        return []
+    with ThreadPoolExecutor(context.client.max_parallel, "orders") as threads:
+        return list(threads.map(read, wanted))
+
+
+def _wanted(context: SyncContext, listed: list[OrderRow], window: Window) -> list[OrderRow]:
+    """List rows whose order we lack or have otherwise, or that are to be read afresh anyway."""
+    query = (
+        "SELECT order_id, status, total, email, user_id, firstname, lastname, phone, ordered_at"
+        " FROM cscart.orders WHERE integration = %s AND order_id = ANY(%s)"
+        " AND deleted_at IS NULL AND has_details"
+    )
+    ids = [row.order_id for row in listed]
+    found = context.connection.execute(query, [context.integration, ids])
+    known = {row[0]: row[1:] for row in found}
+    afresh = window.afresh_since
+
+    def ours(row: OrderRow) -> tuple[Any, ...]:
+        return (
+            row.status, row.total, row.email, row.user_id, row.firstname, row.lastname, row.phone,
+            row.ordered_at,
+        )  # fmt: skip
+
+    return [
+        row
+        for row in listed
+        if (afresh is not None and row.ordered_at >= afresh) or known.get(row.order_id) != ours(row)
+    ]

@@ -1,0 +1,172 @@
+"""Finding out what the shop does not tell about orders: deletions, and changes without a trace.
+
+Deleted orders vanish (reference 8.6), so the shop's count is what gives them away. Not here:
+reading windows (`order_rows`), the windows themselves (`order_windows`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from cscart_pipelines.cscart.lists import read_page
+from cscart_pipelines.sync.context import EntityReport, SyncContext
+from cscart_pipelines.sync.list_reader import ListResult
+from cscart_pipelines.sync.orders import windows
+from cscart_pipelines.sync.orders.reader import ENTITY, order_filters, read_window
+from cscart_pipelines.sync.state import EntityState
+from cscart_pipelines.warehouse.tables import core as tables_core
+
+SWEEP_EVERY = timedelta(hours=24)
+"""Where the shop cannot filter by change, all list rows are compared this often."""
+SWEEP_EVERY_WITH_FILTER = timedelta(days=7)
+"""Elsewhere too, for what changes without a new `updated_at` (reference 8.6)."""
+AT_ONCE = 100
+MOST_TO_MEND = 100
+"""Broken orders tried again in one run; each costs a request."""
+_UNEXPLAINED = "unexplained"
+_OUTSIDE = "outside"
+"""Orders in the shop's count that the integration does not take."""
+
+
+def reconcile_counts(
+    context: SyncContext,
+    report: EntityReport,
+    state: EntityState,
+    created_until: datetime,
+    walked: ListResult | None,
+) -> None:
+    """Counts against the shop; where they differ, or it is time, all list rows are compared.
+
+    A difference that a quiet sweep leaves is the shop's own (one that counts a row twice), so it is
+    remembered. If the shop moved meanwhile, the difference may be a deletion that the sweep has
+    passed: then nothing is remembered, and the next run sweeps again. `walked`: the whole list has
+    just been read. Orders that the integration does not take are left out of the shop's count.
+    """
+    if walked is None:
+        asked = windows.created(created_until) | order_filters(context)
+        total = read_page(context.client, ENTITY, 1, 1, asked).total
+        walked = ListResult(total - state.totals.get(_OUTSIDE, 0), quiet=True)
+    difference = walked.total - _accounted_for(context, created_until)
+    outside: set[int] = set()
+    if difference != state.totals.get(_UNEXPLAINED, 0) or _sweep_is_due(context, state):
+        window = windows.slim_sweep(created_until)
+        walked = read_window(context, report, state, window, outside=outside)
+        walked = replace(walked, total=walked.total - len(outside))
+        difference = walked.total - _accounted_for(context, created_until)
+        state.totals = {**state.totals, _OUTSIDE: len(outside)}
+    report.shop_total = walked.total
+    report.warehouse_total = _live(context, created_until)
+    state.totals = {
+        "total": walked.total,
+        _UNEXPLAINED: difference if walked.quiet else None,
+        _OUTSIDE: state.totals.get(_OUTSIDE, 0),
+    }
+    with context.connection.transaction():
+        context.states.save(state)
+
+
+def retry_unreadable(context: SyncContext, report: EntityReport, state: EntityState) -> None:
+    """Reads again what is known to be doubtful: broken orders, and those of unknown accounts."""
+    broken = context.connection.execute(
+        """
+        (SELECT entity_key::bigint AS number FROM cscart.rejects
+         WHERE integration = %(shop)s AND entity = 'orders' AND resolved_at IS NULL
+           AND entity_key ~ '^[0-9]{1,18}$'
+         ORDER BY last_seen_at LIMIT %(most)s)
+        UNION
+        (SELECT order_id FROM cscart.orders
+         WHERE integration = %(shop)s AND NOT has_details AND deleted_at IS NULL
+         ORDER BY order_id DESC LIMIT %(most)s)
+        ORDER BY number
+        """,
+        {"shop": context.integration, "most": MOST_TO_MEND},
+    ).fetchall()
+    read_by_number(context, report, state, [row[0] for row in broken], afresh=True)
+    read_by_number(context, report, state, _of_unknown_customers(context))
+
+
+def read_by_number(
+    context: SyncContext,
+    report: EntityReport,
+    state: EntityState,
+    numbers: Sequence[int],
+    *,
+    afresh: bool = False,
+) -> None:
+    """Reads these orders; those that the shop does not list are gone."""
+    for start in range(0, len(numbers), AT_ONCE):
+        asked = numbers[start : start + AT_ONCE]
+        seen: set[int] = set()
+        window = windows.by_number(asked, afresh=afresh)
+        read_window(context, report, state, window, seen=seen)
+        gone = set(asked) - seen
+        if gone:
+            with context.connection.transaction():
+                report.deleted += context.loader.bury(tables_core.orders, gone)
+                context.loader.resolve(ENTITY, map(str, gone))
+
+
+def reset_reconciliation(context: SyncContext) -> None:
+    """The next comparison sweeps, whatever the counts say. Within the caller's transaction."""
+    state = context.states.read(ENTITY)
+    state.totals = {**state.totals, _UNEXPLAINED: None}
+    context.states.save(state)
+
+
+def _of_unknown_customers(context: SyncContext) -> list[int]:
+    """Orders of accounts that came after one sweep of customers and went before the next.
+
+    The shop sets their user to 0 without a new `updated_at`, and we never met the account. Each
+    order is asked about in one run only: staff have orders too, and are no customers.
+    """
+    totals = context.states.read("customers").totals
+    since = totals.get("began_before") or totals.get("began")
+    if since is None:
+        return []
+    found = context.connection.execute(
+        """
+        SELECT placed.order_id FROM cscart.orders AS placed
+        WHERE placed.integration = %s AND placed.deleted_at IS NULL
+          AND placed.user_id IS NOT NULL AND placed.loaded_at >= %s
+          AND placed.loaded_at < %s AND NOT EXISTS (
+              SELECT FROM cscart.customers AS known
+              WHERE known.integration = placed.integration AND known.user_id = placed.user_id
+                AND known.deleted_at IS NULL
+          )
+        ORDER BY placed.order_id
+        """,
+        [context.integration, since, totals.get("began") or since],
+    )
+    return [row[0] for row in found]
+
+
+def _sweep_is_due(context: SyncContext, state: EntityState) -> bool:
+    every = SWEEP_EVERY_WITH_FILTER if context.can("updated_at_filter") else SWEEP_EVERY
+    return state.swept_at is None or datetime.now(UTC) - state.swept_at > every
+
+
+def _live(context: SyncContext, until: datetime) -> int:
+    return context.count(
+        "SELECT count(*) FROM cscart.orders WHERE integration = %s AND deleted_at IS NULL"
+        " AND NOT is_parent_order AND ordered_at <= %s",
+        until,
+    )
+
+
+def _accounted_for(context: SyncContext, until: datetime) -> int:
+    """Orders that we have, and those set aside because nothing of them can be read."""
+    aside = context.count(
+        """
+        SELECT count(*) FROM cscart.rejects AS aside
+        WHERE aside.integration = %s AND aside.entity = 'orders' AND aside.resolved_at IS NULL
+          AND aside.entity_key ~ '^[0-9]{1,18}$' AND NOT EXISTS (
+              SELECT FROM cscart.orders AS placed
+              WHERE placed.integration = aside.integration AND placed.deleted_at IS NULL
+                AND placed.order_id = CASE WHEN aside.entity_key ~ '^[0-9]{1,18}$'
+                                           THEN aside.entity_key::bigint END
+          )
+        """
+    )
+    return _live(context, until) + aside

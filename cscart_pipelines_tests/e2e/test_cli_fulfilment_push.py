@@ -1,0 +1,212 @@
+"""`fulfilment ship` and `stock` for real: a process, a run of Dagster, the shop's own record."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psutil
+import pytest
+
+from cscart_pipelines.fulfilment.shop_write_lock import TURN_SQL, acquire
+from cscart_pipelines_tests.support.desk_fixtures import Desk
+from cscart_pipelines_tests.support.desk_fixtures import desk as desk
+from cscart_pipelines_tests.support.fulfilment_fixtures import Connect
+from cscart_pipelines_tests.support.fulfilment_fixtures import connect as connect
+
+pytestmark = pytest.mark.begun_first
+
+
+def test_parcels_from_a_file_reach_the_shop_once(
+    desk: Desk, connect: Connect, tmp_path: Path
+) -> None:
+    shop = connect(order_prefix="CS", partially_shipped_status="B")
+    whole, part = (shop.order((1, 2), (2, 1), status="P").order_id for _ in range(2))
+    code = shop.shop.store.products[1].product_code
+    shop.sync()
+    file = tmp_path / "parcels.csv"
+    file.write_text(
+        "order_number,tracking_number,carrier,sku,quantity\n"
+        f"CS{whole},1Z999,UPS,,\n"
+        f"CS{part},JD014,DHL,{code},2\n"
+        "CS99999999,X1,UPS,,\n"
+        f"CS{part},,UPS,,\n"
+    )
+    done = desk.command("fulfilment", "ship", "shop", str(file))
+    assert done.returncode == 1, done.stderr  # two rows were refused
+    assert "parcels.csv: 3 rows taken, 1 refused" in done.stdout
+    for words in ("parcels.csv:4", "parcels.csv:5", "3 pieces, ups", "2 pieces, dhl", "P → C",
+                  "P → B", "4 written, 2 refused", "fulfilment journal shop --run"):  # fmt: skip
+        assert words in done.stdout
+    store = shop.shop.store
+    assert [store.orders[number].status for number in (whole, part)] == ["C", "B"]
+    assert sorted(one.tracking_number for one in store.shipments.values()) == ["1Z999", "JD014"]
+    # The journal knows the run by the name that was told.
+    run_id = done.stdout.partition("--run ")[2].split()[0]
+    assert desk.rows("SELECT DISTINCT run_id FROM fulfilment.journal") == [(run_id,)]
+    file.write_text(f"order_number,tracking_number,carrier\nCS{whole},1Z999,UPS\n")
+    again = desk.command("fulfilment", "ship", "shop", str(file))
+    assert (again.returncode, "Nothing waits for shop." in again.stdout) == (0, True)
+    assert len(store.shipments) == 2
+
+
+def test_stock_from_a_file_is_held_looked_at_and_released(
+    desk: Desk, connect: Connect, tmp_path: Path
+) -> None:
+    shop = connect()
+    products = shop.shop.store.products
+    file = tmp_path / "levels.csv"
+    lines = [f"{product.product_code},0\n" for product in products.values()]
+    file.write_text("sku,quantity\n" + "".join(lines))
+    held = desk.command("fulfilment", "stock", "shop", str(file))
+    assert held.returncode == 1, held.stderr
+    assert "would be set to zero" in held.stdout
+    assert "fulfilment stock shop --release" in held.stdout
+    assert any(product.amount for product in products.values())
+    # A file that came since waits for its own turn: nobody has looked at it.
+    new = (
+        Path(
+            json.loads(desk.command("fulfilment", "inbox", "shop", "--json").stdout)["stock"][
+                "folder"
+            ]
+        )
+        / "new.csv"
+    )
+    new.write_text("sku,quantity\nSKU-0001,7\n")
+    os.utime(new, (1_750_000_000, 1_750_000_000))
+    done = desk.command("fulfilment", "stock", "shop", "--release", "--json", "--yes")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["push"]["counts"]["verified"] == len(
+        [change for change in found["push"]["changes"] if change["after"] == {"amount": 0}]
+    )
+    assert not any(product.amount for product in products.values())
+    assert found["held"] == 0
+    assert new.exists()
+    runs = desk.rows("SELECT DISTINCT run_id FROM fulfilment.journal")
+    assert runs == [(found["run_id"],)]
+
+
+def test_a_file_that_is_named_with_the_release_goes_through_at_once(
+    desk: Desk, connect: Connect, tmp_path: Path
+) -> None:
+    shop = connect()
+    products = shop.shop.store.products
+    file = tmp_path / "levels.csv"
+    lines = [f"{product.product_code},0\n" for product in products.values()]
+    file.write_text("sku,quantity\n" + "".join(lines))
+    done = desk.command("fulfilment", "stock", "shop", str(file), "--release", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not any(product.amount for product in products.values())
+
+
+def test_a_shop_that_is_gone_has_its_own_exit_code_and_the_rows_wait(
+    desk: Desk, connect: Connect, tmp_path: Path
+) -> None:
+    shop = connect(order_prefix="CS")
+    number = shop.order((1, 1), status="P").order_id
+    file = tmp_path / "parcels.jsonl"
+    rows = [{"order_number": f"{prefix}{number}", "tracking_number": "X1"} for prefix in ("", "CS")]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shop.shop.stop()
+    done = desk.command("fulfilment", "ship", "shop", str(file))
+    assert done.returncode == 3, done.stderr
+    assert "refuses connections" in done.stderr
+    assert "What waits stays" in done.stderr
+    assert sorted(state for state, _ in shop.inbox()) == ["refused", "waiting"]
+    # What was refused before is told all the same.
+    assert "parcels.jsonl:1" in done.stdout
+    assert "1 refused, 1 still waiting" in done.stdout
+    again = desk.command("fulfilment", "ship", "shop", "--json")
+    assert again.returncode == 3, again.stderr
+    found = json.loads(again.stdout)
+    assert (found["push"]["waiting"], found["refusals"]) == (1, [])
+    assert "refuses connections" in found["failure"]
+
+
+def test_commands_that_were_killed_keep_none_waiting(desk: Desk, connect: Connect) -> None:
+    """More of them than a pool has places: one writes, the others wait for it."""
+    shop = connect()
+    number = shop.order().order_id
+    shop.sync()
+    shop.ship(str(number), "1Z999")
+    go_on = threading.Event()
+
+    @shop.shop.before_request
+    def hold(request: Any) -> None:
+        if request.method == "POST":
+            go_on.wait(300)
+
+    killed = [desk.start("fulfilment", "ship", "shop") for _ in range(5)]
+    until(killed, lambda: turns(desk) >= (1, 3))
+    family = [one for each in killed for one in psutil.Process(each.pid).children(recursive=True)]
+    for each in [*killed, *family]:
+        each.kill()
+    for each in killed:
+        each.communicate()
+    psutil.wait_procs(family)
+    go_on.set()
+    done = desk.command("fulfilment", "ship", "shop", timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert [one.tracking_number for one in shop.shop.store.shipments.values()] == ["1Z999"]
+    with dagster_instance(desk) as instance:
+        states = Counter(run.status.value for run in instance.get_runs())
+    assert states.keys() == {"SUCCESS", "FAILURE"}
+    assert states["SUCCESS"] == 1
+
+
+def test_a_wait_is_told_and_ends_with_the_command(desk: Desk, connect: Connect) -> None:
+    """By a Ctrl-C that reaches the command alone, and when the command is killed."""
+    shop = connect()
+    number = shop.order().order_id
+    shop.sync()
+    shop.ship(str(number), "1Z999")
+    with acquire(shop.database.warehouse, "shop"):
+        waiting = [desk.start("fulfilment", "ship", "shop") for _ in range(2)]
+        family = [psutil.Process(each.pid) for each in waiting]
+        for each in waiting:
+            said = next(line for line in each.stderr or () if "Waiting" in line)
+            assert "Waiting for at most 10 min 0 s: another run is writing to the shop" in said
+        children = [child for one in family for child in one.children(recursive=True)]
+        waiting[0].send_signal(signal.SIGINT)
+        waiting[1].kill()
+        _, said = waiting[0].communicate()
+        assert waiting[0].returncode == 130, said
+        waiting[1].communicate()
+        psutil.wait_procs(children)  # though the turn is still taken
+    with dagster_instance(desk) as instance:
+        assert all(run.is_finished for run in instance.get_runs())
+    assert shop.shop.store.shipments == {}
+
+
+def turns(desk: Desk) -> tuple[int, int]:
+    """Who writes to the shop, and who waits for that."""
+    ((has, waits),) = desk.rows(
+        "SELECT count(*) FILTER (WHERE granted), count(*) FILTER (WHERE NOT granted)"
+        f" FROM pg_locks, LATERAL (SELECT {TURN_SQL} AS number) AS wanted"
+        " WHERE locktype = 'advisory'"
+        " AND (classid::bigint << 32) | objid::bigint = wanted.number",
+        "shop",
+    )
+    return has, waits
+
+
+def until(processes: list[subprocess.Popen[str]], done: Callable[[], bool]) -> None:
+    """Waits for something that the processes do; none must end before."""
+    while not done():
+        for one in processes:
+            assert one.poll() is None, one.communicate()
+        time.sleep(0.05)
+
+
+def dagster_instance(desk: Desk) -> dg.DagsterInstance:
+    return dg.DagsterInstance.from_config(str(desk.settings.home / "dagster"))

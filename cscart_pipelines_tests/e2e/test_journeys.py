@@ -1,0 +1,244 @@
+"""The journeys a user makes, end to end, with the program as it is installed.
+
+Slow by nature (a run of Dagster takes seconds to begin), so few. Details of commands: test_cli_*.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import importlib.metadata
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cscart_pipelines.local_postgres.client import wait_until_stopped
+from cscart_pipelines.local_postgres.paths import remove_place
+from cscart_pipelines.sandbox.http.routing import Request
+from cscart_pipelines.sandbox.server import SandboxShop
+from cscart_pipelines.sandbox.shop.store import Store
+from cscart_pipelines_tests.support.desk_fixtures import KEY, Desk
+from cscart_pipelines_tests.support.desk_fixtures import desk as desk
+
+PROGRAM = str(Path(sys.executable).with_name("cscart-pipelines"))
+SECONDS = 120
+
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.begun_first,
+]  # whole runs on a machine that others use too
+
+
+def processes_of(home: Path) -> list[str]:
+    """Those that were started in or for this home."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            known = [process.cwd(), *process.cmdline(), *process.environ().values()]
+            if process.pid != os.getpid() and any(str(home) in text for text in known):
+                found.append(f"{process.pid} {' '.join(process.cmdline())[:200]}")
+    return found
+
+
+def await_that(what: Callable[[], object], process: subprocess.Popen[str] | None = None) -> None:
+    end = time.monotonic() + SECONDS
+    while not what():
+        assert process is None or process.poll() is None, process.communicate()
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def empty_folder(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "somewhere"
+    folder.mkdir()
+    yield folder
+    home = folder / ".cscart-pipelines"
+    wait_until_stopped(home, seconds=30)
+    remove_place(home)
+
+
+def cdnow() -> tuple[int, int, Decimal]:
+    """Purchases, buyers and revenue of the sample, straight from its file."""
+    file = importlib.metadata.distribution("lifetimes").locate_file(
+        "lifetimes/datasets/CDNOW_sample.txt"
+    )
+    rows = [line.split() for line in Path(str(file)).read_text().splitlines() if line.strip()]
+    return (
+        len(rows),
+        len({row[0] for row in rows}),
+        sum((Decimal(row[4]) for row in rows), Decimal()),
+    )
+
+
+def shown(label: str, text: str) -> str:
+    found = re.search(rf"{re.escape(label)}\s+([\d,.]+)", text)
+    assert found, text
+    return found[1]
+
+
+def test_the_demo_from_nothing_twice_with_true_numbers_and_nothing_left_running(
+    empty_folder: Path,
+) -> None:
+    purchases, buyers, revenue = cdnow()
+    assert (purchases, buyers) == (6919, 2357)
+    clean = {"PATH": "/usr/bin:/bin", "HOME": str(empty_folder)}  # that of cron
+    for turn in ("connected as integration", "is there already"):
+        done = subprocess.run(
+            [PROGRAM, "demo"], cwd=empty_folder, env=clean, capture_output=True, text=True,
+            stdin=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert turn in done.stdout
+        assert shown("purchases in all", done.stdout) == f"{purchases:,}"
+        assert shown("\u2502  buyers", done.stdout) == f"{buyers:,}"
+        assert shown("net revenue in all", done.stdout) == f"{revenue:,.2f}"
+        for segment in ("new_customers", "frequent_buyers", "lapsed_customers"):
+            assert segment in done.stdout
+        visit = re.search(r"the list has ([\d,]+) → ([\d,]+) subscribers", done.stdout)
+        assert visit, done.stdout
+        before, after = (int(number.replace(",", "")) for number in visit.groups())
+        assert after == before + 1 == int(shown("subscribers", done.stdout).replace(",", "")) + 1
+        assert "onsite_sessions: visitor@mail.internal, 7 pages, 1 product viewed" in done.stdout
+        assert "Traceback" not in done.stdout + done.stderr
+        assert (empty_folder / ".cscart-pipelines").is_dir()
+        # Its shop has ended: the hourly schedule must not report that as a failure.
+        status = subprocess.run(
+            [PROGRAM, "integration", "status", "demo", "--json"], cwd=empty_folder, env=clean,
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert (said := json.loads(status.stdout))["status"] == "disabled"
+        assert "make up SANDBOX=1" in said["reason"]
+        await_that(lambda: not processes_of(empty_folder))
+
+
+def many_orders(store: Store) -> None:
+    store.add_product("Bag", "10.00")
+    for number in range(40):
+        store.add_customer(f"b{number}@mail.internal")
+    for number in range(200):
+        store.place_order(email=f"b{number % 50}@mail.internal", status="C", lines=[(1, 1)])
+
+
+def test_ctrl_c_in_the_middle_of_start_and_then_resync(desk: Desk, tmp_path: Path) -> None:
+    with SandboxShop("4.20", many_orders, page_size=10, api_key=KEY) as shop:
+        environment = {**desk.environment, "SHOP_KEY": KEY}
+        added = desk.command(
+            "integration", "add", "shop", "--url", shop.url, "--email", shop.email,
+            "--api-key-env", "SHOP_KEY", env=environment,
+        )  # fmt: skip
+        assert added.returncode == 0, added.stderr
+        reached, go_on = threading.Event(), threading.Event()
+
+        @shop.before_request
+        def keep_waiting(request: Request) -> None:
+            if "orders" in request.path:
+                reached.set()
+                go_on.wait(900)  # who pressed Ctrl-C does not wait for the shop
+
+        process = subprocess.Popen(
+            [PROGRAM, "integration", "start", "shop"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # a Ctrl-C reaches the whole group, as at a terminal
+            # Whoever runs the tests in the background may have it ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+        await_that(reached.is_set, process)
+        refused = desk.command("integration", "resync", "shop")
+        assert (refused.returncode, "in progress" in refused.stderr) == (4, True)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate()
+        assert process.returncode == 130
+        assert said.index("Stopping: ") < said.index("Stopped. What was loaded stays")
+        assert "Traceback" not in said
+        assert desk.status() == "failed"
+        assert desk.registry.get("shop").status_reason in (
+            "the run was interrupted",
+            "the run was cancelled; what was loaded stays",
+        )
+        assert desk.rows("SELECT count(*) FROM cscart.customers") == [(40,)]
+        go_on.set()
+        folder = tmp_path / "segments"
+        resynced = desk.command("integration", "resync", "shop")
+        assert resynced.returncode == 0, resynced.stderr
+        assert "shop  enabled  since" in resynced.stdout
+        assert "200 orders" in resynced.stdout
+        assert desk.rows("SELECT count(*), sum(total) FROM cscart.orders") == [(200, 2000)]
+        exported = desk.command("segments", "shop", "--export", str(folder))
+        assert exported.returncode == 0
+        with (folder / "recent_buyers_30.csv").open(newline="") as file:
+            assert len(list(csv.DictReader(file))) == 50
+        # A wrong key fails the integration at once, for the right reason, with the right code.
+        shop.api_user.api_key = "replaced"
+        refused = desk.command("integration", "resync", "shop")
+        assert refused.returncode == 3
+        assert "shop: " in refused.stderr and "refused the credentials (401)" in refused.stderr
+        assert desk.registry.get("shop").failure_permanent
+        # Nowhere in what is left on disk is the key, and the folders are closed to others.
+        home = desk.settings.home
+        for path in home.rglob("*"):
+            if path.is_file():
+                assert KEY.encode() not in path.read_bytes(), path
+        assert (home / "logs").stat().st_mode & 0o077 == 0
+        assert (home / "dagster").stat().st_mode & 0o077 == 0
+    await_that(lambda: not processes_of(home))
+
+
+def _status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=SECONDS) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_up_answers_on_its_port_and_a_sigterm_stops_everything(desk: Desk) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [PROGRAM, "up", "--port", str(port)],
+        env={**desk.environment, "CSCART_PIPELINES_COLLECTOR_PORT": "0"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    said: list[str] = []
+    for line in process.stdout:
+        said.append(line)
+        if "Ctrl-C stops it all" in line:
+            break
+    assert f"Dagster UI at http://127.0.0.1:{port}" in "".join(said), process.communicate()
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=SECONDS) as answer:
+        assert answer.status == 200
+    (collector,) = (line for line in said if "collector at http://" in line)
+    health = collector[collector.index("http://") :].strip() + "/health"
+    await_that(lambda: _status(health) == 200)
+    second = desk.command("up", "--port", str(port))
+    assert (second.returncode, f"port {port} is taken" in second.stderr) == (2, True)
+    process.send_signal(signal.SIGTERM)
+    rest, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert "Stopping" in rest
+    assert "Traceback" not in errors
+    await_that(lambda: not processes_of(desk.settings.home))

@@ -1,0 +1,111 @@
+"""Pushes in the foreground, as the command line starts them: what is told, also of failed runs."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cscart_pipelines.fulfilment.report import PushReport
+from cscart_pipelines_tests.conftest import Database
+from cscart_pipelines_tests.e2e.test_launcher import Desk
+from cscart_pipelines_tests.support.defs_fixtures import PROJECT, PYDANTIC, control_room
+from cscart_pipelines_tests.support.write_back_fixtures import (
+    order_numbers,
+    pushable_shop,
+    ship,
+    stock,
+)
+
+pytestmark = pytest.mark.filterwarnings(PYDANTIC)
+
+
+@pytest.fixture
+def desk(warehouse_database: Database, tmp_path: Path) -> Iterator[Desk]:
+    home = tmp_path / "dagster"
+    home.mkdir()
+    shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
+    with control_room(warehouse_database, tmp_path / "home") as room:
+        yield Desk(room, home)
+
+
+def told(said: list[dict[str, Any]], job: str) -> list[dict[str, Any]]:
+    (event,) = [one for one in said if one["event"] == "report" and one["job"] == job]
+    reports: list[dict[str, Any]] = event["reports"]
+    return reports
+
+
+def test_tracking_stock_and_orders(desk: Desk) -> None:
+    with pushable_shop(desk.room, "shop", order_prefix="CS") as shop:
+        first, second = order_numbers(shop)
+        ship(desk.room, "shop", f"CS{first}", "T-1")
+        ship(desk.room, "shop", f"CS{second}", "T-2")
+        for product in shop.store.products.values():
+            stock(desk.room, "shop", product.product_code, 0)
+        code, said, err = desk.run(
+            "--pull-orders", "shop", "--push-tracking", "shop", "--push-stock", "shop",
+            "--limit", "1",
+        )  # fmt: skip
+        assert len(shop.store.shipments) == 1
+    assert code == 1, err[-2000:]  # the feed of zeros is held
+    (pulled,) = told(said, "pull_orders")
+    assert (pulled["integration"], pulled["pulled"]) == ("shop", 2)
+    (tracking,) = told(said, "push_tracking")
+    assert tracking["failure"] is None
+    report = PushReport.from_json(tracking)
+    assert [change.target for change in report.changes] == [f"CS{first} T1"]
+    assert report.waiting == 1
+    (levels,) = told(said, "push_stock")
+    assert PushReport.from_json(levels).held is not None
+    assert "--release" in levels["failure"]
+    assert [one["ok"] for one in said if one["event"] == "finished"] == [True, True, False]
+    (run,) = desk.runs("push_tracking")
+    assert run.tags["cscart/started_by"] == "command line"
+
+
+def test_a_shop_that_refuses_is_named_with_the_kind_of_trouble(desk: Desk) -> None:
+    with pushable_shop(desk.room, "refusing") as shop:
+        ship(desk.room, "refusing", order_numbers(shop)[0], "T-1")
+        shop.api_user.api_key = "y" * 32
+        code, said, _ = desk.run("--push-tracking", "refusing")
+    assert code == 1
+    (report,) = told(said, "push_tracking")
+    assert report["failure_kind"] == "CredentialsRefused"
+    so_far = PushReport.from_json(report)
+    assert (so_far.changes, so_far.refusals, so_far.waiting) == ([], [], 1)
+    assert so_far.calls > 0
+
+
+def test_a_signal_ends_a_push_after_the_requests_under_way(desk: Desk) -> None:
+    """The next push takes what is left, and nothing is in the shop twice."""
+    reached, go_on = threading.Event(), threading.Event()
+    with pushable_shop(desk.room, "slow") as shop:
+        for _ in range(30):
+            shop.store.place_order(lines=[(1, 1)])
+        for number in order_numbers(shop):
+            ship(desk.room, "slow", number, f"T-{number}")
+
+        @shop.before_request
+        def wait(request: Any) -> None:
+            if request.method == "POST":
+                reached.set()
+                go_on.wait(60)
+
+        process = desk.start("--push-tracking", "slow")
+        desk.until(process, reached.is_set)
+        process.send_signal(signal.SIGTERM)
+        shop.faults.add("latency", seconds=0.2)  # until the run has been told
+        go_on.set()
+        _, err = process.communicate(timeout=100)
+        assert process.returncode != 0, err[-2000:]
+        assert len(shop.store.shipments) < 32
+        shop.faults.clear()
+        code, _, err = desk.run("--push-tracking", "slow")
+        assert code == 0, err[-2000:]
+        numbers = sorted(one.tracking_number for one in shop.store.shipments.values())
+        assert numbers == sorted(f"T-{number}" for number in order_numbers(shop))

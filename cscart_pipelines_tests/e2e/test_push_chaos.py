@@ -1,0 +1,178 @@
+"""Whatever dies or gets lost on the way, the shop ends as a push without faults leaves it.
+
+For each seed the same shop is built twice. One is pushed to by a single worker and nothing goes
+wrong; the other lives through `fulfilment_chaos` with two workers. Then both are the same, counted
+by their own records. Over all seeds: more than 1,000 shipments and 5,000 amounts.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cscart_pipelines.fulfilment.feeds.ingest import ingest
+from cscart_pipelines.fulfilment.feeds.parse import Parsed
+from cscart_pipelines.fulfilment.journal import OPEN
+from cscart_pipelines.fulfilment.shop_write_lock import TURN_SQL
+from cscart_pipelines_tests.support.fulfilment_chaos import LOSSES, Chaos, Workers
+from cscart_pipelines_tests.support.fulfilment_fixtures import Connect, Connected, connect
+from cscart_pipelines_tests.support.fulfilment_world import PREFIX, World, shop_state
+
+pytestmark = pytest.mark.begun_first
+
+__all__ = ["connect"]
+
+CASES = [(1, "4.7"), (2, "4.13"), (3, "4.16"), (4, "4.20")]
+ORDERS = 120
+WAVES = (0, 1)
+FAULTY = 0.06
+"""Of the requests, those that go wrong."""
+LONG_ENOUGH, PATIENCE = 8, 120
+"""Seconds of a wave: after the first there are no more faults, after the second it is stuck."""
+
+
+def feed(at: Connected, wave: int, world: World) -> None:
+    """The files of a wave, once more or for the first time."""
+    with at.database.connect() as connection:
+        shipments, stock = Parsed(world.shipments[wave], []), Parsed(world.stock[wave], [])
+        ingest(connection, at.key, "shipments", f"shipments-{wave}.csv", shipments)
+        ingest(connection, at.key, "stock", f"stock-{wave}.csv", stock)
+
+
+def feed_respelled(at: Connected, world: World) -> None:
+    """The same parcels again, inserted by SQL with their numbers in another spelling."""
+    for row in world.respelled:
+        at.execute(
+            "INSERT INTO fulfilment.shipments (integration, order_number, tracking_number, sku,"
+            " quantity, carrier, tracking_url) VALUES (%s, %s, %s, %s, %s, %s, %s)"
+            " ON CONFLICT DO NOTHING",
+            at.key, row.order_number, row.tracking_number, row.sku, row.quantity, row.carrier,
+            row.tracking_url,
+        )  # fmt: skip
+
+
+def cut_connections(at: Connected) -> None:
+    """Whoever writes to the shop loses the database."""
+    at.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        f" AND (classid::bigint << 32 | objid::bigint) = {TURN_SQL}",
+        at.key,
+    )
+
+
+def open_work(at: Connected) -> dict[str, int]:
+    """Rows and entries of which nobody knows yet what becomes of them."""
+    found = at.rows(
+        "SELECT 'shipments', count(*) FROM fulfilment.shipments"
+        " WHERE integration = %s AND state IN ('waiting', 'taken')"
+        " UNION ALL SELECT 'stock', count(*) FROM fulfilment.stock_levels"
+        " WHERE integration = %s AND state = 'waiting'"
+        " UNION ALL SELECT 'journal', count(*) FROM fulfilment.journal"
+        " WHERE integration = %s AND state = ANY(%s)",
+        at.key, at.key, at.key, [str(state) for state in OPEN],
+    )  # fmt: skip
+    return {name: count for name, count in found if count}
+
+
+def rounds(at: Connected) -> list[tuple[Any, ...]]:
+    """How the last pushes ended."""
+    return at.rows(
+        "SELECT kind, finished_at, failures, error FROM fulfilment.rounds WHERE integration = %s",
+        at.key,
+    )
+
+
+def drain(at: Connected, chaos: Chaos | None = None) -> None:
+    """Until nothing is open; the last of it without faults."""
+    started = time.monotonic()
+    while left := open_work(at):
+        spent = time.monotonic() - started
+        if chaos is not None and spent > LONG_ENOUGH:
+            chaos.calm()
+        if spent > PATIENCE:
+            pytest.fail(f"{at.key} is stuck with {left}: {rounds(at)}")
+        threading.Event().wait(0.05)
+
+
+def pushed(at: Connected, world: World, folder: Path) -> Chaos:
+    """Both waves through the shop by one worker, and nothing goes wrong."""
+    record = Chaos(at.shop, 0)
+    with Workers(at, parallel=1, folder=folder) as workers:
+        workers.start(1)
+        for wave in WAVES:
+            feed(at, wave, world)
+            drain(at)
+    assert workers.troubles == ""
+    return record
+
+
+def pushed_through_chaos(at: Connected, world: World, folder: Path) -> Chaos:
+    """The same by two workers, and everything goes wrong."""
+    chaos = Chaos(at.shop, world.seed)
+    with Workers(at, parallel=4, folder=folder) as workers:
+
+        def kill_worker() -> None:
+            workers.kill(chaos.chance)
+
+        def cut_database() -> None:
+            cut_connections(at)
+
+        def feed_again() -> None:
+            feed(at, wave, world)
+            feed_respelled(at, world)
+
+        for wave in WAVES:
+            feed(at, wave, world)
+            chaos.share = FAULTY
+            chaos.events = [(40, kill_worker), (120, cut_database), (200, feed_again)]
+            if wave == WAVES[0]:
+                workers.start(2)
+            drain(at, chaos)
+            chaos.calm()
+        feed_again()
+        drain(at)
+    assert workers.troubles == ""
+    return chaos
+
+
+@pytest.mark.parametrize(("seed", "profile"), CASES)
+def test_the_shop_is_as_if_nothing_had_gone_wrong(
+    connect: Connect, tmp_path: Path, seed: int, profile: str
+) -> None:
+    world = World(seed, ORDERS)
+    options: dict[str, Any] = {
+        "catalogue": world.fill, "order_prefix": PREFIX, "notify_customer": True,
+        "shipped_status": "C", "partially_shipped_status": "B",
+    }  # fmt: skip
+    calm, wild = connect(profile, "calm", **options), connect(profile, "wild", **options)
+    assert shop_state(calm.shop) == shop_state(wild.shop)
+    with ThreadPoolExecutor(1) as other:
+        calmly = other.submit(pushed, calm, world, tmp_path)
+        chaos = pushed_through_chaos(wild, world, tmp_path)
+        record = calmly.result()
+
+    assert shop_state(wild.shop) == shop_state(calm.shop)
+    assert chaos.overtaken == []
+    assert chaos.applied() == record.applied()
+    assert set(chaos.applied().values()) == {1}
+    for at in (calm, wild):
+        assert at.rows(
+            "SELECT kind, target, state FROM fulfilment.journal WHERE integration = %s"
+            " AND state <> 'verified' AND (state NOT IN ('skipped', 'failed') OR reason IS NULL)",
+            at.key,
+        ) == []  # fmt: skip
+
+    # It was worth the name, and as much as was promised.
+    for event in ("kill_worker", "cut_database", "feed_again"):
+        assert chaos.happened[event] > 0
+    happened = {kind.partition(" ")[2] for kind in chaos.happened}
+    assert len(happened & set(LOSSES)) >= 6
+    amounts = sum(write.target[0] == "products" for write in record.writes)
+    assert len(calm.shop.store.shipments) * len(CASES) >= 1000
+    assert amounts * len(CASES) >= 5000

@@ -1,0 +1,515 @@
+"""The command line as a program: pipes, stops, the warehouse gone, `sql`, `doctor`, `dbt`."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from cryptography.fernet import Fernet
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from cscart_pipelines.cli import doctor, main
+from cscart_pipelines.cli.support import console
+from cscart_pipelines.cli.support.environment import dagster_environment
+from cscart_pipelines.cli.support.events import Events
+from cscart_pipelines.integrations.lifecycle import Action
+from cscart_pipelines.integrations.secrets import KEY_FILE
+from cscart_pipelines.integrations.sync_lock import acquire
+from cscart_pipelines.sandbox.server import SandboxShop
+from cscart_pipelines.settings import Settings
+from cscart_pipelines_tests.support.desk_fixtures import KEY, Desk, Run, on_a_terminal
+from cscart_pipelines_tests.support.desk_fixtures import desk as desk
+from cscart_pipelines_tests.support.desk_fixtures import run as run
+
+# --- sql -----------------------------------------------------------------------------------------
+
+
+def test_sql_prints_a_table_or_json(run: Run) -> None:
+    query = "SELECT 1.10::numeric AS total, NULL AS nothing, '[red]x[/' AS name, now() AS at"
+    done = run("sql", query)
+    assert done.code == 0
+    assert done.out.split()[:4] == ["total", "nothing", "name", "at"]
+    assert "1.10  NULL     [red]x[/" in done.out
+    assert "1 row\n" in done.out
+    (row,) = run("sql", "--json", query).json
+    assert (row["total"], row["nothing"], row["name"]) == ("1.10", None, "[red]x[/")
+
+
+def test_sql_reads_the_query_from_a_pipe_for_json(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("SELECT 2 AS b\n"))
+    assert run("sql", "--json").json == [{"b": 2}]
+
+
+def test_sql_loses_no_column_and_no_row(run: Run) -> None:
+    query = (
+        "SELECT 1 AS a, 2 AS a, 3 AS a_2, NULL AS n, '' AS e, '=1' AS f, 'x,\"y' AS q, true AS b"
+    )
+    assert run("sql", "--csv", query).out == (
+        "a,a_3,a_2,n,e,f,q,b\r\n" + '1,2,3,,"",\'=1,"x,""y",true\r\n'
+    )
+    assert run("sql", "--json", query).json[0]["a_3"] == 2
+    many = run("sql", "SELECT generate_series(1, 1002) AS number").out
+    assert ("1002\n" in many, "1,002 rows" in many) == (True, True)
+    assert run("sql", "--csv", "--json", query).code == 2
+
+
+def test_sql_shows_no_control_characters_of_strangers(run: Run) -> None:
+    assert "\x1b" not in run("sql", "SELECT E'\\x1b]0;x\\x07' AS name").out
+
+
+def test_sql_only_reads_unless_told_otherwise(run: Run, desk: Desk) -> None:
+    desk.save()
+    done = run("sql", "DELETE FROM registry.integrations")
+    assert (done.code, "read-only transaction" in done.err) == (2, True)
+    assert run("sql", "COMMIT; DELETE FROM registry.integrations").code == 2
+    assert len(desk.registry.all()) == 1
+    assert "DELETE 1" in run("sql", "--write", "DELETE FROM registry.integrations").out
+    assert desk.registry.all() == []
+
+
+def test_a_query_that_is_none_is_told_in_a_line(run: Run) -> None:
+    done = run("sql", "SELEC [1]")
+    assert done.code == 2
+    assert done.err.startswith('✗ PostgreSQL says: syntax error at or near "SELEC"')
+
+
+# --- doctor --------------------------------------------------------------------------------------
+
+
+def test_doctor_finds_all_well(run: Run, desk: Desk) -> None:
+    with SandboxShop("4.20", lambda store: store.add_product("Bag", "1.00")) as shop:
+        desk.save_shop(shop)
+        desk.save("asleep")
+        desk.put("asleep", "disabled")
+        done, url = run("doctor", "--json"), shop.url
+    found = {one["check"]: one for one in done.json}
+    assert (done.code, [one for one in done.json if not one["ok"]]) == (0, [])
+    assert set(found) == {
+        "python", "packages", "home", "secret key", "dbt project", "database", "integrations",
+        "shop", "dagster",
+    }  # fmt: skip
+    assert found["integrations"]["says"] == "1 disabled, 1 ready"
+    assert url in found["shop"]["says"]
+    assert "by URL" in found["database"]["says"]
+    assert KEY not in str(found)
+
+
+def test_doctor_names_what_is_wrong_with_each_shop(
+    run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "SHOPS_SECONDS", 2.0)
+    go_on = threading.Event()
+    with SandboxShop("4.20", lambda store: store.add_product("Bag", "1.00")) as shop:
+        desk.save("keyless", api_key_reference="env:KEY_THAT_IS_NOT_SET")
+        desk.save("closed", url="http://127.0.0.1:1")
+        desk.save("silent", shop.api_key, url=shop.url, email=shop.email)
+
+        @shop.before_request
+        def keep_waiting(request: Any) -> None:
+            go_on.wait(120)
+
+        done = run("doctor")
+        go_on.set()
+    lines = {line.split()[1]: line for line in done.out.splitlines()}
+    assert done.code == 1
+    assert lines["keyless"].startswith("✗")
+    assert "KEY_THAT_IS_NOT_SET" in lines["keyless"]
+    assert lines["closed"].startswith("✗")
+    assert "no answer within 2 seconds" in lines["silent"]
+    assert lines["database"].startswith("✓")
+
+
+def test_doctor_names_a_key_that_opens_nothing(
+    run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.save()
+    other = Fernet.generate_key().decode()
+    monkeypatch.setenv("CSCART_PIPELINES_SECRET_KEY", other)
+    done = run("doctor")
+    assert done.code == 1
+    assert re.search("✗ shop +the stored API key was sealed with another secret key", done.out)
+    assert other not in done.said
+
+
+def test_doctor_warns_of_a_key_file_that_others_can_read(run: Run, desk: Desk) -> None:
+    desk.save()
+    file = desk.settings.home / KEY_FILE
+    file.chmod(0o644)
+    assert f"chmod 600 {file}" in run("doctor").out
+
+
+def test_doctor_goes_on_where_the_database_is_gone(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CSCART_PIPELINES_DATABASE_URL", "postgresql://u:geheim@127.0.0.1:1/x")
+    done = run("doctor")
+    assert done.code == 1
+    assert "✗ database" in done.out
+    assert "✓ secret key" in done.out
+    assert "geheim" not in done.said
+
+
+# --- no home -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "lists",
+        "lists shop",
+        "segments shop",
+        "integration list",
+        "integration show shop",
+        "integration status shop",
+        "integration audit",
+        "integration export",
+        "integration test shop",
+        "integration remove shop --yes",
+        "fulfilment orders shop",
+        "fulfilment journal shop",
+        "purge-person a@b.example --yes",
+        "sql SELECT+1",
+        "doctor",
+        "dbt ls",
+    ],
+)
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_command_in_a_folder_without_a_home_says_so_and_makes_none(
+    command: str,
+    options: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CSCART_PIPELINES_HOME")
+    code = main.run([word.replace("+", " ") for word in command.split()] + options)
+    said = capsys.readouterr()
+    if code == 2 and "No such option" in said.err:
+        assert options  # this one has no JSON
+        return
+    assert code == (1 if command == "doctor" else 2)
+    text = said.out + said.err
+    for words in (str(tmp_path), "--home DIR", "CSCART_PIPELINES_HOME", "demo", "integration add"):
+        assert words in text
+    if options and command not in ("doctor", "dbt ls"):
+        assert json.loads(said.err)["error"]["code"] == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- the program ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("CSCART_PIPELINES_DATABASE_URL", "postgresql://u:geheim@127.0.0.1:1/x", "cannot connect"),
+        ("CSCART_PIPELINES_DATABASE_URL", "mysql://u:geheim@h/x", "expected postgresql://"),
+        ("CSCART_PIPELINES_API_PARALLEL", "many", "expected a number, 1 to 32"),
+    ],
+)
+def test_an_environment_that_cannot_be_used_is_told_without_passwords(
+    run: Run, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    done = run("integration", "list")
+    assert done.code == (1 if "connect" in said else 2)
+    assert said in done.err
+    assert done.err.count("\n") == 1
+    assert "geheim" not in done.said
+
+
+def test_a_warehouse_that_goes_away_in_the_middle_is_told_in_a_line(run: Run, desk: Desk) -> None:
+    """The session is ended by another one while the command waits for its answer."""
+    done = run(
+        "sql", "--write", "SELECT pg_terminate_backend(pg_backend_pid())"
+    )  # fmt: skip
+    assert done.code in (1, 2)
+    assert "terminating connection" in done.err
+    assert run("integration", "list").code == 0
+
+
+def test_an_operational_error_of_the_driver_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone(*arguments: object, **options: object) -> None:
+        raise psycopg.OperationalError("the connection is closed")
+
+    monkeypatch.setattr(main, "app", gone)
+    assert main.run([]) == 1
+    assert (
+        capsys.readouterr().err
+        == "✗ the connection to the database is lost: the connection is closed\n"
+    )
+
+
+def test_a_stop_at_the_keyboard_leaves_with_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "app", stopped)
+    assert main.run([]) == 130
+    assert capsys.readouterr().err == "stopped\n"
+
+
+def test_a_reader_that_leaves_early_is_no_failure(desk: Desk) -> None:
+    """As with `| head -1`: neither a traceback nor an exit code."""
+    for arguments in (
+        ["sql", "SELECT generate_series(1, 1000), repeat('x', 200)"],
+        ["sql", "--json", "SELECT generate_series(1, 100000)"],
+    ):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cscart_pipelines.cli.main", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=desk.environment,
+        )
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        said = process.stderr.read().decode()
+        process.stderr.close()
+        assert (process.wait(), said) == (0, "")
+
+
+def test_output_that_is_no_terminal_is_plain_and_not_cut(desk: Desk) -> None:
+    environment = {k: v for k, v in desk.environment.items() if k not in ("COLUMNS", "FORCE_COLOR")}
+    name = "a long name " * 8
+    desk.save(list_name=name)
+    done = desk.command("integration", "list", env=environment)
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout
+    assert name.strip() in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_script_gets_the_exit_code_and_json_from_the_program(desk: Desk) -> None:
+    done = desk.command("integration", "status", "nobody", "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    error = json.loads(done.stderr)["error"]
+    assert (error["code"], "there is no integration 'nobody'" in error["message"]) == (2, True)
+
+
+def test_a_terminated_command_dies_of_it(desk: Desk) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cscart_pipelines.cli.main", "sql", "SELECT pg_sleep(600)"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=desk.environment,
+        # Whoever runs the tests in the background may have it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    waiting = "SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)' AND pid <> %s"
+    while not desk.rows(waiting.replace("%pg", "%%pg"), 0):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.stderr
+    with process.stderr:
+        assert process.stderr.read() == b"stopped\n"
+    assert process.wait() == 130
+
+
+def test_dbt_is_run_on_the_warehouse_with_its_exit_code(desk: Desk, tmp_path: Path) -> None:
+    target = ("--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path))
+    done = desk.command("dbt", "--quiet", "parse", *target)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "target" / "manifest.json").exists()
+    assert desk.command("dbt", "nonsense").returncode == 2
+
+
+def test_purge_person_reports_what_was_touched(run: Run, desk: Desk) -> None:
+    desk.save("a")
+    desk.save("b")
+    desk.execute(
+        "INSERT INTO cscart.customers (integration, user_id, email, content_hash)"
+        " VALUES ('a', 1, 'Ada@Example.com', '')"
+    )
+    assert run("purge-person", "nobody").code == 2
+    assert run("purge-person", "a@b.c", "--integration", "c", "--yes").code == 2
+    with desk.lock("b"):
+        done = run("purge-person", "ada@example.com", "--yes")
+        assert (done.code, "in progress: b" in done.err) == (4, True)
+    done = run("purge-person", "ada@example.com", "--integration", "a", "--yes")
+    assert (done.code, "1 cscart.customers" in done.out) == (0, True)
+    done = run("purge-person", "ada@example.com", "--json", "--yes")
+    assert done.json == {"a": {}, "b": {}}
+
+
+def test_help_names_every_command(run: Run) -> None:
+    text = run("--help").out
+    for command in ("integration", "lists", "segments", "demo", "up", "sandbox", "sql", "doctor",
+                    "dbt", "purge-person"):  # fmt: skip
+        assert f"\n  {command} " in text
+        if command != "dbt":  # its own help is dbt's
+            assert run(command, "--help").code == 0
+
+
+def test_folders_with_logs_and_runs_are_closed_to_others(settings: Settings) -> None:
+    home = Path(dagster_environment(settings)["DAGSTER_HOME"])
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    # A dagster.yaml that somebody has changed is left alone; ours is renewed.
+    (home / "dagster.yaml").write_text("theirs: true\n")
+    dagster_environment(settings)
+    assert (home / "dagster.yaml").read_text() == "theirs: true\n"
+
+
+# --- words and numbers ---------------------------------------------------------------------------
+
+
+def test_numbers_and_times_as_a_person_reads_them() -> None:
+    assert console.whole(1234567) == "1,234,567"
+    assert console.money(Decimal("1234.5"), "EUR") == "1,234.50 EUR"
+    assert console.money(Decimal("14.525"), "KWD") == "14.525 KWD"
+    assert console.money(1234, "JPY") == "1,234 JPY"
+    assert (console.whole(None), console.money(None), console.share(None)) == ("–",) * 3
+    assert console.share(Decimal("0.1234")) == "12.3 %"
+    assert [console.duration(s) for s in (None, 5, 65, 3700)] == [
+        "–",
+        "5 s",
+        "1 min 5 s",
+        "1 h 1 min",
+    ]
+    assert console.bar(0, 5) == "" and console.bar(5, 5, 4) == "████"
+    assert len(console.bar(1, 1000, 4)) == 1
+
+
+def test_what_others_wrote_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    for text in ("[red]x[/]", "[/", "a[b]c", "\\[x]", "back\\", ":smile:", "a\x1b[31mb", "Ω]"):
+        console.out.print(f"[bold]{console.plain(text)}[/]|")
+        shown = capsys.readouterr().out
+        assert shown == f"{text}|\n".replace("\x1b", "�")
+
+
+# --- up ------------------------------------------------------------------------------------------
+
+
+def test_up_tells_what_happens_in_a_line_each(desk: Desk, tmp_path: Path) -> None:
+    log = tmp_path / "up.log"
+    desk.save("shop")
+    events = Events(desk.database.warehouse, log)
+    assert events.new() == []
+    with acquire(desk.database.warehouse, desk.registry, "shop", Action.START) as lease:
+        assert events.new() == ["shop: first synchronisation started"]
+        assert events.in_progress() == ["shop"]
+        numbers = {"inserted": 1, "updated": 0, "deleted": 0}
+        lease.succeed({"entities": {"customers": numbers, "orders": {**numbers, "updated": 2}}})
+    (done,) = events.new()
+    assert done.startswith("[green]✓[/] shop: first synchronisation done in ")
+    assert done.endswith("changed: 1 customer, 3 orders")
+    desk.execute("INSERT INTO registry.list_builds (covers_sync, as_of) VALUES (1, now())")
+    desk.execute(
+        "INSERT INTO fulfilment.feeds (integration, kind, source, rows_taken, rows_known,"
+        " rows_refused, state) VALUES ('shop', 'stock', '[a].csv', 1, 0, 2, 'taken')"
+    )
+    log.write_text(
+        "2026-01-01 - dagster - DEBUG - shop - STEP_START\n"
+        "run 1a of build_lists failed: [no] view\n"
+        "run 1b of resync failed: told by its table\n"
+        "run 1c of push_stock fai"
+    )
+    assert events.new() == [
+        "[green]✓[/] lists, segments and metrics are rebuilt",
+        "shop: file \\[a].csv: 1 row taken, [red]2 refused[/]",
+        "[red]✗[/] build_lists failed: \\[no] view",
+    ]
+    with log.open("a") as more:
+        more.write("led: the shop is away\n")
+    assert events.new() == ["[red]✗[/] push_stock failed: the shop is away"]
+    assert (events.new(), events.in_progress()) == ([], [])
+
+
+# --- tables --------------------------------------------------------------------------------------
+
+CELLS = st.text(alphabet="ab0 _-Ωé漢字\n", max_size=60)
+
+
+@settings_of_hypothesis(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(
+    rows=st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=3),
+    width=st.sampled_from([24, 40, 80, 120, console.WIDE]),
+    kinds=st.tuples(*[st.sampled_from(["", "right", "text"])] * 3),
+)
+def test_a_table_shows_every_character_at_every_width(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    rows: list[tuple[str, str, str]],
+    width: int,
+    kinds: tuple[str, ...],
+) -> None:
+    table = console.table(*((name, kind) for name, kind in zip("xyz", kinds, strict=True)))  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*map(console.plain, row))
+    monkeypatch.setattr(console.out, "width", width)
+    capsys.readouterr()
+    console.show(table)
+    shown = capsys.readouterr().out
+    assert Counter(c for row in rows for c in "".join(row) if not c.isspace()) <= Counter(shown)
+    assert "…" not in shown
+    assert max(map(cell_len, shown.splitlines())) <= width
+
+
+def test_a_table_that_does_not_fit_lists_its_fields(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def shown(width: int) -> str:
+        table = console.table("", "order", ("total", "right"), ("reason", "text"))
+        table.add_row(
+            "✓", "CS1000012-1000012", "10.00", "the shop has no product with the code A-1"
+        )
+        monkeypatch.setattr(console.out, "width", width)
+        console.show(table)
+        return "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines())
+
+    assert shown(console.WIDE).splitlines()[1] == (
+        "✓  CS1000012-1000012  10.00  the shop has no product with the code A-1"
+    )
+    assert shown(50).splitlines()[1:] == [
+        "✓  CS1000012-1000012  10.00  the shop has no",
+        "                             product with the code",
+        "                             A-1",
+    ]
+    assert shown(40).splitlines() == [
+        "order   ✓ CS1000012-1000012",
+        "total   10.00",
+        "reason  the shop has no product with the",
+        "        code A-1",
+    ]
+
+
+@pytest.mark.parametrize(("columns", "environment"), [(80, {}), (40, {"TERM": "dumb"})])
+def test_a_terminal_of_few_columns_shows_whole_names(
+    desk: Desk, columns: int, environment: dict[str, str]
+) -> None:
+    """On a real terminal device."""
+    name = "The friends of tea and of long names of lists"
+    desk.save("a-shop-with-a-long-key", list_name=name)
+    without = {k: v for k, v in desk.environment.items() if k not in ("COLUMNS", "FORCE_COLOR")}
+    for words in ("lists", "integration list", "integration show a-shop-with-a-long-key"):
+        code, shown = on_a_terminal(
+            words.split(), columns, {**without, "TERM": "xterm", **environment}
+        )
+        assert code == 0
+        assert "…" not in shown
+        assert set(name.split()) <= set(shown.split())
+        assert max(len(line) for line in shown.splitlines()) <= columns

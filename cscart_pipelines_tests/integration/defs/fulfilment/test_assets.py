@@ -1,0 +1,125 @@
+"""Orders for the fulfilment system as an asset: what is pulled, what is told, what starts it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import create_run_for_test
+
+from cscart_pipelines.defs.fulfilment.assets import pull_after_sync, pull_request
+from cscart_pipelines.defs.shared.resources import Pipelines
+from cscart_pipelines_tests.support.defs_fixtures import PYDANTIC, ControlRoom, location, room
+from cscart_pipelines_tests.support.sandbox_fixtures import small_shop
+
+__all__ = ["room"]
+pytestmark = pytest.mark.filterwarnings(PYDANTIC)
+
+
+def pull(room: ControlRoom, *keys: str) -> dg.ExecuteInProcessResult:
+    """One run as the sensor asks for it."""
+    present = list(room.instance.get_dynamic_partitions("integration"))
+    request = pull_request(list(keys), present)
+    return (
+        location()
+        .resolve_job_def("pull_orders")
+        .execute_in_process(
+            instance=room.instance,
+            partition_key=request.partition_key,
+            tags=dict(request.tags),
+            run_config=request.run_config,
+            raise_on_error=False,
+        )
+    )
+
+
+def tick(room: ControlRoom, cursor: str | None = None) -> tuple[dg.RunRequest | str, str | None]:
+    with dg.build_sensor_context(instance=room.instance, cursor=cursor) as context:
+        answer: Any = pull_after_sync(context, pipelines=Pipelines())
+    if isinstance(answer, dg.SkipReason):
+        return answer.skip_message or "", cursor
+    (request,) = answer.run_requests
+    return request, answer.cursor
+
+
+def test_many_integrations_are_pulled_by_one_run_each_told_apart(room: ControlRoom) -> None:
+    with small_shop(orders=3) as shop, small_shop(orders=3) as another:
+        room.connect("a", shop, order_prefix="A")
+        room.connect("between", shop)
+        room.connect("c", another, order_prefix="C", countries=["Atlantis"], order_statuses=["Z"])
+        assert room.resync("a", "c").success
+    result = pull(room, "a", "c")
+    assert result.success
+    told = room.materialisations(result.run_id)
+    assert set(told) == {("orders", "a"), ("orders", "c")}
+    assert told["orders", "a"]["pulled"] == told["orders", "a"]["dagster/row_count"] == 3
+    assert "Atlantis" in told["orders", "c"]["unmatched_words"]
+    assert told["orders", "c"]["skipped"] == 3
+    verdicts = {one.check_name: one for one in result.get_asset_check_evaluations()}
+    assert not verdicts["filters_match"].passed
+    assert verdicts["filters_match"].severity is dg.AssetCheckSeverity.WARN
+    assert verdicts["filters_match"].metadata["integrations"].value == "c"
+    assert all(one.passed for name, one in verdicts.items() if name != "filters_match")
+    numbers = room.rows("SELECT order_number FROM fulfilment.orders ORDER BY 1")
+    assert numbers == [("A1001",), ("A1002",), ("A1003",)]
+
+
+def test_an_integration_removed_while_the_pull_waits_keeps_none_from_theirs(
+    room: ControlRoom,
+) -> None:
+    with small_shop(orders=1) as shop:
+        for key in ("gone", "stays"):
+            room.connect(key, shop, order_prefix=key.upper())
+        assert room.resync("stays").success
+
+        def meanwhile() -> None:
+            room.execute("DELETE FROM registry.integrations WHERE integration = 'gone'")
+            room.instance.delete_dynamic_partition("integration", "gone")
+
+        result = room.planned(
+            "gone", "stays", "pull_orders", step="pull_shop_orders", meanwhile=meanwhile
+        )
+    assert result.success
+    assert set(room.materialisations(result.run_id)) == {("orders", "stays")}
+
+
+def test_one_integration_that_cannot_be_pulled_does_not_stop_the_others(room: ControlRoom) -> None:
+    with small_shop(orders=1) as shop, small_shop(orders=1) as another:
+        room.connect("a", shop, order_prefix="A")
+        room.connect("b", another, order_prefix="B")
+        assert room.resync("a", "b").success
+    room.execute("ALTER TABLE fulfilment.orders ADD CHECK (integration <> 'a')")
+    result = pull(room, "a", "b")
+    assert not result.success
+    assert set(room.materialisations(result.run_id)) == {("orders", "b")}
+    (failed,) = [event for event in result.all_events if event.is_step_failure]
+    assert failed.step_failure_data.user_failure_data is not None
+    assert str(failed.step_failure_data.user_failure_data.description).startswith(
+        "1 of 2 failed: a. a: CheckViolation"
+    )
+
+
+def test_orders_are_pulled_after_each_synchronisation_of_who_uses_them(room: ControlRoom) -> None:
+    with small_shop(orders=1) as shop:
+        room.connect("a", shop, user_id="client 7")
+        room.connect("plain", shop)
+        assert tick(room)[0] == "The orders of every synchronisation are pulled."
+        assert room.resync("a", "plain").success
+        request, cursor = tick(room)
+        assert isinstance(request, dg.RunRequest)
+        assert request.partition_key == "a"
+        assert request.run_config == {"ops": {"pull_shop_orders": {"config": {"only": ["a"]}}}}
+        create_run_for_test(
+            room.instance,
+            job_name="pull_orders",
+            status=dg.DagsterRunStatus.STARTED,
+            tags=dict(request.tags),
+        )
+        assert room.resync("a").success
+        assert tick(room, cursor)[0] == "A run of pull_orders is queued or running."
+        (run,) = room.instance.get_runs(filters=dg.RunsFilter(job_name="pull_orders"))
+        room.instance.report_run_failed(run)
+        again, _ = tick(room, cursor)
+        assert isinstance(again, dg.RunRequest)
+        assert again.run_key != request.run_key

@@ -1,0 +1,78 @@
+"""Early warning: shops that refuse for good fail at once, those in passing trouble do not."""
+
+from __future__ import annotations
+
+import pytest
+
+from cscart_pipelines.defs.ingestion.connection_health import connections_job
+from cscart_pipelines.integrations.lifecycle import Status
+from cscart_pipelines.integrations.registry import LOCK_SQL
+from cscart_pipelines.sandbox.server import SandboxShop
+from cscart_pipelines_tests.support.defs_fixtures import PYDANTIC, ControlRoom, location, room
+
+pytestmark = pytest.mark.filterwarnings(PYDANTIC)
+__all__ = ["room"]
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+
+
+def _enable(room: ControlRoom, *keys: str) -> None:
+    with room.database.connect() as connection:
+        for status in ("syncing", "enabled"):
+            connection.execute(
+                "UPDATE registry.integrations SET status = %s, first_synced_at = now()"
+                " WHERE integration = ANY(%s)",
+                [status, list(keys)],
+            )
+
+
+def _look(room: ControlRoom) -> bool:
+    job = location().resolve_job_def(connections_job.name)
+    result = job.execute_in_process(instance=room.instance, raise_on_error=False)
+    return bool(result.success)
+
+
+def test_a_replaced_key_fails_the_integration_before_the_next_hour(
+    room: ControlRoom,
+) -> None:
+    with SandboxShop() as well, SandboxShop() as refusing, SandboxShop() as crashing:
+        room.connect("well", well)
+        room.connect("refusing", refusing)
+        room.connect("crashing", crashing)
+        _enable(room, "well", "refusing", "crashing")
+        refusing.api_user.api_key = "another0key0another0key0another0"
+        crashing.faults.add("server_error", count=None)
+        assert not _look(room), "the run fails, and so alerts"
+    with room.premises() as premises:
+        found = {one.key: one for one in premises.registry.all()}
+    assert {key: one.status for key, one in found.items()} == {
+        "well": Status.ENABLED,
+        "refusing": Status.FAILED,
+        "crashing": Status.ENABLED,
+    }
+    assert found["refusing"].failure_permanent
+    assert (found["refusing"].status_reason or "").startswith("early warning: ")
+    assert "401" in (found["refusing"].status_reason or "")
+
+
+def test_nothing_wrong_is_a_green_run_of_one_request_a_shop(room: ControlRoom) -> None:
+    with SandboxShop() as shop:
+        room.connect("well", shop)
+        _enable(room, "well")
+        before = len(shop.requests)
+        assert _look(room)
+        assert len(shop.requests) == before + 1
+
+
+def test_a_shop_that_is_being_synchronised_is_left_to_its_run(room: ControlRoom) -> None:
+    with SandboxShop() as shop, room.database.connect() as syncing:
+        room.connect("busy", shop)
+        _enable(room, "busy")
+        shop.api_user.api_key = "another0key0another0key0another0"
+        syncing.execute(f"SELECT pg_advisory_lock({LOCK_SQL})", ["busy"])
+        _look(room)
+        with room.premises() as premises:
+            assert premises.registry.get("busy").status is Status.ENABLED

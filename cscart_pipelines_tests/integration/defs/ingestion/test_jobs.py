@@ -1,0 +1,126 @@
+"""The hourly schedule, and what a run over several integrations is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from cscart_pipelines.defs.ingestion.jobs import hourly_resync, resync_request
+from cscart_pipelines.defs.shared.resources import Pipelines
+from cscart_pipelines_tests.conftest import Database
+from cscart_pipelines_tests.support.defs_fixtures import PYDANTIC, ControlRoom, control_room
+from cscart_pipelines_tests.support.sandbox_fixtures import small_shop
+
+pytestmark = pytest.mark.filterwarnings(PYDANTIC)
+
+
+@pytest.fixture
+def room(warehouse_database: Database, tmp_path: Path) -> Iterator[ControlRoom]:
+    with control_room(warehouse_database, tmp_path / "home", on_disk=True) as made:
+        yield made
+
+
+def tick(room: ControlRoom) -> dg.RunRequest | dg.SkipReason:
+    with dg.build_schedule_context(instance=room.instance) as context:
+        answer = hourly_resync(context, pipelines=Pipelines())
+    assert isinstance(answer, (dg.RunRequest, dg.SkipReason))
+    return answer
+
+
+def only(request: dg.RunRequest | dg.SkipReason) -> list[str]:
+    assert isinstance(request, dg.RunRequest), request
+    names: list[str] = request.run_config["ops"]["read_shop"]["config"]["only"]
+    return names
+
+
+def test_every_hour_with_the_schedule_on() -> None:
+    assert hourly_resync.cron_schedule == "0 * * * *"
+    assert hourly_resync.default_status is dg.DefaultScheduleStatus.RUNNING
+
+
+def test_due_integrations_in_one_run(room: ControlRoom) -> None:
+    """Not those that were never started, are disabled, or need a person; failed ones again."""
+    with small_shop(orders=1) as shop:
+        for key in ("ready", "enabled", "disabled", "wrong-key", "failed", "untested"):
+            room.connect(key, shop)
+    room.execute(
+        "UPDATE registry.integrations SET first_synced_at = now(), status = CASE integration"
+        " WHEN 'wrong-key' THEN 'failed' WHEN 'untested' THEN 'enabled' ELSE integration END,"
+        " failure_permanent = (integration = 'wrong-key'), tested_fingerprint ="
+        " CASE integration WHEN 'untested' THEN 'another' ELSE tested_fingerprint END"
+    )
+    request = tick(room)
+    assert only(request) == ["enabled", "failed"]
+    assert isinstance(request, dg.RunRequest)
+    assert request.partition_key is None
+    assert request.tags["dagster/asset_partition_range_start"] == "enabled"
+    assert request.tags["dagster/asset_partition_range_end"] == "failed"
+    assert request.run_config["ops"]["read_shop"]["config"]["scheduled"] is True
+
+
+def test_hundreds_are_read_in_bounded_runs(room: ControlRoom) -> None:
+    with small_shop(orders=1) as shop:
+        room.connect("a-000", shop)
+    room.execute("UPDATE registry.integrations SET status = 'syncing'")
+    room.execute("UPDATE registry.integrations SET status = 'enabled', first_synced_at = now()")
+    columns = "url, email, api_key_sealed, tested_fingerprint, status, first_synced_at"
+    room.execute(
+        f"INSERT INTO registry.integrations (integration, list_name, {columns})"
+        f" SELECT 'a-' || lpad(n::text, 3, '0'), 'list ' || n, {columns}"
+        " FROM registry.integrations, generate_series(1, 599) AS n"
+    )
+    keys = [f"a-{number:03}" for number in range(600)]
+    room.instance.add_dynamic_partitions("integration", keys[1:])
+    with dg.build_schedule_context(instance=room.instance) as context:
+        answer = hourly_resync(context, pipelines=Pipelines())
+    assert isinstance(answer, list)
+    assert [len(only(request)) for request in answer] == [250, 250, 100]
+    assert [key for request in answer for key in only(request)] == keys
+    assert answer[1].tags["dagster/asset_partition_range_start"] == "a-250"
+    assert answer[1].tags["dagster/asset_partition_range_end"] == "a-499"
+
+
+def test_one_that_is_syncing_is_left_alone_and_a_dead_one_is_due_again(room: ControlRoom) -> None:
+    with small_shop(orders=1) as shop:
+        room.connect("alive", shop)
+        room.connect("dead", shop)
+    room.execute("UPDATE registry.integrations SET status = 'syncing', first_synced_at = now()")
+    with room.database.connect() as holder:
+        holder.execute(
+            "SELECT pg_advisory_lock(hashtextextended('cscart-pipelines sync ' || 'alive', 0))"
+        )
+        request = tick(room)
+    assert only(request) == ["dead"]
+    assert isinstance(request, dg.RunRequest)
+    assert request.partition_key == "dead"
+
+
+def test_nothing_due_is_said(room: ControlRoom) -> None:
+    assert tick(room) == dg.SkipReason("No integration is due (0 are not).")
+    with small_shop(orders=1) as shop:
+        room.connect("ready", shop)
+    assert tick(room) == dg.SkipReason("No integration is due (1 are not).")
+
+
+def test_the_range_of_a_request_follows_the_order_of_the_partitions() -> None:
+    request = resync_request(["b", "z"], ["z", "a", "b", "c"], full=True)
+    assert request.tags["dagster/asset_partition_range_start"] == "z"
+    assert request.tags["dagster/asset_partition_range_end"] == "b"
+    assert request.run_config == {
+        "ops": {"read_shop": {"config": {"only": ["b", "z"], "scheduled": False, "full": True}}}
+    }
+
+
+def test_integrations_without_a_partition_keep_none_waiting() -> None:
+    """They were disabled or removed a moment ago."""
+    ends = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+    request = resync_request(["a", "gone", "c"], ["a", "b", "c"])
+    assert [request.tags[end] for end in ends] == ["a", "c"]
+    request = resync_request(["gone", "b"], ["a", "b", "c"])
+    assert (request.partition_key, request.tags) == ("b", {})
+    request = resync_request(["gone"], ["a"])
+    assert request.partition_key is None
+    assert not set(ends) & set(request.tags)

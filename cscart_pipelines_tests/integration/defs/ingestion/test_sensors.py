@@ -1,0 +1,249 @@
+"""Sensors: partitions follow the registry, requests become runs once, lists follow the shops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import create_run_for_test
+
+from cscart_pipelines.defs.ingestion.sensors import rebuild_lists, requested_syncs, sync_partitions
+from cscart_pipelines.defs.shared.resources import Pipelines
+from cscart_pipelines_tests.support.defs_fixtures import PYDANTIC, ControlRoom, room
+from cscart_pipelines_tests.support.sandbox_fixtures import small_shop
+
+__all__ = ["room"]
+pytestmark = pytest.mark.filterwarnings(PYDANTIC)
+SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
+
+
+@pytest.fixture
+def two_shops(room: ControlRoom) -> Iterator[ControlRoom]:
+    with small_shop(orders=1) as shop:
+        room.connect("a", shop)
+        room.connect("b", shop)
+        yield room
+
+
+def tick(
+    sensor: dg.SensorDefinition, room: ControlRoom, cursor: str | None = None
+) -> dg.SensorResult | str:
+    """One evaluation; a skip reason as its text."""
+    with dg.build_sensor_context(instance=room.instance, cursor=cursor) as context:
+        answer = sensor(context, pipelines=Pipelines())
+    if isinstance(answer, dg.SkipReason):
+        return answer.skip_message or ""
+    assert isinstance(answer, dg.SensorResult)
+    return answer
+
+
+def requests(answer: dg.SensorResult | str) -> list[dg.RunRequest]:
+    assert isinstance(answer, dg.SensorResult), answer
+    return list(answer.run_requests or [])
+
+
+def start(room: ControlRoom, request: dg.RunRequest, job: str, status: dg.DagsterRunStatus) -> None:
+    """What the daemon does with a request, as far as the sensors can see it."""
+    create_run_for_test(
+        room.instance,
+        job_name=job,
+        status=status,
+        tags={**request.tags, "dagster/run_key": request.run_key or ""},
+    )
+
+
+# --- partitions ----------------------------------------------------------------------------------
+
+
+def test_partitions_are_those_of_the_registry(two_shops: ControlRoom) -> None:
+    two_shops.execute(
+        "UPDATE registry.integrations SET status = 'disabled' WHERE integration = 'b'"
+    )
+    two_shops.instance.add_dynamic_partitions("integration", ["gone"])
+    two_shops.instance.delete_dynamic_partition("integration", "a")
+    answer = tick(sync_partitions, two_shops)
+    assert isinstance(answer, dg.SensorResult)
+    changes = {
+        type(request).__name__: sorted(request.partition_keys)
+        for request in answer.dynamic_partitions_requests or []
+    }
+    assert changes == {
+        "AddDynamicPartitionsRequest": ["a"],
+        "DeleteDynamicPartitionsRequest": ["b", "gone"],
+    }
+
+
+def test_nothing_to_change(two_shops: ControlRoom) -> None:
+    assert tick(sync_partitions, two_shops) == "The partitions are those of the registry."
+
+
+def test_dead_synchronisations_are_ended(two_shops: ControlRoom) -> None:
+    two_shops.execute("UPDATE registry.integrations SET status = 'syncing'")
+    two_shops.execute(
+        "INSERT INTO registry.sync_runs (integration, kind, state) VALUES ('a', 'first', 'running')"
+    )
+    with two_shops.database.connect() as holder:
+        holder.execute(
+            "SELECT pg_advisory_lock(hashtextextended('cscart-pipelines sync ' || 'b', 0))"
+        )
+        tick(sync_partitions, two_shops)
+    statuses = two_shops.rows("SELECT integration, status FROM registry.integrations ORDER BY 1")
+    assert statuses == [("a", "failed"), ("b", "syncing")]
+    assert two_shops.rows("SELECT state FROM registry.sync_runs") == [("failed",)]
+
+
+# --- requests ------------------------------------------------------------------------------------
+
+
+def ask(room: ControlRoom, key: str, *, whole: bool = False) -> None:
+    room.execute(
+        "INSERT INTO registry.sync_requests (integration, whole) VALUES (%s, %s)", key, whole
+    )
+
+
+def test_a_request_becomes_one_run_and_goes_when_the_run_is_there(two_shops: ControlRoom) -> None:
+    ask(two_shops, "b", whole=True)
+    (request,) = requests(tick(requested_syncs, two_shops))
+    assert request.partition_key == "b"
+    assert request.run_config["ops"]["read_shop"]["config"]["full"] is True
+    # The daemon died before it started the run: the same request again, under the same key.
+    (again,) = requests(tick(requested_syncs, two_shops))
+    assert again.run_key == request.run_key
+    start(two_shops, again, "resync", dg.DagsterRunStatus.STARTING)
+    assert tick(requested_syncs, two_shops) == "No synchronisation was requested."
+    assert two_shops.rows("SELECT count(*) FROM registry.sync_requests") == [(0,)]
+
+
+def test_a_second_request_is_another_run(two_shops: ControlRoom) -> None:
+    ask(two_shops, "a")
+    (first,) = requests(tick(requested_syncs, two_shops))
+    start(two_shops, first, "resync", SUCCESS)
+    tick(requested_syncs, two_shops)
+    ask(two_shops, "a")
+    (second,) = requests(tick(requested_syncs, two_shops))
+    assert second.run_key != first.run_key
+
+
+def test_what_one_command_asks_for_is_one_run(two_shops: ControlRoom) -> None:
+    two_shops.execute(
+        "INSERT INTO registry.sync_requests (integration, whole) VALUES ('b', false), ('a', false)"
+    )
+    (request,) = requests(tick(requested_syncs, two_shops))
+    assert request.run_config["ops"]["read_shop"]["config"]["only"] == ["a", "b"]
+    assert request.tags["cscart/integrations"] == "2"
+    start(two_shops, request, "resync", SUCCESS)
+    assert tick(requested_syncs, two_shops) == "Nothing was asked for."
+    assert two_shops.rows("SELECT count(*) FROM registry.sync_requests") == [(0,)]
+
+
+def test_a_request_waits_for_its_partition(two_shops: ControlRoom) -> None:
+    two_shops.instance.delete_dynamic_partition("integration", "a")
+    ask(two_shops, "a")
+    ask(two_shops, "b")
+    (request,) = requests(tick(requested_syncs, two_shops))
+    assert request.partition_key == "b"
+    two_shops.instance.add_dynamic_partitions("integration", ["a"])
+    assert {r.partition_key for r in requests(tick(requested_syncs, two_shops))} == {"a", "b"}
+
+
+def test_requests_for_disabled_and_removed_integrations_are_dropped(
+    two_shops: ControlRoom,
+) -> None:
+    ask(two_shops, "a")
+    ask(two_shops, "removed")
+    two_shops.execute("UPDATE registry.integrations SET status = 'disabled'")
+    assert tick(requested_syncs, two_shops) == "No synchronisation was requested."
+    assert two_shops.rows("SELECT count(*) FROM registry.sync_requests") == [(0,)]
+
+
+# --- lists ---------------------------------------------------------------------------------------
+
+
+def synced(room: ControlRoom, number: int, state: str = "succeeded", rows: int = 5) -> None:
+    room.execute(
+        "INSERT INTO registry.sync_runs (id, integration, kind, state, rows_done, finished_at)"
+        " VALUES (%s, %s, 'resync', %s, %s, CASE WHEN %s <> 'running' THEN now() END)",
+        number,
+        f"shop-{number}",
+        state,
+        rows,
+        state,
+    )
+
+
+def built(room: ControlRoom, covers: int) -> None:
+    room.execute("INSERT INTO registry.list_builds (covers_sync, as_of) VALUES (%s, now())", covers)
+
+
+def test_no_synchronisation_no_build(room: ControlRoom) -> None:
+    assert tick(rebuild_lists, room) == "The lists contain every synchronisation."
+
+
+def test_a_build_follows_a_synchronisation_once(room: ControlRoom) -> None:
+    synced(room, 1)
+    answer = tick(rebuild_lists, room)
+    (request,) = requests(answer)
+    assert isinstance(answer, dg.SensorResult)
+    start(room, request, "build_lists", dg.DagsterRunStatus.STARTING)
+    assert tick(rebuild_lists, room, answer.cursor) == "A build is queued or running."
+    built(room, 1)
+    assert tick(rebuild_lists, room, answer.cursor) == "The lists contain every synchronisation."
+
+
+def test_a_build_by_somebody_else_counts(room: ControlRoom) -> None:
+    synced(room, 4)
+    built(room, 4)
+    assert tick(rebuild_lists, room) == "The lists contain every synchronisation."
+
+
+def test_it_waits_while_synchronisations_are_running(room: ControlRoom) -> None:
+    synced(room, 1)
+    synced(room, 2, "running")
+    assert tick(rebuild_lists, room) == "1 synchronisations are still running."
+
+
+def test_one_that_takes_hours_does_not_keep_the_other_lists_old(room: ControlRoom) -> None:
+    synced(room, 1, "running")
+    synced(room, 2)
+    room.execute(
+        "UPDATE registry.sync_runs SET finished_at = now() - interval '11 minutes' WHERE id = 2"
+    )
+    assert len(requests(tick(rebuild_lists, room))) == 1
+
+
+def test_what_loaded_nothing_needs_no_build(room: ControlRoom) -> None:
+    synced(room, 1, "failed", rows=0)
+    assert tick(rebuild_lists, room) == "The lists contain every synchronisation."
+    synced(room, 2, "failed", rows=100)
+    assert len(requests(tick(rebuild_lists, room))) == 1
+
+
+@pytest.mark.parametrize("started", [True, False], ids=["failed", "never started"])
+def test_a_failed_build_is_tried_again_later_under_another_key(
+    room: ControlRoom, started: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced(room, 1)
+    answer = tick(rebuild_lists, room)
+    assert isinstance(answer, dg.SensorResult)
+    (request,) = requests(answer)
+    if started:
+        start(room, request, "build_lists", FAILURE)
+    soon = tick(rebuild_lists, room, answer.cursor)
+    assert isinstance(soon, str)
+    assert soon.startswith("The last build failed; it is tried again in ")
+    from cscart_pipelines.defs.transformation import build_policy
+
+    monkeypatch.setattr(build_policy, "PAUSES", (0, 0))
+    (again,) = requests(tick(rebuild_lists, room, answer.cursor))
+    assert again.run_key != request.run_key
+
+
+def test_dagsters_own_retry_of_a_crashed_build_counts(room: ControlRoom) -> None:
+    synced(room, 1)
+    answer = tick(rebuild_lists, room)
+    assert isinstance(answer, dg.SensorResult)
+    (request,) = requests(answer)
+    start(room, request, "build_lists", FAILURE)
+    start(room, request, "build_lists", dg.DagsterRunStatus.STARTED)
+    assert tick(rebuild_lists, room, answer.cursor) == "A build is queued or running."

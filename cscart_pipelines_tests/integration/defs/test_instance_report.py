@@ -1,0 +1,54 @@
+"""What `doctor` hears of Dagster: the daemon, runs whose process is gone, checks that fail."""
+
+from __future__ import annotations
+
+import socket
+
+import dagster as dg
+from dagster._core.test_utils import create_run_for_test
+
+from cscart_pipelines.app_context import AppContext
+from cscart_pipelines.defs import instance_report
+from cscart_pipelines.defs.shared import orphaned_runs
+from cscart_pipelines_tests.support.desk_fixtures import Desk
+from cscart_pipelines_tests.support.desk_fixtures import desk as desk
+
+
+def test_a_run_whose_process_is_gone_is_told_and_left_as_it_is() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert instance_report._runs(instance)["ok"]
+        dead = create_run_for_test(
+            instance, job_name="resync", status=dg.DagsterRunStatus.STARTED
+        ).run_id
+        process = f"{socket.gethostname()} 1 12345.00"  # of that number, begun at another time
+        instance.add_run_tags(dead, {orphaned_runs.TAG: f"{dead} {process}"})
+        said = instance_report._runs(instance)
+        assert (said["ok"], dead[:8] in said["says"]) == (False, True)
+        assert not instance_report._runs(instance)["ok"]
+
+
+def test_a_daemon_that_does_not_run_is_told_and_no_fault() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        said = instance_report._daemon(instance)
+        assert (said["ok"], "`up`" in said["says"]) == (True, True)
+
+
+def test_checks_that_fail_are_told_with_what_they_found(desk: Desk) -> None:
+    premises = AppContext(desk.settings, desk.database.warehouse, desk.registry)
+    desk.save()
+    desk.put("shop", "enabled")
+    assert [one for one in instance_report._checks(premises) if not one["ok"]] == []
+    for number in (1, 2):
+        desk.execute(
+            "INSERT INTO cscart.rejects (integration, entity, entity_key, reason)"
+            " VALUES ('shop', 'orders', %s, 'quantity: no number')", str(number),
+        )  # fmt: skip
+        desk.execute(
+            "INSERT INTO fulfilment.stock_levels (integration, sku, quantity, as_of, state, reason)"
+            " VALUES ('shop', %s, 1, now(), 'held', 'too many zeros')", str(number),
+        )  # fmt: skip
+    found = {one["check"]: one for one in instance_report._checks(premises)}
+    assert found["readable"]["ok"]
+    assert found["readable"]["says"] == "shop: 1: quantity: no number (and 1 more)"
+    assert not found["nothing_held"]["ok"]
+    assert "2 stock levels: too many zeros" in found["nothing_held"]["says"]

@@ -1,0 +1,519 @@
+"""The watched folder: what is taken and what is not, where it goes, and whom it outlives."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from cscart_pipelines.fulfilment.feeds import drop_folder, drop_folder_paths
+from cscart_pipelines.fulfilment.feeds.drop_folder import folder, ingest_files, owner, waiting_files
+from cscart_pipelines.fulfilment.feeds.ingest import IngestResult, ingest
+from cscart_pipelines.integrations.lifecycle import Status
+from cscart_pipelines.integrations.registry import Integration
+from cscart_pipelines.integrations.settings import check
+from cscart_pipelines.settings import Settings, read_settings
+from cscart_pipelines_tests import PROJECT_ROOT
+from cscart_pipelines_tests.conftest import Database
+
+Connection = psycopg.Connection[Any]
+GOOD = "order_number,tracking_number\nCS1,T1\nCS2,T2\n"
+OTHER = "order_number,tracking_number\nCS3,T3\n"
+LOCKS = (
+    "SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+    " WHERE locktype = 'advisory' AND datname = current_database()"
+)
+STOCK = "sku,quantity\nA,1\nB,2\n"
+
+
+def integration(key: str = "one") -> Integration:
+    made = check(
+        {"integration": key, "list_name": key, "url": "https://shop.example",
+         "email": "a@shop.example", "timezone": "Europe/Athens"}
+    )  # fmt: skip
+    now = datetime.now(UTC)
+    return Integration(made, Status.ENABLED, None, now, 0, False, None, None, None, None, None, now)
+
+
+@dataclass
+class Room:
+    """One integration's folder and its inbox."""
+
+    database: Database
+    settings: Settings
+    connection: Connection
+
+    @property
+    def path(self) -> Path:
+        return folder(self.settings, "one") / "shipments"
+
+    def put(self, name: str, text: str | bytes = GOOD, kind: str = "shipments") -> Path:
+        path = folder(self.settings, "one") / kind / name
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    def take(self, age: float = 0, **more: Any) -> list[IngestResult]:
+        return ingest_files(self.connection, self.settings, integration(), age=age, **more)
+
+    def waiting(self, age: float = 0) -> list[str]:
+        return [path.name for path in waiting_files(self.settings, ["one", "two"], age=age)]
+
+    def files(self, kind: str = "shipments") -> list[str]:
+        """All below the folder of the kind."""
+        base = folder(self.settings, "one") / kind
+        return sorted(str(p.relative_to(base)) for p in base.rglob("*") if not p.is_dir())
+
+    def said(self, query: str) -> list[tuple[Any, ...]]:
+        return self.connection.execute(query.encode()).fetchall()
+
+    def orders(self) -> list[str]:
+        return [
+            row[0] for row in self.said("SELECT order_number FROM fulfilment.shipments ORDER BY 1")
+        ]
+
+
+@pytest.fixture
+def room(warehouse_database: Database, settings: Settings) -> Iterator[Room]:
+    with closing(warehouse_database.connect()) as connection:
+        yield Room(warehouse_database, settings, connection)
+
+
+# --- which files ---------------------------------------------------------------------------------
+
+
+def test_the_folders_are_made_on_demand_and_private(settings: Settings) -> None:
+    assert waiting_files(settings, ["one"]) == [] and not (settings.home / "inbox").exists()
+    base = folder(settings, "one")
+    assert base == settings.home / "inbox" / "one"
+    assert [path.name for path in sorted(base.iterdir())] == ["shipments", "stock"]
+    for path in (base.parent, base, base / "shipments", base / "stock"):
+        assert path.stat().st_mode & 0o777 == 0o700
+    for key in ("../one", "", "a/b", ".."):
+        with pytest.raises(ValueError, match="key"):
+            folder(settings, key)
+
+
+def test_files_are_taken_and_filed(room: Room) -> None:
+    room.put("a.csv")
+    room.put("levels.TXT", STOCK, "stock")
+    assert room.waiting() == ["a.csv", "levels.TXT"]
+    shipments, stock = room.take()
+    assert (shipments.kind, shipments.source, shipments.taken) == ("shipments", "a.csv", 2)
+    assert (stock.kind, stock.source, stock.taken, stock.state) == (
+        "stock",
+        "levels.TXT",
+        2,
+        "taken",
+    )
+    assert room.files() == ["done/a.csv"] and room.files("stock") == ["done/levels.TXT"]
+    assert room.orders() == ["CS1", "CS2"] and room.waiting() == [] and room.take() == []
+    assert (room.path / "done").stat().st_mode & 0o777 == 0o700
+
+
+def test_what_is_no_finished_file_of_ours_stays(room: Room, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.csv"
+    outside.write_text(GOOD)
+    for name in (".hidden.csv", "~$a.csv", "a.csv.part", "a.tmp", "a.csv.filepart", "a.xlsx", "a"):
+        room.put(name)
+    (room.path / "link.csv").symlink_to(outside)
+    (room.path / "folder.csv").mkdir()
+    os.mkfifo(room.path / "pipe.csv")
+    before = room.files()
+    assert room.waiting() == [] and room.take() == []
+    assert room.files() == before and outside.read_text() == GOOD
+    assert room.said("SELECT FROM fulfilment.feeds") == []
+
+
+def test_a_file_that_is_still_being_written_waits(room: Room) -> None:
+    path = room.put("a.csv")
+    assert room.waiting(3600) == [] and room.take(3600) == [] and room.files() == ["a.csv"]
+    # A time of content in the future says nothing; that of the last change does.
+    os.utime(path, (time.time() + 1e6, time.time() + 1e6))
+    assert room.take(3600) == []
+    os.utime(path, (time.time() - 7200, time.time() - 7200))
+    assert room.waiting(3600) == ["a.csv"]
+    assert [receipt.taken for receipt in room.take(3600)] == [2]
+
+
+@pytest.mark.parametrize("text", [GOOD, "order_number,trac"])
+def test_a_file_whose_writer_goes_on_after_it_was_moved_is_taken_again(
+    room: Room, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    path = room.put("a.csv", text)
+    read = drop_folder_paths.read
+
+    with path.open("a") as writer:
+
+        def read_and_go_on(path: Path) -> Any:
+            found = read(path)
+            writer.write("king_number\n" if text != GOOD else "")
+            writer.write("CS3,T3\n")
+            writer.flush()
+            return found
+
+        monkeypatch.setattr(drop_folder_paths, "read", read_and_go_on)
+        (receipt,) = room.take()
+        assert "still being written" in " ".join([*receipt.notes, receipt.reason or ""])
+    monkeypatch.undo()
+    assert room.files() == ["a.csv"]
+    assert [receipt.taken for receipt in room.take()] == [1]
+    assert room.files() == ["done/a.csv"] and "CS3" in room.orders()
+
+
+def test_files_are_taken_in_the_order_they_were_written(room: Room) -> None:
+    for name, pieces, seconds in (("b.csv", 1, 300), ("a.csv", 2, 200), ("c.csv", 3, 100)):
+        path = room.put(name, f"sku,quantity\nA,{pieces}\n", "stock")
+        os.utime(path, (time.time() - seconds, time.time() - seconds))
+    assert [receipt.source for receipt in room.take()] == ["b.csv", "a.csv", "c.csv"]
+    assert room.said("SELECT quantity FROM fulfilment.stock_levels") == [(3,)]
+
+
+def test_levels_without_a_time_were_counted_when_the_file_was_written(room: Room) -> None:
+    path = room.put("a.csv", STOCK, "stock")
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    room.take()
+    assert room.said("SELECT DISTINCT as_of FROM fulfilment.stock_levels") == [
+        (datetime.fromtimestamp(1_700_000_000, UTC),)
+    ]
+
+
+# --- where they go -------------------------------------------------------------------------------
+
+
+def test_refused_lines_lie_beside_the_file_as_they_were(room: Room) -> None:
+    lines = ["order_number,tracking_number,carrier", 'CS1,,"x, ""y""', 'z"', "CS2,T2,\xe9", ""]
+    room.put("a.csv", "\n".join(lines).encode("latin-1"))
+    room.put("b.csv", "order_number,tracking_number,carrier\nCS9,T9,\n")
+    room.take()
+    assert room.files() == ["done/a.csv", "done/a.csv.refused.csv", "done/b.csv"]
+    path = room.path / "done/a.csv.refused.csv"
+    assert path.stat().st_mode & 0o777 == 0o600
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
+        assert list(csv.reader(stream)) == [
+            ["line", "reason", "original"],
+            ["2", "tracking_number is empty", 'CS1,,"x, ""y""\nz"'],
+            ["4", "not UTF-8; save the file as CSV (UTF-8)", "CS2,T2,\udce9"],
+        ]
+
+
+def test_a_refused_line_is_run_by_no_spreadsheet(room: Room) -> None:
+    room.put("a.csv", "tracking_number;order_number\n=cmd|' /C calc'!A0;=1+1\n=\"T1\";CS1\n")
+    (receipt,) = room.take()
+    assert (receipt.taken, len(receipt.refusals)) == (1, 1)
+    with (room.path / "done/a.csv.refused.csv").open(newline="") as stream:
+        assert list(csv.reader(stream))[1][2] == "'=cmd|' /C calc'!A0;'=1+1"
+
+
+def test_unreadable_and_held_files_are_set_aside_with_the_reason(room: Room) -> None:
+    room.put("a.csv", b"PK\x03\x04...")
+    room.put("empty.csv", "sku,quantity\n", "stock")
+    unreadable, held = room.take()
+    assert unreadable.state == "refused" and unreadable.feed_id is not None
+    assert held.state == "held"
+    assert room.files() == ["refused/a.csv", "refused/a.csv.reason.txt"]
+    assert "Excel" in (room.path / "refused/a.csv.reason.txt").read_text()
+    assert room.files("stock") == ["refused/empty.csv", "refused/empty.csv.reason.txt"]
+    assert room.waiting() == [] and room.take() == []
+
+
+def test_a_name_that_is_there_already_is_not_overwritten(room: Room) -> None:
+    for number in range(4):
+        room.put("a.csv", f"{GOOD}bad{number}\n")
+        assert len(room.take()) == 1
+    done = [name for name in room.files() if not name.endswith(".refused.csv")]
+    assert len(done) == 4 and len(room.files()) == 8
+    texts = {(room.path / name).read_text().splitlines()[-1] for name in done}
+    assert texts == {"bad0", "bad1", "bad2", "bad3"}
+    name = "ä" * 125 + ".csv"
+    room.put(name, f"{GOOD}bad\n")
+    room.take()
+    assert len(room.files()) == 10
+
+
+def test_done_is_kept_for_its_time(room: Room) -> None:
+    path = room.put("a.csv", f"{GOOD}bad\n")
+    os.utime(path, (1_000_000_000, 1_000_000_000))  # old content, just moved: kept
+    room.take()
+    (room.path / "done/link.csv").symlink_to(path)
+    room.take()
+    assert room.files() == ["done/a.csv", "done/a.csv.refused.csv", "done/link.csv"]
+    room.take(kept=-1)
+    assert room.files() == ["done/link.csv"]
+
+
+# --- troubles ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", drop_folder_paths.ROOMS)
+def test_a_folder_that_is_something_else_is_reported_and_not_followed(
+    room: Room, tmp_path: Path, name: str
+) -> None:
+    room.put("a.csv")
+    room.put("levels.csv", STOCK, "stock")
+    (room.path / name).symlink_to(tmp_path)
+    trouble, stock = room.take()
+    assert trouble.feed_id is None and trouble.state == "refused"
+    assert f"{name} is not a folder" in (trouble.reason or "")
+    assert stock.taken == 2
+    assert "a.csv" in room.files() and list(tmp_path.glob("*.csv")) == []
+
+
+def test_what_replaces_a_file_after_the_look_is_not_read_through(room: Room) -> None:
+    """Between listing a folder and opening its file, another can be put in its place."""
+    target = room.put("a.csv")
+    link, pipe = room.path / "link.csv", room.path / "pipe.csv"
+    link.symlink_to(target)
+    os.mkfifo(pipe)
+    for path in (link, pipe):
+        with pytest.raises(OSError):
+            drop_folder_paths.read(path)
+    assert drop_folder_paths.read(target)[0] == GOOD.encode()
+
+
+def test_linked_folders_are_not_followed(room: Room, settings: Settings, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "a.csv").write_text(GOOD)
+    room.path.rmdir()
+    (settings.home / "inbox/one/shipments").symlink_to(outside)
+    assert room.waiting() == []
+    with pytest.raises(OSError, match="shipments is not a folder"):
+        folder(settings, "one")
+    assert all(receipt.feed_id is None and receipt.reason for receipt in room.take())
+    assert [path.name for path in outside.iterdir()] == ["a.csv"]
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"),
+                                   OSError(28, "No space left on device")])  # fmt: skip
+def test_a_file_that_cannot_be_moved_stays_and_is_reported_each_time(
+    room: Room, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    room.put("a.csv")
+    room.put("b.csv", OTHER)
+    rename = Path.rename
+
+    def fail(self: Path, target: Any) -> Path:
+        if self.name == "a.csv":
+            raise error
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    for _ in range(2):
+        assert [r.reason for r in room.take() if r.reason] == [
+            f"a.csv: cannot be moved, so it stays: {error.strerror}"
+        ]
+    assert room.files() == ["a.csv", "done/b.csv"] and room.orders() == ["CS3"]
+    monkeypatch.undo()
+    assert [receipt.taken for receipt in room.take()] == [2]
+
+
+def test_a_file_that_cannot_be_filed_stays_in_taking_and_is_filed_later(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room.put("a.csv", f"{GOOD}bad\n")
+
+    def fail(path: Path, text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(drop_folder_paths, "_write", fail)
+    (receipt,) = room.take()
+    assert receipt.taken == 2 and "No space left" in receipt.notes[0]
+    assert room.files() == ["taking/a.csv"]
+    monkeypatch.undo()
+    assert room.waiting() == ["a.csv"] and room.waiting(3600) == []
+    (receipt,) = room.take(3600)
+    assert (receipt.taken, receipt.known, len(receipt.refusals)) == (0, 2, 1)
+    assert room.files() == ["done/a.csv", "done/a.csv.refused.csv"]
+
+
+def test_a_refused_row_file_is_written_whole_or_not_at_all(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def fail(self: Path, target: Any) -> Path:
+        if self.name.startswith("."):
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    room.put("a.csv", f"{GOOD}bad\n")
+    monkeypatch.setattr(Path, "rename", fail)
+    room.take()
+    assert room.files() == ["taking/a.csv"]
+
+
+def test_an_owner_is_told_of_each_file_that_waits(room: Room) -> None:
+    room.put("a.csv")
+    (room.path / "taking").mkdir()
+    (room.path / "taking/b.csv").write_text(GOOD)
+    room.put("levels.csv", STOCK, "stock")
+    found = waiting_files(room.settings, ["one"], age=0)
+    assert [owner(room.settings, path) for path in found] == [
+        ("one", "shipments"), ("one", "shipments"), ("one", "stock"),
+    ]  # fmt: skip
+    assert [path.name for path in found] == ["b.csv", "a.csv", "levels.csv"]
+
+
+def test_a_connection_that_would_not_commit_is_not_accepted(room: Room) -> None:
+    with (
+        closing(room.database.warehouse.connect()) as connection,
+        pytest.raises(ValueError, match="autocommit"),
+    ):
+        ingest_files(connection, room.settings, integration())
+
+
+# --- several at once, and deaths ------------------------------------------------------------------
+
+
+def test_of_two_workers_one_takes_a_file(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    room.put("a.csv")
+    reached, go_on = threading.Event(), threading.Event()
+
+    def slowly(*args: Any) -> IngestResult:
+        reached.set()
+        assert go_on.wait(60)
+        return ingest(*args)
+
+    monkeypatch.setattr(drop_folder, "take_in", slowly)
+    receipts: list[IngestResult] = []
+
+    def work() -> None:
+        with closing(room.database.connect()) as connection:
+            receipts.extend(ingest_files(connection, room.settings, integration(), age=0))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert reached.wait(60)
+    room.put("b.csv", OTHER)
+    assert room.take() == []
+    assert room.files() == ["b.csv", "taking/a.csv"]
+    go_on.set()
+    thread.join()
+    assert [receipt.taken for receipt in receipts] == [2]
+    assert [receipt.source for receipt in room.take()] == ["b.csv"]
+    assert room.orders() == ["CS1", "CS2", "CS3"]
+
+
+def test_many_workers_take_each_file_once(room: Room) -> None:
+    for number in range(20):
+        room.put(f"{number}.csv", f"order_number,tracking_number\nCS{number},T\n")
+    receipts: list[IngestResult] = []
+
+    def work() -> None:
+        with closing(room.database.connect()) as connection:
+            for _ in range(5):
+                receipts.extend(ingest_files(connection, room.settings, integration(), age=0))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    receipts += room.take()
+    assert sorted(receipt.source for receipt in receipts) == sorted(f"{n}.csv" for n in range(20))
+    assert all(receipt.taken == 1 and not receipt.notes for receipt in receipts)
+    assert len(room.files()) == 20 and len(room.orders()) == 20
+
+
+PROGRAM = """
+import os, signal, sys
+from cscart_pipelines.fulfilment import watched_folder
+from cscart_pipelines.settings import read_settings
+from cscart_pipelines.warehouse.connect import Warehouse
+from cscart_pipelines_tests.test_fulfilment_watched_folder import integration
+
+def die(*args):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(watched_folder, sys.argv[1], die)
+settings = read_settings()
+connection = Warehouse(settings.sqlalchemy_url()).connect(autocommit=True)
+watched_folder.take_files(connection, settings, integration(), age=0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("dies_before", "committed"), [("_parsed", False), ("take_in", False), ("_file_away", True)]
+)
+def test_a_killed_process_loses_and_doubles_nothing(
+    room: Room, dies_before: str, committed: bool
+) -> None:
+    room.put("a.csv", f"{GOOD}bad\n")
+    environment = {
+        **os.environ,
+        **room.database.settings_env,
+        "CSCART_PIPELINES_HOME": str(room.settings.home),
+    }
+    process = subprocess.run(
+        [sys.executable, "-c", PROGRAM, dies_before],
+        env=environment,
+        cwd=PROJECT_ROOT,
+        check=False,
+    )
+    assert process.returncode == -signal.SIGKILL
+    assert room.files() == ["taking/a.csv"] and room.waiting() == ["a.csv"]
+    assert room.orders() == (["CS1", "CS2"] if committed else [])
+    before = room.said("SELECT * FROM fulfilment.shipments")
+    _until(lambda: room.said(LOCKS) == [])
+    (receipt,) = room.take(3600)
+    assert (receipt.taken, receipt.known) == ((0, 2) if committed else (2, 0))
+    assert len(receipt.refusals) == 1
+    assert not committed or room.said("SELECT * FROM fulfilment.shipments") == before
+    assert room.orders() == ["CS1", "CS2"]
+    assert room.files() == ["done/a.csv", "done/a.csv.refused.csv"]
+
+
+def test_a_file_without_times_that_is_taken_in_again_after_a_death_changes_nothing(
+    room: Room,
+) -> None:
+    path = room.put("levels.csv", STOCK, "stock")
+    room.take()
+    room.connection.execute("UPDATE fulfilment.stock_levels SET state = 'done'")
+    before = room.said("SELECT * FROM fulfilment.stock_levels ORDER BY sku")
+    (path.parent / "done/levels.csv").rename(path.parent / "taking/levels.csv")
+    (receipt,) = room.take(3600)
+    assert (receipt.taken, receipt.known) == (0, 2)
+    assert room.said("SELECT * FROM fulfilment.stock_levels ORDER BY sku") == before
+
+
+def test_a_lost_connection_leaves_the_file_to_the_next(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room.put("a.csv")
+
+    def lose(connection: Connection, *args: Any) -> IngestResult:
+        room.connection.execute(
+            "SELECT pg_terminate_backend(%s, 10000)", [connection.info.backend_pid]
+        )
+        return ingest(connection, *args)
+
+    monkeypatch.setattr(drop_folder, "take_in", lose)
+    with closing(room.database.connect()) as doomed, pytest.raises(psycopg.Error):
+        ingest_files(doomed, room.settings, integration(), age=0)
+    monkeypatch.undo()
+    assert room.files() == ["taking/a.csv"] and room.orders() == []
+    assert [receipt.taken for receipt in room.take(3600)] == [2]
+
+
+def _until(true: Callable[[], bool]) -> None:
+    """The server notices the end of a killed process in its own time."""
+    while not true():
+        pass
+
+
+def test_the_environment_decides_where_the_folder_is(tmp_path: Path) -> None:
+    made = read_settings({"CSCART_PIPELINES_HOME": str(tmp_path / "x")})
+    assert folder(made, "one") == tmp_path / "x/inbox/one"

@@ -1,0 +1,119 @@
+"""Prefixes of one client: two that cannot be told apart are never saved, by whatever way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cscart_pipelines.integrations import config_file, order_prefix_conflicts
+from cscart_pipelines.integrations.settings import InvalidSettingsError
+from cscart_pipelines_tests.support.desk_fixtures import Desk
+from cscart_pipelines_tests.support.desk_fixtures import desk as desk
+
+
+def problem_of(act: Callable[[], object]) -> str:
+    with pytest.raises(InvalidSettingsError) as caught:
+        act()
+    assert list(caught.value.problems) == ["order_prefix"]
+    return caught.value.problems["order_prefix"]
+
+
+@pytest.mark.parametrize(("one", "other"), [("CS", "cs"), ("", ""), ("A", "A2"), ("1", "")])
+def test_a_second_cart_of_a_client_needs_a_prefix_of_its_own(
+    desk: Desk, one: str, other: str
+) -> None:
+    desk.save("a", user_id="C7", order_prefix=one)
+    said = problem_of(lambda: desk.save("b", user_id="C7", order_prefix=other))
+    assert "'a'" in said
+    assert [each.key for each in desk.registry.all()] == ["a"]
+
+
+def test_other_clients_and_nobodys_carts_may_share_a_prefix(desk: Desk) -> None:
+    desk.save("a", user_id="C7", order_prefix="CS")
+    desk.save("b", user_id="C8", order_prefix="CS")
+    desk.save("c", order_prefix="CS")
+    desk.save("d", order_prefix="CS")
+    desk.save("e", user_id="C7", order_prefix="CT")
+    assert len(desk.registry.all()) == 5
+
+
+def test_an_edit_is_held_to_it_too(desk: Desk) -> None:
+    desk.save("a", user_id="C7", order_prefix="CS")
+    desk.save("b", user_id="C8", order_prefix="CS")
+    desk.save("c", user_id="C7", order_prefix="X")
+    assert "'a'" in problem_of(lambda: desk.acts.edit("b", {"user_id": "C7"}))
+    assert "'a'" in problem_of(lambda: desk.acts.edit("c", {"order_prefix": "cs"}))
+    assert desk.registry.get("b").settings.user_id == "C8"
+    assert desk.registry.get("c").settings.order_prefix == "X"
+    desk.acts.edit("b", {"user_id": "C7", "order_prefix": "Y"})
+    desk.acts.edit("a", {"order_prefix": "Z"})
+    desk.acts.edit("c", {"order_prefix": "CS"})
+
+
+def test_a_file_is_checked_before_anything_is_done(tmp_path: Path) -> None:
+    file = tmp_path / "integrations.yaml"
+    entry = (
+        "  - {{integration: {0}, url: 'https://{0}.example', email: a@b.example,"
+        " api_key: 'env:K', user_id: C7, order_prefix: '{1}'}}\n"
+    )
+    file.write_text("integrations:\n" + entry.format("a", "CS") + entry.format("b", "cs"))
+    with pytest.raises(InvalidSettingsError) as caught:
+        config_file.read(file)
+    assert list(caught.value.problems) == ["b.order_prefix"]
+    file.write_text("integrations:\n" + entry.format("a", "CS") + entry.format("b", "CT"))
+    assert len(config_file.read(file)) == 2
+
+
+def _until_waiting(desk: Desk, number: int) -> None:
+    """Until so many sessions wait for the lock of the prefixes."""
+    query = (
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    while desk.rows(query)[0][0] < number:
+        threading.Event().wait(0.01)
+
+
+@pytest.mark.parametrize("way", ["adds", "edits", "one edit of each field"])
+def test_of_two_at_once_one_is_refused(desk: Desk, way: str) -> None:
+    refused: list[str] = []
+
+    def act(what: Callable[[], object]) -> None:
+        try:
+            what()
+        except InvalidSettingsError as error:
+            refused.append(str(error))
+
+    if way == "adds":
+        both = [
+            lambda: desk.save("a", user_id="C7", order_prefix="CS"),
+            lambda: desk.save("b", user_id="C7", order_prefix="CS"),
+        ]
+    elif way == "edits":
+        desk.save("a", user_id="C7", order_prefix="A")
+        desk.save("b", user_id="C7", order_prefix="B")
+        both = [
+            lambda: desk.acts.edit("a", {"order_prefix": "CS"}),
+            lambda: desk.acts.edit("b", {"order_prefix": "CS"}),
+        ]
+    else:  # each alone would be right
+        desk.save("a", user_id="C7", order_prefix="CS")
+        desk.save("b", user_id="C8", order_prefix="B")
+        both = [
+            lambda: desk.acts.edit("b", {"user_id": "C7"}),
+            lambda: desk.acts.edit("b", {"order_prefix": "CS"}),
+        ]
+    threads = [threading.Thread(target=act, args=[one]) for one in both]
+    with desk.database.connect() as gate, gate.transaction():
+        order_prefix_conflicts.lock_prefixes(gate)
+        for thread in threads:
+            thread.start()
+        _until_waiting(desk, 2)
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 1
+    known = [(one.settings.user_id, one.settings.order_prefix) for one in desk.registry.all()]
+    assert known.count(("C7", "CS")) == 1

@@ -1,0 +1,252 @@
+"""What the tests of the front desk and the command line share: shops at the desk, and commands.
+
+Commands run in this process where they only talk to the warehouse and the shop; real processes
+where something is to be killed, raced or watched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import termios
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from cscart_pipelines.cli import main as cli
+from cscart_pipelines.cli.support import console
+from cscart_pipelines.integrations.registry import LOCK_SQL, Registry
+from cscart_pipelines.integrations.service import IntegrationService
+from cscart_pipelines.integrations.settings import check
+from cscart_pipelines.sandbox.server import SandboxShop
+from cscart_pipelines.settings import Settings
+from cscart_pipelines_tests import PROJECT_ROOT
+from cscart_pipelines_tests.conftest import Database
+
+PROJECT = PROJECT_ROOT
+PASSED = {"style": "rewrite", "orders_with_details": True, "updated_at_filter": True,
+          "user_type_required": True, "orders_seen": True}  # fmt: skip
+KEY = "3f2a9c01d4e5b6a7978812345678abcd"
+"""An API key that must never be seen again."""
+
+
+@dataclass
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def said(self) -> str:
+        return self.out + self.err
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class Desk:
+    """One warehouse with its desk."""
+
+    database: Database
+    settings: Settings
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.database.warehouse, self.settings)
+
+    @property
+    def acts(self) -> IntegrationService:
+        return IntegrationService(self.database.warehouse, self.registry, self.settings)
+
+    def save(self, key: str = "shop", api_key: str = KEY, **values: Any) -> None:
+        """Saves an integration as after a passed test; nobody is asked."""
+        settings = check(
+            {"integration": key, "list_name": key, "url": f"https://{key}.example",
+             "email": "admin@shop.example", **values}
+        )  # fmt: skip
+        self.registry.add(settings, SecretStr(api_key), PASSED)
+
+    def save_shop(self, shop: SandboxShop, key: str = "shop", **values: Any) -> None:
+        self.save(key, shop.api_key, url=shop.url, email=shop.email, **values)
+
+    def put(self, key: str, status: str, *, permanent: bool = False) -> None:
+        """Brings an integration into a status by the way it takes."""
+        self.execute(
+            "UPDATE registry.integrations SET status = 'syncing' WHERE integration = %s", key
+        )
+        if status == "syncing":
+            return
+        to = "failed" if status == "failed" else "enabled"
+        self.execute(
+            "UPDATE registry.integrations SET status = %s, status_reason = %s,"
+            " failure_permanent = %s, attempts = %s,"
+            " first_synced_at = CASE WHEN %s THEN now() END, last_synced_at = now()"
+            " WHERE integration = %s",
+            to, "it broke" if to == "failed" else None, permanent, int(to == "failed"),
+            to == "enabled", key,
+        )  # fmt: skip
+        if status == "disabled":
+            self.execute(
+                "UPDATE registry.integrations SET status = 'disabled' WHERE integration = %s", key
+            )
+
+    def status(self, key: str = "shop") -> str:
+        return str(self.registry.get(key).status)
+
+    def state(self) -> list[tuple[Any, ...]]:
+        """What a command may have changed: settings, keys, the trail."""
+        return [
+            *self.rows("SELECT to_jsonb(i)::text FROM registry.integrations AS i ORDER BY 1"),
+            *self.rows("SELECT to_jsonb(s)::text FROM onsite.sites AS s ORDER BY 1"),
+            *self.rows("SELECT write_key, retired_at FROM onsite.keys ORDER BY 1"),
+            *self.rows("SELECT count(*) FROM registry.audit"),
+            *self.rows("SELECT count(*) FROM registry.forgotten"),
+        ]
+
+    def execute(self, query: str, *arguments: Any) -> None:
+        with self.database.connect() as connection:
+            connection.execute(query.encode(), arguments)
+
+    def rows(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        with self.database.connect() as connection:
+            return connection.execute(query.encode(), arguments).fetchall()
+
+    def lock(self, key: str = "shop") -> psycopg.Connection[Any]:
+        """A live run's lock; closing the connection frees it."""
+        connection = self.database.connect()
+        connection.execute(f"SELECT pg_advisory_lock({LOCK_SQL})".encode(), [key])
+        return connection
+
+    def process(self, code: str, **options: Any) -> subprocess.Popen[str]:
+        """A process of its own with `desk` in its hands; its standard input is a gate."""
+        head = (
+            "import sys\n"
+            "from cscart_pipelines.integrations.service import FrontDesk\n"
+            "from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError\n"
+            "from cscart_pipelines.integrations.sync_lock import take\n"
+            "from cscart_pipelines.integrations.registry import Registry\n"
+            "from cscart_pipelines.integrations.settings import InvalidSettingsError, check\n"
+            "from cscart_pipelines.settings import read_settings\n"
+            "from cscart_pipelines.warehouse.connect import Warehouse\n"
+            "from pydantic import SecretStr\n"
+            "settings = read_settings()\n"
+            "warehouse = Warehouse(settings.sqlalchemy_url())\n"
+            "registry = Registry(warehouse, settings)\n"
+            "desk = FrontDesk(warehouse, registry, settings)\n"
+            "print('ready', flush=True)\n"
+        )
+        made = subprocess.Popen(
+            [sys.executable, "-c", head + code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=self.environment,
+            text=True,
+            **options,
+        )
+        assert made.stdout is not None
+        assert made.stdout.readline() == "ready\n"
+        return made
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "CSCART_PIPELINES_HOME": str(self.settings.home),
+            **self.database.settings_env,
+            "PYTHONPATH": os.pathsep.join([str(PROJECT), *sys.path]),
+        }
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """A command as a process that is to be killed or watched."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "cscart_pipelines.cli.main", *arguments],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def command(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """A command as a process; its output is no terminal."""
+        options.setdefault("env", self.environment)
+        return subprocess.run(
+            [sys.executable, "-m", "cscart_pipelines.cli.main", *arguments],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+            **options,
+        )
+
+
+def on_a_terminal(
+    arguments: Sequence[str], columns: int, environment: Mapping[str, str], answer: str = ""
+) -> tuple[int, str]:
+    """A command on a terminal of its own: its exit code, and all that it shows, without colours.
+
+    `answer` is typed when the command asks something.
+    """
+    leader, follower = pty.openpty()
+    termios.tcsetwinsize(follower, (40, columns))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cscart_pipelines.cli.main", *arguments],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env=dict(environment),
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(follower)
+    shown = b""
+    with contextlib.suppress(OSError):  # the end, on Linux
+        while data := os.read(leader, 65536):
+            shown += data
+            if answer and b"[y/n]" in shown:
+                os.write(leader, answer.encode())
+                answer = ""
+    os.close(leader)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode(errors="replace"))
+    return process.wait(), plain.replace("\r\n", "\n")
+
+
+@pytest.fixture
+def desk(warehouse_database: Database, settings: Settings) -> Desk:
+    return Desk(warehouse_database, settings)
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Run]:
+    """A command in this process, on the desk's warehouse."""
+    monkeypatch.setenv("CSCART_PIPELINES_HOME", str(desk.settings.home))
+    for stream in (console.out, console.err):
+        monkeypatch.setattr(stream, "width", console.WIDE)  # whatever the test runner's terminal
+    for name, value in desk.database.settings_env.items():
+        monkeypatch.setenv(name, value)
+
+    def run_command(*arguments: str) -> Result:
+        capsys.readouterr()
+        code = cli.run(list(arguments))
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return Result(code, said.out, said.err)
+
+    yield run_command

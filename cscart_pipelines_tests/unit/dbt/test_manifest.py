@@ -1,0 +1,222 @@
+"""The habits of the dbt project, read from its manifest; in place of dbt-project-evaluator.
+
+Parsed once, without a database and without any variable set.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cscart_pipelines.warehouse.tables import onsite  # noqa: F401 - its tables are in the metadata
+from cscart_pipelines.warehouse.tables.core import metadata
+from cscart_pipelines_tests.support.dbt_fixtures import PROJECT, dbt
+
+LAYERS = {"staging": "stg_", "intermediate": "int_", "marts": ""}
+CLOCKS = r"\b(now\s*\(|current_timestamp|current_date|localtimestamp|clock_timestamp|getdate)"
+CONTRACT = {
+    "lists",
+    "subscribers",
+    "orders",
+    "order_lines",
+    "customer_facts",
+    "rfm_scores",
+    "segments",
+    "segment_members",
+    "segment_changes",
+    "list_metrics",
+    "list_metrics_daily",
+    "cohort_retention",
+    "onsite_sessions",
+    "onsite_daily",
+    "product_funnel",
+}
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    target = tmp_path_factory.mktemp("manifest")
+    # A password of digits must stay text.
+    output = dbt({"CSCART_PIPELINES_DBT_PASSWORD": "0042"}, "parse", target=target)
+    assert "deprecat" not in output.lower(), output
+    return dict(json.loads((target / "manifest.json").read_text("utf-8")))
+
+
+@pytest.fixture(scope="module")
+def models(manifest: dict[str, Any]) -> dict[str, Any]:
+    return {n["name"]: n for n in manifest["nodes"].values() if n["resource_type"] == "model"}
+
+
+def layer(model: dict[str, Any]) -> str:
+    return str(model["fqn"][1])
+
+
+def test_models_are_named_after_their_layer_and_live_in_its_schema(models: dict[str, Any]) -> None:
+    for name, model in models.items():
+        prefix = LAYERS[layer(model)]
+        assert name.startswith(prefix), name
+        assert prefix or not name.startswith(("stg_", "int_")), name
+        schema = "analytics" if layer(model) == "marts" else layer(model)
+        assert model["schema"] == schema, name
+
+
+def test_every_model_and_every_column_is_described(models: dict[str, Any]) -> None:
+    for name, model in models.items():
+        assert model["description"].strip(), name
+        assert model["columns"], name
+        for column in model["columns"].values():
+            assert column["description"].strip(), (name, column["name"])
+
+
+def test_descriptions_name_the_columns_that_the_models_select(models: dict[str, Any]) -> None:
+    """For the layers without contracts, whose columns PostgreSQL does not check for us: the last
+    select lists them, unless it takes those of another step with a star."""
+    for name, model in models.items():
+        final = model["raw_code"].rpartition("\nselect")[2] or model["raw_code"]
+        if layer(model) == "marts" or ".*" in final or "{% for" in final or "case\n" in final:
+            continue
+        found = set(
+            re.findall(r"(?:\bas |^    (?:\w+\.)?)(\w+),?$", final.split("\nfrom ")[0], re.M)
+        )
+        assert found == set(model["columns"]), name
+
+
+def test_marts_have_contracts_keys_and_tests_of_them(
+    manifest: dict[str, Any], models: dict[str, Any]
+) -> None:
+    tested = {
+        node["attached_node"]
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "test"
+        and (node.get("test_metadata") or {}).get("name") == "unique_key"
+    }
+    for name, model in models.items():
+        if layer(model) == "marts":
+            assert model["contract"]["enforced"], name
+            assert model["unique_id"] in tested, name
+            is_view = model["config"]["materialized"] == "view_in_place"
+            assert is_view or model["constraints"], name
+            assert "integration" in model["columns"], name
+
+
+def test_every_model_is_rewritten_in_place(models: dict[str, Any]) -> None:
+    """dbt's own ways drop the old relation, with all that users have built on it."""
+    kinds = {model["config"]["materialized"] for model in models.values()}
+    assert kinds == {"table_in_place", "view_in_place"}
+    for name, model in models.items():
+        if model["config"]["materialized"] == "table_in_place":
+            rewrites = "connected" if layer(model) == "marts" else "all"
+            assert model["config"]["meta"]["rewrites"] == rewrites, name
+
+
+def test_marts_are_those_of_the_contract(models: dict[str, Any]) -> None:
+    marts = {name for name, model in models.items() if layer(model) == "marts"}
+    assert marts == CONTRACT | {"order_reconciliation"}
+
+
+def test_only_staging_reads_sources_and_nothing_reads_downwards(models: dict[str, Any]) -> None:
+    rank = {name: number for number, name in enumerate(LAYERS)}
+    by_id = {model["unique_id"]: model for model in models.values()}
+    for name, model in models.items():
+        for parent in model["depends_on"]["nodes"]:
+            if parent.startswith("source."):
+                assert layer(model) == "staging", (name, parent)
+            else:
+                assert rank[layer(by_id[parent])] <= rank[layer(model)], (name, parent)
+
+
+VIEWS = ("cscart.customer_contacts", "cscart.order_contacts")
+"""Made by a migration."""
+
+
+def test_sources_are_tables_of_the_warehouse_with_dagsters_keys(manifest: dict[str, Any]) -> None:
+    for source in manifest["sources"].values():
+        assert f"{source['schema']}.{source['name']}" in {*metadata.tables, *VIEWS}
+        assert source["description"].strip()
+        if source["schema"] == "cscart":
+            assert source["meta"]["dagster"]["asset_key"] == ["cscart", source["name"]]
+
+
+def test_every_column_read_from_a_source_exists(models: dict[str, Any]) -> None:
+    for name, model in models.items():
+        if layer(model) == "staging":
+            table = metadata.tables[name.removeprefix("stg_").replace("__", ".")]
+            alias = name.rpartition("__")[2]
+            for column in re.findall(rf"\b{alias}\.(\w+)", model["raw_code"]):
+                assert column in table.columns, (name, column)
+
+
+def test_no_model_reads_the_clock(models: dict[str, Any]) -> None:
+    sources = {name: model["raw_code"] for name, model in models.items()}
+    sources |= {str(path): path.read_text("utf-8") for path in PROJECT.rglob("macros/**/*.sql")}
+    for name, code in sources.items():
+        assert not re.search(CLOCKS, re.sub(r"{#.*?#}", "", code, flags=re.S), re.I), name
+
+
+def test_postgresql_dialect_stays_in_the_macros(models: dict[str, Any]) -> None:
+    """What other engines write otherwise."""
+    dialect = (
+        r"::|at time zone|percentile_cont|distinct on|generate_series|filter \(|\bilike\b|\bntile\b"
+    )
+    for name, model in models.items():
+        assert not re.search(dialect, model["raw_code"], re.I), name
+
+
+def test_joins_windows_and_groups_start_with_the_integration(models: dict[str, Any]) -> None:
+    for name, model in models.items():
+        code = model["raw_code"]
+        for keys in re.findall(r"(?:partition by|group by)\s+([\w.]+)", code):
+            if (name, keys) not in {("int_segment_definitions", "segment")}:
+                assert keys.split(".")[-1] == "integration", (name, keys)
+        for on in re.findall(r"\bon\s+([\w.]+)\s*=", code):
+            known_zone = on == "integrations.timezone"
+            assert on.endswith(".integration") or known_zone, (name, on)
+
+
+def test_the_log_of_changes_is_never_rebuilt(models: dict[str, Any]) -> None:
+    log = models["segment_changes"]["config"]
+    assert log["materialized"] == "table_in_place"
+    assert log["meta"] == {"rewrites": "connected", "keeps_history": True}
+
+
+def test_no_packages_and_no_usage_statistics() -> None:
+    project = yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))
+    assert project["flags"]["send_anonymous_usage_stats"] is False
+    assert not list(Path(PROJECT).glob("packages.y*ml")) + list(Path(PROJECT).glob("depend*"))
+
+
+def test_models_with_rules_have_unit_tests(manifest: dict[str, Any]) -> None:
+    tested = {unit["model"] for unit in manifest["unit_tests"].values()}
+    assert tested >= {
+        "stg_cscart__orders",
+        "int_shop_settings",
+        "int_orders",
+        "int_account_identities",
+        "int_subscribers",
+        "int_purchases",
+        "int_customer_facts",
+        "int_checkouts",
+        "int_category_affinity",
+        "int_rfm_scores",
+        "int_list_statistics",
+        "int_segment_inputs",
+        "int_segment_membership",
+        "segment_changes",
+        "list_metrics",
+        "list_metrics_daily",
+        "cohort_retention",
+        "order_reconciliation",
+        "int_onsite_settings",
+        "int_onsite_events",
+        "int_onsite_purchases",
+        "int_onsite_sessions",
+        "int_onsite_people",
+        "int_onsite_product_steps",
+        "onsite_daily",
+        "product_funnel",
+    }
