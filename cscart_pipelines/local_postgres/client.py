@@ -41,7 +41,7 @@ ANSWER_SECONDS = 30.0
 # The package is put last on the path: nothing of the starter's environment shadows the library.
 KEEPER = (
     "import sys; sys.path.append(sys.argv[1]); "
-    "from cscart_pipelines.warehouse import keeper; keeper.main()"
+    "from cscart_pipelines.local_postgres import supervisor; supervisor.main()"
 )
 KEEPER_ENVIRONMENT = ("PATH", "TZDIR", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE")
 

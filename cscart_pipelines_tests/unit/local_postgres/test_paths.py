@@ -201,8 +201,8 @@ def test_data_in_a_home_that_was_closed_later_is_not_silently_replaced(homes: Ho
 @needs_root
 def test_processes_that_come_at_once_find_one_place(closed: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from cscart_pipelines.warehouse import place;"
-        "print('here', flush=True); input(); print(place.find_place(Path(sys.argv[1])).data)"
+        "import sys; from pathlib import Path; from cscart_pipelines.local_postgres import paths;"
+        "print('here', flush=True); input(); print(paths.find_place(Path(sys.argv[1])).data)"
     )
     processes = [
         subprocess.Popen(
