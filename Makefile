@@ -1,6 +1,7 @@
 # Commands for people. Everything is installed into .venv, pinned and checked by hash.
 #   make demo    a sandbox shop becomes lists, segments and metrics        (start here)
 #   make test    the whole test suite, on a real PostgreSQL
+#   make test-fast  the tests that need no database
 #   make up      the Dagster UI and daemon, until Ctrl-C  (SANDBOX=1: with the sandbox shop)
 #   make check   lint, types, import rules, dbt parse, definitions
 #   make bench   the project's own benchmarks
@@ -8,57 +9,79 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-STAMP := .venv/.installed
+RUNTIME := .venv/.installed
+SANDBOX_SHOP := .venv/.installed-sandbox
+DEV := .venv/.installed-dev
 WORKERS ?= 2
 SANDBOX ?=
 UI_PORT ?= 3000
 
-.PHONY: demo test up check bench docs install constraints format clean
+.PHONY: demo test test-fast up check bench docs install constraints format clean
 
-demo: $(STAMP)
+demo: $(SANDBOX_SHOP)
 	@$(BIN)/cscart-pipelines demo
 
-test: $(STAMP)
+test: $(DEV)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-up: $(STAMP)
+test-fast: $(DEV)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile cscart_pipelines_tests/unit $(ARGS)
+
+up: $(if $(SANDBOX),$(SANDBOX_SHOP),$(RUNTIME))
 	@$(BIN)/cscart-pipelines up --port $(UI_PORT) $(if $(SANDBOX),--sandbox)
 
-check: $(STAMP)
+check: $(DEV)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports
 	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
 	@$(BIN)/dbt --quiet parse --no-partial-parse --project-dir dbt_project --profiles-dir dbt_project
 	@$(BIN)/dg check defs > /dev/null
 	@echo "all checks passed"
 
-bench: $(STAMP)
+bench: $(DEV)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-docs: $(STAMP)
+docs: $(RUNTIME)
 	@$(BIN)/python -m cscart_pipelines.cli.support.reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
 
-install: $(STAMP)
+install: $(RUNTIME)
 
-# Every package in constraints.txt with its hash, without looking for others: what is not listed is
-# not installed. The project itself comes last, in place.
-$(STAMP): constraints.txt pyproject.toml
+# Every package of a constraints file with its hash, without looking for others: what is not listed is
+# not installed. The project itself comes last, in place. constraints-sandbox.txt and constraints-dev.txt
+# hold the packages of the files before them too, in the same versions.
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+
+$(RUNTIME): constraints.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; name it with PYTHON=python3.12"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing into .venv (a minute or two, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r constraints.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $(STAMP)
+	@$(INSTALL) --require-hashes -r constraints.txt
+	@$(INSTALL) --no-build-isolation -e .
+	@touch $@
 
-# Writes constraints.txt anew from pyproject.toml; for whoever maintains the versions.
-constraints:
+$(SANDBOX_SHOP): constraints-sandbox.txt $(RUNTIME)
+	@echo "installing the sandbox shop's data"
+	@$(INSTALL) --require-hashes -r constraints-sandbox.txt
+	@touch $@
+
+$(DEV): constraints-dev.txt $(SANDBOX_SHOP)
+	@echo "installing the tools of the tests"
+	@$(INSTALL) --require-hashes -r constraints-dev.txt
+	@touch $@
+
+# Writes the constraints files anew from pyproject.toml, runtime first: what it pins, the others pin too.
+COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-header --no-annotate --quiet pyproject.toml
+constraints: $(RUNTIME)
 	@$(BIN)/python -m pip install --quiet uv
-	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-header --no-annotate --extra dev --quiet pyproject.toml -o constraints.txt
+	@$(COMPILE) --extra install -o constraints.txt
+	@$(COMPILE) --extra install --extra sandbox -c constraints.txt -o constraints-sandbox.txt
+	@$(COMPILE) --extra install --extra dev -c constraints-sandbox.txt -o constraints-dev.txt
 
-format: $(STAMP)
+format: $(DEV)
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
 clean:
