@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[1]
+from cscart_pipelines_tests import PROJECT_ROOT
+
+PROJECT = PROJECT_ROOT
 PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")])
 CITATION = re.compile(
     r"\breference,?\s+((?:\d+(?:\.\d+)*)(?:(?:,| and)\s+\d+(?:\.\d+)*)*)", re.IGNORECASE
