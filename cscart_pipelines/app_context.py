@@ -24,8 +24,10 @@ class AppContext:
     registry: Registry
 
     def store_contacts(self) -> None:
-        """Reads the e-mails and phones of all shops that were not read yet, or by a country that
-        is not the default any more: the models build on it."""
+        """Reads e-mails and phones that were not read yet, which the models build on.
+
+        Phones are also read again where they were read by another default country.
+        """
         with self.warehouse.connect(autocommit=True) as connection:
             for one in self.registry.all():
                 store_contacts(connection, one.key, one.settings.phone_region)
@@ -33,10 +35,15 @@ class AppContext:
 
 @contextlib.contextmanager
 def open_context(*, actor: str | None = None) -> Iterator[AppContext]:
-    """The warehouse that the environment names, with its schema up to date, until the block ends.
+    """Opens the warehouse that the environment names, until the block ends.
 
-    `actor`: whom the trail names, see `open_warehouse`. Raises SettingsError,
-    WarehouseUnavailableError, NoPlaceError.
+    Args:
+        actor: The name in the audit trail, see `open_warehouse`.
+
+    Raises:
+        SettingsError: A variable of the environment cannot be used.
+        WarehouseUnavailableError: The database does not answer.
+        NoPlaceError: The embedded server has no folder that its account reaches.
     """
     settings = read_settings()
     with open_warehouse(settings, actor=actor) as warehouse:

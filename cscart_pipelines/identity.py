@@ -85,8 +85,10 @@ def read_email(text: str | None) -> Address | None:
 
 
 def _stable(text: str) -> str:
-    """Without invisible characters, runs of white space as one blank, compatible forms (full-width
-    letters, ligatures) as the usual ones, in lower case."""
+    """The text in one form: lower case, no invisible characters, single blanks.
+
+    Compatible forms (full-width letters, ligatures) become the usual ones.
+    """
     if text.isascii():
         return _SPACE.sub(" ", text).strip(" ").lower()
     for _ in range(3):  # lower case and compatible forms may give way to each other
@@ -115,8 +117,10 @@ def _core(text: str) -> str | None:
 
 
 def normal(text: str, region: str | None = None) -> str:
-    """What names a person, as it is compared: the address that is meant, else the mobile in E.164,
-    else the text as it is written."""
+    """The name of a person as it is compared.
+
+    The address that is meant, else the mobile in E.164, else the text as it is written.
+    """
     address = read_email(text)
     return address.text if address else read_mobile(text, region) or written(text)
 

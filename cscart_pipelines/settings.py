@@ -69,6 +69,7 @@ class Settings(BaseModel):
 
     @property
     def embedded(self) -> bool:
+        """Whether the warehouse is the embedded server."""
         return self.database_url is None
 
     def sqlalchemy_url(self) -> URL:
