@@ -8,9 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import psycopg
 import typer
-from psycopg.rows import dict_row
 from rich.panel import Panel
 
 from cscart_pipelines.app_context import AppContext
@@ -18,6 +16,7 @@ from cscart_pipelines.cli import segment_report
 from cscart_pipelines.cli.support import console, exit_codes
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.spreadsheets import Table
+from cscart_pipelines.warehouse import reports as warehouse_reports
 
 Row = dict[str, Any]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -108,9 +107,8 @@ def segments(
             known = {row["segment"]: row for row in rows}
             segment_report.check_name(segment, [*known], key)
             most = limit or (None if as_csv or as_json else segment_report.SHOWN)
-            found = segment_report.explained(
-                lambda text, values: _query(premises, text, values), key, known[segment], most
-            )
+            with premises.warehouse.connect(autocommit=True) as connection:
+                found = segment_report.explained(connection, key, known[segment], most)
         written = 0
         if export is not None:
             written = export_members(premises, key, rows, export, raw=raw)
@@ -134,7 +132,7 @@ def _print_segment(found: Row, currency: str, *, as_csv: bool, as_json: bool, ra
         console.print_json(found)
         return
     if as_csv:
-        console.print_csv(segment_report.PERSON, found["people"], raw=raw)
+        console.print_csv(warehouse_reports.MEMBER_COLUMNS, found["people"], raw=raw)
         return
     segment_report.print_explained(found, currency)
     listed = len(found["people"])
@@ -154,32 +152,15 @@ def _not_built(key: str) -> str:
 
 
 def overview(premises: AppContext, key: str | None) -> list[Row]:
-    """Lists with their metrics; a list that is not built yet has its status and no metrics. A
-    removed integration has status removed as long as its data stays."""
-    rows = _query(
-        premises,
-        "SELECT integration, list_name, status, status_reason, currency, timezone, last_synced_at"
-        " FROM analytics.lists WHERE %(key)s::text IS NULL OR integration = %(key)s"
-        " ORDER BY integration",
-        {"key": key},
-    )
-    built = {
-        row["integration"]: row
-        for row in _query(premises, "SELECT * FROM analytics.list_metrics", {})
-    }
-    for row in rows:
-        found = built.get(row["integration"])
-        row["metrics"] = found and {
-            name: value for name, value in found.items() if name not in ("integration", "currency")
-        }
-    return rows
+    """Lists with their metrics: all, or the one of an integration."""
+    with premises.warehouse.connect(autocommit=True) as connection:
+        return warehouse_reports.lists(connection, key)
 
 
 def segment_rows(premises: AppContext, key: str) -> list[Row]:
     """The segments of one list, Apifon's seven first."""
-    rows = _query(
-        premises, "SELECT * FROM analytics.segments WHERE integration = %(key)s", {"key": key}
-    )
+    with premises.warehouse.connect(autocommit=True) as connection:
+        rows = warehouse_reports.segments(connection, key)
     order = {name: place for place, name in enumerate(APIFON)}
     return sorted(rows, key=lambda row: (order.get(row["segment"], 99), row["segment"]))
 
@@ -187,9 +168,12 @@ def segment_rows(premises: AppContext, key: str) -> list[Row]:
 def export_members(
     premises: AppContext, key: str, rows: list[Row], folder: Path, *, raw: bool = False
 ) -> int:
-    """One CSV per segment; a file appears whole or not at all. Returns the members written.
+    """Writes one CSV per segment; a file appears whole or not at all.
 
     Names come from strangers: without `raw` no spreadsheet takes them for formulas.
+
+    Returns:
+        The number of members written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = 0
@@ -199,39 +183,12 @@ def export_members(
             scratch = path.with_suffix(".csv.part")
             with scratch.open("w", newline="", encoding="utf-8") as file:
                 table = Table(file, raw=raw)
-                table.row(segment_report.PERSON)
-                with connection.cursor(name="members") as cursor:
-                    cursor.execute(
-                        """
-                        SELECT member.identity, person.email, person.mobile, person.firstname,
-                               person.lastname, person.is_guest, person.email_subscribed,
-                               person.mobile_subscribed, member.category,
-                               member.member_since, member.reason
-                        FROM analytics.segment_members AS member
-                        JOIN analytics.subscribers AS person USING (integration, identity)
-                        WHERE member.integration = %s AND member.segment = %s
-                        ORDER BY member.identity, member.category
-                        """,
-                        [key, row["segment"]],
-                    )
-                    for member in cursor:
-                        table.row(member)
-                        written += 1
+                table.row(warehouse_reports.MEMBER_COLUMNS)
+                for member in warehouse_reports.all_members(connection, key, row["segment"]):
+                    table.row(member)
+                    written += 1
             scratch.replace(path)
     return written
-
-
-def _query(premises: AppContext, query: str, arguments: dict[str, Any]) -> list[Row]:
-    """Rows of a query; none where its table has not been built yet."""
-    with premises.warehouse.connect(autocommit=True) as connection:
-        try:
-            return (
-                connection.cursor(row_factory=dict_row)
-                .execute(query.encode(), arguments)
-                .fetchall()
-            )
-        except psycopg.errors.UndefinedTable:
-            return []
 
 
 # --- showing -------------------------------------------------------------------------------------

@@ -6,21 +6,17 @@ Not here: the overview of all segments and their export (`reports`), the rules (
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.warehouse import reports
+from cscart_pipelines.warehouse.driver import Connection
 
 Row = dict[str, Any]
-Query = Callable[[str, Row], list[Row]]
 
 SHOWN = 20
 """Members that a terminal shows where --limit says nothing."""
-PERSON = (
-    "identity", "email", "mobile", "firstname", "lastname", "is_guest", "email_subscribed",
-    "mobile_subscribed", "category", "member_since", "reason",
-)  # fmt: skip
 _LIFECYCLE, _INTERVAL = ("lifecycle_1", "lifecycle_2", "lifecycle_3"), (
     "interval_active", "interval_slipping",
 )  # fmt: skip
@@ -64,41 +60,10 @@ def check_name(name: str, known: list[str], key: str) -> None:
     )
 
 
-def explained(query: Query, key: str, segment: Row, limit: int | None) -> Row:
+def explained(connection: Connection, key: str, segment: Row, limit: int | None) -> Row:
     """Everything about one segment: thresholds, changes, and its members under `people`."""
     name = segment["segment"]
-    asked = {"key": key, "segment": name, "limit": limit}
-    statistics = query(
-        "SELECT * FROM intermediate.int_list_statistics WHERE integration = %(key)s", asked
-    )
-    changes = query(
-        """
-        SELECT min(changed_at) AS since, max(changed_at) AS last_change,
-               count(*) FILTER (WHERE change = 'entered' AND recent.week) AS entered_7d,
-               count(*) FILTER (WHERE change = 'left' AND recent.week) AS left_7d,
-               count(*) FILTER (WHERE change = 'entered' AND recent.month) AS entered_30d,
-               count(*) FILTER (WHERE change = 'left' AND recent.month) AS left_30d
-        FROM analytics.segment_changes AS change,
-             LATERAL (SELECT changed_at > %(as_of)s - interval '7 days' AS week,
-                             changed_at > %(as_of)s - interval '30 days' AS month) AS recent
-        WHERE integration = %(key)s AND segment = %(segment)s
-        """,
-        {**asked, "as_of": segment["as_of"]},
-    )
-    people = query(
-        """
-        SELECT member.identity, person.email, person.mobile, person.firstname, person.lastname,
-               person.is_guest, person.email_subscribed, person.mobile_subscribed,
-               member.category, member.member_since, member.reason
-        FROM analytics.segment_members AS member
-        JOIN analytics.subscribers AS person USING (integration, identity)
-        WHERE member.integration = %(key)s AND member.segment = %(segment)s
-        ORDER BY member.member_since DESC, member.identity, member.category
-        LIMIT %(limit)s
-        """,
-        asked,
-    )
-    found = statistics[0] if statistics else {}
+    found = reports.list_statistics(connection, key)
     return {
         **segment,
         "thresholds": {
@@ -106,8 +71,8 @@ def explained(query: Query, key: str, segment: Row, limit: int | None) -> Row:
             for column in STATISTICS.get(name, ())
             if found.get(column) is not None
         },
-        **(changes[0] if changes else {}),
-        "people": people,
+        **reports.segment_changes(connection, key, segment),
+        "people": reports.segment_members(connection, key, name, limit),
     }
 
 

@@ -118,6 +118,16 @@ def erase_onsite(
     return touched
 
 
+def erase_order(connection: psycopg.Connection[Any], integration: str, order_id: str) -> None:
+    """Deletes what was told of an order, for a sandbox shop that uses its number again."""
+    connection.execute(
+        "WITH told AS (DELETE FROM onsite.purchases"
+        " WHERE integration = %(key)s AND order_id = %(order)s)"
+        " DELETE FROM onsite.events WHERE integration = %(key)s AND order_id = %(order)s",
+        {"key": integration, "order": order_id},
+    )
+
+
 def _built_tables(connection: psycopg.Connection[Any]) -> list[tuple[str, str]]:
     """Made of events by the models, if they have been built; those with `identity` go by it too."""
     return connection.execute(

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import psycopg
 import requests
 
 from cscart_pipelines.app_context import AppContext
@@ -29,8 +28,11 @@ from cscart_pipelines.cli.support.environment import PROJECT
 from cscart_pipelines.integrations import optimistic_load
 from cscart_pipelines.integrations.connection import open_client
 from cscart_pipelines.onsite import change_queue
+from cscart_pipelines.onsite.erasure import erase_order
 from cscart_pipelines.onsite.write_keys import write_key
 from cscart_pipelines.sync.targeted import TouchedReport, read_touched
+from cscart_pipelines.warehouse import reports
+from cscart_pipelines.warehouse.driver import Connection
 
 EMAIL = "visitor@mail.internal"
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) cscart-pipelines demo"
@@ -111,7 +113,7 @@ def show_visit(premises: AppContext, key: str, shop_url: str, collector_url: str
     """A visit, and what it has changed, in a few lines. Raises CommandError."""
     with premises.warehouse.connect(autocommit=True) as connection:
         visitor = Visitor(shop_url, f"{collector_url}/v1/events/{write_key(connection, key)}")
-        before = _subscribers(connection, key)
+        before = reports.subscriber_count(connection, key)
         with console.err.status("a visitor in the shop"):
             order = _visit(visitor, connection, key)
         told = f"{visitor.told} events, acknowledged by the collector"
@@ -124,7 +126,7 @@ def show_visit(premises: AppContext, key: str, shop_url: str, collector_url: str
             report = _follow(premises, connection, key)
         with console.err.status("bringing the list up to date"):
             _build(premises)
-        after = _subscribers(connection, key)
+        after = reports.subscriber_count(connection, key)
         console.note(
             f"[green]✓[/] followed into the shop with {report.calls} requests:"
             f" the list has {before:,} → {after:,} subscribers",
@@ -133,7 +135,7 @@ def show_visit(premises: AppContext, key: str, shop_url: str, collector_url: str
         console.out.print(f"  {_session(connection, key, visitor.name)}", soft_wrap=True)
 
 
-def _visit(visitor: Visitor, connection: psycopg.Connection[Any], key: str) -> int:
+def _visit(visitor: Visitor, connection: Connection, key: str) -> int:
     """The number of the order."""
     home = visitor.see("index.index")
     found = re.search(r"product_data\[(\d+)\]\[product_id\]|product_id=(\d+)", home.text)
@@ -165,24 +167,15 @@ def _visit(visitor: Visitor, connection: psycopg.Connection[Any], key: str) -> i
     order = parse_qs(urlsplit(done.url).query).get("order_id", [""])[0]
     if not order:
         raise exit_codes.CommandError("the sandbox's storefront took no order")
-    _forget_namesake(connection, key, order)
+    # The sandbox begins anew with every start: in an earlier demo the number was another order's,
+    # and of every order only the first purchase counts.
+    erase_order(connection, key, order)
     visitor.tell("purchase", "checkout.complete", order_id=order, items=[item])
     visitor.send(EMAIL)
     return int(order)
 
 
-def _forget_namesake(connection: psycopg.Connection[Any], key: str, order: str) -> None:
-    """The sandbox begins anew with every start: in an earlier demo the number was another order's,
-    and of every order only the first purchase counts."""
-    connection.execute(
-        "WITH told AS (DELETE FROM onsite.purchases"
-        " WHERE integration = %(key)s AND order_id = %(order)s)"
-        " DELETE FROM onsite.events WHERE integration = %(key)s AND order_id = %(order)s",
-        {"key": key, "order": order},
-    )
-
-
-def _follow(premises: AppContext, connection: psycopg.Connection[Any], key: str) -> TouchedReport:
+def _follow(premises: AppContext, connection: Connection, key: str) -> TouchedReport:
     """What the job follow_onsite does for all shops, here for one."""
     touches = change_queue.due(connection, key)
     people = {one.value for one in touches if one.kind == change_queue.PERSON}
@@ -213,27 +206,14 @@ def _build(premises: AppContext) -> None:
         raise exit_codes.CommandError(f"the list could not be rebuilt:\n{done.stdout[-2000:]}")
 
 
-def _subscribers(connection: psycopg.Connection[Any], key: str) -> int:
-    query = (
-        "SELECT count(*) FROM analytics.subscribers WHERE integration = %s AND deleted_at IS NULL"
-    )
-    row = connection.execute(query, [key]).fetchone()
-    return int(row[0]) if row else 0
-
-
-def _session(connection: psycopg.Connection[Any], key: str, visitor: str) -> str:
+def _session(connection: Connection, key: str, visitor: str) -> str:
     """The visit as analysts see it."""
-    row = connection.execute(
-        "SELECT identity, page_views, product_views, adds_to_cart, purchases"
-        " FROM analytics.onsite_sessions WHERE integration = %s AND visitor_id = %s",
-        [key, visitor],
-    ).fetchone()
-    if row is None:
+    session = reports.onsite_session(connection, key, visitor)
+    if session is None:
         raise exit_codes.CommandError("the visit is not in analytics.onsite_sessions")
-    who, pages, viewed, added, bought = row
     return (
-        f"in analytics.onsite_sessions: {who}, {pages} pages, {viewed} product viewed, {added} put"
-        f" into the cart, {bought} order"
+        "in analytics.onsite_sessions: {identity}, {page_views} pages, {product_views} product"
+        " viewed, {adds_to_cart} put into the cart, {purchases} order".format_map(session)
     )
 
 

@@ -1,0 +1,150 @@
+"""Reads of `analytics`, the tables that dbt builds: lists, segments and their members.
+
+Every function returns no rows where its table has not been built yet. Not here: creating the tables
+before the first build (`analytics`), and what is shown of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+Row = dict[str, Any]
+
+MEMBER_COLUMNS = (
+    "identity", "email", "mobile", "firstname", "lastname", "is_guest", "email_subscribed",
+    "mobile_subscribed", "category", "member_since", "reason",
+)  # fmt: skip
+"""Columns of a member of a segment, in the order of `segment_members` and `all_members`."""
+_MEMBERS = """
+    SELECT member.identity, person.email, person.mobile, person.firstname, person.lastname,
+           person.is_guest, person.email_subscribed, person.mobile_subscribed,
+           member.category, member.member_since, member.reason
+    FROM analytics.segment_members AS member
+    JOIN analytics.subscribers AS person USING (integration, identity)
+    WHERE member.integration = %(key)s AND member.segment = %(segment)s
+"""
+
+
+def lists(connection: psycopg.Connection[Any], key: str | None = None) -> list[Row]:
+    """Lists with their metrics under `metrics`, None for a list that is not built yet.
+
+    Args:
+        connection: in autocommit.
+        key: only this integration; None for all. A removed one is found while its data stays.
+    """
+    rows = _rows(
+        connection,
+        "SELECT integration, list_name, status, status_reason, currency, timezone, last_synced_at"
+        " FROM analytics.lists WHERE %(key)s::text IS NULL OR integration = %(key)s"
+        " ORDER BY integration",
+        {"key": key},
+    )
+    built = {
+        row["integration"]: row
+        for row in _rows(connection, "SELECT * FROM analytics.list_metrics", {})
+    }
+    for row in rows:
+        found = built.get(row["integration"])
+        row["metrics"] = found and {
+            name: value for name, value in found.items() if name not in ("integration", "currency")
+        }
+    return rows
+
+
+def segments(connection: psycopg.Connection[Any], key: str) -> list[Row]:
+    """The segments of one list with their size and revenue, in no order."""
+    query = "SELECT * FROM analytics.segments WHERE integration = %(key)s"
+    return _rows(connection, query, {"key": key})
+
+
+def list_statistics(connection: psycopg.Connection[Any], key: str) -> Row:
+    """Thresholds that follow from the list itself, by name; empty before the first build."""
+    query = "SELECT * FROM intermediate.int_list_statistics WHERE integration = %(key)s"
+    return next(iter(_rows(connection, query, {"key": key})), {})
+
+
+def segment_changes(connection: psycopg.Connection[Any], key: str, segment: Row) -> Row:
+    """How many members entered and left a segment, in the 7 and 30 days before its build."""
+    rows = _rows(
+        connection,
+        """
+        SELECT min(changed_at) AS since, max(changed_at) AS last_change,
+               count(*) FILTER (WHERE change = 'entered' AND recent.week) AS entered_7d,
+               count(*) FILTER (WHERE change = 'left' AND recent.week) AS left_7d,
+               count(*) FILTER (WHERE change = 'entered' AND recent.month) AS entered_30d,
+               count(*) FILTER (WHERE change = 'left' AND recent.month) AS left_30d
+        FROM analytics.segment_changes AS change,
+             LATERAL (SELECT changed_at > %(as_of)s - interval '7 days' AS week,
+                             changed_at > %(as_of)s - interval '30 days' AS month) AS recent
+        WHERE integration = %(key)s AND segment = %(segment)s
+        """,
+        {"key": key, "segment": segment["segment"], "as_of": segment["as_of"]},
+    )
+    return rows[0] if rows else {}
+
+
+def segment_members(
+    connection: psycopg.Connection[Any], key: str, segment: str, limit: int | None
+) -> list[Row]:
+    """Members of a segment, the newest first; at most `limit`."""
+    return _rows(
+        connection,
+        f"{_MEMBERS} ORDER BY member.member_since DESC, member.identity, member.category"
+        " LIMIT %(limit)s",
+        {"key": key, "segment": segment, "limit": limit},
+    )
+
+
+def all_members(
+    connection: psycopg.Connection[Any], key: str, segment: str
+) -> Iterator[tuple[Any, ...]]:
+    """All members of a segment by identity, read in portions: a list may have millions.
+
+    Args:
+        connection: with a transaction, not in autocommit.
+        key: the integration.
+        segment: the segment's name.
+    """
+    with connection.cursor(name="members") as cursor:
+        cursor.execute(
+            f"{_MEMBERS} ORDER BY member.identity, member.category".encode(),
+            {"key": key, "segment": segment},
+        )
+        yield from cursor
+
+
+def subscriber_count(connection: psycopg.Connection[Any], key: str) -> int:
+    """People on a list, deleted accounts left out."""
+    rows = _rows(
+        connection,
+        "SELECT count(*) AS people FROM analytics.subscribers"
+        " WHERE integration = %(key)s AND deleted_at IS NULL",
+        {"key": key},
+    )
+    return int(rows[0]["people"]) if rows else 0
+
+
+def onsite_session(
+    connection: psycopg.Connection[Any], key: str, visitor: str
+) -> Mapping[str, Any] | None:
+    """The session of a visitor in the shop, None where there is none."""
+    rows = _rows(
+        connection,
+        "SELECT identity, page_views, product_views, adds_to_cart, purchases"
+        " FROM analytics.onsite_sessions"
+        " WHERE integration = %(key)s AND visitor_id = %(visitor)s",
+        {"key": key, "visitor": visitor},
+    )
+    return rows[0] if rows else None
+
+
+def _rows(connection: psycopg.Connection[Any], query: str, values: Row) -> list[Row]:
+    try:
+        cursor = connection.cursor(row_factory=dict_row)
+        return cursor.execute(query.encode(), values).fetchall()
+    except psycopg.errors.UndefinedTable:
+        return []
