@@ -18,10 +18,10 @@ import psutil
 import pytest
 
 from cscart_pipelines.fulfilment.shop_write_lock import TURN_SQL, acquire
-from cscart_pipelines_tests.support.desk_fixtures import Desk
-from cscart_pipelines_tests.support.desk_fixtures import desk as desk
-from cscart_pipelines_tests.support.fulfilment_fixtures import Connect
-from cscart_pipelines_tests.support.fulfilment_fixtures import connect as connect
+from cscart_pipelines_tests.support.fulfilment.shops import Connect
+from cscart_pipelines_tests.support.fulfilment.shops import connect as connect
+from cscart_pipelines_tests.support.shop.commands import Desk
+from cscart_pipelines_tests.support.shop.commands import desk as desk
 
 pytestmark = pytest.mark.begun_first
 

@@ -24,7 +24,7 @@ from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.settings import read_settings
 from cscart_pipelines.warehouse.connect import open_warehouse
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.defs_fixtures import PYDANTIC, location
+from cscart_pipelines_tests.support.dagster.location import PYDANTIC, location
 
 SHOPS = 100
 pytestmark = [pytest.mark.filterwarnings(PYDANTIC), pytest.mark.begun_first]

@@ -31,8 +31,8 @@ from cscart_pipelines.local_postgres.paths import remove_place
 from cscart_pipelines.sandbox.http.routing import Request
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.sandbox.shop.store import Store
-from cscart_pipelines_tests.support.desk_fixtures import KEY, Desk
-from cscart_pipelines_tests.support.desk_fixtures import desk as desk
+from cscart_pipelines_tests.support.shop.commands import KEY, Desk
+from cscart_pipelines_tests.support.shop.commands import desk as desk
 
 PROGRAM = str(Path(sys.executable).with_name("cscart-pipelines"))
 SECONDS = 120

@@ -22,14 +22,14 @@ from dagster._core.storage.tags import TagType, get_tag_type
 from cscart_pipelines.defs.shared.orphaned_runs import TAG
 from cscart_pipelines.defs.transformation.assets import BUILD_LOCK
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.defs_fixtures import (
+from cscart_pipelines_tests.support.dagster.location import (
     PROJECT,
     PYDANTIC,
     ControlRoom,
     control_room,
     location,
 )
-from cscart_pipelines_tests.support.sandbox_fixtures import small_shop
+from cscart_pipelines_tests.support.shop.sandboxes import small_shop
 
 pytestmark = [pytest.mark.filterwarnings(PYDANTIC), pytest.mark.begun_first]
 WAITING_FOR_BUILD = (

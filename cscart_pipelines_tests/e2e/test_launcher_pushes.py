@@ -14,8 +14,8 @@ import pytest
 from cscart_pipelines.fulfilment.report import PushReport
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.e2e.test_launcher import Desk
-from cscart_pipelines_tests.support.defs_fixtures import PROJECT, PYDANTIC, control_room
-from cscart_pipelines_tests.support.write_back_fixtures import (
+from cscart_pipelines_tests.support.dagster.location import PROJECT, PYDANTIC, control_room
+from cscart_pipelines_tests.support.fulfilment.push_runs import (
     order_numbers,
     pushable_shop,
     ship,

@@ -28,7 +28,7 @@ from cscart_pipelines.local_postgres.paths import (
 )
 from cscart_pipelines.local_postgres.service_account import SERVICE_ACCOUNT
 from cscart_pipelines.warehouse.connect import Warehouse
-from cscart_pipelines_tests.support.embedded_fixtures import (
+from cscart_pipelines_tests.support.database.embedded import (
     SECONDS,
     Homes,
     User,
@@ -46,8 +46,8 @@ from cscart_pipelines_tests.support.embedded_fixtures import (
     until,
     using,
 )
-from cscart_pipelines_tests.support.embedded_fixtures import homes as homes
-from cscart_pipelines_tests.support.embedded_fixtures import template_home as template_home
+from cscart_pipelines_tests.support.database.embedded import homes as homes
+from cscart_pipelines_tests.support.database.embedded import template_home as template_home
 
 linux_only = pytest.mark.skipif(
     sys.platform != "linux", reason="only Linux tells a child that its parent died"

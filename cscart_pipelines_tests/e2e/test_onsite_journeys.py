@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from cscart_pipelines.integrations.service import IntegrationService
-from cscart_pipelines_tests.support.browser_fixtures import Browser
-from cscart_pipelines_tests.support.browser_fixtures import browser as browser
-from cscart_pipelines_tests.support.browser_fixtures import module_browser as module_browser
-from cscart_pipelines_tests.support.collector_fixtures import until
-from cscart_pipelines_tests.support.dbt_fixtures import dbt
-from cscart_pipelines_tests.support.dbt_fixtures import dbt_target as dbt_target
-from cscart_pipelines_tests.support.onsite_journey_fixtures import Journey, Town, journey
-from cscart_pipelines_tests.support.onsite_journey_fixtures import town as town
+from cscart_pipelines_tests.support.dbt.builds import dbt
+from cscart_pipelines_tests.support.dbt.builds import dbt_target as dbt_target
+from cscart_pipelines_tests.support.onsite.browser import Browser
+from cscart_pipelines_tests.support.onsite.browser import browser as browser
+from cscart_pipelines_tests.support.onsite.browser import module_browser as module_browser
+from cscart_pipelines_tests.support.onsite.collectors import until
+from cscart_pipelines_tests.support.onsite.shopping import Journey, Town, journey
+from cscart_pipelines_tests.support.onsite.shopping import town as town
 
 pytestmark = pytest.mark.begun_first
 

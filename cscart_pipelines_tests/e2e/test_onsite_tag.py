@@ -9,12 +9,12 @@ from urllib.parse import quote
 import pytest
 
 from cscart_pipelines.sandbox.server import SandboxShop
-from cscart_pipelines_tests.support.browser_fixtures import Browser
-from cscart_pipelines_tests.support.browser_fixtures import browser as browser
-from cscart_pipelines_tests.support.browser_fixtures import module_browser as module_browser
-from cscart_pipelines_tests.support.onsite_tag_fixtures import STEM, Recorder, export
-from cscart_pipelines_tests.support.onsite_tag_fixtures import recorder as recorder
-from cscart_pipelines_tests.support.onsite_tag_fixtures import shop as shop
+from cscart_pipelines_tests.support.onsite.browser import Browser
+from cscart_pipelines_tests.support.onsite.browser import browser as browser
+from cscart_pipelines_tests.support.onsite.browser import module_browser as module_browser
+from cscart_pipelines_tests.support.onsite.tag_pages import STEM, Recorder, export
+from cscart_pipelines_tests.support.onsite.tag_pages import recorder as recorder
+from cscart_pipelines_tests.support.onsite.tag_pages import shop as shop
 
 pytestmark = pytest.mark.begun_first
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from cscart_pipelines_tests.support.browser_fixtures import Browser
-from cscart_pipelines_tests.support.browser_fixtures import browser as browser
-from cscart_pipelines_tests.support.browser_fixtures import module_browser as module_browser
-from cscart_pipelines_tests.support.onsite_tag_fixtures import BROKEN, STEM, Recorder, bare_page
-from cscart_pipelines_tests.support.onsite_tag_fixtures import recorder as recorder
+from cscart_pipelines_tests.support.onsite.browser import Browser
+from cscart_pipelines_tests.support.onsite.browser import browser as browser
+from cscart_pipelines_tests.support.onsite.browser import module_browser as module_browser
+from cscart_pipelines_tests.support.onsite.tag_pages import BROKEN, STEM, Recorder, bare_page
+from cscart_pipelines_tests.support.onsite.tag_pages import recorder as recorder
 
 GRANT = "gtag('consent', 'update', {analytics_storage: 'granted'});"
 DENY = "gtag('consent', 'update', {analytics_storage: 'denied'});"

@@ -19,9 +19,9 @@ from cscart_pipelines.fulfilment.feeds.ingest import ingest
 from cscart_pipelines.fulfilment.feeds.parse import Parsed
 from cscart_pipelines.fulfilment.journal import OPEN
 from cscart_pipelines.fulfilment.shop_write_lock import TURN_SQL
-from cscart_pipelines_tests.support.fulfilment_chaos import LOSSES, Chaos, Workers
-from cscart_pipelines_tests.support.fulfilment_fixtures import Connect, Connected, connect
-from cscart_pipelines_tests.support.fulfilment_world import PREFIX, World, shop_state
+from cscart_pipelines_tests.support.fulfilment.chaos import LOSSES, Chaos, Workers
+from cscart_pipelines_tests.support.fulfilment.reference_world import PREFIX, World, shop_state
+from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected, connect
 
 pytestmark = pytest.mark.begun_first
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from cscart_pipelines.sandbox.server import SandboxShop
-from cscart_pipelines_tests.support import browser_fixtures
-from cscart_pipelines_tests.support.browser_fixtures import Browser
-from cscart_pipelines_tests.support.browser_fixtures import browser as browser
-from cscart_pipelines_tests.support.browser_fixtures import module_browser as module_browser
-from cscart_pipelines_tests.support.sandbox_fixtures import small_shop
+from cscart_pipelines_tests.support.onsite import browser as onsite_browser
+from cscart_pipelines_tests.support.onsite.browser import Browser
+from cscart_pipelines_tests.support.onsite.browser import browser as browser
+from cscart_pipelines_tests.support.onsite.browser import module_browser as module_browser
+from cscart_pipelines_tests.support.shop.sandboxes import small_shop
 
 READY = "window.tagRunner && tagRunner.ready"
 LAYER = """dataLayer.map(
@@ -126,9 +126,9 @@ def test_without_a_browser_tests_skip_unless_one_is_required(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, required: bool, outcome: str
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(browser_fixtures, "REQUIRED", required)
+    monkeypatch.setattr(onsite_browser, "REQUIRED", required)
     with pytest.raises(BaseException, match="chromium is not on the PATH") as raised:
-        browser_fixtures.find_programs()
+        onsite_browser.find_programs()
     assert type(raised.value).__name__ == outcome
 
 

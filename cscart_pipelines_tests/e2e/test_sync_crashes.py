@@ -17,7 +17,7 @@ from cscart_pipelines.settings import Settings
 from cscart_pipelines.sync.run import SyncFailedError, synchronise
 from cscart_pipelines_tests import PROJECT_ROOT
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.sync_fixtures import SMALL, Connected, connected, fill_shop
+from cscart_pipelines_tests.support.shop.syncs import SMALL, Connected, connected, fill_shop
 
 ONCE_A_DAY = ("products.amount", "statuses", "categories")
 PROGRAM = """
@@ -29,7 +29,7 @@ from cscart_pipelines.integrations.registry import Registry
 from cscart_pipelines.settings import read_settings
 from cscart_pipelines.sync.run import synchronise
 from cscart_pipelines.warehouse.connect import open_warehouse
-from cscart_pipelines_tests.sync_fixtures import SMALL
+from cscart_pipelines_tests.support.shop.syncs import SMALL
 
 settings = read_settings()
 with open_warehouse(settings) as warehouse:

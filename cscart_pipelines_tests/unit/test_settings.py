@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cscart_pipelines.settings import SettingsError, database_url, read_settings
-from cscart_pipelines_tests.support.embedded_fixtures import environment
+from cscart_pipelines_tests.support.database.embedded import environment
 
 URL = "postgresql://shop:s3cret@db.example:6543/warehouse"
 

@@ -32,9 +32,9 @@ from cscart_pipelines.integrations.secrets import KEY_FILE
 from cscart_pipelines.integrations.sync_lock import acquire
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.settings import Settings
-from cscart_pipelines_tests.support.desk_fixtures import KEY, Desk, Run, on_a_terminal
-from cscart_pipelines_tests.support.desk_fixtures import desk as desk
-from cscart_pipelines_tests.support.desk_fixtures import run as run
+from cscart_pipelines_tests.support.shop.commands import KEY, Desk, Run, on_a_terminal
+from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import run as run
 
 # --- sql -----------------------------------------------------------------------------------------
 

@@ -13,12 +13,12 @@ from cscart_pipelines.cli import segment_report
 from cscart_pipelines.cli.support import console
 from cscart_pipelines.settings import Settings, read_settings
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.dbt_fixtures import dbt
-from cscart_pipelines_tests.support.dbt_fixtures import dbt_target as dbt_target
-from cscart_pipelines_tests.support.desk_fixtures import Desk, Result, Run
-from cscart_pipelines_tests.support.desk_fixtures import desk as desk
-from cscart_pipelines_tests.support.desk_fixtures import run as run
-from cscart_pipelines_tests.support.sync_fixtures import connected
+from cscart_pipelines_tests.support.dbt.builds import dbt
+from cscart_pipelines_tests.support.dbt.builds import dbt_target as dbt_target
+from cscart_pipelines_tests.support.shop.commands import Desk, Result, Run
+from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import run as run
+from cscart_pipelines_tests.support.shop.syncs import connected
 
 NASTY = '=HYPERLINK("http://x","y")'
 

@@ -9,9 +9,9 @@ import pytest
 
 from cscart_pipelines.onsite.write_keys import load_sites
 from cscart_pipelines.settings import SettingsError, read_settings
-from cscart_pipelines_tests.support.desk_fixtures import KEY, Desk, Run
-from cscart_pipelines_tests.support.desk_fixtures import desk as desk
-from cscart_pipelines_tests.support.desk_fixtures import run as run
+from cscart_pipelines_tests.support.shop.commands import KEY, Desk, Run
+from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import run as run
 
 
 @pytest.fixture

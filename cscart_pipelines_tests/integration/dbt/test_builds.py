@@ -13,7 +13,7 @@ import pandas as pd
 import psycopg
 import pytest
 
-from cscart_pipelines_tests.support.dbt_fixtures import (
+from cscart_pipelines_tests.support.dbt.builds import (
     AS_OF,
     Database,
     Shop,

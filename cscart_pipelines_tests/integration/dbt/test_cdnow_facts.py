@@ -14,16 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cscart_pipelines_tests.support.dbt_comparison import CHECKS, Built
-from cscart_pipelines_tests.support.dbt_fixtures import (
-    Database,
-    Shop,
-    build,
-    dbt_target,
-    load,
-    order,
-)
-from cscart_pipelines_tests.support.dbt_oracle import Oracle
+from cscart_pipelines_tests.support.dbt.builds import Database, Shop, build, dbt_target, load, order
+from cscart_pipelines_tests.support.dbt.comparison import CHECKS, Built
+from cscart_pipelines_tests.support.dbt.oracle import Oracle
 
 __all__ = ["dbt_target"]
 

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from cscart_pipelines_tests.support.dbt_fixtures import PROJECT, Database, dbt, insert, watched
+from cscart_pipelines_tests.support.dbt.builds import PROJECT, Database, dbt, insert, watched
 
 PROJECT_FILE = """
 name: small

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cscart_pipelines_tests.support.dbt_fixtures import (
+from cscart_pipelines_tests.support.dbt.builds import (
     AS_OF,
     Database,
     Shop,

@@ -7,20 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from cscart_pipelines_tests.support.dbt_comparison import CHECKS, Built
-from cscart_pipelines_tests.support.dbt_comparison_onsite import ONSITE_CHECKS
-from cscart_pipelines_tests.support.dbt_fixtures import (
-    AS_OF,
-    Database,
-    Shop,
-    build,
-    dbt_target,
-    load,
-)
-from cscart_pipelines_tests.support.dbt_oracle import Oracle
-from cscart_pipelines_tests.support.dbt_oracle_onsite import visits_of
-from cscart_pipelines_tests.support.dbt_random_shops import random_shop
-from cscart_pipelines_tests.support.dbt_random_visits import add_visits
+from cscart_pipelines_tests.support.dbt.builds import AS_OF, Database, Shop, build, dbt_target, load
+from cscart_pipelines_tests.support.dbt.comparison import CHECKS, Built
+from cscart_pipelines_tests.support.dbt.comparison_onsite import ONSITE_CHECKS
+from cscart_pipelines_tests.support.dbt.oracle import Oracle
+from cscart_pipelines_tests.support.dbt.oracle_onsite import visits_of
+from cscart_pipelines_tests.support.dbt.random_shops import random_shop
+from cscart_pipelines_tests.support.dbt.random_visits import add_visits
 
 __all__ = ["dbt_target"]
 
@@ -56,7 +49,7 @@ def test_the_made_up_shops_are_hard_enough(shops: list[Oracle]) -> None:
     assert any(not person["email_subscribed"] for person in people)
     met = {identity[:1] for oracle in shops for identity in oracle.live}
     assert met >= {"+", "h"}  # a mobile, and an address with a fault
-    from cscart_pipelines_tests.support.dbt_oracle_segments import affinities, expected_members
+    from cscart_pipelines_tests.support.dbt.oracle_segments import affinities, expected_members
 
     met = {key for oracle in shops for key, who in expected_members(oracle).items() if who}
     assert met >= set(expected_members(shops[0]))

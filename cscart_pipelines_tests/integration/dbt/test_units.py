@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cscart_pipelines_tests.support.dbt_fixtures import AS_OF, Database, dbt, dbt_target
+from cscart_pipelines_tests.support.dbt.builds import AS_OF, Database, dbt, dbt_target
 
 __all__ = ["dbt_target"]
 

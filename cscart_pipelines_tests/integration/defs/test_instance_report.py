@@ -10,8 +10,8 @@ from dagster._core.test_utils import create_run_for_test
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.defs import instance_report
 from cscart_pipelines.defs.shared import orphaned_runs
-from cscart_pipelines_tests.support.desk_fixtures import Desk
-from cscart_pipelines_tests.support.desk_fixtures import desk as desk
+from cscart_pipelines_tests.support.shop.commands import Desk
+from cscart_pipelines_tests.support.shop.commands import desk as desk
 
 
 def test_a_run_whose_process_is_gone_is_told_and_left_as_it_is() -> None:

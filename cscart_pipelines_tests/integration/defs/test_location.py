@@ -15,7 +15,7 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from cscart_pipelines_tests import PROJECT_ROOT
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.defs_fixtures import PROJECT, PYDANTIC, location
+from cscart_pipelines_tests.support.dagster.location import PROJECT, PYDANTIC, location
 
 pytestmark = pytest.mark.filterwarnings(PYDANTIC)
 SNAPSHOT = PROJECT_ROOT / "cscart_pipelines_tests" / "samples" / "location.txt"

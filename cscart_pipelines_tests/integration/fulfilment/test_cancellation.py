@@ -12,8 +12,8 @@ from cscart_pipelines.fulfilment.push_session import ENDED_EARLY, RoundKind, ope
 from cscart_pipelines.fulfilment.report import PushReport
 from cscart_pipelines.fulfilment.shipments.push import push_shipments
 from cscart_pipelines.fulfilment.stock.push import push_stock
-from cscart_pipelines_tests.support.fulfilment_fixtures import Connect, Connected, connect
-from cscart_pipelines_tests.support.stock_fixtures import levels, many
+from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected, connect
+from cscart_pipelines_tests.support.fulfilment.stock import levels, many
 
 __all__ = ["connect"]
 

@@ -19,7 +19,7 @@ from cscart_pipelines.fulfilment.countries import (
     suggestions,
 )
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.feed_fixtures import raw_shop
+from cscart_pipelines_tests.support.fulfilment.order_feeds import raw_shop
 
 NOBODY = countries_of([], [])
 ENGLISH = {

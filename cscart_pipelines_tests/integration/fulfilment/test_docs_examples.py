@@ -10,9 +10,9 @@ import pytest
 from cscart_pipelines.fulfilment.feeds.parse import read_shipments
 from cscart_pipelines.integrations.settings import check
 from cscart_pipelines_tests import PROJECT_ROOT
-from cscart_pipelines_tests.support.desk_fixtures import Desk, Run
-from cscart_pipelines_tests.support.desk_fixtures import desk as desk
-from cscart_pipelines_tests.support.desk_fixtures import run as run
+from cscart_pipelines_tests.support.shop.commands import Desk, Run
+from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import run as run
 
 DOCS = PROJECT_ROOT / "docs"
 PAGE = (DOCS / "fulfilment.md").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from cscart_pipelines.fulfilment.erasure import PERSONAL_COLUMNS
 from cscart_pipelines.fulfilment.orders.export import export
 from cscart_pipelines.privacy.erasure import erase_person
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.feed_fixtures import RawShop, raw_shop
+from cscart_pipelines_tests.support.fulfilment.order_feeds import RawShop, raw_shop
 
 ADA = {
     "email": "Ada@mail.internal", "s_firstname": "Ada", "s_lastname": "Lovelace",

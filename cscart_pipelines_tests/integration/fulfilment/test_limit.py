@@ -15,8 +15,8 @@ from cscart_pipelines.fulfilment.stock.push import push_stock
 from cscart_pipelines.integrations import settings as integration_settings
 from cscart_pipelines.integrations.lifecycle import Action, NotAllowedError
 from cscart_pipelines.integrations.service import IntegrationService
-from cscart_pipelines_tests.support.fulfilment_fixtures import Connect, Connected, connect
-from cscart_pipelines_tests.support.stock_fixtures import levels
+from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected, connect
+from cscart_pipelines_tests.support.fulfilment.stock import levels
 
 __all__ = ["connect"]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cscart_pipelines.cscart.status_names import DEFAULT_NAMES, StatusNames
 from cscart_pipelines.integrations.status_words import read_status_names
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.feed_fixtures import raw_shop
+from cscart_pipelines_tests.support.fulfilment.order_feeds import raw_shop
 
 SHOP = {"P": "Paid", "C": "Complete", "O": "Open", "F": "Failed", "D": "Declined",
         "B": "Backordered", "I": "Canceled", "E": "Handed to courier", "x": "Small"}  # fmt: skip

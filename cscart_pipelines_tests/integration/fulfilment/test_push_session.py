@@ -22,8 +22,8 @@ from cscart_pipelines.fulfilment.shop_write_lock import TURN_SQL, ShopWriteLocke
 from cscart_pipelines.fulfilment.stock.push import push_stock
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
-from cscart_pipelines_tests.support.fulfilment_fixtures import Connect, Connected, connect
-from cscart_pipelines_tests.support.stock_fixtures import levels
+from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected, connect
+from cscart_pipelines_tests.support.fulfilment.stock import levels
 
 __all__ = ["connect"]
 

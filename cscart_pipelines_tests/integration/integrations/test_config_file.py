@@ -18,8 +18,8 @@ from cscart_pipelines.integrations.settings import (
     InvalidSettingsError,
     check,
 )
-from cscart_pipelines_tests.support.desk_fixtures import KEY, Desk
-from cscart_pipelines_tests.support.desk_fixtures import desk as desk
+from cscart_pipelines_tests.support.shop.commands import KEY, Desk
+from cscart_pipelines_tests.support.shop.commands import desk as desk
 
 FILE = """
 integrations:

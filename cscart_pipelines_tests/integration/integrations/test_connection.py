@@ -28,9 +28,9 @@ from cscart_pipelines.cscart.errors import (
 from cscart_pipelines.integrations import connection as room
 from cscart_pipelines.integrations.settings import check
 from cscart_pipelines.sandbox.server import SandboxShop
-from cscart_pipelines_tests.support.cscart_fixtures import canned_server
-from cscart_pipelines_tests.support.desk_fixtures import KEY, Desk
-from cscart_pipelines_tests.support.desk_fixtures import desk as desk
+from cscart_pipelines_tests.support.shop.commands import KEY, Desk
+from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.raw_server import canned_server
 
 EMAIL = "admin@shop.example"
 

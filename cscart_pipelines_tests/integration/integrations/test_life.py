@@ -32,8 +32,8 @@ from cscart_pipelines.integrations.lifecycle import (
 from cscart_pipelines.integrations.registry import LOCK_SQL, UnknownIntegrationError
 from cscart_pipelines.integrations.settings import InvalidSettingsError, check
 from cscart_pipelines.integrations.sync_lock import SyncSession, acquire
-from cscart_pipelines_tests.support.desk_fixtures import KEY, PASSED, Desk
-from cscart_pipelines_tests.support.desk_fixtures import desk as desk
+from cscart_pipelines_tests.support.shop.commands import KEY, PASSED, Desk
+from cscart_pipelines_tests.support.shop.commands import desk as desk
 
 KEYS = st.sampled_from(["one", "two"])
 STARTS = st.sampled_from([Action.START, Action.RESYNC, Action.SCHEDULED])

@@ -10,8 +10,8 @@ import pytest
 
 from cscart_pipelines.integrations import config_file, order_prefix_conflicts
 from cscart_pipelines.integrations.settings import InvalidSettingsError
-from cscart_pipelines_tests.support.desk_fixtures import Desk
-from cscart_pipelines_tests.support.desk_fixtures import desk as desk
+from cscart_pipelines_tests.support.shop.commands import Desk
+from cscart_pipelines_tests.support.shop.commands import desk as desk
 
 
 def problem_of(act: Callable[[], object]) -> str:

@@ -14,8 +14,8 @@ from cscart_pipelines.integrations import config_file
 from cscart_pipelines.integrations.limit import Limit
 from cscart_pipelines.integrations.overlap import maybe_same_shop, same_shop, shared, warnings
 from cscart_pipelines.integrations.settings import InvalidSettingsError, check
-from cscart_pipelines_tests.support.desk_fixtures import KEY, PASSED, Desk
-from cscart_pipelines_tests.support.desk_fixtures import desk as desk
+from cscart_pipelines_tests.support.shop.commands import KEY, PASSED, Desk
+from cscart_pipelines_tests.support.shop.commands import desk as desk
 
 SHOP = "https://shop.example"
 

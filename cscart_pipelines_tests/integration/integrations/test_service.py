@@ -22,9 +22,9 @@ from cscart_pipelines.onsite.write_keys import OPEN, REMOVED, load_sites, write_
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.settings import Settings
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.desk_fixtures import KEY, Desk
-from cscart_pipelines_tests.support.desk_fixtures import desk as desk
-from cscart_pipelines_tests.support.sync_fixtures import connected, fill_shop
+from cscart_pipelines_tests.support.shop.commands import KEY, Desk
+from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.syncs import connected, fill_shop
 
 STATUSES = ("ready", "syncing", "enabled", "failed", "disabled")
 LOCKS = (

@@ -14,7 +14,7 @@ from cscart_pipelines.integrations.secrets import SecretError
 from cscart_pipelines.integrations.sync_lock import KEEPALIVES, acquire
 from cscart_pipelines.settings import Settings
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.sync_fixtures import Connected, connected
+from cscart_pipelines_tests.support.shop.syncs import Connected, connected
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from cscart_pipelines.identity import sha256 as hash_of
 from cscart_pipelines.privacy.erasure import erase_person
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.dbt_fixtures import (
+from cscart_pipelines_tests.support.dbt.builds import (
     AS_OF,
     Row,
     Shop,

@@ -11,8 +11,8 @@ import pytest
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.onsite import write_keys
 from cscart_pipelines.onsite.write_keys import Site, load_sites, rotate, shop_origins, write_key
-from cscart_pipelines_tests.support.desk_fixtures import Desk
-from cscart_pipelines_tests.support.desk_fixtures import desk as desk
+from cscart_pipelines_tests.support.shop.commands import Desk
+from cscart_pipelines_tests.support.shop.commands import desk as desk
 
 
 def sites(desk: Desk) -> dict[str, Site]:

@@ -16,11 +16,11 @@ from cscart_pipelines.privacy import erasure as room
 from cscart_pipelines.privacy.erasure import erase_person, identity_hash, known_integrations
 from cscart_pipelines.settings import Settings
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.dbt_fixtures import dbt
-from cscart_pipelines_tests.support.dbt_fixtures import dbt_target as dbt_target
-from cscart_pipelines_tests.support.desk_fixtures import Desk
-from cscart_pipelines_tests.support.desk_fixtures import desk as desk
-from cscart_pipelines_tests.support.sync_fixtures import Connected, connected
+from cscart_pipelines_tests.support.dbt.builds import dbt
+from cscart_pipelines_tests.support.dbt.builds import dbt_target as dbt_target
+from cscart_pipelines_tests.support.shop.commands import Desk
+from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.syncs import Connected, connected
 
 ADA = "Ada@Mail.internal"
 PERSON = ("ada", "lovelace", "St James's Square", "left with Ada")

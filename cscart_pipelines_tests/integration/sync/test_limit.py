@@ -11,7 +11,7 @@ from cscart_pipelines.integrations.service import IntegrationService
 from cscart_pipelines.sandbox.api.order_filters import _exact as order_filters_exact
 from cscart_pipelines.settings import Settings
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.sync_fixtures import Connected, connected, fill_shop
+from cscart_pipelines_tests.support.shop.syncs import Connected, connected, fill_shop
 
 LIMITS: list[dict[str, Any]] = [
     {"companies": "2"},

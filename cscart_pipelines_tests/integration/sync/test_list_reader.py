@@ -27,8 +27,8 @@ from cscart_pipelines.settings import Settings
 from cscart_pipelines.sync.batch_sizes import BatchSizes
 from cscart_pipelines.sync.run import SyncFailedError, synchronise
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.sandbox_fixtures import NOW
-from cscart_pipelines_tests.support.sync_fixtures import SMALL, Connected, connected, fill_shop
+from cscart_pipelines_tests.support.shop.sandboxes import NOW
+from cscart_pipelines_tests.support.shop.syncs import SMALL, Connected, connected, fill_shop
 
 ONCE_A_DAY = ("products.amount", "statuses", "categories")
 

@@ -16,7 +16,7 @@ from cscart_pipelines.sandbox.shop.store import Store
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.sync.run import SyncFailedError
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.sync_fixtures import Connected, connected, fill_shop
+from cscart_pipelines_tests.support.shop.syncs import Connected, connected, fill_shop
 
 pytestmark = pytest.mark.begun_first
 

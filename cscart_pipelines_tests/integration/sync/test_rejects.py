@@ -13,8 +13,8 @@ from cscart_pipelines.sandbox.http.routing import Request
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.sync.run import SyncFailedError, synchronise
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.sandbox_fixtures import VERSIONS
-from cscart_pipelines_tests.support.sync_fixtures import SMALL, Connected, connected, fill_shop
+from cscart_pipelines_tests.support.shop.sandboxes import VERSIONS
+from cscart_pipelines_tests.support.shop.syncs import SMALL, Connected, connected, fill_shop
 
 ONCE_A_DAY = ("products.amount", "statuses", "categories")
 

@@ -9,8 +9,8 @@ import pytest
 from cscart_pipelines.sandbox.shop.model import PostalAddress, Status
 from cscart_pipelines.settings import Settings
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.sandbox_fixtures import NOW, VERSIONS
-from cscart_pipelines_tests.support.sync_fixtures import SMALL, Connected, connected, fill_shop
+from cscart_pipelines_tests.support.shop.sandboxes import NOW, VERSIONS
+from cscart_pipelines_tests.support.shop.syncs import SMALL, Connected, connected, fill_shop
 
 ONCE_A_DAY = ("products.amount", "statuses", "categories")
 """What a resync need not show before a day is over."""

@@ -19,7 +19,7 @@ from cscart_pipelines.settings import Settings
 from cscart_pipelines.sync import targeted
 from cscart_pipelines.sync.targeted import TouchedReport, read_touched
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.sync_fixtures import Connected, connected, fill_shop
+from cscart_pipelines_tests.support.shop.syncs import Connected, connected, fill_shop
 
 PROFILES = ("4.7", "4.16", "4.20")
 UNSEEN = ("products", "shipments", "categories", "statuses")

@@ -23,9 +23,9 @@ from cscart_pipelines.warehouse.connect import (
 )
 from cscart_pipelines.warehouse.tables.core import SCHEMAS
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.embedded_fixtures import SECONDS, Homes, ask, environment, using
-from cscart_pipelines_tests.support.embedded_fixtures import homes as homes
-from cscart_pipelines_tests.support.embedded_fixtures import template_home as template_home
+from cscart_pipelines_tests.support.database.embedded import SECONDS, Homes, ask, environment, using
+from cscart_pipelines_tests.support.database.embedded import homes as homes
+from cscart_pipelines_tests.support.database.embedded import template_home as template_home
 
 PASSWORD = "s3cret/p@ss word"
 

@@ -12,7 +12,7 @@ from cscart_pipelines.identity import read_email, read_mobile
 from cscart_pipelines.privacy.erasure import erase_person
 from cscart_pipelines.warehouse.contacts import store_contacts
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.dbt_fixtures import insert, order
+from cscart_pipelines_tests.support.dbt.builds import insert, order
 from cscart_pipelines_tests.unit.test_identity import (
     AROUND,
     FAULTY,

@@ -23,7 +23,7 @@ from cscart_pipelines.cli.fulfilment.display import distinct, print_push
 from cscart_pipelines.cli.support import exit_codes, reference, run_process
 from cscart_pipelines.fulfilment.report import PushReport, RefusedRow
 from cscart_pipelines_tests import PROJECT_ROOT
-from cscart_pipelines_tests.support.desk_fixtures import Result
+from cscart_pipelines_tests.support.shop.commands import Result
 
 PROJECT = PROJECT_ROOT
 COMMANDS = dict(cli.all_commands(cli.app))

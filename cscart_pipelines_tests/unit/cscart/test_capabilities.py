@@ -17,7 +17,7 @@ from cscart_pipelines.cscart.errors import (
     Unreachable,
 )
 from cscart_pipelines.sandbox.server import SandboxShop
-from cscart_pipelines_tests.support.cscart_fixtures import canned_server, served
+from cscart_pipelines_tests.support.shop.raw_server import canned_server, served
 
 FOUND = {
     # version: details in the list, updated_at filter, user_type required, family

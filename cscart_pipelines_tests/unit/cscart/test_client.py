@@ -39,7 +39,7 @@ from cscart_pipelines.cscart.records.entities import parse_order
 from cscart_pipelines.sandbox.api.render_leaks import LEAK
 from cscart_pipelines.sandbox.http.faults import KINDS
 from cscart_pipelines.sandbox.server import SandboxShop
-from cscart_pipelines_tests.support.cscart_fixtures import canned_server, served
+from cscart_pipelines_tests.support.shop.raw_server import canned_server, served
 
 VERSIONS = ["4.7", "4.12", "4.13", "4.16", "4.20"]
 

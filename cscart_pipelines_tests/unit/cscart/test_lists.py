@@ -10,7 +10,7 @@ from cscart_pipelines.cscart.errors import PermanentShopError, ShopTooOld, Trans
 from cscart_pipelines.cscart.lists import fetcher, identifier, read_page, read_short_list
 from cscart_pipelines.cscart.paginator import ReverseOffsetPaginator
 from cscart_pipelines.sandbox.server import SandboxShop
-from cscart_pipelines_tests.support.cscart_fixtures import canned_server
+from cscart_pipelines_tests.support.shop.raw_server import canned_server
 
 
 def page_of(body, entity="orders", page=1, size=2):

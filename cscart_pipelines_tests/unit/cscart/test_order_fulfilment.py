@@ -24,7 +24,7 @@ from cscart_pipelines.cscart.order_fulfilment import (
 )
 from cscart_pipelines.cscart.records.orders import OrderLineRow, OrderRow, parse_order
 from cscart_pipelines.sandbox.server import SandboxShop
-from cscart_pipelines_tests.support.sandbox_fixtures import NOW, VERSIONS, sample, small_shop
+from cscart_pipelines_tests.support.shop.sandboxes import NOW, VERSIONS, sample, small_shop
 
 
 def client_of(shop: SandboxShop) -> ShopClient:

@@ -21,7 +21,7 @@ from cscart_pipelines.cscart.order_fulfilment import read_order, read_shipments
 from cscart_pipelines.cscart.writes import create_shipment, set_amount, set_order_status
 from cscart_pipelines.sandbox.http.routing import Request
 from cscart_pipelines.sandbox.server import SandboxShop
-from cscart_pipelines_tests.support.sandbox_fixtures import VERSIONS, small_shop
+from cscart_pipelines_tests.support.shop.sandboxes import VERSIONS, small_shop
 
 
 @pytest.fixture(params=VERSIONS)

@@ -15,7 +15,7 @@ import yaml
 
 from cscart_pipelines.warehouse.tables import onsite  # noqa: F401 - its tables are in the metadata
 from cscart_pipelines.warehouse.tables.core import metadata
-from cscart_pipelines_tests.support.dbt_fixtures import PROJECT, dbt
+from cscart_pipelines_tests.support.dbt.builds import PROJECT, dbt
 
 LAYERS = {"staging": "stg_", "intermediate": "int_", "marts": ""}
 CLOCKS = r"\b(now\s*\(|current_timestamp|current_date|localtimestamp|clock_timestamp|getdate)"

@@ -13,8 +13,8 @@ from cryptography.fernet import Fernet
 from cscart_pipelines.integrations import secrets
 from cscart_pipelines.integrations.secrets import SecretError, resolve, seal, unseal
 from cscart_pipelines.settings import Settings, read_settings
-from cscart_pipelines_tests.support.desk_fixtures import KEY
-from cscart_pipelines_tests.support.embedded_fixtures import environment
+from cscart_pipelines_tests.support.database.embedded import environment
+from cscart_pipelines_tests.support.shop.commands import KEY
 
 
 def installation(home: Path, key: str | None = None) -> Settings:

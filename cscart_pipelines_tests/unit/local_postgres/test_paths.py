@@ -25,15 +25,15 @@ from cscart_pipelines.local_postgres.paths import (
     remove_place,
 )
 from cscart_pipelines.local_postgres.service_account import SERVICE_ACCOUNT, SERVICE_ROOT
-from cscart_pipelines_tests.support.embedded_fixtures import (
+from cscart_pipelines_tests.support.database.embedded import (
     Homes,
     as_account,
     needs_root,
     nobody,
     using,
 )
-from cscart_pipelines_tests.support.embedded_fixtures import homes as homes
-from cscart_pipelines_tests.support.embedded_fixtures import template_home as template_home
+from cscart_pipelines_tests.support.database.embedded import homes as homes
+from cscart_pipelines_tests.support.database.embedded import template_home as template_home
 
 LONG = "x" * 220
 

@@ -14,7 +14,7 @@ import pytest
 from cscart_pipelines.sandbox.benchmark_server import DAY, NOW, CannedShop
 from cscart_pipelines.sandbox.http.routing import Request
 from cscart_pipelines.sandbox.server import API_KEY, EMAIL
-from cscart_pipelines_tests.support.sandbox_fixtures import Api, small_shop
+from cscart_pipelines_tests.support.shop.sandboxes import Api, small_shop
 
 AUTH = {"authorization": "Basic " + b64encode(f"{EMAIL}:{API_KEY}".encode()).decode()}
 

@@ -14,7 +14,7 @@ import pytest
 from cscart_pipelines.sandbox.data.cdnow import fill_store
 from cscart_pipelines.sandbox.shop.model import Order
 from cscart_pipelines.sandbox.shop.store import Store
-from cscart_pipelines_tests.support.sandbox_fixtures import Api, Clock, small_shop
+from cscart_pipelines_tests.support.shop.sandboxes import Api, Clock, small_shop
 
 TODAY = date(2026, 3, 15)
 MIDNIGHT = datetime(2026, 3, 15, tzinfo=UTC).timestamp()

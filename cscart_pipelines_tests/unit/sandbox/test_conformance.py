@@ -8,7 +8,7 @@ import pytest
 
 from cscart_pipelines.sandbox.api.render_leaks import LEAK
 from cscart_pipelines.sandbox.shop.profiles import PROFILES, profile_named
-from cscart_pipelines_tests.support.sandbox_fixtures import NOW, VERSIONS, Api, sample, small_shop
+from cscart_pipelines_tests.support.shop.sandboxes import NOW, VERSIONS, Api, sample, small_shop
 
 
 def kinds(body: dict[str, Any]) -> dict[str, str]:

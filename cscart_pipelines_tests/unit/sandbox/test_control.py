@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from cscart_pipelines.sandbox.server import SandboxShop, serve
-from cscart_pipelines_tests.support.sandbox_fixtures import NOW, Api, small_shop
+from cscart_pipelines_tests.support.shop.sandboxes import NOW, Api, small_shop
 
 
 def test_orders_are_placed_edited_and_deleted_over_http() -> None:

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from cscart_pipelines.sandbox.server import SandboxShop
-from cscart_pipelines_tests.support.sandbox_fixtures import VERSIONS, Api, small_shop
+from cscart_pipelines_tests.support.shop.sandboxes import VERSIONS, Api, small_shop
 
 
 def test_too_many_requests_carries_retry_after_and_ends_after_its_count() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cscart_pipelines_tests.support.sandbox_fixtures import NOW, VERSIONS, Api, Clock, small_shop
+from cscart_pipelines_tests.support.shop.sandboxes import NOW, VERSIONS, Api, Clock, small_shop
 
 
 def ids(answer: dict[str, Any]) -> list[int]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cscart_pipelines.sandbox.http import php
-from cscart_pipelines_tests.support.sandbox_fixtures import Api, small_shop
+from cscart_pipelines_tests.support.shop.sandboxes import Api, small_shop
 
 
 def test_query_strings() -> None:

@@ -11,7 +11,7 @@ import requests
 import trustme
 
 from cscart_pipelines.sandbox.shop.profiles import PROFILES
-from cscart_pipelines_tests.support.sandbox_fixtures import VERSIONS, Api, sample, small_shop
+from cscart_pipelines_tests.support.shop.sandboxes import VERSIONS, Api, sample, small_shop
 
 
 def refusal(response: requests.Response) -> Any:

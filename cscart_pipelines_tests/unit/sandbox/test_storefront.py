@@ -12,7 +12,7 @@ import requests
 
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.sandbox.storefront.settings import StorefrontSettings
-from cscart_pipelines_tests.support.sandbox_fixtures import Api, small_shop
+from cscart_pipelines_tests.support.shop.sandboxes import Api, small_shop
 
 AJAX = {"X-Requested-With": "XMLHttpRequest"}
 

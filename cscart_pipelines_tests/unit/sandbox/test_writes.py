@@ -8,7 +8,7 @@ import pytest
 
 from cscart_pipelines.sandbox.shop.model import Mail
 from cscart_pipelines.sandbox.shop.shipments import ShipmentRefusedError
-from cscart_pipelines_tests.support.sandbox_fixtures import (
+from cscart_pipelines_tests.support.shop.sandboxes import (
     NOW,
     VERSIONS,
     Api,

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from cscart_pipelines_tests.support.desk_fixtures import Run
-from cscart_pipelines_tests.support.desk_fixtures import desk as desk
-from cscart_pipelines_tests.support.desk_fixtures import run as run
-from cscart_pipelines_tests.support.fulfilment_fixtures import Connect, Connected
-from cscart_pipelines_tests.support.fulfilment_fixtures import connect as connect
+from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected
+from cscart_pipelines_tests.support.fulfilment.shops import connect as connect
+from cscart_pipelines_tests.support.shop.commands import Run
+from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import run as run
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from cscart_pipelines.fulfilment.shop_write_lock import acquire
-from cscart_pipelines_tests.support.desk_fixtures import Desk, Result, Run
-from cscart_pipelines_tests.support.desk_fixtures import desk as desk
-from cscart_pipelines_tests.support.desk_fixtures import run as run
-from cscart_pipelines_tests.support.fulfilment_fixtures import Connect, Connected
-from cscart_pipelines_tests.support.fulfilment_fixtures import connect as connect
+from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected
+from cscart_pipelines_tests.support.fulfilment.shops import connect as connect
+from cscart_pipelines_tests.support.shop.commands import Desk, Result, Run
+from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import run as run
 
 SHIPMENTS = "order_number,tracking_number,carrier,tracking_url,shipped_at,sku,quantity\n"
 

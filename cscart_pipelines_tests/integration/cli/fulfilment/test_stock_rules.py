@@ -12,9 +12,9 @@ import pytest
 from cscart_pipelines.fulfilment.carriers import read_carriers
 from cscart_pipelines.fulfilment.stock.rule_book import read_rules
 from cscart_pipelines.fulfilment.stock.rules import Buffer, StockRules
-from cscart_pipelines_tests.support.desk_fixtures import Desk, Run
-from cscart_pipelines_tests.support.desk_fixtures import desk as desk
-from cscart_pipelines_tests.support.desk_fixtures import run as run
+from cscart_pipelines_tests.support.shop.commands import Desk, Run
+from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import run as run
 
 
 @pytest.fixture(autouse=True)

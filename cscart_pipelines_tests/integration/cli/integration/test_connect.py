@@ -14,9 +14,9 @@ from cscart_pipelines.cli import main as cli
 from cscart_pipelines.integrations.lifecycle import Action
 from cscart_pipelines.integrations.sync_lock import acquire
 from cscart_pipelines.sandbox.server import SandboxShop
-from cscart_pipelines_tests.support.desk_fixtures import KEY, Desk, Result, Run, on_a_terminal
-from cscart_pipelines_tests.support.desk_fixtures import desk as desk
-from cscart_pipelines_tests.support.desk_fixtures import run as run
+from cscart_pipelines_tests.support.shop.commands import KEY, Desk, Result, Run, on_a_terminal
+from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import run as run
 
 COMMANDS = (
     "add", "test", "start", "resync", "list", "show", "status", "edit", "disable", "enable",

@@ -8,9 +8,9 @@ import pytest
 
 from cscart_pipelines.cli.integration.onsite import DEFAULTS, MOST_ORIGINS, spelled
 from cscart_pipelines.onsite.write_keys import Site, load_sites, write_key
-from cscart_pipelines_tests.support.desk_fixtures import Desk, Run
-from cscart_pipelines_tests.support.desk_fixtures import desk as desk
-from cscart_pipelines_tests.support.desk_fixtures import run as run
+from cscart_pipelines_tests.support.shop.commands import Desk, Run
+from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import run as run
 
 OWN = ["https://shop.example", "https://www.shop.example"]
 

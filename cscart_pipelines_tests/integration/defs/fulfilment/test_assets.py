@@ -10,8 +10,8 @@ from dagster._core.test_utils import create_run_for_test
 
 from cscart_pipelines.defs.fulfilment.assets import pull_after_sync, pull_request
 from cscart_pipelines.defs.shared.resources import Pipelines
-from cscart_pipelines_tests.support.defs_fixtures import PYDANTIC, ControlRoom, location, room
-from cscart_pipelines_tests.support.sandbox_fixtures import small_shop
+from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, location, room
+from cscart_pipelines_tests.support.shop.sandboxes import small_shop
 
 __all__ = ["room"]
 pytestmark = pytest.mark.filterwarnings(PYDANTIC)

@@ -12,8 +12,8 @@ import pytest
 from cscart_pipelines.defs.fulfilment.checks import CHECKS, results
 from cscart_pipelines.fulfilment.feeds.drop_folder import folder
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.defs_fixtures import PYDANTIC, ControlRoom, control_room
-from cscart_pipelines_tests.support.write_back_fixtures import (
+from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, control_room
+from cscart_pipelines_tests.support.fulfilment.push_runs import (
     order_numbers,
     pushable_shop,
     run,

@@ -12,8 +12,8 @@ from cscart_pipelines.defs.shared.failures import FAILED
 from cscart_pipelines.fulfilment.feeds.drop_folder import folder
 from cscart_pipelines.fulfilment.report import PushReport
 from cscart_pipelines.fulfilment.shop_write_lock import acquire
-from cscart_pipelines_tests.support.defs_fixtures import PYDANTIC, ControlRoom, room
-from cscart_pipelines_tests.support.write_back_fixtures import (
+from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, room
+from cscart_pipelines_tests.support.fulfilment.push_runs import (
     failure_of,
     order_numbers,
     pushable_shop,

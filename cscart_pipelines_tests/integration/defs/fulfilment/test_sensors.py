@@ -21,9 +21,9 @@ from cscart_pipelines.defs.fulfilment.stock_schedule import UNCHANGED, Clock, Pu
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.fulfilment.feeds.drop_folder import folder
 from cscart_pipelines.fulfilment.shop_write_lock import acquire
-from cscart_pipelines_tests.support.defs_fixtures import PYDANTIC, ControlRoom, room
-from cscart_pipelines_tests.support.sandbox_fixtures import small_shop
-from cscart_pipelines_tests.support.write_back_fixtures import ON, ship, stock
+from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, room
+from cscart_pipelines_tests.support.fulfilment.push_runs import ON, ship, stock
+from cscart_pipelines_tests.support.shop.sandboxes import small_shop
 
 __all__ = ["room"]
 pytestmark = pytest.mark.filterwarnings(PYDANTIC)

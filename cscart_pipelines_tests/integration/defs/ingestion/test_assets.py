@@ -14,8 +14,13 @@ from cscart_pipelines.defs.shared.orphaned_runs import TAG
 from cscart_pipelines.integrations.lifecycle import Action
 from cscart_pipelines.integrations.sync_lock import acquire
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.defs_fixtures import PYDANTIC, ControlRoom, control_room, room
-from cscart_pipelines_tests.support.sandbox_fixtures import small_shop
+from cscart_pipelines_tests.support.dagster.location import (
+    PYDANTIC,
+    ControlRoom,
+    control_room,
+    room,
+)
+from cscart_pipelines_tests.support.shop.sandboxes import small_shop
 
 __all__ = ["room"]
 pytestmark = pytest.mark.filterwarnings(PYDANTIC)

@@ -10,9 +10,9 @@ import pytest
 
 from cscart_pipelines.defs.ingestion.checks import CHECKS, results
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.defs_fixtures import PYDANTIC, ControlRoom, control_room
-from cscart_pipelines_tests.support.sandbox_fixtures import small_shop
-from cscart_pipelines_tests.support.sync_fixtures import fill_shop
+from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, control_room
+from cscart_pipelines_tests.support.shop.sandboxes import small_shop
+from cscart_pipelines_tests.support.shop.syncs import fill_shop
 
 pytestmark = pytest.mark.filterwarnings(PYDANTIC)
 KEYS = [check.spec.key for check in CHECKS]

@@ -8,7 +8,7 @@ from cscart_pipelines.defs.ingestion.connection_health import connections_job
 from cscart_pipelines.integrations.lifecycle import Status
 from cscart_pipelines.integrations.registry import LOCK_SQL
 from cscart_pipelines.sandbox.server import SandboxShop
-from cscart_pipelines_tests.support.defs_fixtures import PYDANTIC, ControlRoom, location, room
+from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, location, room
 
 pytestmark = pytest.mark.filterwarnings(PYDANTIC)
 __all__ = ["room"]

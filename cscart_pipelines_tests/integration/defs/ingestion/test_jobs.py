@@ -11,8 +11,8 @@ import pytest
 from cscart_pipelines.defs.ingestion.jobs import hourly_resync, resync_request
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.defs_fixtures import PYDANTIC, ControlRoom, control_room
-from cscart_pipelines_tests.support.sandbox_fixtures import small_shop
+from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, control_room
+from cscart_pipelines_tests.support.shop.sandboxes import small_shop
 
 pytestmark = pytest.mark.filterwarnings(PYDANTIC)
 

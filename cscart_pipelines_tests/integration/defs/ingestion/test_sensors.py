@@ -10,8 +10,8 @@ from dagster._core.test_utils import create_run_for_test
 
 from cscart_pipelines.defs.ingestion.sensors import rebuild_lists, requested_syncs, sync_partitions
 from cscart_pipelines.defs.shared.resources import Pipelines
-from cscart_pipelines_tests.support.defs_fixtures import PYDANTIC, ControlRoom, room
-from cscart_pipelines_tests.support.sandbox_fixtures import small_shop
+from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, room
+from cscart_pipelines_tests.support.shop.sandboxes import small_shop
 
 __all__ = ["room"]
 pytestmark = pytest.mark.filterwarnings(PYDANTIC)

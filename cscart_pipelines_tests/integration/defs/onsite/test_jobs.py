@@ -28,8 +28,8 @@ from cscart_pipelines.onsite.change_queue import NOT_YET
 from cscart_pipelines.onsite.tracking_file import tracking_file
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines_tests.integration.defs.fulfilment.test_sensors import end_runs, tick
-from cscart_pipelines_tests.support.defs_fixtures import PYDANTIC, ControlRoom, location, room
-from cscart_pipelines_tests.support.sandbox_fixtures import small_shop
+from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, location, room
+from cscart_pipelines_tests.support.shop.sandboxes import small_shop
 
 __all__ = ["room"]
 pytestmark = pytest.mark.filterwarnings(PYDANTIC)

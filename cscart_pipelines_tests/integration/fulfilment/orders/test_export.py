@@ -25,7 +25,7 @@ from cscart_pipelines.fulfilment.orders.export import (
 )
 from cscart_pipelines.spreadsheets import unguarded
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.feed_fixtures import RawShop, line, raw_shop
+from cscart_pipelines_tests.support.fulfilment.order_feeds import RawShop, line, raw_shop
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from cscart_pipelines.fulfilment.orders.pull import pull, start_of
 from cscart_pipelines.integrations.settings import uses_fulfilment
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.feed_fixtures import (
+from cscart_pipelines_tests.support.fulfilment.order_feeds import (
     NOON,
     RawShop,
     integration_of,

@@ -9,7 +9,7 @@ import pytest
 from cscart_pipelines.cscart.errors import TransientShopError
 from cscart_pipelines.fulfilment.push_session import open_push
 from cscart_pipelines.fulfilment.shipments.deleted import Missing, missing, sent_for, settle_missing
-from cscart_pipelines_tests.support.fulfilment_fixtures import Connect, Connected, connect
+from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected, connect
 
 __all__ = ["connect"]
 

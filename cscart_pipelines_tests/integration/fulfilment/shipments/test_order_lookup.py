@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cscart_pipelines.fulfilment.shipments.order_lookup import match_orders
-from cscart_pipelines_tests.support.fulfilment_fixtures import Connect, connect
+from cscart_pipelines_tests.support.fulfilment.shops import Connect, connect
 
 __all__ = ["connect"]
 

@@ -22,7 +22,7 @@ from cscart_pipelines.fulfilment.shop_write_lock import TURN_SQL, ShopWriteLocke
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.sandbox.http.responses import SandboxResponse
 from cscart_pipelines.sandbox.shop.profiles import PROFILES
-from cscart_pipelines_tests.support.fulfilment_fixtures import Connect, Connected, connect
+from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected, connect
 
 __all__ = ["connect"]
 

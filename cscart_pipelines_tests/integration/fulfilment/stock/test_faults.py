@@ -13,9 +13,8 @@ from cscart_pipelines.cscart.errors import AccessDenied, ShopError, TransientSho
 from cscart_pipelines.fulfilment.journal import Entry, Journal, Kind
 from cscart_pipelines.fulfilment.report import PushReport
 from cscart_pipelines.sandbox.http.routing import Request
-from cscart_pipelines_tests.support.fulfilment_fixtures import Connect, Connected, connect
-from cscart_pipelines_tests.support.sandbox_fixtures import VERSIONS
-from cscart_pipelines_tests.support.stock_fixtures import (
+from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected, connect
+from cscart_pipelines_tests.support.fulfilment.stock import (
     COUNTED,
     a_round,
     amounts,
@@ -29,6 +28,7 @@ from cscart_pipelines_tests.support.stock_fixtures import (
     states,
     written,
 )
+from cscart_pipelines_tests.support.shop.sandboxes import VERSIONS
 
 __all__ = ["connect"]
 

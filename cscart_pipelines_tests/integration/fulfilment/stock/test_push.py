@@ -10,9 +10,8 @@ import pytest
 from cscart_pipelines.fulfilment.models import StockRow
 from cscart_pipelines.fulfilment.stock import inbox as stock_inbox
 from cscart_pipelines.sandbox.http.routing import Request
-from cscart_pipelines_tests.support.fulfilment_fixtures import Connect, connect
-from cscart_pipelines_tests.support.sandbox_fixtures import VERSIONS
-from cscart_pipelines_tests.support.stock_fixtures import (
+from cscart_pipelines_tests.support.fulfilment.shops import Connect, connect
+from cscart_pipelines_tests.support.fulfilment.stock import (
     COUNTED,
     amounts,
     inbox,
@@ -25,6 +24,7 @@ from cscart_pipelines_tests.support.stock_fixtures import (
     states,
     take_back,
 )
+from cscart_pipelines_tests.support.shop.sandboxes import VERSIONS
 
 __all__ = ["connect"]
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cscart_pipelines_tests.support.fulfilment_fixtures import Connect, Connected, connect
-from cscart_pipelines_tests.support.sandbox_fixtures import VERSIONS
-from cscart_pipelines_tests.support.stock_fixtures import (
+from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected, connect
+from cscart_pipelines_tests.support.fulfilment.stock import (
     amounts,
     levels,
     many,
@@ -16,6 +15,7 @@ from cscart_pipelines_tests.support.stock_fixtures import (
     take_back,
     written,
 )
+from cscart_pipelines_tests.support.shop.sandboxes import VERSIONS
 
 __all__ = ["connect"]
 

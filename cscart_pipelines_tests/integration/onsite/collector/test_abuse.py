@@ -19,7 +19,7 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.collector_fixtures import (
+from cscart_pipelines_tests.support.onsite.collectors import (
     AGENT,
     ORIGIN,
     SECONDS,

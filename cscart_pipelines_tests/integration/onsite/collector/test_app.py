@@ -18,7 +18,7 @@ import pytest
 from cscart_pipelines.onsite.write_keys import rotate
 from cscart_pipelines.warehouse.purge import purge_integration
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.collector_fixtures import (
+from cscart_pipelines_tests.support.onsite.collectors import (
     ORIGIN,
     CollectorProcess,
     add_shop,

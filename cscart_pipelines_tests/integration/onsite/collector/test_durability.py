@@ -14,7 +14,8 @@ from cscart_pipelines.onsite.retention import keep
 from cscart_pipelines.warehouse import migrate
 from cscart_pipelines.warehouse.connect import Warehouse
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.collector_fixtures import (
+from cscart_pipelines_tests.support.database.embedded import Homes, homes, template_home, using
+from cscart_pipelines_tests.support.onsite.collectors import (
     Collectors,
     Load,
     add_shop,
@@ -24,7 +25,6 @@ from cscart_pipelines_tests.support.collector_fixtures import (
     stored,
     until,
 )
-from cscart_pipelines_tests.support.embedded_fixtures import Homes, homes, template_home, using
 
 _ = (homes, template_home)
 """Fixtures."""

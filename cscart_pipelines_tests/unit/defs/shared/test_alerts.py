@@ -17,7 +17,7 @@ import pytest
 from cscart_pipelines.defs.shared.alerts import Alert, LogSink, WebhookSink, alert_on_failure, sinks
 from cscart_pipelines.defs.shared.failures import FAILED
 from cscart_pipelines.settings import read_settings
-from cscart_pipelines_tests.support.defs_fixtures import PYDANTIC
+from cscart_pipelines_tests.support.dagster.location import PYDANTIC
 
 pytestmark = pytest.mark.filterwarnings(PYDANTIC)
 ALERT = Alert("resync", "run-1", "1 of 2 failed: shop-b. shop-b: wrong key", ("shop-b",))

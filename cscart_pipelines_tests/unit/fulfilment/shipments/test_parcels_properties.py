@@ -12,7 +12,7 @@ from cscart_pipelines.cscart.order_fulfilment import ShipmentSeen, ShippableOrde
 from cscart_pipelines.fulfilment.carriers import CarrierMap
 from cscart_pipelines.fulfilment.models import ShipmentRow
 from cscart_pipelines.fulfilment.shipments.parcels.plan import OrderPlan, Parcel
-from cscart_pipelines_tests.support.parcel_fixtures import (
+from cscart_pipelines_tests.support.fulfilment.parcels import (
     NUMBER_OFF,
     apply,
     order,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cscart_pipelines.onsite.collector.rows import Payload
 from cscart_pipelines.onsite.collector.spool import RECORD, Spool, SpoolFullError
-from cscart_pipelines_tests.support.embedded_fixtures import environment
+from cscart_pipelines_tests.support.database.embedded import environment
 
 ROOM = 1_000_000
 

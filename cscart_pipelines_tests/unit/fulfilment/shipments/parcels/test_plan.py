@@ -16,7 +16,7 @@ from cscart_pipelines.fulfilment.journal import State
 from cscart_pipelines.fulfilment.models import ShipmentRow
 from cscart_pipelines.fulfilment.shipments.parcels.plan import Parcel, matches
 from cscart_pipelines.fulfilment.tracking_numbers import normalise_tracking
-from cscart_pipelines_tests.support.parcel_fixtures import (
+from cscart_pipelines_tests.support.fulfilment.parcels import (
     NOW,
     NUMBER_OFF,
     URL,

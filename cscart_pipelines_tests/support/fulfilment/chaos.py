@@ -29,8 +29,8 @@ from cscart_pipelines.sandbox.http.request_log import RequestLog, RequestRecord
 from cscart_pipelines.sandbox.http.routing import Request
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines_tests import PROJECT_ROOT
-from cscart_pipelines_tests.support.fulfilment_fixtures import Connected
-from cscart_pipelines_tests.support.fulfilment_worker import READ_TIMEOUT
+from cscart_pipelines_tests.support.fulfilment.shops import Connected
+from cscart_pipelines_tests.support.fulfilment.worker import READ_TIMEOUT
 
 ROOT = PROJECT_ROOT
 SETTLE = 3.0
@@ -62,7 +62,7 @@ class Workers:
             **at.database.settings_env,
             "CSCART_PIPELINES_HOME": str(at.settings.home),
         }
-        module = "cscart_pipelines_tests.support.fulfilment_worker"
+        module = "cscart_pipelines_tests.support.fulfilment.worker"
         arguments = [at.key, at.shop.url, str(SETTLE), str(parallel), str(self._troubles)]
         self._forker = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cscart_pipelines_tests.support.dbt_comparison import Built, _check
-from cscart_pipelines_tests.support.dbt_oracle import Oracle
-from cscart_pipelines_tests.support.dbt_oracle_onsite import visits_of
-from cscart_pipelines_tests.support.dbt_oracle_segments import expected_members
+from cscart_pipelines_tests.support.dbt.comparison import Built, _check
+from cscart_pipelines_tests.support.dbt.oracle import Oracle
+from cscart_pipelines_tests.support.dbt.oracle_onsite import visits_of
+from cscart_pipelines_tests.support.dbt.oracle_segments import expected_members
 
 
 def check_last_seen(built: Built, oracle: Oracle) -> None:

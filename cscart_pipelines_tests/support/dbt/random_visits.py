@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from cscart_pipelines_tests.support.dbt_fixtures import AS_OF, Row, Shop
+from cscart_pipelines_tests.support.dbt.builds import AS_OF, Row, Shop
 
 NAMES = [
     "page_view", "page_view", "view_item", "view_item", "view_item_list", "search", "add_to_cart",

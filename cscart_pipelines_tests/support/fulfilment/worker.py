@@ -1,6 +1,6 @@
 """A worker that pushes shipments and stock of one shop for ever, to be killed at any moment.
 
-`python -m …support.fulfilment_worker KEY URL SETTLE PARALLEL TROUBLES`: for every line of its
+`python -m …support.fulfilment.worker KEY URL SETTLE PARALLEL TROUBLES`: for every line of its
 standard input the process forks one worker and prints its process id; so a new worker costs no
 imports. Workers end with the process that forked them. What a worker did not expect goes into the
 file TROUBLES.

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from cscart_pipelines_tests.support.dbt_oracle_people import DAY, People, ratio
+from cscart_pipelines_tests.support.dbt.oracle_people import DAY, People, ratio
 
 
 class Oracle(People):

@@ -10,7 +10,7 @@ import random
 
 import pandas as pd
 
-from cscart_pipelines_tests.support.dbt_fixtures import AS_OF, Row, Shop, order
+from cscart_pipelines_tests.support.dbt.builds import AS_OF, Row, Shop, order
 
 ZONES = ["UTC", "Europe/Athens", "America/New_York", "Asia/Kolkata", "Pacific/Auckland"]
 PHONES: dict[str, dict[str, str]] = {

@@ -35,7 +35,7 @@ from cscart_pipelines.sync.run import ENTITIES, SyncReport, synchronise
 from cscart_pipelines.warehouse.connect import Warehouse
 from cscart_pipelines.warehouse.tables import core as tables_core
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.sandbox_fixtures import NOW, Clock
+from cscart_pipelines_tests.support.shop.sandboxes import NOW, Clock
 
 SMALL = BatchSizes(
     customers=(4, 2, 1),

@@ -27,15 +27,15 @@ from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.sandbox.shop.store import Store
 from cscart_pipelines.settings import Settings, read_settings
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.browser_fixtures import Browser
-from cscart_pipelines_tests.support.collector_fixtures import (
+from cscart_pipelines_tests.support.onsite.browser import Browser
+from cscart_pipelines_tests.support.onsite.collectors import (
     CollectorProcess,
     Collectors,
     collectors,
     until,
 )
-from cscart_pipelines_tests.support.sandbox_fixtures import Clock
-from cscart_pipelines_tests.support.sync_fixtures import Connected
+from cscart_pipelines_tests.support.shop.sandboxes import Clock
+from cscart_pipelines_tests.support.shop.syncs import Connected
 
 EVENT_IDS = "SELECT event_id FROM onsite.events WHERE integration = %s"
 PASSWORD = "secret1"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cscart_pipelines_tests.support.dbt_oracle import GRID, Oracle
-from cscart_pipelines_tests.support.dbt_oracle_onsite import visits_of
+from cscart_pipelines_tests.support.dbt.oracle import GRID, Oracle
+from cscart_pipelines_tests.support.dbt.oracle_onsite import visits_of
 
 Members = dict[str, set[str]]
 

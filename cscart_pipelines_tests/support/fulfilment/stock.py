@@ -22,7 +22,7 @@ from cscart_pipelines.fulfilment.stock.push import push_stock
 from cscart_pipelines.fulfilment.stock.undo import undo
 from cscart_pipelines.sandbox.shop.store import Store
 from cscart_pipelines_tests import PROJECT_ROOT
-from cscart_pipelines_tests.support.fulfilment_fixtures import Connected
+from cscart_pipelines_tests.support.fulfilment.shops import Connected
 
 PROJECT = PROJECT_ROOT
 COUNTED = datetime.now(UTC) - timedelta(hours=1)

@@ -14,10 +14,10 @@ from typing import Any
 
 import pandas as pd
 
-from cscart_pipelines_tests.support.dbt_fixtures import Row
-from cscart_pipelines_tests.support.dbt_oracle import Oracle
-from cscart_pipelines_tests.support.dbt_oracle_people import faulty, usable
-from cscart_pipelines_tests.support.dbt_random_visits import hashed
+from cscart_pipelines_tests.support.dbt.builds import Row
+from cscart_pipelines_tests.support.dbt.oracle import Oracle
+from cscart_pipelines_tests.support.dbt.oracle_people import faulty, usable
+from cscart_pipelines_tests.support.dbt.random_visits import hashed
 
 SILENCE = pd.Timedelta(minutes=30)
 

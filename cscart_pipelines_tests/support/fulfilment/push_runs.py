@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from cscart_pipelines.sandbox.server import SandboxShop
-from cscart_pipelines_tests.support.defs_fixtures import ControlRoom, location
+from cscart_pipelines_tests.support.dagster.location import ControlRoom, location
 
 ON: dict[str, Any] = {
     "update_tracking_number": True,

@@ -24,7 +24,7 @@ from cscart_pipelines.onsite.collector.schema import read_batch
 from cscart_pipelines.onsite.container import TagOptions, container
 from cscart_pipelines.onsite.tag_source import tag_script
 from cscart_pipelines.sandbox.server import SandboxShop
-from cscart_pipelines_tests.support.sandbox_fixtures import small_shop
+from cscart_pipelines_tests.support.shop.sandboxes import small_shop
 
 WRITE_KEY = "Recorder-key_0123456789_abcdefgh"
 STEM = "cscart_pipelines_shop_"

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cscart_pipelines_tests.support.dbt_fixtures import Database, frame
-from cscart_pipelines_tests.support.dbt_oracle import Oracle
-from cscart_pipelines_tests.support.dbt_oracle_segments import affinities, expected_members
+from cscart_pipelines_tests.support.dbt.builds import Database, frame
+from cscart_pipelines_tests.support.dbt.oracle import Oracle
+from cscart_pipelines_tests.support.dbt.oracle_segments import affinities, expected_members
 
 FACTS = [
     "n",

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cscart_pipelines_tests.support.dbt_fixtures import Row, Shop
-from cscart_pipelines_tests.support.dbt_random_shops import PHONES
+from cscart_pipelines_tests.support.dbt.builds import Row, Shop
+from cscart_pipelines_tests.support.dbt.random_shops import PHONES
 
 DAY = pd.Timedelta(days=1)
 ORDER_COLUMNS = [
