@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     Date,
     DateTime,
@@ -39,7 +40,6 @@ metadata = MetaData(
         "pk": "%(table_name)s_pkey",
         "uq": "%(table_name)s_%(column_0_N_name)s_key",
         "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-        "ck": "%(table_name)s_%(constraint_name)s_check",
     }
 )
 
@@ -54,6 +54,12 @@ def moment_column(name: str, **options: Any) -> Column[Any]:
 
 def integration_column() -> Column[str]:
     return Column("integration", Text, nullable=False)
+
+
+def one_of(table: str, column: str, *values: str) -> CheckConstraint:
+    """A column that takes only these words."""
+    words = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({words})", name=f"{table}_{column}_check")
 
 
 def _raw(name: str, key: tuple[str, ...], *columns: Column[Any]) -> Table:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     ForeignKeyConstraint,
     Identity,
@@ -26,9 +27,37 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from cscart_pipelines.warehouse.tables.core import integration_column, metadata, moment_column
+from cscart_pipelines.warehouse.tables.core import (
+    integration_column,
+    metadata,
+    moment_column,
+    one_of,
+)
 
 FULFILMENT = "fulfilment"
+
+
+def _plausible(column: str) -> CheckConstraint:
+    """Times that Python can read and that no later row waits for: anyone may insert into an inbox.
+
+    Two days ahead: files are refused at one, and no clock is that wrong.
+    """
+    return CheckConstraint(
+        f"{column} BETWEEN '2000-01-01 00:00+00' AND now() + interval '2 days'",
+        name=f"{column}_is_plausible",
+    )
+
+
+def _stock_rule_checks(cap: str = "cap BETWEEN 0 AND 9999999999") -> tuple[CheckConstraint, ...]:
+    """What a rule may hold; `cap` is the condition of the highest quantity."""
+    return (
+        CheckConstraint("buffer ~ '^[0-9]{1,7}([.][0-9]{1,3})?%?$'", name="buffer_is_readable"),
+        CheckConstraint(
+            "safety_quantity BETWEEN 0 AND 9999999", name="safety_quantity_is_plausible"
+        ),
+        CheckConstraint(cap, name="cap_is_plausible"),
+    )
+
 
 # --- out: orders for the fulfilment system -------------------------------------------------------
 
@@ -118,6 +147,9 @@ shipments = Table(
     Column("journal_id", BigInteger),
     moment_column("settled_at"),
     PrimaryKeyConstraint("integration", "order_number", "tracking_number", "sku"),
+    one_of("shipments", "state", "waiting", "taken", "done", "refused"),
+    _plausible("received_at"),
+    _plausible("shipped_at"),
     Index(
         "shipments_open_idx",
         "integration",
@@ -148,6 +180,9 @@ stock_levels = Table(
     Column("journal_id", BigInteger),
     moment_column("settled_at"),
     PrimaryKeyConstraint("integration", "sku"),
+    one_of("stock_levels", "state", "waiting", "held", "done", "refused"),
+    _plausible("received_at"),
+    _plausible("as_of"),
     Index(
         "stock_levels_open_idx",
         "integration",
@@ -200,6 +235,8 @@ journal = Table(
     moment_column("created_at", nullable=False, server_default=func.clock_timestamp()),
     moment_column("sent_at", comment="before the last attempt was sent"),
     moment_column("finished_at"),
+    one_of("journal", "kind", "shipment", "order_status", "stock"),
+    one_of("journal", "state", "planned", "applying", "verified", "skipped", "failed", "ambiguous"),
     Index(
         "journal_one_open_idx",
         "integration",
@@ -265,6 +302,7 @@ stock_rules = Table(
         server_default=text("0.5"),
         comment="share of the stocked products that one feed may set to zero",
     ),
+    *_stock_rule_checks(),
     schema=FULFILMENT,
 )
 
@@ -277,6 +315,7 @@ sku_stock_rules = Table(
     Column("safety_quantity", Numeric, comment="what is not above it is written as 0"),
     Column("cap", Numeric, comment="never above; Infinity: none, whatever the integration has"),
     PrimaryKeyConstraint("integration", "sku"),
+    *_stock_rule_checks("cap BETWEEN 0 AND 9999999999 OR cap = 'Infinity'"),
     schema=FULFILMENT,
 )
 """Rules of single SKUs; NULL: that of the integration."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from cscart_pipelines.warehouse import analytics, migrate
@@ -68,56 +66,6 @@ def test_a_newer_schema_is_refused_with_advice(warehouse_database: Database) -> 
         assert not migrate.is_current(connection)
     with pytest.raises(migrate.SchemaTooNewError, match="newer release"):
         migrate.upgrade(warehouse_database.warehouse.engine)
-
-
-def test_quantities_get_fractions_below_the_views_of_dbt_and_of_users(
-    warehouse_database: Database,
-) -> None:
-    """With the rights, comments and indexes of the views, and what is in the tables."""
-    config = Config()
-    config.set_main_option("script_location", str(migrate.HERE))
-    with warehouse_database.connect() as connection:
-        for schema in ("cscart", "registry", "fulfilment", "onsite", "analytics"):
-            connection.execute(f"DROP SCHEMA {schema} CASCADE")
-        connection.execute("CREATE SCHEMA registry")
-    with warehouse_database.warehouse.engine.begin() as engine_connection:
-        config.attributes["connection"] = engine_connection
-        command.upgrade(config, "0011-1")
-    reader = f"reader_{warehouse_database.warehouse.url.database}"
-    with warehouse_database.connect() as connection:
-        execute = connection.execute
-        execute(f"CREATE ROLE {reader}")
-        try:
-            execute("CREATE TABLE analytics.order_lines (integration text, quantity integer)")
-            execute("INSERT INTO analytics.order_lines VALUES ('shop', 2)")
-            execute("CREATE SCHEMA mine")
-            execute(
-                "CREATE VIEW mine.lines WITH (security_barrier) AS SELECT quantity * 2 AS twice,"
-                " integration LIKE 's%' AS here FROM analytics.order_lines"
-            )
-            execute("CREATE MATERIALIZED VIEW mine.kept AS SELECT twice FROM mine.lines")
-            execute("CREATE INDEX kept_idx ON mine.kept (twice)")
-            execute(
-                'CREATE VIEW mine."Both" AS SELECT line.quantity, kept.twice'
-                " FROM cscart.order_lines AS line CROSS JOIN mine.kept AS kept"
-            )
-            execute(f'GRANT SELECT ON mine."Both" TO {reader}')
-            execute("COMMENT ON COLUMN mine.\"Both\".twice IS '100 % doubled'")
-            migrate.upgrade(warehouse_database.warehouse.engine)
-            execute("UPDATE analytics.order_lines SET quantity = 1.5")
-            execute("REFRESH MATERIALIZED VIEW mine.kept")
-            assert execute("SELECT twice, here FROM mine.lines").fetchall() == [(3, True)]
-            assert execute("SELECT twice FROM mine.kept").fetchall() == [(3,)]
-            told = execute(
-                "SELECT has_table_privilege(%s, 'mine.\"Both\"', 'SELECT'),"
-                " col_description('mine.\"Both\"'::regclass, 2), to_regclass('mine.kept_idx')"
-                " IS NOT NULL, (SELECT reloptions FROM pg_class WHERE relname = 'lines')",
-                [reader],
-            ).fetchone()
-            assert told == (True, "100 % doubled", True, ["security_barrier=true"])
-        finally:
-            execute("DROP SCHEMA mine CASCADE")
-            execute(f"DROP ROLE {reader}")
 
 
 def test_processes_that_start_at_once_migrate_once(warehouse_database: Database) -> None:
