@@ -1,68 +1,67 @@
-"""What the collector counts, and how Prometheus reads it. No keys and no addresses are in it.
+"""Counters of the collector, in Prometheus' text format (`prometheus-client`).
 
-Counters may be raised by any thread; one lost in a race would be no harm, but the lock is cheap.
+No write key, address or identity is a label.
 """
 
 from __future__ import annotations
 
-import threading
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
+
+__all__ = ["CONTENT_TYPE", "Metrics"]
 
 BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds of a commit."""
-PREFIX = "cscart_collector_"
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+NAMESPACE = "cscart_collector"
+OUTCOMES = ("stored", "repeated", "spooled", "replayed", "rejected", "robot")
 
 
 class Metrics:
-    """Counters since the start of the process."""
+    """Counters since the start of the process; safe to use from any thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.answers: Counter[int] = Counter()
-        self.events: Counter[str] = Counter(
-            dict.fromkeys(("stored", "repeated", "spooled", "replayed", "rejected", "robot"), 0)
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._registry = CollectorRegistry()
+        self._batches = Counter(
+            "batches", "Requests with a batch, by HTTP status", ["status"],
+            namespace=NAMESPACE, registry=self._registry,
+        )  # fmt: skip
+        self._events = Counter(
+            "events", "Events by outcome", ["outcome"], namespace=NAMESPACE, registry=self._registry
         )
-        self._commits = [0] * (len(BUCKETS) + 1)
-        self._seconds = 0.0
+        for outcome in OUTCOMES:
+            self._events.labels(outcome)
+        self._commits = Histogram(
+            "commit_seconds", "Seconds of one transaction",
+            namespace=NAMESPACE, registry=self._registry, buckets=BUCKETS,
+        )  # fmt: skip
 
-    def answered(self, status: int) -> None:
-        with self._lock:
-            self.answers[status] += 1
+    def count_response(self, status: int) -> None:
+        """Counts one answer to a request with a batch, by its HTTP status."""
+        self._batches.labels(str(status)).inc()
 
-    def count(self, outcome: str, number: int = 1) -> None:
-        with self._lock:
-            self.events[outcome] += number
+    def count_events(self, outcome: str, number: int = 1) -> None:
+        """Counts events by what became of them."""
+        self._events.labels(outcome).inc(number)
 
-    def committed(self, seconds: float) -> None:
-        with self._lock:
-            self._commits[bisect_left(BUCKETS, seconds)] += 1
-            self._seconds += seconds
+    def observe_commit(self, seconds: float) -> None:
+        """Adds the duration of one transaction."""
+        self._commits.observe(seconds)
 
-    def text(self, gauges: Mapping[str, tuple[str, float]]) -> str:
-        """Everything in Prometheus' text format; `gauges` maps a name to its help and value."""
-        lines: list[str] = []
-        with self._lock:
-            _head(lines, "batches_total", "counter", "Requests with a batch, by HTTP status")
-            for status, number in sorted(self.answers.items()):
-                lines.append(f'{PREFIX}batches_total{{status="{status}"}} {number}')
-            _head(lines, "events_total", "counter", "Events by outcome")
-            for outcome, number in sorted(self.events.items()):
-                lines.append(f'{PREFIX}events_total{{outcome="{outcome}"}} {number}')
-            _head(lines, "commit_seconds", "histogram", "Seconds of one transaction")
-            total = 0
-            for bound, number in zip((*BUCKETS, "+Inf"), self._commits, strict=True):
-                total += number
-                lines.append(f'{PREFIX}commit_seconds_bucket{{le="{bound}"}} {total}')
-            lines.append(f"{PREFIX}commit_seconds_sum {self._seconds:.6f}")
-            lines.append(f"{PREFIX}commit_seconds_count {total}")
-        for name, (about, value) in gauges.items():
-            _head(lines, name, "gauge", about)
-            lines.append(f"{PREFIX}{name} {value:g}")
-        return "\n".join(lines) + "\n"
+    def add_gauge(self, name: str, description: str, read: Callable[[], float]) -> None:
+        """Shows a value that is read at each scrape."""
+        gauge = Gauge(name, description, namespace=NAMESPACE, registry=self._registry)
+        gauge.set_function(read)
 
-
-def _head(lines: list[str], name: str, kind: str, about: str) -> None:
-    lines += [f"# HELP {PREFIX}{name} {about}", f"# TYPE {PREFIX}{name} {kind}"]
+    def text(self) -> bytes:
+        """All metrics as the body of a response of type `CONTENT_TYPE`."""
+        return generate_latest(self._registry)

@@ -1,77 +1,15 @@
-"""The collector's OpenAPI description: what a client may send and what it gets.
-
-Put together from the constants that the checks themselves use. Not here: the checks (`wire`).
-"""
+"""The collector's OpenAPI description, made of the models that check a batch (`schema`)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from cscart_pipelines.onsite.collector import schema as collector_schema
+from pydantic.json_schema import models_json_schema
+
+from cscart_pipelines.onsite.collector import schema
+from cscart_pipelines.onsite.collector.responses import Problem
 from cscart_pipelines.settings import Settings
 
-_ID = {"type": "string", "pattern": "^[A-Za-z0-9_-]{16,64}$"}
-_MOMENT = {
-    "type": "integer",
-    "minimum": 0,
-    "maximum": collector_schema.LAST_MS,
-    "description": "milliseconds since 1970 by the browser's clock",
-}
-_ITEM = {
-    "type": "object",
-    "properties": {
-        "sku": {"type": "string", "maxLength": 64},
-        "product_id": {"type": "string", "maxLength": 20},
-        "quantity": {"type": "integer", "minimum": 1, "maximum": collector_schema.MOST_QUANTITY},
-    },
-}
-_EVENT = {
-    "type": "object",
-    "required": ["id", "name", "at"],
-    "properties": {
-        "id": {**_ID, "description": "the same however often the event is sent"},
-        "name": {"type": "string", "enum": sorted(collector_schema.NAMES)},
-        "at": _MOMENT,
-        "page": {"type": "string", "description": "path, and dispatch"},
-        "referrer": {"type": "string", "description": "host"},
-        "items": {"type": "array", "items": _ITEM, "maxItems": collector_schema.MOST_ITEMS},
-        "order_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,32}$"},
-        "term": {"type": "string"},
-        "source": {"type": "string", "enum": sorted(collector_schema.SOURCES)},
-    },
-}
-_BATCH = {
-    "type": "object",
-    "required": ["v", "sent_at", "visitor", "events"],
-    "properties": {
-        "v": {"type": "integer", "enum": [collector_schema.VERSION]},
-        "sent_at": _MOMENT,
-        "visitor": _ID,
-        "identity": {
-            "type": "object",
-            "properties": {
-                "email_sha256": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"},
-                "email": {"type": "string", "description": "kept only where that is allowed"},
-            },
-        },
-        "events": {
-            "type": "array",
-            "items": _EVENT,
-            "minItems": 1,
-            "maxItems": collector_schema.MOST_EVENTS,
-        },
-    },
-}
-_PROBLEM = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-    },
-}
 _REFUSALS = {
     400: "no batch can be read from the body",
     403: "the origin is not one of the shop's",
@@ -85,39 +23,44 @@ _REFUSALS = {
 
 def description(settings: Settings) -> dict[str, Any]:
     """The document at /openapi.json."""
-    refusals = {str(status): _refusal(status, about) for status, about in _REFUSALS.items()}
-    key = {"name": "key", "in": "path", "required": True, "schema": {"type": "string"}}
-    origin = {
-        "name": "Origin", "in": "header", "required": True,
-        "schema": {"type": "string"}, "description": "as browsers send it: one of the shop's",
-    }  # fmt: skip
-    schema = {"schema": {"$ref": "#/components/schemas/Batch"}}
+    _, models = models_json_schema(
+        [(schema.BatchBody, "validation"), (Problem, "serialization")],
+        ref_template="#/components/schemas/{model}",
+    )
+    refusals = {str(status): _refusal(status) for status in _REFUSALS}
+    parameters = [
+        {"name": "key", "in": "path", "required": True, "schema": {"type": "string"}},
+        {"name": "Origin", "in": "header", "required": True, "schema": {"type": "string"},
+         "description": "as browsers send it: one of the shop's"},
+    ]  # fmt: skip
+    json_object = {"application/json": {"schema": {"type": "object"}}}
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Onsite tracking collector",
-            "version": str(collector_schema.VERSION),
+            "version": str(schema.VERSION),
             "description": "Accepts events from visitors' browsers; see the tracking file.",
         },
         "servers": [{"url": settings.collector_url}],
         "paths": {
             "/v1/events/{key}": {
                 "post": {
-                    "operationId": "take",
-                    "parameters": [key, origin],
+                    "operationId": "submit",
+                    "parameters": parameters,
                     "requestBody": {
                         "required": True,
                         "description": "JSON, whatever its content type says",
-                        "content": {"application/json": schema},
+                        "content": {"application/json": {"schema": _ref("BatchBody")}},
                     },
-                    "responses": {"204": {"description": "taken, durably"}, **refusals},
+                    "responses": {"204": {"description": "stored durably"}, **refusals},
                 },
                 "options": {
                     "operationId": "preflight",
-                    "parameters": [key, origin],
+                    "parameters": parameters,
                     "responses": {
                         "204": {"description": "the origin may send"},
-                        **{one: refusals[one] for one in ("403", "404", "410", "429", "503")},
+                        **{status: refusals[status] for status in ("403", "404", "410", "429",
+                                                                   "503")},
                     },
                 },
             },
@@ -125,8 +68,8 @@ def description(settings: Settings) -> dict[str, Any]:
                 "get": {
                     "operationId": "health",
                     "responses": {
-                        "200": _json("able to take batches", {"type": "object"}),
-                        "503": _json("unable", {"type": "object"}),
+                        "200": {"description": "able to accept batches", "content": json_object},
+                        "503": {"description": "unable", "content": json_object},
                     },
                 }
             },
@@ -142,21 +85,19 @@ def description(settings: Settings) -> dict[str, Any]:
                 }
             },
         },
-        "components": {"schemas": {"Batch": _BATCH, "Problem": _PROBLEM}},
-    }
+        "components": {"schemas": models["$defs"]},
+    }  # fmt: skip
 
 
-def _refusal(status: int, about: str) -> dict[str, Any]:
-    answer: dict[str, Any] = {
-        "description": about,
-        "content": {
-            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
-        },
+def _ref(model: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model}"}
+
+
+def _refusal(status: int) -> dict[str, Any]:
+    response: dict[str, Any] = {
+        "description": _REFUSALS[status],
+        "content": {"application/problem+json": {"schema": _ref("Problem")}},
     }
     if status in (429, 503):
-        answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
-    return answer
-
-
-def _json(about: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": about, "content": {"application/json": {"schema": schema}}}
+        response["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
+    return response

@@ -79,6 +79,7 @@ def rejection(reason: str, sender: Sender) -> Payload:
 
 
 def _event_line(event: Event, moment: int, batch: Batch, sender: Sender) -> str:
+    items = event.item_rows()
     return _line(
         sender.write_key,
         sender.site.integration,
@@ -93,7 +94,7 @@ def _event_line(event: Event, moment: int, batch: Batch, sender: Sender) -> str:
         batch.email if sender.site.raw_email else None,
         event.page,
         event.referrer,
-        orjson.dumps(event.items).decode() if event.items else None,
+        orjson.dumps(items).decode() if items else None,
         event.order_id,
         event.term,
         event.source,

@@ -71,6 +71,7 @@ class Writer:
 
     @property
     def connected(self) -> bool:
+        """Whether there is a connection to the warehouse."""
         return self._connection is not None
 
     @property
@@ -80,9 +81,11 @@ class Writer:
 
     @property
     def waiting(self) -> int:
+        """Batches that wait for a transaction."""
         return len(self._queue)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Starts the thread; futures are resolved in `loop`."""
         self._loop = loop
         self._thread.start()
 
@@ -163,7 +166,7 @@ class Writer:
             if not isinstance(error, SpoolFullError):
                 log.error("the spool cannot be written: %s", error.strerror)
             return [BatchOutcome.FULL if one.events else BatchOutcome.SPOOLED for one in payloads]
-        self._metrics.count("spooled", sum(one.events for one in worthy))
+        self._metrics.count_events("spooled", sum(one.events for one in worthy))
         return [BatchOutcome.SPOOLED] * len(payloads)
 
     def _commit(self, payloads: Sequence[Payload]) -> list[BatchOutcome] | None:
@@ -186,16 +189,16 @@ class Writer:
                 self._disconnect()
                 return None
             else:
-                self._metrics.committed(time.monotonic() - started)
-                self._metrics.count("stored", fresh)
-                self._metrics.count("repeated", sum(one.events for one in payloads) - fresh)
+                self._metrics.observe_commit(time.monotonic() - started)
+                self._metrics.count_events("stored", fresh)
+                self._metrics.count_events("repeated", sum(one.events for one in payloads) - fresh)
                 return [BatchOutcome.COMMITTED] * len(payloads)
         return None
 
     def _one_by_one(self, payloads: Sequence[Payload], error: psycopg.Error) -> list[BatchOutcome]:
         if len(payloads) == 1:
             log.error("a batch does not fit its tables: %s", _kind(error))
-            self._metrics.count("unfit", payloads[0].events)
+            self._metrics.count_events("unfit", payloads[0].events)
             return [BatchOutcome.UNFIT]
         return [self._settle([one])[0] for one in payloads]
 
@@ -212,7 +215,7 @@ class Writer:
         if outcomes is None or BatchOutcome.FULL in outcomes:
             return
         self.spool.remove(path)
-        self._metrics.count("replayed", sum(one.events for one in payloads))
+        self._metrics.count_events("replayed", sum(one.events for one in payloads))
         if not self.spool.segments:
             log.info("the spool is empty again")
 

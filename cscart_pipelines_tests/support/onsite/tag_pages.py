@@ -19,7 +19,7 @@ import pytest
 from starlette.responses import Response
 
 from cscart_pipelines.integrations.settings import check
-from cscart_pipelines.onsite.collector.responses import preflight, problem, taken
+from cscart_pipelines.onsite.collector.responses import accepted, preflight, problem
 from cscart_pipelines.onsite.collector.schema import read_batch
 from cscart_pipelines.onsite.container import TagOptions, container
 from cscart_pipelines.onsite.tag_source import tag_script
@@ -110,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
         if status is None:
             self.close_connection = True
         elif status == 204:
-            self.answer(taken(origin))
+            self.answer(accepted(origin))
         else:
             wait = self.recorder.retry_after
             self.answer(problem(status, "a refusal", origin=origin, retry_after=wait))

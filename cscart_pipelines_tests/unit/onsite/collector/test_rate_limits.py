@@ -7,9 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cscart_pipelines.onsite.clock_skew import AHEAD, IN_THE_FUTURE, OLDEST, TOO_OLD, occurred
-from cscart_pipelines.onsite.collector.client_address import client, networks, truncated
+from cscart_pipelines.onsite.collector.client import (
+    client_network,
+    device,
+    is_robot,
+    networks,
+    truncated,
+)
 from cscart_pipelines.onsite.collector.rate_limits import InFlight, Rates
-from cscart_pipelines.onsite.collector.user_agents import device, is_robot
 
 NOW = 1_800_000_000_000
 HOUR = 3_600_000
@@ -110,11 +115,11 @@ def test_a_truncated_address_is_never_the_whole_one(address: object) -> None:
 def test_only_trusted_proxies_are_believed(
     peer: str | None, forwarded: str | None, shown: str
 ) -> None:
-    assert client(peer, forwarded, networks(["10.0.0.0/8"])) == shown
+    assert client_network(peer, forwarded, networks(["10.0.0.0/8"])) == shown
 
 
 def test_without_trusted_proxies_nobody_is_believed() -> None:
-    assert client("10.0.0.1", "198.51.100.7", ()) == "10.0.0.0/24"
+    assert client_network("10.0.0.1", "198.51.100.7", ()) == "10.0.0.0/24"
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_a_wrong_event_is_left_out_with_its_reason(wrong: dict[str, Any], reason
 def test_ids_may_be_numbers_and_prices_are_dropped() -> None:
     item = {"sku": 5, "product_id": 12, "quantity": 2.0, "price": 3, "revenue": 9}
     (event,) = one(items=[item] * 60, revenue=5).events
-    assert event.items == ({"sku": "5", "product_id": "12", "quantity": 2},) * 50
+    assert event.item_rows() == [{"sku": "5", "product_id": "12", "quantity": 2}] * 50
 
 
 def test_identity_is_a_hash_however_it_is_given() -> None:
