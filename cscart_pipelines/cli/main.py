@@ -27,7 +27,7 @@ from cscart_pipelines.cli.integration import audit, connect, logs, manage, onsit
 from cscart_pipelines.cli.services import collector, processes
 from cscart_pipelines.cli.support import console, exit_codes
 from cscart_pipelines.integrations.settings import InvalidSettingsError
-from cscart_pipelines.warehouse import waiting
+from cscart_pipelines.warehouse import advisory
 
 commands = typer.Typer(
     name=console.PROGRAM,
@@ -153,8 +153,8 @@ def run(arguments: list[str]) -> int:
     console.begin()
     # Retries and the like are for the log of a run, not for the person at the terminal.
     logging.getLogger("cscart_pipelines").addHandler(logging.NullHandler())
-    if not waiting.log.handlers:
-        waiting.log.addHandler(_Waits())
+    if not advisory.log.handlers:
+        advisory.log.addHandler(_Waits())
     as_json = "--json" in arguments or ("--format", "json") in pairwise(arguments)
     try:
         if as_json and "--csv" in arguments:

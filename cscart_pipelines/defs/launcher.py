@@ -29,15 +29,15 @@ from cscart_pipelines.defs.shared import orphaned_runs
 from cscart_pipelines.defs.shared.partitions import NAME, difference
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.local_postgres.file_locks import exclusive
-from cscart_pipelines.warehouse import waiting
+from cscart_pipelines.warehouse import advisory
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0 when every run succeeded, 1 otherwise."""
     asked = _parser().parse_args(arguments)
     _emit(event="loading")
-    waiting.log.addHandler(_Waits(logging.INFO))
-    waiting.log.setLevel(logging.INFO)
+    advisory.log.addHandler(_Waits(logging.INFO))
+    advisory.log.setLevel(logging.INFO)
     if asked.end_with_caller:
         threading.Thread(target=_end_with_caller, daemon=True).start()
     definitions: dg.Definitions = location.defs()

@@ -13,8 +13,9 @@ import psycopg
 from psycopg import sql
 
 from cscart_pipelines.identity import normal
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 
-PULL_LOCK_SQL = "hashtextextended('cscart-pipelines orders ' || %s, 0)"
 """The number of the lock that whoever writes `fulfilment.orders` holds until the commit: what a
 pull has read before would bring the person back."""
 
@@ -55,7 +56,7 @@ def erase_fulfilment(
 
     What waits to be sent is left as it is, since it is still needed; it holds no names.
     """
-    connection.execute(f"SELECT pg_advisory_xact_lock({PULL_LOCK_SQL})", [integration])
+    advisory.lock(connection, Lock.ORDER_EXPORT, integration)
     values: dict[str, Any] = {
         "shop": integration,
         "ids": list(order_ids),

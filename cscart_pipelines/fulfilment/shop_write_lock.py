@@ -15,10 +15,9 @@ from typing import Any
 import psycopg
 
 from cscart_pipelines.integrations.sync_lock import KEEPALIVES
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines.warehouse.connect import Warehouse
-from cscart_pipelines.warehouse.waiting import wait_for_lock
-
-TURN_SQL = "hashtextextended('cscart-pipelines writes ' || %s, 0)"
 
 
 class ShopWriteLockedError(RuntimeError):
@@ -43,12 +42,11 @@ def acquire(
         for name, value in KEEPALIVES.items():
             connection.execute("SELECT set_config(%s, %s, false)", [name, value])
         taken = f"another run is writing to the shop of {integration}"
-        if not wait_for_lock(
-            connection, TURN_SQL, [integration], reason=taken, seconds=wait, stop=stop
+        if not advisory.wait_for_session(
+            connection, Lock.SHOP_WRITE, integration, reason=taken, seconds=wait, stop=stop
         ):
             raise ShopWriteLockedError(f"{taken}; try again when it has ended")
         yield connection
     finally:
-        with contextlib.suppress(psycopg.Error):
-            connection.execute("SELECT pg_advisory_unlock_all()")
+        advisory.unlock(connection, Lock.SHOP_WRITE, integration)
         connection.close()

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.errors import PermanentShopError, ShopError
 from cscart_pipelines.integrations.lifecycle import Status
-from cscart_pipelines.integrations.registry import LOCK_SQL, Integration, Registry
+from cscart_pipelines.integrations.registry import Integration, Registry
 from cscart_pipelines.integrations.secrets import SecretError
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines.warehouse.connect import Warehouse
 
 SHOPS_AT_ONCE = 8
@@ -64,10 +66,7 @@ def _ask(registry: Registry, integration: Integration) -> ConnectionFinding | No
 def _mark_failed(warehouse: Warehouse, finding: ConnectionFinding) -> None:
     """Unless it is being synchronised just now: that run finds out by itself."""
     with warehouse.connect(autocommit=True) as connection, connection.transaction():
-        row = connection.execute(
-            f"SELECT pg_try_advisory_xact_lock({LOCK_SQL})", [finding.integration]
-        ).fetchone()
-        if row and row[0]:
+        if advisory.try_lock(connection, Lock.SYNC, finding.integration):
             connection.execute(
                 "UPDATE registry.integrations SET status = 'failed', status_reason = %s,"
                 " status_since = now(), failure_permanent = true, updated_at = now()"

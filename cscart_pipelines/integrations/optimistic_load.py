@@ -23,7 +23,9 @@ from psycopg.types.json import Jsonb
 
 from cscart_pipelines.integrations.lifecycle import Action, NotAllowedError, require
 from cscart_pipelines.integrations.limit import Limit
-from cscart_pipelines.integrations.registry import LOCK_SQL, Integration, Registry
+from cscart_pipelines.integrations.registry import Integration, Registry
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 
 KIND = "onsite"
 """Of its records in `registry.sync_runs`, which are made only when something has changed."""
@@ -71,10 +73,7 @@ def begin(connection: psycopg.Connection[Any], registry: Registry, key: str) -> 
 def load_if_unchanged(connection: psycopg.Connection[Any], look: SyncSnapshot) -> Iterator[None]:
     """One transaction under the lock of the shop. Raises OvertakenError before anything is done."""
     with connection.transaction():
-        locked = connection.execute(
-            f"SELECT pg_try_advisory_xact_lock({LOCK_SQL})", [look.key]
-        ).fetchone()
-        if not locked or not locked[0]:
+        if not advisory.try_lock(connection, Lock.SYNC, look.key):
             raise ConcurrentSyncError("a synchronisation is in progress")
         present = connection.execute(
             f"SELECT created_at, status, ({_LAST_SYNC}), companies, storefronts"  # noqa: S608

@@ -15,10 +15,11 @@ from psycopg.rows import tuple_row
 
 from cscart_pipelines.integrations.order_numbers import ambiguous
 from cscart_pipelines.integrations.settings import IntegrationSettings, InvalidSettingsError
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 
 FIELDS = frozenset({"user_id", "order_prefix"})
 """Settings whose change needs the check."""
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('cscart-pipelines order prefixes', 0))"
 
 
 def lock_prefixes(connection: psycopg.Connection[Any]) -> None:
@@ -26,7 +27,7 @@ def lock_prefixes(connection: psycopg.Connection[Any]) -> None:
 
     Before the row is written: the check after it then sees everybody who was earlier.
     """
-    connection.execute(_LOCK)
+    advisory.lock(connection, Lock.ORDER_PREFIXES)
 
 
 def reject_ambiguous(connection: psycopg.Connection[Any], key: str) -> None:

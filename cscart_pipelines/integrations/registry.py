@@ -27,11 +27,10 @@ from cscart_pipelines.integrations.settings import (
     from_row,
 )
 from cscart_pipelines.settings import Settings
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines.warehouse.connect import Warehouse
 from cscart_pipelines.warehouse.purge import purge_files, purge_integration
-
-LOCK_SQL = "hashtextextended('cscart-pipelines sync ' || %s, 0)"
-"""The number of an integration's advisory lock: whoever holds it is syncing that shop."""
 
 DEAD_RUN = "the process of the synchronisation was killed, or its machine stopped"
 
@@ -207,10 +206,8 @@ class Registry:
             for row in syncing:
                 key = row["integration"]
                 with connection.transaction():
-                    free = connection.execute(
-                        f"SELECT pg_try_advisory_xact_lock({LOCK_SQL}) AS free", [key]
-                    ).fetchone()
-                    if free and free["free"] and mark_failed(connection, key, None, DEAD_RUN):
+                    free = advisory.try_lock(connection, Lock.SYNC, key)
+                    if free and mark_failed(connection, key, None, DEAD_RUN):
                         released.append(key)
         return released
 

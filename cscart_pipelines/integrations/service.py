@@ -32,7 +32,6 @@ from cscart_pipelines.integrations.lifecycle import (
 )
 from cscart_pipelines.integrations.registry import (
     DEAD_RUN,
-    LOCK_SQL,
     Integration,
     Registry,
     mark_failed,
@@ -51,6 +50,8 @@ from cscart_pipelines.integrations.status_words import (
     read_status_names,
 )
 from cscart_pipelines.settings import Settings
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines.warehouse.connect import Warehouse
 from cscart_pipelines.warehouse.purge import purge_files, purge_integration, purge_outside
 
@@ -265,14 +266,14 @@ class IntegrationService:
         """
         with self._warehouse.connect(autocommit=True) as connection:
             deadline = time.monotonic() + (STOP_SECONDS if force else BRIEF_SECONDS)
-            while not _try_lock(connection, key):
+            while not advisory.try_lock_session(connection, Lock.SYNC, key):
                 standing = self._registry.standing(self._registry.get(key))
                 if not force:
                     require(act, standing)  # syncing: says so at once
                 if time.monotonic() > deadline:
                     raise NotAllowedError(f"{act} is not allowed: something else is at work on it")
                 if force:
-                    _stop_holder(connection, key)
+                    advisory.end_holder(connection, Lock.SYNC, key)
                 time.sleep(0.1)
             try:
                 # With its lock free, a run that runs is gone.
@@ -281,27 +282,7 @@ class IntegrationService:
                 self._registry.get(key)  # removed by whoever held the lock?
                 yield connection
             finally:
-                with contextlib.suppress(psycopg.Error):
-                    connection.execute("SELECT pg_advisory_unlock_all()")
-
-
-def _try_lock(connection: psycopg.Connection[Any], key: str) -> bool:
-    row = connection.execute(f"SELECT pg_try_advisory_lock({LOCK_SQL})", [key]).fetchone()
-    return bool(row and row[0])
-
-
-def _stop_holder(connection: psycopg.Connection[Any], key: str) -> None:
-    """Ends the session of the run that is syncing; it stops at its next word to the database."""
-    connection.execute(
-        f"""
-        SELECT pg_terminate_backend(pid) FROM pg_locks,
-            LATERAL (SELECT {LOCK_SQL} AS number) AS wanted
-        WHERE locktype = 'advisory' AND granted AND objsubid = 1
-          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-          AND (classid::bigint << 32) | objid::bigint = wanted.number
-        """,  # noqa: S608 - a constant
-        [key],
-    )
+                advisory.unlock(connection, Lock.SYNC, key)
 
 
 def _refuse_fixed(before: IntegrationSettings, after: IntegrationSettings) -> None:

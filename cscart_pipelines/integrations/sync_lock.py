@@ -19,12 +19,13 @@ from cscart_pipelines.cscart.errors import PermanentShopError
 from cscart_pipelines.integrations.lifecycle import Action, NotAllowedError, require
 from cscart_pipelines.integrations.registry import (
     DEAD_RUN,
-    LOCK_SQL,
     Integration,
     Registry,
     mark_failed,
 )
 from cscart_pipelines.integrations.secrets import SecretError
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines.warehouse.connect import Warehouse, WarehouseUnavailableError
 
 KEEPALIVES = {
@@ -132,13 +133,9 @@ class SyncSession:
 
     def _close(self) -> None:
         self._open = False
-        try:
-            # Closing frees the lock too, but a moment later than the next command may ask.
-            self.connection.execute("SELECT pg_advisory_unlock_all()")
-        except psycopg.Error:
-            pass
-        finally:
-            self.connection.close()
+        # Closing frees the lock too, but a moment later than the next command may ask.
+        advisory.unlock(self.connection, Lock.SYNC, self.integration.key)
+        self.connection.close()
 
 
 def acquire(
@@ -155,8 +152,7 @@ def acquire(
     try:
         for name, value in (KEEPALIVES | LOADING).items():
             connection.execute("SELECT set_config(%s, %s, false)", [name, value])
-        locked = connection.execute(f"SELECT pg_try_advisory_lock({LOCK_SQL})", [key]).fetchone()
-        if not locked or not locked[0]:
+        if not advisory.try_lock_session(connection, Lock.SYNC, key):
             registry.get(key)
             raise NotAllowedError(f"{act} is not allowed: a synchronisation is in progress")
         with connection.transaction():  # with its lock free, a run that runs is gone

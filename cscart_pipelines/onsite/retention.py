@@ -17,6 +17,9 @@ import psycopg
 from psycopg import errors, sql
 from psycopg.rows import tuple_row
 
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
+
 BEHIND, AHEAD = 7, 3
 """Days around today (UTC) that have a partition from the start: events are taken for a week."""
 DEFAULT_DAYS = 90
@@ -24,7 +27,6 @@ DEFAULT_DAYS = 90
 LOCK_WAIT = "1s"
 TRIES = 5
 PREFIX = "events_"
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('cscart-pipelines onsite retention', 0))"
 
 
 @dataclass
@@ -79,7 +81,7 @@ def _step(
         try:
             with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
                 cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_WAIT])
-                cursor.execute(_LOCK)
+                advisory.lock(connection, Lock.RETENTION)
                 work(cursor)
             return
         except (errors.LockNotAvailable, errors.DeadlockDetected):

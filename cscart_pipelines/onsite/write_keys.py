@@ -18,6 +18,8 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 
 LENGTH = 32
 """Characters of [A-Za-z0-9_-]: 192 random bits."""
@@ -141,10 +143,7 @@ def _state(status: str | None, enabled_once: bool, retired: bool) -> str:
 
 def _wait_turn(cursor: psycopg.Cursor[tuple[Any, ...]], integration: str) -> None:
     """Until the transaction ends nobody else makes a key of this integration, or removes it."""
-    cursor.execute(
-        "SELECT pg_advisory_xact_lock(hashtextextended('cscart-pipelines write key ' || %s, 0))",
-        [integration],
-    )
+    advisory.lock(cursor.connection, Lock.WRITE_KEY, integration)
     found = cursor.execute(
         "SELECT FROM registry.integrations WHERE integration = %s FOR KEY SHARE", [integration]
     ).fetchone()

@@ -22,9 +22,10 @@ from cscart_pipelines.fulfilment.erasure import erase_fulfilment
 from cscart_pipelines.identity import normal, region_of_zone
 from cscart_pipelines.integrations import audit
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
-from cscart_pipelines.integrations.registry import LOCK_SQL
 from cscart_pipelines.integrations.settings import host_of
 from cscart_pipelines.onsite.erasure import erase_onsite
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines.warehouse.contacts import store_contacts
 
 PERSONAL_ORDER_COLUMNS = (
@@ -34,7 +35,6 @@ PERSONAL_ORDER_COLUMNS = (
 """What names a person in an order; totals, country and status do not."""
 PERSONAL_BUILT_COLUMNS = ("email", "identity", "customer_id")
 """The same in the orders that the models make."""
-BUILD_LOCK = 0x6C69737473
 """The lock that a build of lists holds: what it read before would bring the person back."""
 
 
@@ -97,7 +97,7 @@ def erase_person(
     """
     report: dict[str, dict[str, int]] = {}
     with _locked(connection, integrations), connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [BUILD_LOCK])
+        advisory.lock(connection, Lock.LIST_BUILD)
         for integration in integrations:
             region = _region(connection, integration)
             store_contacts(connection, integration, region)
@@ -118,7 +118,7 @@ def forget_accounts(
     has another account with it, is a customer as any other. Within the caller's transaction;
     waits for a build of lists that is running.
     """
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", [BUILD_LOCK])
+    advisory.lock(connection, Lock.LIST_BUILD)
     region = _region(connection, integration)
     store_contacts(connection, integration, region)
     who = connection.execute(
@@ -141,21 +141,20 @@ def forget_accounts(
 
 @contextlib.contextmanager
 def _locked(connection: psycopg.Connection[Any], integrations: Sequence[str]) -> Iterator[None]:
-    busy = []
+    locked: list[str] = []
     try:
         for key in integrations:
-            row = connection.execute(f"SELECT pg_try_advisory_lock({LOCK_SQL})", [key]).fetchone()
-            if not (row and row[0]):
-                busy.append(key)
-        if busy:
+            if advisory.try_lock_session(connection, Lock.SYNC, key):
+                locked.append(key)
+        if busy := [key for key in integrations if key not in locked]:
             raise NotAllowedError(
                 f"a person cannot be erased while a synchronisation is in progress: "
                 f"{', '.join(busy)}; wait until it ends"
             )
         yield
     finally:
-        with contextlib.suppress(psycopg.Error):
-            connection.execute("SELECT pg_advisory_unlock_all()")
+        for key in locked:
+            advisory.unlock(connection, Lock.SYNC, key)
 
 
 def _erase_in(

@@ -15,11 +15,11 @@ import psycopg
 from sqlalchemy import Engine, text
 
 from cscart_pipelines.warehouse import analytics
+from cscart_pipelines.warehouse.advisory import Lock
 
 HERE = Path(__file__).parent / "migrations"
 VERSION_SCHEMA = "registry"
 VERSION_TABLE = "alembic_version"
-LOCK = 0x63736361  # any number that nobody else takes; an advisory lock is named by a number
 
 
 class SchemaTooNewError(RuntimeError):
@@ -60,7 +60,9 @@ def upgrade(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(HERE).replace("%", "%%"))
     with engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(:key)"), {"key": Lock.MIGRATION.number()}
+        )
         connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {VERSION_SCHEMA}"))
         config.attributes["connection"] = connection
         try:

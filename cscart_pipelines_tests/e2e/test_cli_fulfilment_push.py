@@ -17,7 +17,8 @@ import dagster as dg
 import psutil
 import pytest
 
-from cscart_pipelines.fulfilment.shop_write_lock import TURN_SQL, acquire
+from cscart_pipelines.fulfilment.shop_write_lock import acquire
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.support.fulfilment.shops import Connect
 from cscart_pipelines_tests.support.fulfilment.shops import connect as connect
 from cscart_pipelines_tests.support.shop.commands import Desk
@@ -192,10 +193,9 @@ def turns(desk: Desk) -> tuple[int, int]:
     """Who writes to the shop, and who waits for that."""
     ((has, waits),) = desk.rows(
         "SELECT count(*) FILTER (WHERE granted), count(*) FILTER (WHERE NOT granted)"
-        f" FROM pg_locks, LATERAL (SELECT {TURN_SQL} AS number) AS wanted"
-        " WHERE locktype = 'advisory'"
-        " AND (classid::bigint << 32) | objid::bigint = wanted.number",
-        "shop",
+        " FROM pg_locks WHERE locktype = 'advisory'"
+        " AND (classid::bigint << 32) | objid::bigint = %s",
+        Lock.SHOP_WRITE.number("shop"),
     )
     return has, waits
 

@@ -20,7 +20,8 @@ import pytest
 from dagster._core.storage.tags import TagType, get_tag_type
 
 from cscart_pipelines.defs.shared.orphaned_runs import TAG
-from cscart_pipelines.defs.transformation.assets import BUILD_LOCK
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.dagster.location import (
     PROJECT,
@@ -85,7 +86,7 @@ def test_a_synchronisation_and_a_build(desk: Desk) -> None:
     with small_shop(orders=12) as shop:
         desk.room.connect("shop", shop)
         with desk.room.database.connect() as other_build:
-            other_build.execute("SELECT pg_advisory_lock(%s)", [BUILD_LOCK])
+            assert advisory.try_lock_session(other_build, Lock.LIST_BUILD)
             process = desk.start("--resync", "shop", "--build")
             desk.until(process, lambda: desk.room.rows(WAITING_FOR_BUILD) == [(1,)])
             synced = "SELECT state, id FROM registry.sync_runs WHERE integration = 'shop'"

@@ -18,7 +18,7 @@ import pytest
 from cscart_pipelines.fulfilment.feeds.ingest import ingest
 from cscart_pipelines.fulfilment.feeds.parse import Parsed
 from cscart_pipelines.fulfilment.journal import OPEN
-from cscart_pipelines.fulfilment.shop_write_lock import TURN_SQL
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.support.fulfilment.chaos import LOSSES, Chaos, Workers
 from cscart_pipelines_tests.support.fulfilment.reference_world import PREFIX, World, shop_state
 from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected, connect
@@ -61,8 +61,8 @@ def cut_connections(at: Connected) -> None:
     at.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
         " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-        f" AND (classid::bigint << 32 | objid::bigint) = {TURN_SQL}",
-        at.key,
+        " AND (classid::bigint << 32 | objid::bigint) = %s",
+        Lock.SHOP_WRITE.number(at.key),
     )
 
 

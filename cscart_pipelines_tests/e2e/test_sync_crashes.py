@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
-from cscart_pipelines.integrations.registry import DEAD_RUN, LOCK_SQL
+from cscart_pipelines.integrations.registry import DEAD_RUN
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.sync.run import SyncFailedError, synchronise
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests import PROJECT_ROOT
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.shop.syncs import SMALL, Connected, connected, fill_shop
@@ -55,7 +57,7 @@ def run_elsewhere(made: Connected, database: Database) -> subprocess.Popen[bytes
 def wait_for_the_lock(made: Connected) -> None:
     """Until the server has noticed that the holder is gone."""
     with made.warehouse.connect(autocommit=True) as connection:
-        connection.execute(f"SELECT pg_advisory_lock({LOCK_SQL})", [made.key])
+        advisory.wait_for_session(connection, Lock.SYNC, made.key, reason="its end")
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,10 @@ import psycopg
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.fulfilment import push_session
 from cscart_pipelines.fulfilment.feeds import drop_folder
-from cscart_pipelines.fulfilment.shop_write_lock import TURN_SQL
 from cscart_pipelines.integrations.lifecycle import Action, rejection_reason
 from cscart_pipelines.integrations.registry import Integration
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 
 ROWS = {
     "shipments": """
@@ -52,14 +53,6 @@ PUT_OFF = """
     SELECT integration, concat_ws(' ', 'put off', sum(failures)) FROM fulfilment.put_off_orders
     WHERE not_before <= now() GROUP BY integration
 """
-BUSY = f"""
-    SELECT key FROM unnest(%s::text[]) AS key WHERE EXISTS (
-        SELECT FROM pg_locks
-        WHERE locktype = 'advisory' AND granted AND objsubid = 1
-          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-          AND (classid::bigint << 32) | objid::bigint = {TURN_SQL.replace("%s", "key")}
-    )
-"""  # noqa: S608 (constants)
 
 
 def pushable(
@@ -105,7 +98,7 @@ def failed(connection: psycopg.Connection[Any], kind: push_session.RoundKind) ->
 
 def busy(connection: psycopg.Connection[Any], keys: Collection[str]) -> set[str]:
     """Integrations that somebody is writing to at this moment, whoever started it."""
-    return {row[0] for row in connection.execute(BUSY.encode(), [list(keys)]).fetchall()}
+    return set(advisory.holders(connection, Lock.SHOP_WRITE, keys))
 
 
 def _files(premises: AppContext, integrations: Iterable[Integration]) -> list[tuple[str, str]]:

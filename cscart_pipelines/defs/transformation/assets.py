@@ -19,9 +19,9 @@ from dagster_dbt import DbtCliResource, dbt_assets
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.defs.transformation.dbt_project import Translator, dbt_executable, dbt_project
 from cscart_pipelines.defs.transformation.source_assets import as_read
-from cscart_pipelines.warehouse.waiting import wait_for_lock
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 
-BUILD_LOCK = 0x6C69737473
 """Advisory lock of a build; any number that nobody else takes."""
 KEPT_BUILDS = 5
 """What dbt compiled and logged is kept for that many builds."""
@@ -61,8 +61,8 @@ def lists(
     """Runs `dbt build` over the warehouse: models and their tests, as assets and checks."""
     as_of = _moment(config.as_of)
     with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
-        wait_for_lock(
-            connection, "%s", [BUILD_LOCK], reason="another build of the lists is running"
+        advisory.wait_for_session(
+            connection, Lock.LIST_BUILD, reason="another build of the lists is running"
         )
         covered = connection.execute(COVERED).fetchone()
         premises.store_contacts()

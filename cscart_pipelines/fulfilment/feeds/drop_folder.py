@@ -8,7 +8,6 @@ reading (`feed_files`), the inbox (`intake`).
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 import time
@@ -38,6 +37,8 @@ from cscart_pipelines.fulfilment.feeds.text import plain
 from cscart_pipelines.fulfilment.models import ShipmentRow, StockRow
 from cscart_pipelines.integrations.registry import Integration
 from cscart_pipelines.settings import Settings
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 
 __all__ = ["folder", "ingest_files", "owner", "waiting_files"]
 
@@ -46,7 +47,6 @@ SETTLED = 5.0
 """Seconds after the last change from which on a file counts as written completely."""
 LEFT_BEHIND = 12
 """Times as long a file lies in `taking/` before its process is thought to be dead."""
-LOCK_SQL = "hashtextextended('cscart-pipelines folder ' || %s, 0)"
 
 
 def waiting_files(settings: Settings, keys: Iterable[str], *, age: float = SETTLED) -> list[Path]:
@@ -89,8 +89,7 @@ def ingest_files(
     if not connection.autocommit:
         raise ValueError("files are moved after the commit; the connection must be in autocommit")
     key = integration.key
-    locked = connection.execute(f"SELECT pg_try_advisory_lock({LOCK_SQL})", [key]).fetchone()
-    if not (locked and locked[0]):
+    if not advisory.try_lock_session(connection, Lock.DROP_FOLDER, key):
         return []
     try:
         receipts: list[IngestResult] = []
@@ -98,8 +97,7 @@ def ingest_files(
             receipts += _take_kind(connection, settings, integration, kind, age, kept)
         return receipts
     finally:
-        with contextlib.suppress(psycopg.Error):  # a lost connection has freed it
-            connection.execute(f"SELECT pg_advisory_unlock({LOCK_SQL})", [key])
+        advisory.unlock(connection, Lock.DROP_FOLDER, key)
 
 
 def _take_kind(

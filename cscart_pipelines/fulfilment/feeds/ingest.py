@@ -19,13 +19,14 @@ from cscart_pipelines.fulfilment.feeds.ingest_stock import enter_stock
 from cscart_pipelines.fulfilment.feeds.parse import Parsed
 from cscart_pipelines.fulfilment.feeds.text import plain
 from cscart_pipelines.fulfilment.report import RefusedRow
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 
 FeedKind = Literal["shipments", "stock"]
 FeedState = Literal["taken", "held", "refused"]
 MOST_REFUSALS = 1000
 """Kept of one feed; their number is kept in full."""
 TRIES = 5
-LOCK_SQL = "hashtextextended('cscart-pipelines intake ' || %s || ' ' || %s, 0)"
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _ingest(
     parsed: Parsed[Any],
 ) -> IngestResult:
     # One at a time: feeds are compared with the one before, and parcels by more than their key.
-    connection.execute(f"SELECT pg_advisory_xact_lock({LOCK_SQL})", [key, kind])
+    advisory.lock(connection, Lock.FEED, key, kind)
     feed_id = _open_feed(connection, key, kind, source)
     state: FeedState = "taken"
     reason = newest = None

@@ -18,12 +18,13 @@ from psycopg.rows import tuple_row
 
 from cscart_pipelines.cscart.status_names import INCOMPLETE
 from cscart_pipelines.fulfilment.countries import read_countries
-from cscart_pipelines.fulfilment.erasure import PULL_LOCK_SQL
 from cscart_pipelines.fulfilment.orders import pull_sql as statements
 from cscart_pipelines.integrations.overlap import siblings
 from cscart_pipelines.integrations.registry import Integration
 from cscart_pipelines.integrations.settings import IntegrationSettings
 from cscart_pipelines.integrations.status_words import read_status_names
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def pull(connection: psycopg.Connection[Any], integration: Integration) -> PullR
     """
     settings, key = integration.settings, integration.key
     with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
-        cursor.execute(f"SELECT pg_advisory_xact_lock({PULL_LOCK_SQL})", [key])
+        advisory.lock(connection, Lock.ORDER_EXPORT, key)
         filters, strange_countries, strange_statuses = _filters(connection, settings)
         values: dict[str, Any] = {
             "shop": key,

@@ -18,10 +18,11 @@ from cscart_pipelines.fulfilment.push_session import (
     open_push,
 )
 from cscart_pipelines.fulfilment.report import PushReport, WrittenChange
-from cscart_pipelines.fulfilment.shop_write_lock import TURN_SQL, ShopWriteLockedError, acquire
+from cscart_pipelines.fulfilment.shop_write_lock import ShopWriteLockedError, acquire
 from cscart_pipelines.fulfilment.stock.push import push_stock
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected, connect
 from cscart_pipelines_tests.support.fulfilment.stock import levels
 
@@ -121,7 +122,7 @@ def test_the_gate_is_there_for_everybody(connect: Connect) -> None:
 
 WAITS = (
     "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-    f" AND (classid::bigint << 32 | objid::bigint) = {TURN_SQL}"
+    " AND (classid::bigint << 32 | objid::bigint) = %s"
 )
 
 
@@ -146,9 +147,10 @@ def test_what_was_forbidden_while_a_push_waited_for_its_turn_is_not_done(
             push_stock(context)
 
     with ThreadPoolExecutor(1) as threads:
+        turn = Lock.SHOP_WRITE.number(at.key)
         with acquire(at.database.warehouse, at.key), at.database.connect() as connection:
             waiting = threads.submit(push)
-            while connection.execute(WAITS.encode(), [at.key]).fetchone() is None:
+            while connection.execute(WAITS.encode(), [turn]).fetchone() is None:
                 assert not waiting.done()
             at.execute(deed)
         with pytest.raises(error):
@@ -167,9 +169,10 @@ def test_what_was_edited_while_a_push_waited_for_its_turn_counts(connect: Connec
             ) as context:
                 return context.settings.order_prefix
 
+        turn = Lock.SHOP_WRITE.number(at.key)
         with acquire(at.database.warehouse, at.key), at.database.connect() as connection:
             waiting = threads.submit(prefix)
-            while connection.execute(WAITS.encode(), [at.key]).fetchone() is None:
+            while connection.execute(WAITS.encode(), [turn]).fetchone() is None:
                 assert not waiting.done()
             at.execute("UPDATE registry.integrations SET order_prefix = 'NEW'")
         assert waiting.result() == "NEW"

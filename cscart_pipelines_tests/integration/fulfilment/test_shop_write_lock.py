@@ -7,7 +7,8 @@ import threading
 import psycopg
 import pytest
 
-from cscart_pipelines.fulfilment.shop_write_lock import TURN_SQL, ShopWriteLockedError, acquire
+from cscart_pipelines.fulfilment.shop_write_lock import ShopWriteLockedError, acquire
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.conftest import Database
 
 
@@ -56,9 +57,9 @@ def test_who_may_wait_gets_the_turn_when_it_is_free(warehouse_database: Database
         thread.start()
         waits = (
             "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-            f" AND (classid::bigint << 32 | objid::bigint) = {TURN_SQL}"
+            " AND (classid::bigint << 32 | objid::bigint) = %s"
         )
-        while connection.execute(waits, ["one"]).fetchone() is None:
+        while connection.execute(waits, [Lock.SHOP_WRITE.number("one")]).fetchone() is None:
             pass
         assert not got.is_set()
     thread.join()

@@ -29,9 +29,10 @@ from cscart_pipelines.integrations.lifecycle import (
     after_enable,
     rejection_reason,
 )
-from cscart_pipelines.integrations.registry import LOCK_SQL, UnknownIntegrationError
+from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.settings import InvalidSettingsError, check
 from cscart_pipelines.integrations.sync_lock import SyncSession, acquire
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.support.shop.commands import KEY, PASSED, Desk
 from cscart_pipelines_tests.support.shop.commands import desk as desk
 
@@ -254,8 +255,8 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def whoever_syncs_holds_the_lock_and_nobody_else(self) -> None:
         for key, shop in self.shops.items():
-            query = f"SELECT pg_try_advisory_xact_lock({LOCK_SQL})"
-            assert self.desk.rows(query, key) == [(shop.lease is None,)]
+            query = "SELECT pg_try_advisory_xact_lock(%s)"
+            assert self.desk.rows(query, Lock.SYNC.number(key)) == [(shop.lease is None,)]
 
 
 def test_no_sequence_of_commands_and_crashes_reaches_a_forbidden_combination(

@@ -11,13 +11,14 @@ from cscart_pipelines.integrations import settings as integration_settings
 from cscart_pipelines.integrations.lifecycle import Action, NotAllowedError, Status
 from cscart_pipelines.integrations.registry import (
     DEAD_RUN,
-    LOCK_SQL,
     Registry,
     UnknownIntegrationError,
 )
 from cscart_pipelines.integrations.settings import InvalidSettingsError
 from cscart_pipelines.integrations.sync_lock import acquire
 from cscart_pipelines.settings import Settings
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.conftest import Database
 
 KEY = SecretStr("a-key-that-nobody-may-see-0123456")
@@ -126,7 +127,7 @@ def test_only_runs_without_a_process_are_released(
     alive = acquire(warehouse, registry, "alive", Action.START)
     acquire(warehouse, registry, "dead", Action.START).connection.close()
     with warehouse.connect(autocommit=True) as connection:
-        connection.execute(f"SELECT pg_advisory_lock({LOCK_SQL})", ["dead"])
+        advisory.wait_for_session(connection, Lock.SYNC, "dead", reason="its end")
     assert registry.release_dead() == ["dead"]
     assert registry.get("dead").status_reason == DEAD_RUN
     assert registry.get("alive").status is Status.SYNCING

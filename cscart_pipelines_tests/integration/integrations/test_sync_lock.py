@@ -9,10 +9,12 @@ import psycopg
 import pytest
 
 from cscart_pipelines.integrations.lifecycle import Action, NotAllowedError, Status
-from cscart_pipelines.integrations.registry import DEAD_RUN, LOCK_SQL, UnknownIntegrationError
+from cscart_pipelines.integrations.registry import DEAD_RUN, UnknownIntegrationError
 from cscart_pipelines.integrations.secrets import SecretError
 from cscart_pipelines.integrations.sync_lock import KEEPALIVES, acquire
 from cscart_pipelines.settings import Settings
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.shop.syncs import Connected, connected
 
@@ -106,7 +108,7 @@ def test_a_dead_run_is_marked_by_whoever_comes_next(made: Connected) -> None:
     dead = made.lease()
     dead.connection.close()
     with made.warehouse.connect(autocommit=True) as connection:
-        connection.execute(f"SELECT pg_advisory_lock({LOCK_SQL})", [made.key])
+        advisory.wait_for_session(connection, Lock.SYNC, made.key, reason="its end")
     with made.lease() as lease:
         lease.succeed({})
     assert [run[1:3] for run in runs(made)] == [("failed", DEAD_RUN), ("succeeded", None)]

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cscart_pipelines.defs.transformation import assets as transformation_assets
 from cscart_pipelines.fulfilment.orders import pull
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.service import IntegrationService
-from cscart_pipelines.privacy import erasure as room
 from cscart_pipelines.privacy.erasure import erase_person, identity_hash, known_integrations
 from cscart_pipelines.settings import Settings
 from cscart_pipelines_tests.conftest import Database
@@ -158,10 +156,6 @@ def test_it_waits_for_no_synchronisation_but_says_so(desk: Desk) -> None:
     assert len(trail) == 2
     assert "ada" not in str(trail).lower()
     assert "ada" not in str(desk.rows("SELECT * FROM registry.forgotten")).lower()
-
-
-def test_a_build_of_lists_and_a_purge_keep_out_of_each_others_way() -> None:
-    assert room.BUILD_LOCK == transformation_assets.BUILD_LOCK
 
 
 def everywhere(made: Connected, word: str) -> list[str]:

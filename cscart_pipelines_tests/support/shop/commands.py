@@ -25,11 +25,13 @@ from pydantic import SecretStr
 
 from cscart_pipelines.cli import main as cli
 from cscart_pipelines.cli.support import console
-from cscart_pipelines.integrations.registry import LOCK_SQL, Registry
+from cscart_pipelines.integrations.registry import Registry
 from cscart_pipelines.integrations.service import IntegrationService
 from cscart_pipelines.integrations.settings import check
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.settings import Settings
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests import PROJECT_ROOT
 from cscart_pipelines_tests.conftest import Database
 
@@ -126,7 +128,7 @@ class Desk:
     def lock(self, key: str = "shop") -> psycopg.Connection[Any]:
         """A live run's lock; closing the connection frees it."""
         connection = self.database.connect()
-        connection.execute(f"SELECT pg_advisory_lock({LOCK_SQL})".encode(), [key])
+        advisory.wait_for_session(connection, Lock.SYNC, key, reason="its end")
         return connection
 
     def process(self, code: str, **options: Any) -> subprocess.Popen[str]:

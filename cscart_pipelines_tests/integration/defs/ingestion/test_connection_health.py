@@ -6,8 +6,9 @@ import pytest
 
 from cscart_pipelines.defs.ingestion.connection_health import connections_job
 from cscart_pipelines.integrations.lifecycle import Status
-from cscart_pipelines.integrations.registry import LOCK_SQL
 from cscart_pipelines.sandbox.server import SandboxShop
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, location, room
 
 pytestmark = pytest.mark.filterwarnings(PYDANTIC)
@@ -72,7 +73,7 @@ def test_a_shop_that_is_being_synchronised_is_left_to_its_run(room: ControlRoom)
         room.connect("busy", shop)
         _enable(room, "busy")
         shop.api_user.api_key = "another0key0another0key0another0"
-        syncing.execute(f"SELECT pg_advisory_lock({LOCK_SQL})", ["busy"])
+        assert advisory.try_lock_session(syncing, Lock.SYNC, "busy")
         _look(room)
         with room.premises() as premises:
             assert premises.registry.get("busy").status is Status.ENABLED

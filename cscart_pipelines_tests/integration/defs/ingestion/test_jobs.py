@@ -10,6 +10,8 @@ import pytest
 
 from cscart_pipelines.defs.ingestion.jobs import hourly_resync, resync_request
 from cscart_pipelines.defs.shared.resources import Pipelines
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, control_room
 from cscart_pipelines_tests.support.shop.sandboxes import small_shop
@@ -89,9 +91,7 @@ def test_one_that_is_syncing_is_left_alone_and_a_dead_one_is_due_again(room: Con
         room.connect("dead", shop)
     room.execute("UPDATE registry.integrations SET status = 'syncing', first_synced_at = now()")
     with room.database.connect() as holder:
-        holder.execute(
-            "SELECT pg_advisory_lock(hashtextextended('cscart-pipelines sync ' || 'alive', 0))"
-        )
+        assert advisory.try_lock_session(holder, Lock.SYNC, "alive")
         request = tick(room)
     assert only(request) == ["dead"]
     assert isinstance(request, dg.RunRequest)

@@ -10,6 +10,8 @@ from dagster._core.test_utils import create_run_for_test
 
 from cscart_pipelines.defs.ingestion.sensors import rebuild_lists, requested_syncs, sync_partitions
 from cscart_pipelines.defs.shared.resources import Pipelines
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, room
 from cscart_pipelines_tests.support.shop.sandboxes import small_shop
 
@@ -84,9 +86,7 @@ def test_dead_synchronisations_are_ended(two_shops: ControlRoom) -> None:
         "INSERT INTO registry.sync_runs (integration, kind, state) VALUES ('a', 'first', 'running')"
     )
     with two_shops.database.connect() as holder:
-        holder.execute(
-            "SELECT pg_advisory_lock(hashtextextended('cscart-pipelines sync ' || 'b', 0))"
-        )
+        assert advisory.try_lock_session(holder, Lock.SYNC, "b")
         tick(sync_partitions, two_shops)
     statuses = two_shops.rows("SELECT integration, status FROM registry.integrations ORDER BY 1")
     assert statuses == [("a", "failed"), ("b", "syncing")]

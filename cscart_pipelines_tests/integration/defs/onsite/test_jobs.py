@@ -23,10 +23,11 @@ from cscart_pipelines.defs.onsite.retention import onsite_retention
 from cscart_pipelines.defs.onsite.targeted_batch import LASTING
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.integrations import connection as shop_connection
-from cscart_pipelines.integrations.registry import LOCK_SQL
 from cscart_pipelines.onsite.change_queue import NOT_YET
 from cscart_pipelines.onsite.tracking_file import tracking_file
 from cscart_pipelines.sandbox.server import SandboxShop
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.integration.defs.fulfilment.test_sensors import end_runs, tick
 from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, location, room
 from cscart_pipelines_tests.support.shop.sandboxes import small_shop
@@ -339,7 +340,7 @@ def test_beside_an_act_on_the_same_shop_it_waits_for_the_next_time(
     touch(room, "a", order=1001)
     touch(room, "b", order=1001)
     with room.database.connect() as acting:
-        acting.execute(f"SELECT pg_advisory_lock({LOCK_SQL})", ["a"])
+        assert advisory.try_lock_session(acting, Lock.SYNC, "a")
         assert follow(room).success
         assert orders(room) == [("b", 1001)]
         assert queue(room) == [("a", "order", 0)]

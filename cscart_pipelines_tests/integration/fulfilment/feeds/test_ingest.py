@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from cscart_pipelines.fulfilment.feeds import ingest_shipments
 from cscart_pipelines.fulfilment.feeds.duplicates import keep_newest, settle_repeated
 from cscart_pipelines.fulfilment.feeds.ingest import (
-    LOCK_SQL,
     IngestResult,
     ingest,
     record_unreadable,
@@ -25,6 +24,8 @@ from cscart_pipelines.fulfilment.feeds.ingest import (
 from cscart_pipelines.fulfilment.feeds.parse import Parsed
 from cscart_pipelines.fulfilment.models import ShipmentRow, StockRow
 from cscart_pipelines.fulfilment.report import RefusedRow
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.conftest import Database
 
 Connection = psycopg.Connection[Any]
@@ -353,15 +354,14 @@ def test_of_two_feeds_at_once_the_one_that_waited_is_the_later_one(
         with closing(warehouse_database.connect()) as connection:
             receipts.append(feed(connection, [level("A", 1)]))
 
-    lock = LOCK_SQL.encode()
-    inbox.execute(b"SELECT pg_advisory_lock(" + lock + b")", ["one", "stock"])
+    assert advisory.try_lock_session(inbox, Lock.FEED, "one", "stock")
     thread = threading.Thread(target=work)
     thread.start()
     with closing(warehouse_database.connect()) as other:
         while not said(other, WAITS):
             pass
     assert feed(inbox, [level("A", 2)]).state == "taken"
-    inbox.execute(b"SELECT pg_advisory_unlock(" + lock + b")", ["one", "stock"])
+    advisory.unlock(inbox, Lock.FEED, "one", "stock")
     thread.join()
     assert counts(receipts[0]) == ("taken", 1, 0, 0)
     assert levels(inbox)[0][1] == 1

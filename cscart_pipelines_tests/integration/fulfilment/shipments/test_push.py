@@ -18,10 +18,11 @@ from cscart_pipelines.fulfilment.orders.export import export, to_json, write_csv
 from cscart_pipelines.fulfilment.orders.pull import pull
 from cscart_pipelines.fulfilment.push_session import PushFailedError, open_push
 from cscart_pipelines.fulfilment.shipments.push import MOST_FAILED_ORDERS, push_shipments
-from cscart_pipelines.fulfilment.shop_write_lock import TURN_SQL, ShopWriteLockedError, acquire
+from cscart_pipelines.fulfilment.shop_write_lock import ShopWriteLockedError, acquire
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.sandbox.http.responses import SandboxResponse
 from cscart_pipelines.sandbox.shop.profiles import PROFILES
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected, connect
 
 __all__ = ["connect"]
@@ -579,7 +580,7 @@ def test_who_has_lost_the_turn_while_he_waited_sends_nothing_more(connect: Conne
     def lose_the_turn(_: float) -> None:
         at.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
-            f" AND (classid::bigint << 32 | objid::bigint) = {TURN_SQL}", at.key,
+            " AND (classid::bigint << 32 | objid::bigint) = %s", Lock.SHOP_WRITE.number(at.key),
         )  # fmt: skip
 
     with pytest.raises(psycopg.OperationalError):
@@ -736,7 +737,7 @@ def test_a_connection_lost_between_journal_and_request_sends_no_other_parcel(
             at.execute(
                 "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE granted"
                 " AND locktype = 'advisory'"
-                f" AND (classid::bigint << 32 | objid::bigint) = {TURN_SQL}", at.key,
+                " AND (classid::bigint << 32 | objid::bigint) = %s", Lock.SHOP_WRITE.number(at.key),
             )  # fmt: skip
 
     with pytest.raises(psycopg.OperationalError):

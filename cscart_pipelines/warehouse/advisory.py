@@ -1,0 +1,152 @@
+"""Every advisory lock of the project, and how it is taken, looked at and released.
+
+PostgreSQL names an advisory lock by a number and frees it with its transaction or its connection,
+in whatever way that ends. Not here: what is done under a lock, locks on files (`local_postgres`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Collection
+from enum import StrEnum
+from typing import Any
+
+import psycopg
+from psycopg.rows import tuple_row
+
+log = logging.getLogger(__name__)
+LOOK_SECONDS = 0.5
+"""The server does the waiting; so often it is asked again, and the caller may end the wait."""
+
+Connection = psycopg.Connection[Any]
+
+
+class Lock(StrEnum):
+    """What a lock keeps to one session at a time; most are taken per integration."""
+
+    MIGRATION = "migration"
+    LIST_BUILD = "list build"
+    """A dbt build of lists and segments, or an erasure that must not meet one."""
+    SYNC = "sync"
+    """Per integration: its raw tables are loaded, or an act on it excludes that."""
+    SHOP_WRITE = "shop write"
+    """Per integration: a push run writes to the shop."""
+    ORDER_EXPORT = "order export"
+    """Per integration: positions of the export are given out."""
+    FEED = "feed"
+    """Per integration and kind of feed."""
+    DROP_FOLDER = "drop folder"
+    """Per integration."""
+    ORDER_PREFIXES = "order prefixes"
+    WRITE_KEY = "write key"
+    """Per integration."""
+    RETENTION = "onsite retention"
+
+    def number(self, *of: str) -> int:
+        """The number of this lock.
+
+        Args:
+            of: What tells locks of one kind apart: the integration, and what else there is.
+        """
+        name = "\0".join(("cscart-pipelines", self.value, *of))
+        return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+
+
+def lock(connection: Connection, which: Lock, *of: str) -> None:
+    """Waits for a lock, and holds it until the transaction ends."""
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [which.number(*of)])
+
+
+def try_lock(connection: Connection, which: Lock, *of: str) -> bool:
+    """Takes a lock until the transaction ends; false if another session has it."""
+    return _ask(connection, "SELECT pg_try_advisory_xact_lock(%s)", which.number(*of))
+
+
+def try_lock_session(connection: Connection, which: Lock, *of: str) -> bool:
+    """Takes a lock until `unlock` or the end of the connection; false if another session has it."""
+    return _ask(connection, "SELECT pg_try_advisory_lock(%s)", which.number(*of))
+
+
+def wait_for_session(
+    connection: Connection,
+    which: Lock,
+    *of: str,
+    reason: str,
+    seconds: float | None = None,
+    stop: threading.Event | None = None,
+) -> bool:
+    """Takes a lock of the session, at once or when its holder is done.
+
+    Args:
+        connection: In autocommit mode; it holds the lock from then on.
+        which: The kind of the lock.
+        of: What tells locks of that kind apart.
+        reason: What is waited for, as a person would say it. A record of this module's logger
+            carries it as `wait` when the wait begins, and None when it is over.
+        seconds: How long at most; None waits for ever, 0 does not wait.
+        stop: Ends the wait when it is set.
+
+    Returns:
+        Whether the lock was taken.
+    """
+    if try_lock_session(connection, which, *of):
+        return True
+    if seconds is not None and seconds <= 0:
+        return False
+    deadline = None if seconds is None else time.monotonic() + seconds
+    limit = "" if seconds is None else f", for at most {seconds / 60:.0f} minutes"
+    log.warning("Waiting: %s%s", reason, limit, extra={"wait": reason, "at_most": seconds})
+    try:
+        while not (stop and stop.is_set()) and (deadline is None or time.monotonic() < deadline):
+            if _locked_within(connection, which.number(*of)):
+                return True
+        return False
+    finally:
+        log.info("The wait is over: %s", reason, extra={"wait": None})
+
+
+def unlock(connection: Connection, which: Lock, *of: str) -> None:
+    """Releases a lock of the session; a connection that is lost has released it already."""
+    with contextlib.suppress(psycopg.Error):
+        connection.execute("SELECT pg_advisory_unlock(%s)", [which.number(*of)])
+
+
+def holders(connection: Connection, which: Lock, of: Collection[str]) -> dict[str, int]:
+    """Those of the integrations whose lock is held, each with the holder's backend process id."""
+    numbers = {which.number(one): one for one in of}
+    rows = connection.cursor(row_factory=tuple_row).execute(
+        """
+        SELECT (classid::bigint << 32) | objid::bigint, pid FROM pg_locks
+        WHERE locktype = 'advisory' AND granted AND objsubid = 1
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+          AND (classid::bigint << 32) | objid::bigint = ANY(%s)
+        """,
+        [list(numbers)],
+    )
+    return {numbers[number]: pid for number, pid in rows.fetchall()}
+
+
+def end_holder(connection: Connection, which: Lock, of: str) -> None:
+    """Ends the session that holds a lock; its process notices at its next statement."""
+    for pid in holders(connection, which, [of]).values():
+        connection.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+
+def _ask(connection: Connection, query: str, number: int) -> bool:
+    row = connection.cursor(row_factory=tuple_row).execute(query.encode(), [number]).fetchone()
+    return bool(row and row[0])
+
+
+def _locked_within(connection: Connection, number: int) -> bool:
+    try:
+        with connection.transaction():
+            milliseconds = f"{LOOK_SECONDS * 1000:.0f}"
+            connection.execute("SELECT set_config('lock_timeout', %s, true)", [milliseconds])
+            connection.execute("SELECT pg_advisory_lock(%s)", [number])
+    except psycopg.errors.LockNotAvailable:
+        return False
+    return True
