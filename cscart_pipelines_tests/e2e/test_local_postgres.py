@@ -88,7 +88,7 @@ def test_processes_that_start_at_once_share_one_server_until_the_last_has_left(
 def test_many_short_uses_at_once_all_succeed(homes: Homes) -> None:
     home = homes.ready()
     then = (
-        "\nfor _ in range(6):\n    member.leave()\n    member = join(Path(sys.argv[1]))"
+        "\nfor _ in range(6):\n    member.leave()\n    member = connect(Path(sys.argv[1]))"
         "\nprint('done')"
     )
     users = [User(home, then) for _ in range(3)]
@@ -360,9 +360,9 @@ def test_a_starter_with_an_odd_path_and_no_working_directory_starts_a_server(
         (traps / f"{name}.py").write_text("raise SystemExit('imported a trap')")
     code = (
         "import os, sys; sys.path += sys.argv[2].split(os.pathsep);"
-        "from pathlib import Path; from cscart_pipelines.local_postgres.client import join;"
+        "from pathlib import Path; from cscart_pipelines.local_postgres.client import connect;"
         "sys.path.insert(0, sys.argv[3]); os.environ['PYTHONPATH'] = sys.argv[3];"
-        "os.rmdir(os.getcwd()); print(join(Path(sys.argv[1])).url(), flush=True)"
+        "os.rmdir(os.getcwd()); print(connect(Path(sys.argv[1])).url(), flush=True)"
     )
     path = environment()["PYTHONPATH"]
     without_path = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}

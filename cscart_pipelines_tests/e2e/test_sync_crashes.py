@@ -25,8 +25,8 @@ ONCE_A_DAY = ("products.amount", "statuses", "categories")
 PROGRAM = """
 import sys
 from cscart_pipelines.integrations.connection import open_client
-from cscart_pipelines.integrations.lease import take
-from cscart_pipelines.integrations.lifecycle import Act
+from cscart_pipelines.integrations.sync_lock import acquire
+from cscart_pipelines.integrations.lifecycle import Action
 from cscart_pipelines.integrations.registry import Registry
 from cscart_pipelines.settings import read_settings
 from cscart_pipelines.sync.run import synchronise
@@ -36,7 +36,7 @@ from cscart_pipelines_tests.support.shop.syncs import SMALL
 settings = read_settings()
 with open_warehouse(settings) as warehouse:
     registry = Registry(warehouse, settings)
-    lease = take(warehouse, registry, sys.argv[1], Act.START)
+    lease = acquire(warehouse, registry, sys.argv[1], Action.START)
     with lease, open_client(lease.integration, registry, settings) as client:
         synchronise(lease, client, sizes=SMALL)
 """

@@ -412,9 +412,9 @@ SYNCER = """
 import pathlib, time
 torn = 0
 while not pathlib.Path(OVER).exists():
-    act = Act.RESYNC if registry.get('shop').first_synced_at else Act.START
+    act = Action.RESYNC if registry.get('shop').first_synced_at else Action.START
     try:
-        lease = take(warehouse, registry, 'shop', act)
+        lease = acquire(warehouse, registry, 'shop', act)
     except NotAllowedError:
         continue
     with lease:
@@ -469,7 +469,7 @@ def test_two_add_one_key_at_once_and_one_of_them_wins(desk: Desk) -> None:
 SYNC = """
 from cscart_pipelines.integrations.connection import open_client
 from cscart_pipelines.sync.run import SyncFailedError, synchronise
-lease = take(warehouse, registry, 'shop', Act.START)
+lease = acquire(warehouse, registry, 'shop', Action.START)
 try:
     with lease, open_client(lease.integration, registry, settings) as client:
         synchronise(lease, client)

@@ -38,8 +38,8 @@ T = TypeVar("T")
 USER = """
 import sys
 from pathlib import Path
-from cscart_pipelines.warehouse.embedded import join
-member = join(Path(sys.argv[1]))
+from cscart_pipelines.local_postgres.client import connect
+member = connect(Path(sys.argv[1]))
 print(member.place.data, flush=True)
 """
 

@@ -148,14 +148,14 @@ def push_process(shop: Connected, settle: int = 3600) -> subprocess.Popen[str]:
     """A push in a process of its own, to be killed; it starts when its input is closed."""
     code = (
         "import sys; sys.stdin.read()\n"
-        "from cscart_pipelines.fulfilment.push_session import open_round\n"
+        "from cscart_pipelines.fulfilment.push_session import open_push\n"
         "from cscart_pipelines.fulfilment.stock.push import push_stock\n"
         "from cscart_pipelines.integrations.registry import Registry\n"
         "from cscart_pipelines.settings import read_settings\n"
         "from cscart_pipelines.warehouse.connect import Warehouse\n"
         "settings = read_settings()\n"
         "warehouse = Warehouse(settings.sqlalchemy_url())\n"
-        f"with open_round('stock', warehouse, Registry(warehouse, settings), settings,"
+        f"with open_push('stock', warehouse, Registry(warehouse, settings), settings,"
         f" {shop.key!r}, run_id='killed') as context:\n"
         "    push_stock(context)\n"
     )

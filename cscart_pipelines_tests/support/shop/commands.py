@@ -132,12 +132,12 @@ class Desk:
         return connection
 
     def process(self, code: str, **options: Any) -> subprocess.Popen[str]:
-        """A process of its own with `desk` in its hands; its standard input is a gate."""
+        """A process of its own with `desk` in its hands; it waits on its standard input."""
         head = (
             "import sys\n"
-            "from cscart_pipelines.integrations.service import FrontDesk\n"
-            "from cscart_pipelines.integrations.lifecycle import Act, NotAllowedError\n"
-            "from cscart_pipelines.integrations.sync_lock import take\n"
+            "from cscart_pipelines.integrations.service import IntegrationService\n"
+            "from cscart_pipelines.integrations.lifecycle import Action, NotAllowedError\n"
+            "from cscart_pipelines.integrations.sync_lock import acquire\n"
             "from cscart_pipelines.integrations.registry import Registry\n"
             "from cscart_pipelines.integrations.settings import InvalidSettingsError, check\n"
             "from cscart_pipelines.settings import read_settings\n"
@@ -146,7 +146,7 @@ class Desk:
             "settings = read_settings()\n"
             "warehouse = Warehouse(settings.sqlalchemy_url())\n"
             "registry = Registry(warehouse, settings)\n"
-            "desk = FrontDesk(warehouse, registry, settings)\n"
+            "desk = IntegrationService(warehouse, registry, settings)\n"
             "print('ready', flush=True)\n"
         )
         made = subprocess.Popen(

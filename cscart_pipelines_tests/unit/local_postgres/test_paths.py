@@ -319,12 +319,12 @@ def test_a_look_that_was_cut_short_is_no_answer(homes: Homes) -> None:
 LOOK_AND_COUNT = """
 import ctypes, os, sys
 from pathlib import Path
-from cscart_pipelines.warehouse import account
+from cscart_pipelines.local_postgres import service_account
 forks = []
 note = ctypes.CFUNCTYPE(None)(lambda: forks.append(1))
 register = getattr(ctypes.CDLL(None), "__register_atfork")
 register(note, None, None, None)
-account.reaches(Path(sys.argv[1]), "true")
+service_account.reaches(Path(sys.argv[1]), "true")
 print(len(forks))
 if os.fork() == 0:
     os._exit(0)

@@ -387,7 +387,7 @@ def test_of_two_workers_one_takes_a_file(room: Room, monkeypatch: pytest.MonkeyP
         assert go_on.wait(60)
         return ingest(*args)
 
-    monkeypatch.setattr(drop_folder, "take_in", slowly)
+    monkeypatch.setattr(drop_folder, "ingest", slowly)
     receipts: list[IngestResult] = []
 
     def work() -> None:
@@ -430,23 +430,23 @@ def test_many_workers_take_each_file_once(room: Room) -> None:
 
 PROGRAM = """
 import os, signal, sys
-from cscart_pipelines.fulfilment import watched_folder
+from cscart_pipelines.fulfilment.feeds import drop_folder
 from cscart_pipelines.settings import read_settings
 from cscart_pipelines.warehouse.connect import Warehouse
-from cscart_pipelines_tests.test_fulfilment_watched_folder import integration
+from cscart_pipelines_tests.integration.fulfilment.feeds.test_drop_folder import integration
 
 def die(*args):
     os.kill(os.getpid(), signal.SIGKILL)
 
-setattr(watched_folder, sys.argv[1], die)
+setattr(drop_folder, sys.argv[1], die)
 settings = read_settings()
 connection = Warehouse(settings.sqlalchemy_url()).connect(autocommit=True)
-watched_folder.take_files(connection, settings, integration(), age=0)
+drop_folder.ingest_files(connection, settings, integration(), age=0)
 """
 
 
 @pytest.mark.parametrize(
-    ("dies_before", "committed"), [("_parsed", False), ("take_in", False), ("_file_away", True)]
+    ("dies_before", "committed"), [("_parsed", False), ("ingest", False), ("_file_away", True)]
 )
 def test_a_killed_process_loses_and_doubles_nothing(
     room: Room, dies_before: str, committed: bool
@@ -500,7 +500,7 @@ def test_a_lost_connection_leaves_the_file_to_the_next(
         )
         return ingest(connection, *args)
 
-    monkeypatch.setattr(drop_folder, "take_in", lose)
+    monkeypatch.setattr(drop_folder, "ingest", lose)
     with closing(room.database.connect()) as doomed, pytest.raises(psycopg.Error):
         ingest_files(doomed, room.settings, integration(), age=0)
     monkeypatch.undo()
