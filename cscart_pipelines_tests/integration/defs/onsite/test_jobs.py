@@ -28,6 +28,7 @@ from cscart_pipelines.onsite.tracking_file import tracking_file
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
+from cscart_pipelines.warehouse.contacts import store_contacts
 from cscart_pipelines_tests.integration.defs.fulfilment.test_sensors import end_runs, tick
 from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, location, room
 from cscart_pipelines_tests.support.shop.sandboxes import small_shop
@@ -285,6 +286,8 @@ def test_what_somebody_says_about_mail_reaches_the_lists(
         " ordered_at, has_details, email, content_hash)"
         " VALUES ('a', 900, 'O', false, 1, now(), true, 'reader@mail.internal', '')"
     )
+    with room.database.connect() as connection:
+        store_contacts(connection, "a", None)  # as the sync that loads an order does
     touch(room, "a", email="reader@mail.internal")
     room.execute(
         "INSERT INTO onsite.consents (integration, event_id, email_sha256, granted, at)"
