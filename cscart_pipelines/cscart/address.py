@@ -34,36 +34,38 @@ _HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-
 _NOT_A_SHOP_PATH = re.compile(r"/(api|api\.php|index\.php|admin\.php)(/|$)", re.IGNORECASE)
 
 
-class InvalidAddress(ValueError):  # noqa: N818 (as in errors)
+class InvalidAddressError(ValueError):
     """The text is no base address of a shop. The message says what is expected."""
 
 
 def normalise_base_url(text: str) -> str:
     """The one spelling of a shop's base address: no trailing slash, host in lower case (ASCII).
 
-    Raises InvalidAddress. What was typed is not repeated in the message: it may hold a password.
+    Raises:
+        InvalidAddressError: The message says what is expected, and does not repeat what was typed,
+            which may hold a password.
     """
     text = text.strip()
     if not text:
-        raise InvalidAddress(f"The address is empty; expected {EXPECTED}.")
+        raise InvalidAddressError(f"The address is empty; expected {EXPECTED}.")
     if re.search(r"[\s\x00-\x1f\x7f\\<>\"]", text):
-        raise InvalidAddress(f"The address has blanks or odd characters; expected {EXPECTED}.")
+        raise InvalidAddressError(f"The address has blanks or odd characters; expected {EXPECTED}.")
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise InvalidAddress(f"The host or port is not valid; expected {EXPECTED}.") from None
+        raise InvalidAddressError(f"The host or port is not valid; expected {EXPECTED}.") from None
     scheme = parts.scheme.lower()
     if scheme not in _DEFAULT_PORTS or not text[len(scheme) :].startswith("://"):
-        raise InvalidAddress(f"The address must start with http:// or https://: {EXPECTED}.")
+        raise InvalidAddressError(f"The address must start with http:// or https://: {EXPECTED}.")
     if "@" in parts.netloc:
-        raise InvalidAddress(
+        raise InvalidAddressError(
             f"The address must not hold a user name or password; expected {EXPECTED}."
         )
     if "?" in text or "#" in text:
-        raise InvalidAddress(f"The address must not hold ? or #; expected {EXPECTED}.")
+        raise InvalidAddressError(f"The address must not hold ? or #; expected {EXPECTED}.")
     if port == 0:
-        raise InvalidAddress(f"The port must be between 1 and 65535; expected {EXPECTED}.")
+        raise InvalidAddressError(f"The port must be between 1 and 65535; expected {EXPECTED}.")
     host = _normalise_host(parts.hostname or "")
     if port is not None and port != _DEFAULT_PORTS[scheme]:
         host = f"{host}:{port}"
@@ -75,24 +77,24 @@ def _normalise_host(host: str) -> str:
         try:
             return f"[{ipaddress.IPv6Address(host).compressed}]"
         except ValueError:
-            raise InvalidAddress(f"The host is not valid; expected {EXPECTED}.") from None
+            raise InvalidAddressError(f"The host is not valid; expected {EXPECTED}.") from None
     host = host.lower().removesuffix(".")
     if not host.isascii():
         try:
             host = idna.encode(host, uts46=True).decode("ascii")
         except (idna.IDNAError, UnicodeError):
-            raise InvalidAddress(f"The host is not valid; expected {EXPECTED}.") from None
+            raise InvalidAddressError(f"The host is not valid; expected {EXPECTED}.") from None
     if len(host) > 253 or not _HOST.fullmatch(host):
-        raise InvalidAddress(f"The host is missing or not valid; expected {EXPECTED}.")
+        raise InvalidAddressError(f"The host is missing or not valid; expected {EXPECTED}.")
     return host
 
 
 def _normalise_path(path: str) -> str:
     path = path.rstrip("/")
     if "//" in path or any(part in {".", ".."} for part in path.split("/")):
-        raise InvalidAddress(f"The sub-directory must not hold // or ..; expected {EXPECTED}.")
+        raise InvalidAddressError(f"The sub-directory must not hold // or ..; expected {EXPECTED}.")
     if _NOT_A_SHOP_PATH.search(path):
-        raise InvalidAddress(
+        raise InvalidAddressError(
             "Give the address of the shop itself, without /api or a .php page: " + EXPECTED + "."
         )
     return quote(path, safe="/%:@!$&'()*+,;=~-._")
@@ -139,5 +141,5 @@ class ApiAddress:
             return normalise_base_url(
                 f"{there.scheme}://{there.netloc}{path[: len(path) - len(suffix.rstrip('/'))]}"
             )
-        except InvalidAddress:
+        except InvalidAddressError:
             return None

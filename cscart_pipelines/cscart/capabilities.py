@@ -22,13 +22,13 @@ from cscart_pipelines.cscart.address import Params, Style, normalise_base_url
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.coerce import entries, integer, mapping
 from cscart_pipelines.cscart.errors import (
-    AccessDenied,
-    ApiNotFound,
-    CredentialsRefused,
-    NotFound,
+    AccessDeniedError,
+    ApiNotFoundError,
+    CredentialsRefusedError,
+    NotFoundError,
     PermanentShopError,
     ShopError,
-    ShopTooOld,
+    ShopTooOldError,
     TransientShopError,
 )
 from cscart_pipelines.cscart.lists import refuse_bare_list
@@ -92,8 +92,9 @@ def probe(
 ) -> Capabilities:
     """Test the connection and see what the shop can do: about ten requests.
 
-    Raises the ShopError that names the trouble: Unreachable, TlsTrouble, CredentialsRefused,
-    ApiNotFound, RedirectRefused, ShopTooOld, …; InvalidAddress for an address that is none.
+    Raises:
+        ShopError: The subclass that names the trouble (UnreachableError, TlsError, ...).
+        InvalidAddressError: The address is not that of a shop.
     """
     try:
         return _probe(base_url, email, api_key, connect)
@@ -112,12 +113,12 @@ def _probe(base_url: str, email: str, api_key: SecretStr | str, connect: Connect
             if isinstance(found, ApiResponse):
                 return _look_around(client, style, found)
             failure = failure or found
-    if isinstance(failure, NotFound):
-        raise ShopTooOld(
+    if isinstance(failure, NotFoundError):
+        raise ShopTooOldError(
             "The shop answers, but has no API 2.0: CS-Cart 4.7 or newer is needed.", status=404
         )
     host = client.address.base
-    raise ApiNotFound(
+    raise ApiNotFoundError(
         f"No CS-Cart API was found at {host}, neither under /api nor under api.php: check the "
         "address and the shop's sub-directory."
     )
@@ -127,14 +128,14 @@ def _find_api(client: ShopClient) -> ApiResponse | ShopError:
     """The answer to GET /version, or why there is none in this style of addresses."""
     try:
         answer = client.get("version", heavy_retries=1)
-    except (NotFound, ApiNotFound) as error:  # the latter: the web server's own 404 page
+    except (NotFoundError, ApiNotFoundError) as error:  # the latter: the web server's own 404 page
         return _without_version(client) or error
     except TransientShopError as error:
         if error.cause != "page":
             raise
         return error
     if not isinstance(mapping(answer.body).get("Version"), str | int | float):
-        return ApiNotFound("The answer is JSON, but not that of a CS-Cart shop.")
+        return ApiNotFoundError("The answer is JSON, but not that of a CS-Cart shop.")
     return answer
 
 
@@ -142,7 +143,7 @@ def _without_version(client: ShopClient) -> ApiResponse | None:
     """A shop (or something before it) that hides its version, but has API 2.0 all the same."""
     try:
         answer = client.get("orders", params={"items_per_page": 1}, heavy_retries=1)
-    except CredentialsRefused:
+    except CredentialsRefusedError:
         raise
     except PermanentShopError:
         return None
@@ -159,7 +160,7 @@ def _without_version(client: ShopClient) -> ApiResponse | None:
 def _look_around(client: ShopClient, style: Style, version: ApiResponse) -> Capabilities:
     api_version = str(version.body["Version"])[:10]
     if api_version.startswith("1"):
-        raise ShopTooOld("The shop has only API 1.0: CS-Cart 4.7 or newer is needed.")
+        raise ShopTooOldError("The shop has only API 1.0: CS-Cart 4.7 or newer is needed.")
     now = datetime.now(UTC)
     skew = (version.date - now).total_seconds() if version.date else None
     orders = _newest_order(client)
@@ -208,7 +209,7 @@ def _ask(client: ShopClient, entity: str, params: Params) -> ApiResponse | None:
     """The answer, or None where the user may not read the entity or the shop has none."""
     try:
         answer = client.get(entity, params=params)
-    except (AccessDenied, NotFound):
+    except (AccessDeniedError, NotFoundError):
         return None
     refuse_bare_list(answer.body, entity)
     return answer
@@ -217,7 +218,7 @@ def _ask(client: ShopClient, entity: str, params: Params) -> ApiResponse | None:
 def _may_read(client: ShopClient, entity: str) -> bool:
     try:
         return _ask(client, entity, {"items_per_page": 1}) is not None
-    except ApiNotFound:  # the web server's own page: not there either
+    except ApiNotFoundError:  # the web server's own page: not there either
         return False
 
 
@@ -226,7 +227,7 @@ def _newest_order(client: ShopClient) -> ApiResponse | None:
     asked: dict[str, str | int] = {"get_orders_data": 1, "items_per_page": 1}
     try:
         return client.get("orders", params=asked, heavy_retries=1)
-    except (AccessDenied, NotFound):
+    except (AccessDeniedError, NotFoundError):
         return None
     except TransientShopError as error:
         if not error.lighter_may_help:
@@ -243,7 +244,7 @@ def _user_type_required(client: ShopClient) -> tuple[bool | None, bool]:
     """
     try:
         refuse_bare_list(client.get("users", params={"items_per_page": 1}).body, "users")
-    except (AccessDenied, NotFound):
+    except (AccessDeniedError, NotFoundError):
         return None, False
     except PermanentShopError as error:
         if error.status != 400:
@@ -256,7 +257,7 @@ def _has_combinations(client: ShopClient) -> bool:
     """Whether the entity exists: that is checked before privileges and parameters (4.3)."""
     try:
         client.get("combinations", params={"product_id": 1})
-    except (NotFound, ApiNotFound):
+    except (NotFoundError, ApiNotFoundError):
         return False
     except PermanentShopError:
         return True

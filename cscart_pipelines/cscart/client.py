@@ -6,8 +6,8 @@ ask for (paging, lists and the sync room).
 
 Safe verbs are retried with full-jitter exponential back-off after network errors, 429, 5xx and
 pages that are not JSON (reference 7.4). A write is repeated only if it certainly never reached the
-shop (no connection, or 429); otherwise AmbiguousWrite. Redirects are never followed: the key would
-travel.
+shop (no connection, or 429); otherwise AmbiguousWriteError. Redirects
+are never followed: the key would travel.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from cscart_pipelines.cscart import error_mapping
 from cscart_pipelines.cscart.address import ApiAddress, Params, Style, normalise_base_url
 from cscart_pipelines.cscart.cancellable_session import OpenConnections
 from cscart_pipelines.cscart.errors import (
-    Abandoned,
-    AmbiguousWrite,
+    AmbiguousWriteError,
+    RequestCancelledError,
     ShopError,
-    TlsTrouble,
+    TlsError,
     TransientShopError,
-    Unreachable,
+    UnreachableError,
 )
 from cscart_pipelines.cscart.request_stats import Call, CallStats
 from cscart_pipelines.cscart.responses import (
@@ -77,8 +77,8 @@ class _Request:
 class ShopClient:
     """The API of one shop. Safe to use from several threads; close it, or use it in a `with`.
 
-    `base_url` is normalised (InvalidAddress if it cannot be). `connect_timeout`, `read_timeout`,
-    `backoff` (base, cap) in seconds; the read time-out counts between two pieces of an answer, a
+    `base_url` is normalised (InvalidAddressError if it cannot be). `connect_timeout`,
+    `read_timeout`, `backoff` (base, cap) in seconds; the read time-out counts between two pieces of an answer, a
     whole answer may take three times as long. `retries` counts repetitions: 5 means 6 requests.
     `max_parallel` requests are on their way at most, however many threads ask. `sleep`, `rng`:
     for tests. `on_call` is told every request, in the thread that made it.
@@ -107,7 +107,7 @@ class ShopClient:
         self._retries = retries
         self._backoff = backoff
         self._closed = threading.Event()
-        self._abandoned: str | None = None
+        self._cancelled: str | None = None
         self._wires = OpenConnections()
         self._sleep = sleep or self._closed.wait
         self._rng = rng or random.Random()  # noqa: S311 (spreads retries, hides nothing)
@@ -135,12 +135,13 @@ class ShopClient:
         self._closed.set()
         self._session.close()
 
-    def abandon(self, reason: str) -> None:
-        """Close it, and cut what is on its way: every read fails with Abandoned(reason) at once.
+    def cancel(self, reason: str) -> None:
+        """Close the client and cut what is on its way: every read fails at once.
 
-        Only for whoever reads: a write that is cut may have been done.
+        Reads raise RequestCancelledError(reason). Only for readers: a write that is cut may have
+        been done.
         """
-        self._abandoned = reason
+        self._cancelled = reason
         self.close()
         self._wires.cut()
 
@@ -165,19 +166,23 @@ class ShopClient:
         """Read a list (no id) or one row.
 
         `heavy_retries` replaces `retries` for failures that a lighter request might avoid (5xx,
-        time-outs, broken pages): whoever can ask for less gives up on the large page sooner.
-        Raises TransientShopError after the last retry, PermanentShopError at once, Abandoned.
+        time-outs, broken pages): a caller that can ask for less gives up on the large page sooner.
+
+        Raises:
+            TransientShopError: After the last retry.
+            PermanentShopError: At once.
+            RequestCancelledError: After `cancel`.
         """
         limit = self._retries if retries is None else retries
         heavy = limit if heavy_retries is None else heavy_retries
         asked = self._asked("GET", entity, id, params, None)
         attempt = 0
         while True:
-            self._still_wanted()
+            self._raise_if_cancelled()
             outcome = self._attempt(asked)
             if isinstance(outcome, ApiResponse):
                 return outcome
-            self._still_wanted()
+            self._raise_if_cancelled()
             if not isinstance(outcome, TransientShopError):
                 raise outcome
             if attempt >= (min(limit, heavy) if outcome.lighter_may_help else limit):
@@ -193,7 +198,7 @@ class ShopClient:
         params: Params | None = None,
         again: Callable[[], object] | None = None,
     ) -> ApiResponse:
-        """Create a row. Raises RejectedWrite if refused, AmbiguousWrite if nobody knows.
+        """Create a row. Raises RejectedWriteError if refused, AmbiguousWriteError if nobody knows.
 
         `again` is called right before the request is sent another time, which may be minutes later;
         what it raises ends the matter.
@@ -213,7 +218,7 @@ class ShopClient:
         return self._write("PUT", entity, id, body, params, again)
 
     def delete(self, entity: str, id: int | str, *, params: Params | None = None) -> ApiResponse:
-        """Delete a row. Raises as `post`, and NotFound."""
+        """Delete a row. Raises as `post`, and NotFoundError."""
         return self._write("DELETE", entity, id, None, params)
 
     def _asked(
@@ -248,16 +253,16 @@ class ShopClient:
         asked = self._asked(verb, entity, id, params, data)
         attempt = 0
         while True:
-            self._still_wanted()
+            self._raise_if_cancelled()
             outcome = self._attempt(asked)
             if isinstance(outcome, ApiResponse):
                 return outcome
-            if isinstance(outcome, TlsTrouble) and not outcome.certificate:
-                raise AmbiguousWrite(f"It is not known whether {asked} was done: {outcome}")
+            if isinstance(outcome, TlsError) and not outcome.certificate:
+                raise AmbiguousWriteError(f"It is not known whether {asked} was done: {outcome}")
             if not isinstance(outcome, TransientShopError):
                 raise outcome
-            if not (isinstance(outcome, Unreachable) or outcome.cause == "busy"):
-                raise AmbiguousWrite(f"It is not known whether {asked} was done: {outcome}")
+            if not (isinstance(outcome, UnreachableError) or outcome.cause == "busy"):
+                raise AmbiguousWriteError(f"It is not known whether {asked} was done: {outcome}")
             if attempt >= self._retries:
                 raise outcome
             self._wait(asked, outcome, attempt)
@@ -276,12 +281,12 @@ class ShopClient:
         self.stats.add_retry()
         self._sleep(delay)
         if self._closed.is_set():
-            self._still_wanted()
+            self._raise_if_cancelled()
             raise error
 
-    def _still_wanted(self) -> None:
-        if self._abandoned is not None:
-            raise Abandoned(self._abandoned)
+    def _raise_if_cancelled(self) -> None:
+        if self._cancelled is not None:
+            raise RequestCancelledError(self._cancelled)
 
     def _attempt(self, asked: _Request) -> ApiResponse | ShopError:
         """One request. The error is returned, to be raised where no request hangs on to it."""

@@ -203,7 +203,7 @@ def quantity(value: Any) -> Decimal | None:
     return None if amount is None or abs(amount) >= _LARGEST_QUANTITY else tidy(amount)
 
 
-def need_quantity(value: Any, field: str) -> Decimal:
+def require_quantity(value: Any, field: str) -> Decimal:
     """As `quantity`, or UnreadableRow."""
     amount = quantity(value)
     if amount is None:

@@ -20,17 +20,17 @@ import urllib3.exceptions
 
 from cscart_pipelines.cscart.address import ApiAddress
 from cscart_pipelines.cscart.errors import (
-    AccessDenied,
-    ApiNotFound,
-    CredentialsRefused,
-    NotFound,
+    AccessDeniedError,
+    ApiNotFoundError,
+    CredentialsRefusedError,
+    NotFoundError,
     PermanentShopError,
-    RedirectRefused,
-    RejectedWrite,
+    RedirectRefusedError,
+    RejectedWriteError,
     ShopError,
-    TlsTrouble,
+    TlsError,
     TransientShopError,
-    Unreachable,
+    UnreachableError,
     privilege,
 )
 from cscart_pipelines.cscart.responses import (
@@ -49,22 +49,22 @@ def from_exception(error: Exception, address: ApiAddress, doing: str) -> ShopErr
     if tls is not None and not isinstance(tls, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return _tls(tls, host)
     if isinstance(error, requests.exceptions.ProxyError) and _before_the_proxy(chain):
-        return Unreachable(f"The proxy in the way to {host} could not be used.")
+        return UnreachableError(f"The proxy in the way to {host} could not be used.")
     if isinstance(error, requests.exceptions.ConnectTimeout):
-        return Unreachable(f"{host} did not accept a connection in time.")
+        return UnreachableError(f"{host} did not accept a connection in time.")
     if any(isinstance(e, urllib3.exceptions.NameResolutionError) for e in chain):
-        return Unreachable(f"The name {host} is unknown: check the spelling of the address.")
+        return UnreachableError(f"The name {host} is unknown: check the spelling of the address.")
     if any(isinstance(e, ConnectionRefusedError) for e in chain):
-        return Unreachable(f"{host} refuses connections: is the shop up, and the port right?")
+        return UnreachableError(f"{host} refuses connections: is the shop up, and the port right?")
     if any(isinstance(e, urllib3.exceptions.NewConnectionError) for e in chain):
-        return Unreachable(f"No connection to {host} could be made.")
+        return UnreachableError(f"No connection to {host} could be made.")
     if any(
         isinstance(e, requests.exceptions.Timeout | urllib3.exceptions.TimeoutError | TimeoutError)
         for e in chain
     ):
         return TransientShopError(f"{host} did not answer in time ({doing}).", cause="timeout")
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
-        return ApiNotFound(f"The address of the shop cannot be used: {host}.")
+        return ApiNotFoundError(f"The address of the shop cannot be used: {host}.")
     return TransientShopError(f"{host} broke the connection ({doing}).", cause="cut")
 
 
@@ -100,12 +100,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             todo += [*item.args, getattr(item, "reason", None), item.__cause__, item.__context__]
 
 
-def _tls(error: ssl.SSLError, host: str) -> TlsTrouble:
+def _tls(error: ssl.SSLError, host: str) -> TlsError:
     if isinstance(error, ssl.SSLCertVerificationError):
         why = getattr(error, "verify_message", "") or "it cannot be verified"
-        return TlsTrouble(f"The certificate of {host} is not trusted: {why}.", certificate=True)
+        return TlsError(f"The certificate of {host} is not trusted: {why}.", certificate=True)
     why = (error.reason or "no agreement").replace("_", " ").lower()
-    return TlsTrouble(
+    return TlsError(
         f"No secure connection to {host} ({why}): that port may speak http instead of https."
     )
 
@@ -139,10 +139,10 @@ def from_response(
     if status in (408, 425):
         return TransientShopError(f"{host} gave up waiting ({status}, {doing}).", cause="timeout")
     if status == 401:
-        return CredentialsRefused(_refused(host, is_json), status=401, messages=said)
+        return CredentialsRefusedError(_refused(host, is_json), status=401, messages=said)
     if not is_json:
         if status == 404:
-            return ApiNotFound(
+            return ApiNotFoundError(
                 f"{host} answers {doing} with a web page (404) instead of the shop's API: the "
                 "address is not the shop's, or its web server does not rewrite addresses.",
                 status=404,
@@ -155,11 +155,11 @@ def from_response(
         )
     tail = f": {'; '.join(said)}" if said else ""
     if status == 403:
-        return AccessDenied(_denied(address, verb, entity, doing), status=403, messages=said)
+        return AccessDeniedError(_denied(address, verb, entity, doing), status=403, messages=said)
     if status == 404:
-        return NotFound(f"The shop has no {doing.partition(' ')[2]} (404).", status=404)
+        return NotFoundError(f"The shop has no {doing.partition(' ')[2]} (404).", status=404)
     if verb != "GET":
-        return RejectedWrite(
+        return RejectedWriteError(
             f"The shop refused {doing} ({status}){tail}", status=status, messages=said
         )
     return PermanentShopError(
@@ -208,7 +208,7 @@ def _denied(address: ApiAddress, verb: str, entity: str, doing: str) -> str:
     return text
 
 
-def _redirect(response: requests.Response, address: ApiAddress) -> RedirectRefused:
+def _redirect(response: requests.Response, address: ApiAddress) -> RedirectRefusedError:
     location = response.headers.get("Location") or ""
     base = address.base_behind(response.url or address.base, location) if location else None
     if base is not None and base != address.base:
@@ -218,4 +218,4 @@ def _redirect(response: requests.Response, address: ApiAddress) -> RedirectRefus
     else:
         base = None
         text = "The address redirects to a page that is not the shop's API: check the address."
-    return RedirectRefused(text, status=response.status_code, suggested_base=base)
+    return RedirectRefusedError(text, status=response.status_code, suggested_base=base)

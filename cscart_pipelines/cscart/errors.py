@@ -6,11 +6,9 @@ answers of the shop as they came. Not here: when to retry (client), what a run d
 
 Three retry systems look at these classes (the client, the walk through pages, the run), so that
 they do not multiply: the client has already retried a `TransientShopError` when it is raised; a
-`PermanentShopError` is never retried by anybody; an `AmbiguousWrite` must be read back first;
-`Abandoned` ends whatever it meets.
+`PermanentShopError` is never retried by anybody; an `AmbiguousWriteError` must be read back first;
+`RequestCancelledError` ends whatever it meets.
 """
-
-# ruff: noqa: N818 (the names say what happened; "Error" at the end of each adds nothing)
 
 from __future__ import annotations
 
@@ -59,7 +57,7 @@ class TransientShopError(ShopError):
         return self.cause in _LIGHTER_MAY_HELP
 
 
-class Unreachable(TransientShopError):
+class UnreachableError(TransientShopError):
     """No connection to the shop: unknown name, refusal, time-out.
 
     Transient, because networks come back; a class of its own, so that the connection test can
@@ -81,23 +79,23 @@ class PermanentShopError(ShopError):
         self.messages = tuple(messages)
 
 
-class CredentialsRefused(PermanentShopError):
+class CredentialsRefusedError(PermanentShopError):
     """401: unknown e-mail, wrong key, or a user that is disabled (reference 3.1)."""
 
 
-class AccessDenied(PermanentShopError):
+class AccessDeniedError(PermanentShopError):
     """403: the credentials are right, but the user may not do this (reference 3.2)."""
 
 
-class NotFound(PermanentShopError):
+class NotFoundError(PermanentShopError):
     """404 in the API's own words: the shop works, but has no such entity or row."""
 
 
-class ApiNotFound(PermanentShopError):
+class ApiNotFoundError(PermanentShopError):
     """Nothing at this address speaks CS-Cart's API: no rewriting, not a shop, or a web page."""
 
 
-class TlsTrouble(PermanentShopError):
+class TlsError(PermanentShopError):
     """The certificate or the protocol of an https address cannot be trusted.
 
     `certificate`: it failed before anything was sent; other trouble may come in the middle of an
@@ -109,7 +107,7 @@ class TlsTrouble(PermanentShopError):
         self.certificate = certificate
 
 
-class RedirectRefused(PermanentShopError):
+class RedirectRefusedError(PermanentShopError):
     """The address redirects. We do not follow, because the key would travel (reference 7.4).
 
     `suggested_base`: the base address to use instead, where the redirect tells it.
@@ -122,19 +120,19 @@ class RedirectRefused(PermanentShopError):
         self.suggested_base = suggested_base
 
 
-class ShopTooOld(PermanentShopError):
+class ShopTooOldError(PermanentShopError):
     """The API answers, but lacks what every supported version has."""
 
 
-class RejectedWrite(PermanentShopError):
+class RejectedWriteError(PermanentShopError):
     """The shop understood a write and said no: nothing was changed."""
 
 
-class AmbiguousWrite(ShopError):
+class AmbiguousWriteError(ShopError):
     """A write was sent, and nobody knows whether it was done: read back before anything else."""
 
 
-class Abandoned(ShopError):
+class RequestCancelledError(ShopError):
     """Whoever wanted this read has left meanwhile; nothing is known of the shop."""
 
 

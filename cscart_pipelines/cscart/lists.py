@@ -12,7 +12,7 @@ from typing import Any
 from cscart_pipelines.cscart.address import Params
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.coerce import Raw, integer, mapping
-from cscart_pipelines.cscart.errors import PermanentShopError, ShopTooOld, TransientShopError
+from cscart_pipelines.cscart.errors import PermanentShopError, ShopTooOldError, TransientShopError
 from cscart_pipelines.cscart.paginator import Fetch, ListAnswer
 from cscart_pipelines.cscart.responses import ApiResponse
 
@@ -42,8 +42,10 @@ def read_page(
 ) -> ListAnswer[Row]:
     """One page of a list, sorted by `STABLE_SORT`. Rows that are no objects are left out.
 
-    Raises what the client raises, ShopTooOld for a bare list, and TransientShopError for a page
-    that is no list.
+    Raises:
+        ShopTooOldError: The shop answers with a bare list.
+        TransientShopError: The page is no list.
+        ShopError: As the client raises.
     """
     asked: dict[str, Any] = {
         **STABLE_SORT.get(entity, {}),
@@ -68,7 +70,7 @@ def read_page(
 
 
 def _envelope(answer: ApiResponse, name: str) -> tuple[list[Any], Raw]:
-    """The rows and the parameters that the shop used. Raises ShopTooOld and TransientShopError."""
+    """The rows and the parameters that the shop used."""
     refuse_bare_list(answer.body, name)
     body = mapping(answer.body)
     found = body.get(name)
@@ -80,9 +82,13 @@ def _envelope(answer: ApiResponse, name: str) -> tuple[list[Any], Raw]:
 
 
 def refuse_bare_list(body: Any, name: str) -> None:
-    """Raises ShopTooOld for rows without an envelope: API 1.0 answers so, again and again (2.2)."""
+    """Refuse rows without an envelope, as API 1.0 answers (reference 2.2).
+
+    Raises:
+        ShopTooOldError: The body is a bare list.
+    """
     if isinstance(body, list):
-        raise ShopTooOld(
+        raise ShopTooOldError(
             f"The shop answers with a bare list of {name}, as API 1.0 does; API 2.0 is needed "
             "(CS-Cart 4.7 or newer). Upgrade the shop, or remove the rule of its web server or "
             "proxy that leads from /api/2.0/ to /api/1.0/."

@@ -20,17 +20,17 @@ from cscart_pipelines.cscart.coerce import (
     entries,
     mapping,
     moment,
-    need_quantity,
     quantity,
     reference,
     require_key,
     require_moment,
     require_money,
     require_object,
+    require_quantity,
     require_text,
     text,
 )
-from cscart_pipelines.cscart.errors import NotFound, PermanentShopError, TransientShopError
+from cscart_pipelines.cscart.errors import NotFoundError, PermanentShopError, TransientShopError
 from cscart_pipelines.cscart.lists import read_page
 from cscart_pipelines.cscart.quantities import NOTHING, json_numbers, tidy, total
 from cscart_pipelines.cscart.records.orders import line_name, parent_of
@@ -102,7 +102,13 @@ class ShipmentSeen:
 
 
 def read_order(client: ShopClient, order_id: int) -> ShippableOrder:
-    """GET of the order's detail. Raises NotFound, UnreadableRow, and what the client raises."""
+    """GET of the order's detail.
+
+    Raises:
+        NotFoundError: The shop has no such order.
+        UnreadableRowError: The answer lacks what an order must have.
+        ShopError: As the client raises.
+    """
     return parse_shippable(_body(client.get("orders", id=order_id)))
 
 
@@ -116,7 +122,7 @@ def read_shipments(client: ShopClient, order_id: int) -> list[ShipmentSeen]:
     for page in range(1, _MOST_PAGES + 1):
         try:
             answer = read_page(client, "shipments", page, _PAGE, {"order_id": order_id})
-        except NotFound:  # must not pass for an order that does not exist
+        except NotFoundError:  # must not pass for an order that does not exist
             raise PermanentShopError("The shop has no list of shipments (404).") from None
         known = len(read)
         for row in answer.rows:
@@ -182,7 +188,7 @@ def parse_shipment_seen(raw: Raw) -> ShipmentSeen:
 def _line(key: str, raw: Any, methods: Sequence[ShippingMethod]) -> ShippableLine:
     get = require_object(raw).get
     extra = mapping(get("extra"))
-    ordered = need_quantity(get("amount"), "products.amount")
+    ordered = require_quantity(get("amount"), "products.amount")
     downloaded = extra.get("is_edp") == "Y" and extra.get("edp_shipping") != "Y"
     left = quantity(get("shipment_amount"))
     if left is None:  # not sent by every version: what was ordered less what was shipped

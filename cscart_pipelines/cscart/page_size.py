@@ -52,7 +52,7 @@ class AdaptivePageSize:
         if self._good >= self._patience:
             self._grow(remaining)
 
-    def found_poison(self, remaining: int) -> None:
+    def passed_unreadable(self, remaining: int) -> None:
         """The failures had one broken row as their cause, and it lies behind."""
         self._patience = 0
         self._grow(remaining)

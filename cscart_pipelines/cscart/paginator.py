@@ -87,7 +87,7 @@ _Outcome = ListAnswer[R] | TransientShopError
 _Pending = Callable[[], list[_Outcome[R]]]
 
 _PAST_THE_END = 100_000_000
-POISON_IN_A_ROW = 10
+MAX_UNREADABLE_IN_A_ROW = 10
 """So many broken rows one after the other are no broken rows: the shop is broken."""
 
 
@@ -102,7 +102,7 @@ class ReverseOffsetPaginator(Generic[R]):
 
     A row that fails alone is set aside: `identify(position)` reads that position from a list
     without details and returns its id (None if it is gone); if that fails as well, the shop is
-    down, and the error is raised. Then `on_poison(id, position, reason)` is called and an empty
+    down, and the error is raised. Then `on_unreadable(id, position, reason)` is called and an empty
     Page follows. Positions count from 0.
     """
 
@@ -117,7 +117,7 @@ class ReverseOffsetPaginator(Generic[R]):
         growing_tail: bool = False,
         max_parallel: int = 1,
         identify: Callable[[int], int | str | None] | None = None,
-        on_poison: Callable[[int | str | None, int, str], object] | None = None,
+        on_unreadable: Callable[[int | str | None, int, str], object] | None = None,
     ) -> None:
         self._fetch = fetch
         self._pace = AdaptivePageSize(size, sizes)
@@ -126,7 +126,7 @@ class ReverseOffsetPaginator(Generic[R]):
         self._growing = growing_tail
         self._width = max(1, max_parallel)
         self._identify = identify
-        self._on_poison = on_poison
+        self._on_poison = on_unreadable
         self._threads: ThreadPoolExecutor | None = None
         self.total: int | None = None  # of the latest answer
         self._highest = 0
@@ -134,7 +134,7 @@ class ReverseOffsetPaginator(Generic[R]):
         self._head = 0  # positions below this were read first, by the opening request
         self._head_is_stale = growing_tail
         self._alone_down_to: int | None = None  # pages above it are read one by one
-        self._poison_in_a_row = 0
+        self._unreadable_in_a_row = 0
 
     def __iter__(self) -> Iterator[Page[R]]:
         with ExitStack() as stack:
@@ -246,7 +246,7 @@ class ReverseOffsetPaginator(Generic[R]):
         before = self.remaining or 0
         grown = 0 if self._growing or self.total is None else answer.total - self._highest
         self._note_total(answer)
-        self._poison_in_a_row = 0
+        self._unreadable_in_a_row = 0
         really = number
         if answer.page is not None and 1 <= answer.page < number:
             really = answer.page
@@ -289,13 +289,13 @@ class ReverseOffsetPaginator(Generic[R]):
         try:
             return [self._accept(self._fetch(number, size), number, size)]
         except TransientShopError as again:
-            self._poison_in_a_row += 1
-            if not again.lighter_may_help or self._poison_in_a_row >= POISON_IN_A_ROW:
+            self._unreadable_in_a_row += 1
+            if not again.lighter_may_help or self._unreadable_in_a_row >= MAX_UNREADABLE_IN_A_ROW:
                 raise
             reason = again.message
         if self._on_poison is not None:
             self._on_poison(found, position, reason)
-        self._pace.found_poison(position)
+        self._pace.passed_unreadable(position)
         return [Page([], self._settle(position), self.total or 0, number, size)]
 
     # --- what was appended ------------------------------------------------------------------------

@@ -13,15 +13,15 @@ from urllib.parse import urlsplit
 from requests.utils import get_environ_proxies
 
 from cscart_pipelines.cscart.errors import (
-    ApiNotFound,
-    CredentialsRefused,
-    RedirectRefused,
+    ApiNotFoundError,
+    CredentialsRefusedError,
+    RedirectRefusedError,
     ShopError,
-    Unreachable,
+    UnreachableError,
 )
 
 SECONDS = 5.0
-_TOLD_ALREADY = (CredentialsRefused, RedirectRefused, Unreachable)
+_TOLD_ALREADY = (CredentialsRefusedError, RedirectRefusedError, UnreachableError)
 
 
 def wrong_scheme(base: str, failure: ShopError) -> ShopError | None:
@@ -46,11 +46,11 @@ def wrong_scheme(base: str, failure: ShopError) -> ShopError | None:
     default = {"http": 80, "https": 443}[other]
     use = f"{other}://{shown}" + ("" if port == default else f":{port}") + parts.path
     if other == "http":
-        return ApiNotFound(
+        return ApiNotFoundError(
             f"{shown} answers plain HTTP on port {port}, and the address says https: use {use} (the"
             " API key then travels unencrypted), or the port on which the shop speaks https."
         )
-    return ApiNotFound(
+    return ApiNotFoundError(
         f"{shown} speaks https on port {port}, and the address says http: use {use}."
     )
 

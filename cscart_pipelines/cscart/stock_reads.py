@@ -22,7 +22,7 @@ from cscart_pipelines.cscart.coerce import (
     require_object,
     text,
 )
-from cscart_pipelines.cscart.errors import NotFound
+from cscart_pipelines.cscart.errors import NotFoundError
 from cscart_pipelines.cscart.lists import read_page
 from cscart_pipelines.cscart.responses import ApiResponse
 
@@ -86,7 +86,7 @@ def _alone(client: ShopClient, product_id: int) -> ProductStock | None:
     try:
         answer: ApiResponse = client.get("products", id=product_id)
         product = _parse(require_object(answer.body))
-    except (NotFound, UnreadableRowError):
+    except (NotFoundError, UnreadableRowError):
         return None
     return product if product.product_id == product_id else None
 

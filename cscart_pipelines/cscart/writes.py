@@ -1,9 +1,8 @@
 """The writes to a shop that this project makes: a shipment, an order's status, a product's amount.
 
 One request each, with only the keys that are safe. They say that the shop took the request, never
-that it did it: whoever writes must read back (reference 8.8, 9.2, 11.3). All raise as the client
-does: RejectedWrite, AmbiguousWrite, TransientShopError (surely not sent), PermanentShopError.
-Not here: what to write, when, and how often.
+that it did it: the caller must read back (reference 8.8, 9.2, 11.3). All raise as the client does;
+a TransientShopError was surely not sent. Not here: what to write, when, and how often.
 """
 
 from __future__ import annotations
@@ -84,5 +83,5 @@ def set_order_status(
 def set_amount(
     client: ShopClient, product_id: int, amount: Decimal, *, again: Again = None
 ) -> None:
-    """PUT of a product's absolute amount and nothing else (reference 11.3). Raises NotFound too."""
+    """PUT of a product's absolute amount and nothing else (reference 11.3)."""
     client.put("products", product_id, {"amount": json_number(amount)}, again=again)

@@ -17,13 +17,13 @@ import psycopg
 
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.errors import (
-    AccessDenied,
-    ApiNotFound,
-    CredentialsRefused,
-    RedirectRefused,
+    AccessDeniedError,
+    ApiNotFoundError,
+    CredentialsRefusedError,
+    RedirectRefusedError,
     ShopError,
-    TlsTrouble,
-    Unreachable,
+    TlsError,
+    UnreachableError,
 )
 from cscart_pipelines.fulfilment.cancellation import cancel_when_disabled
 from cscart_pipelines.fulfilment.journal import Journal
@@ -43,12 +43,12 @@ LONGEST_PAUSE = 3600
 ORDERS_PAUSE = 300
 """The same where the shop works, and single orders do not: each has a pause of its own."""
 SHOP_TROUBLE = (
-    Unreachable,
-    CredentialsRefused,
-    AccessDenied,
-    ApiNotFound,
-    TlsTrouble,
-    RedirectRefused,
+    UnreachableError,
+    CredentialsRefusedError,
+    AccessDeniedError,
+    ApiNotFoundError,
+    TlsError,
+    RedirectRefusedError,
 )
 """With these, the next order would fare no better: the push ends, the rows wait."""
 ENDED_EARLY = "ended early: cancelled, or the integration was disabled or removed; the rest waits"

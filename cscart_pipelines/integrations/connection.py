@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from cscart_pipelines.cscart.address import Style
 from cscart_pipelines.cscart.capabilities import Capabilities, probe
 from cscart_pipelines.cscart.client import ShopClient
-from cscart_pipelines.cscart.errors import AccessDenied, ShopError
+from cscart_pipelines.cscart.errors import AccessDeniedError, ShopError
 from cscart_pipelines.integrations.registry import Integration, Registry
 from cscart_pipelines.integrations.settings import IntegrationSettings
 from cscart_pipelines.settings import Settings
@@ -44,7 +44,7 @@ def test_connection(settings: IntegrationSettings, api_key: SecretStr) -> Capabi
     found = probe(settings.url, settings.email, api_key, connect=connect)
     missing = [entity for entity in NEEDED if not getattr(found.readable, entity)]
     if missing:
-        raise AccessDenied(
+        raise AccessDeniedError(
             f"The credentials are right, but the user may not read {' and '.join(missing)}: give "
             f"its user group the privilege {' and '.join(NEEDED[entity] for entity in missing)}.",
             status=403,

@@ -25,7 +25,7 @@ from pydantic import (
     field_validator,
 )
 
-from cscart_pipelines.cscart.address import InvalidAddress, normalise_base_url
+from cscart_pipelines.cscart.address import InvalidAddressError, normalise_base_url
 from cscart_pipelines.identity import region_of, region_of_zone
 from cscart_pipelines.integrations.limit import Limit
 
@@ -151,7 +151,7 @@ class IntegrationSettings(BaseModel):
     def _url(cls, value: str) -> str:
         try:
             return normalise_base_url(value)
-        except InvalidAddress as error:
+        except InvalidAddressError as error:
             raise ValueError(str(error)) from None
 
     @field_validator("email")

@@ -41,7 +41,7 @@ class ShopClock:
         self._asked = False
         self._ahead: timedelta | None = None
 
-    def hear(self, date: datetime | None) -> None:
+    def observe(self, date: datetime | None) -> None:
         """Takes note of an answer's Date header that has just come; safe from any thread."""
         if date is not None:
             self._ahead = date - self._now()
@@ -50,7 +50,7 @@ class ShopClock:
         """UTC, whole seconds. Asks the shop once if it has not said anything yet."""
         if self._ahead is None and not self._asked:
             self._asked = True
-            self.hear(self._ask())
+            self.observe(self._ask())
         return self.at(self._now())
 
     def at(self, ours: datetime) -> ShopTime:

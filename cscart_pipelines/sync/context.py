@@ -85,18 +85,18 @@ class SyncContext:
     def get(self, entity: str, **arguments: Any) -> ApiResponse:
         """One safe request, which also sets the shop's clock."""
         answer = self.client.get(entity, **arguments)
-        self.clock.hear(answer.date)
+        self.clock.observe(answer.date)
         return answer
 
-    def hearing(self, fetch: Fetch[R]) -> Fetch[R]:
+    def observing(self, fetch: Fetch[R]) -> Fetch[R]:
         """The same fetch, setting the shop's clock with every page."""
 
-        def fetch_and_hear(page: int, size: int) -> ListAnswer[R]:
+        def fetch_and_observe(page: int, size: int) -> ListAnswer[R]:
             answer = fetch(page, size)
-            self.clock.hear(answer.date)
+            self.clock.observe(answer.date)
             return answer
 
-        return fetch_and_hear
+        return fetch_and_observe
 
     def can(self, capability: str) -> bool:
         return bool(self.capabilities.get(capability))

@@ -87,7 +87,7 @@ def _sweep(
 
     def finish() -> None:
         """Together with the tombstones."""
-        _follow_into_orders(context)
+        _detach_orders(context)
         gone = context.count(_GONE)
         if gone < state.totals.get("gone", 0) + context.count(_GONE + " AND deleted_at = now()"):
             # Some came back, perhaps with their orders, of which the shop says nothing.
@@ -103,7 +103,7 @@ def _sweep(
     return read_list(context, report, state, query, consumer, sweep=sweep)
 
 
-def _follow_into_orders(context: SyncContext) -> None:
+def _detach_orders(context: SyncContext) -> None:
     """Orders of accounts buried in this transaction: the shop sets their user to 0 silently (10.3).
 
     Their hash goes too, so that the next reading of such an order counts as a change.

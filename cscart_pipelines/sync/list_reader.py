@@ -23,7 +23,7 @@ from cscart_pipelines.sync.context import EntityReport, SyncContext
 from cscart_pipelines.sync.row_handlers import PreparedRows, RawRow, RowHandler
 from cscart_pipelines.sync.state import EntityState
 
-OLDEST_WALK = timedelta(days=2)
+MAX_UNFINISHED_AGE = timedelta(days=2)
 """An unfinished walk older than this starts anew."""
 
 
@@ -88,7 +88,10 @@ def read_list(
 def unfinished(state: EntityState) -> dict[str, Any] | None:
     """The walk that the last run left behind, if it is still worth going on with."""
     note = state.walk
-    if note is None or datetime.now(UTC) - datetime.fromisoformat(note["began"]) > OLDEST_WALK:
+    if (
+        note is None
+        or datetime.now(UTC) - datetime.fromisoformat(note["began"]) > MAX_UNFINISHED_AGE
+    ):
         return None
     return note
 
@@ -123,7 +126,7 @@ class ListSync:
     def run(self) -> ListResult:
         context, query, sizes = self._context, self._query, self._context.sizes
         pages = ReverseOffsetPaginator[RawRow](
-            context.hearing(fetcher(context.client, query.entity, query.params)),
+            context.observing(fetcher(context.client, query.entity, query.params)),
             size=query.sizes[0],
             sizes=query.sizes,
             remaining=self._note.get("remaining"),
@@ -136,7 +139,7 @@ class ListSync:
                 query.id_field,
                 {k: v for k, v in query.params.items() if k not in query.heavy},
             ),
-            on_poison=self._set_aside,
+            on_unreadable=self._set_aside,
         )
         last_commit = time.monotonic()
         # One chunk is loaded while the pages of the next are read and parsed.
@@ -159,7 +162,7 @@ class ListSync:
             " WHERE integration = %s LIMIT 1) AS any_row"
         )
         if self._sweep is not None:
-            context.loader.forget_seen(self._state.entity)
+            context.loader.clear_seen_ids(self._state.entity)
         return {
             "label": self._query.label,
             "params": self._query.params,
@@ -216,7 +219,7 @@ class ListSync:
                 context.loader.reject(state.entity, key, reason)
             self._report.rejected += len(chunk.rejects)
             if note["remember"] and chunk.ids:
-                context.loader.remember_seen(state.entity, part, chunk.ids)
+                context.loader.record_seen_ids(state.entity, part, chunk.ids)
             if self._query.resumable:
                 state.walk = note
             if finished:
@@ -230,7 +233,7 @@ class ListSync:
         began = datetime.fromisoformat(note["began"])
         if sweep is not None:
             if note["remember"]:
-                self._report.deleted += context.loader.bury_unseen(
+                self._report.deleted += context.loader.soft_delete_missing(
                     sweep.table, state.entity, began, ordered_until=sweep.ordered_until
                 )
             context.loader.resolve_unseen(state.entity, began, each=sweep.each_reject)

@@ -120,5 +120,5 @@ def _categories(context: SyncContext) -> None:
     with context.connection.transaction():
         began = context.warehouse_time()
         consumer.load(prepared.rows)
-        context.loader.remember_seen("categories", 0, prepared.ids)
-        context.loader.bury_unseen(tables_core.categories, "categories", began)
+        context.loader.record_seen_ids("categories", 0, prepared.ids)
+        context.loader.soft_delete_missing(tables_core.categories, "categories", began)

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from cscart_pipelines.cscart.client import ShopClient
-from cscart_pipelines.cscart.errors import AccessDenied, PermanentShopError, ShopError
+from cscart_pipelines.cscart.errors import AccessDeniedError, PermanentShopError, ShopError
 from cscart_pipelines.integrations.sync_lock import SyncSession
 from cscart_pipelines.sync import customers, products, shipments, statuses
 from cscart_pipelines.sync.batch_sizes import BatchSizes
@@ -123,7 +123,7 @@ def synchronise(
                 calls = client.stats.calls
                 try:
                     step = STEPS[entity](context)
-                except AccessDenied as error:
+                except AccessDeniedError as error:
                     if entity in NEEDED:
                         raise
                     log.warning("%s: %s are left out: %s", integration.key, entity, error.message)

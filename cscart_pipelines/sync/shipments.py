@@ -146,7 +146,7 @@ def _down_to_known(
     size = context.sizes.newest_shipments
     for page in range(1, PAGES_OF_NEWEST + 1):
         answer = read_page(context.client, ENTITY, page, size, NEWEST_FIRST)
-        context.clock.hear(answer.date)
+        context.clock.observe(answer.date)
         rows += answer.rows
         report.pages += 1
         report.rows += len(answer.rows)

@@ -19,7 +19,7 @@ import psycopg
 from cscart_pipelines.cscart.address import Params
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.coerce import integer, mapping, text
-from cscart_pipelines.cscart.errors import NotFound, TransientShopError
+from cscart_pipelines.cscart.errors import NotFoundError, TransientShopError
 from cscart_pipelines.cscart.lists import read_page
 from cscart_pipelines.cscart.records.entities import parse_customer, parse_order
 from cscart_pipelines.identity import read_email, sha256, written
@@ -41,7 +41,7 @@ CHILDREN_WITHIN = 30
 
 
 @dataclass
-class TouchedReport:
+class TargetedReport:
     """What one brief look at one shop found."""
 
     integration: str
@@ -70,7 +70,7 @@ class TouchedReport:
         }
 
 
-def read_touched(
+def sync_targeted(
     connection: psycopg.Connection[Any],
     look: SyncSnapshot,
     client: ShopClient,
@@ -79,7 +79,7 @@ def read_touched(
     *,
     announce: Collection[str] = (),
     run_id: str | None = None,
-) -> TouchedReport:
+) -> TargetedReport:
     """Reads these orders and people, and loads what differs in one transaction.
 
     `people`: the SHA-256 of each address, with those of other addresses that may be the same
@@ -88,7 +88,7 @@ def read_touched(
     is loaded then) and OvertakenError.
     """
     started, calls = time.monotonic(), client.stats.calls
-    report = TouchedReport(look.key)
+    report = TargetedReport(look.key)
     shop = _Shop(client)
     limit = look.integration.settings.limit
     placed = [
@@ -145,7 +145,7 @@ def address_hashes(email: str | None) -> set[str]:
 def _load(
     connection: psycopg.Connection[Any],
     look: SyncSnapshot,
-    report: TouchedReport,
+    report: TargetedReport,
     placed: list[RawRow],
     accounts: list[RawRow],
 ) -> None:
@@ -278,7 +278,7 @@ class _Shop:
         key = "order_id" if entity == "orders" else "user_id"
         try:
             row = dict(mapping(self._client.get(entity, id=number).body))
-        except NotFound:
+        except NotFoundError:
             return None
         except TransientShopError as error:
             if not error.lighter_may_help:

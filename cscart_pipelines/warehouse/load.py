@@ -93,7 +93,7 @@ class Loader:
 
     # --- rows that are gone ----------------------------------------------------------------------
 
-    def remember_seen(self, entity: str, part: int, ids: Collection[int]) -> None:
+    def record_seen_ids(self, entity: str, part: int, ids: Collection[int]) -> None:
         """Notes ids that a sweep has met. Kept in the database: a sweep may be continued later."""
         self._connection.execute(
             """
@@ -103,13 +103,13 @@ class Loader:
             [self._integration, entity, part, list(ids)],
         )
 
-    def forget_seen(self, entity: str) -> None:
+    def clear_seen_ids(self, entity: str) -> None:
         self._connection.execute(
             "DELETE FROM registry.sweep_seen WHERE integration = %s AND entity = %s",
             [self._integration, entity],
         )
 
-    def bury_unseen(
+    def soft_delete_missing(
         self,
         table: Table,
         entity: str,
@@ -148,7 +148,7 @@ class Loader:
             [self._integration, before, *([ordered_until] if ordered_until else [])],
         )
         execute("SELECT set_config('enable_nestloop', 'on', true)")
-        self.forget_seen(entity)
+        self.clear_seen_ids(entity)
         return done.rowcount
 
     def analyse(self, written: int) -> None:
@@ -169,7 +169,7 @@ class Loader:
             if row is None or row[0] < 4 * written:
                 self._connection.execute(sql.SQL("ANALYZE {}").format(_name(table)))
 
-    def bury(self, table: Table, ids: Collection[int]) -> int:
+    def soft_delete(self, table: Table, ids: Collection[int]) -> int:
         """Marks single rows as deleted, by id."""
         query = sql.SQL(
             "UPDATE {table} SET deleted_at = now()"

@@ -75,7 +75,7 @@ def test_a_shop_that_refuses_is_named_with_the_kind_of_trouble(desk: Desk) -> No
         code, said, _ = desk.run("--push-tracking", "refusing")
     assert code == 1
     (report,) = told(said, "push_tracking")
-    assert report["failure_kind"] == "CredentialsRefused"
+    assert report["failure_kind"] == "CredentialsRefusedError"
     so_far = PushReport.from_json(report)
     assert (so_far.changes, so_far.refusals, so_far.waiting) == ([], [], 1)
     assert so_far.calls > 0

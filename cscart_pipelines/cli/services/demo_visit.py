@@ -30,7 +30,7 @@ from cscart_pipelines.integrations.connection import open_client
 from cscart_pipelines.onsite import change_queue
 from cscart_pipelines.onsite.erasure import erase_order
 from cscart_pipelines.onsite.write_keys import write_key
-from cscart_pipelines.sync.targeted import TouchedReport, read_touched
+from cscart_pipelines.sync.targeted import TargetedReport, sync_targeted
 from cscart_pipelines.warehouse import reports
 from cscart_pipelines.warehouse.driver import Connection
 
@@ -175,13 +175,13 @@ def _visit(visitor: Visitor, connection: Connection, key: str) -> int:
     return int(order)
 
 
-def _follow(premises: AppContext, connection: Connection, key: str) -> TouchedReport:
+def _follow(premises: AppContext, connection: Connection, key: str) -> TargetedReport:
     """What the job follow_onsite does for all shops, here for one."""
     touches = change_queue.due(connection, key)
     people = {one.value for one in touches if one.kind == change_queue.PERSON}
     look = optimistic_load.begin(connection, premises.registry, key)
     with open_client(look.integration, premises.registry, premises.settings, brief=True) as client:
-        report = read_touched(
+        report = sync_targeted(
             connection,
             look,
             client,

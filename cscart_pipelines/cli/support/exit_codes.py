@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cscart_pipelines.cscart.address import InvalidAddress
+from cscart_pipelines.cscart.address import InvalidAddressError
 from cscart_pipelines.cscart.errors import ShopError
 from cscart_pipelines.fulfilment.shop_write_lock import ShopWriteLockedError
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
@@ -19,8 +19,8 @@ DONE, RUN_FAILED, WRONG_USAGE, SHOP_UNREACHABLE, NOT_ALLOWED, STOPPED = 0, 1, 2,
 
 SHOP_KINDS = frozenset(
     {
-        "Unreachable", "CredentialsRefused", "AccessDenied", "ApiNotFound", "TlsTrouble",
-        "RedirectRefused", "ShopTooOld", "TransientShopError",
+        "UnreachableError", "CredentialsRefusedError", "AccessDeniedError", "ApiNotFoundError",
+        "TlsError", "RedirectRefusedError", "ShopTooOldError", "TransientShopError",
     }
 )  # fmt: skip
 """Failures of a run that mean: the shop could not be reached or refused the credentials."""
@@ -47,7 +47,7 @@ def code_of(error: BaseException) -> int | None:
             SettingsError()
             | InvalidSettingsError()
             | SecretError()
-            | InvalidAddress()
+            | InvalidAddressError()
             | UnknownIntegrationError()
         ):
             return WRONG_USAGE

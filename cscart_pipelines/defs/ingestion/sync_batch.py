@@ -54,7 +54,7 @@ class SyncBatch:
     def _end(self) -> None:
         self._stop.set()
         for client in list(self._clients):
-            client.abandon(CANCELLED)
+            client.cancel(CANCELLED)
 
     def _visit(self, key: str) -> SyncReport:
         premises = self._premises

@@ -16,7 +16,7 @@ import psycopg
 
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cscart.client import ShopClient
-from cscart_pipelines.cscart.errors import Abandoned, ShopError
+from cscart_pipelines.cscart.errors import RequestCancelledError, ShopError
 from cscart_pipelines.defs.shared.parallel import for_each_shop
 from cscart_pipelines.integrations import optimistic_load
 from cscart_pipelines.integrations.connection import open_client
@@ -25,7 +25,7 @@ from cscart_pipelines.integrations.optimistic_load import ConcurrentSyncError
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.secrets import SecretError
 from cscart_pipelines.onsite import change_queue as touched
-from cscart_pipelines.sync.targeted import TouchedReport, read_touched
+from cscart_pipelines.sync.targeted import TargetedReport, sync_targeted
 
 CANCELLED = "the run was cancelled"
 LASTING = len(touched.NO_ANSWER)
@@ -37,7 +37,7 @@ once, for the hourly synchronisation tells what lasts longer."""
 class TargetedResult:
     """What became of the queue of one shop."""
 
-    report: TouchedReport
+    report: TargetedReport
     touched: int
     """Rows that were due."""
     later: int = 0
@@ -84,7 +84,7 @@ class TargetedBatch:
     def _end(self) -> None:
         self._ended = True
         for client in list(self._clients):
-            client.abandon(CANCELLED)
+            client.cancel(CANCELLED)
 
     def _visit(self, key: str) -> TargetedResult | None:
         if self._ended:
@@ -102,7 +102,7 @@ class TargetedBatch:
                     report = self._read(connection, look, client, touches)
             except ConcurrentSyncError:
                 raise
-            except Abandoned:
+            except RequestCancelledError:
                 raise ConcurrentSyncError(CANCELLED) from None
             except (ShopError, SecretError) as error:
                 raise NoAnswerError(str(error), touched.leave_alone(connection, key)) from error
@@ -120,7 +120,7 @@ class TargetedBatch:
         look: optimistic_load.SyncSnapshot,
         client: ShopClient,
         touches: Sequence[touched.QueuedChange],
-    ) -> TouchedReport:
+    ) -> TargetedReport:
         people = {one.value for one in touches if one.kind == touched.PERSON}
         earlier = touched.earlier_addresses(connection, look.key, people)
         # Said once: the rows that wait for another try were told with the first.
@@ -129,7 +129,7 @@ class TargetedBatch:
         try:
             if self._ended:  # while it got ready
                 raise ConcurrentSyncError(CANCELLED)
-            return read_touched(
+            return sync_targeted(
                 connection,
                 look,
                 client,
@@ -165,7 +165,7 @@ def book(
 
 def _settle(
     connection: psycopg.Connection[Any],
-    report: TouchedReport,
+    report: TargetedReport,
     touches: Sequence[touched.QueuedChange],
 ) -> TargetedResult:
     def is_open(one: touched.QueuedChange) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cscart_pipelines.cscart.coerce import UnreadableRowError
-from cscart_pipelines.cscart.errors import NotFound, ShopError
+from cscart_pipelines.cscart.errors import NotFoundError, ShopError
 from cscart_pipelines.cscart.quantities import json_numbers
 from cscart_pipelines.fulfilment.journal import State
 from cscart_pipelines.fulfilment.models import ShipmentRow
@@ -64,7 +64,7 @@ def _preview_one(
         made, wish, looked = push.preview(rows)
     except SHOP_TROUBLE:
         raise
-    except NotFound:
+    except NotFoundError:
         reason = f"the shop has no order {order_id}"
         report.refusals += [refusal(row, reason) for row in rows]
         return

@@ -16,10 +16,10 @@ from functools import partial
 
 from cscart_pipelines.cscart import writes
 from cscart_pipelines.cscart.errors import (
-    AmbiguousWrite,
-    NotFound,
+    AmbiguousWriteError,
+    NotFoundError,
     PermanentShopError,
-    RejectedWrite,
+    RejectedWriteError,
     TransientShopError,
 )
 from cscart_pipelines.cscart.order_fulfilment import (
@@ -75,7 +75,7 @@ class OrderPush:
         self._journal.doubt_unanswered(Kind.SHIPMENT, Kind.ORDER_STATUS, order_id=self._order_id)
         try:
             looked = self.look()
-        except NotFound:
+        except NotFoundError:
             self._refuse_all(f"the shop has no order {self._order_id}")
             return
         self._settle_shipments(looked)
@@ -209,10 +209,10 @@ class OrderPush:
                     order_status=status,
                     again=partial(self._journal.sent_again, entry),
                 )
-            except AmbiguousWrite as error:
+            except AmbiguousWriteError as error:
                 self._journal.ambiguous(entry, str(error))
                 return
-            except RejectedWrite as error:
+            except RejectedWriteError as error:
                 # An earlier attempt may have arrived meanwhile: reading decides.
                 self._journal.answered(entry, {"rejected": str(error)})
                 if self._context.recalculates:

@@ -28,7 +28,7 @@ def read_snapshot(client: ShopClient, order_id: int, *, doubtful: bool) -> Order
     """Two requests, or one for an order that surely has no shipment.
 
     Never an order that is older than its shipments: one that came in between would be in the shop,
-    and its pieces still to ship. `doubtful`: a write may be on its way. Raises NotFound,
+    and its pieces still to ship. `doubtful`: a write may be on its way. Raises NotFoundError,
     UnreadableRow and what the client raises.
     """
     if doubtful:

@@ -13,9 +13,9 @@ from functools import partial
 
 from cscart_pipelines.cscart import writes
 from cscart_pipelines.cscart.errors import (
-    AmbiguousWrite,
+    AmbiguousWriteError,
     PermanentShopError,
-    RejectedWrite,
+    RejectedWriteError,
     TransientShopError,
 )
 from cscart_pipelines.cscart.order_fulfilment import ShippableOrder, read_order
@@ -129,9 +129,9 @@ class StatusPush:
                 notify_customer=settings.notify_customer,
                 again=partial(self._journal.sent_again, entry),
             )
-        except AmbiguousWrite as error:
+        except AmbiguousWriteError as error:
             entry = self._journal.ambiguous(entry, str(error))
-        except RejectedWrite as error:
+        except RejectedWriteError as error:
             self.finished.append(self._journal.finish(entry, State.FAILED, reason=str(error)))
             return
         except (TransientShopError, PermanentShopError):

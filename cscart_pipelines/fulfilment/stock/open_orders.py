@@ -16,7 +16,7 @@ import psycopg
 
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.coerce import UnreadableRowError, integer
-from cscart_pipelines.cscart.errors import NotFound, TransientShopError
+from cscart_pipelines.cscart.errors import NotFoundError, TransientShopError
 from cscart_pipelines.cscart.lists import fetcher, identifier
 from cscart_pipelines.cscart.paginator import ReverseOffsetPaginator
 from cscart_pipelines.cscart.quantities import total
@@ -125,7 +125,7 @@ def _rows(
         sizes=sizes,
         growing_tail=True,
         identify=identifier(client, "orders", "order_id", slim),
-        on_poison=poison,
+        on_unreadable=poison,
     )
     for page in walk:
         yield from page.rows
@@ -140,7 +140,7 @@ def _details(
             continue
         try:
             body = client.get("orders", id=order_id, heavy_retries=1).body
-        except NotFound:
+        except NotFoundError:
             continue  # deleted meanwhile
         except TransientShopError as error:
             broken += 1

@@ -22,7 +22,12 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from cscart_pipelines.cscart.errors import AmbiguousWrite, NotFound, RejectedWrite, ShopError
+from cscart_pipelines.cscart.errors import (
+    AmbiguousWriteError,
+    NotFoundError,
+    RejectedWriteError,
+    ShopError,
+)
 from cscart_pipelines.cscart.quantities import from_json, json_number, tidy
 from cscart_pipelines.cscart.stock_reads import PAGE, ProductStock, read_amounts
 from cscart_pipelines.cscart.writes import set_amount
@@ -140,9 +145,9 @@ class StockWriter:
             error = attempt.error
             if attempt.entry.state is State.PLANNED:
                 attempt.entry = self._journal.finish(attempt.entry, State.SKIPPED, reason=CUT_SHORT)
-            elif error is None or isinstance(error, AmbiguousWrite):
+            elif error is None or isinstance(error, AmbiguousWriteError):
                 sent.append(attempt)
-            elif isinstance(error, RejectedWrite | NotFound):
+            elif isinstance(error, RejectedWriteError | NotFoundError):
                 self._finish(attempt, State.FAILED, str(error), row="refused")
             else:
                 self._finish(attempt, State.FAILED, f"not applied: {error}")
@@ -164,15 +169,15 @@ class StockWriter:
                 again=partial(self._journal.sent_again, attempt.entry),
             )
             attempt.answered = True
-        except AmbiguousWrite as error:
+        except AmbiguousWriteError as error:
             attempt.error = error
             attempt.entry = self._journal.ambiguous(attempt.entry, str(error))
-        except RejectedWrite as error:
+        except RejectedWriteError as error:
             attempt.error = error
         except ShopError as error:
             # Surely not applied. Only a product that is gone is its own trouble, not the shop's.
             attempt.error = error
-            if not isinstance(error, NotFound):
+            if not isinstance(error, NotFoundError):
                 self._stop.set()
 
     # --- what became of it -----------------------------------------------------------------------

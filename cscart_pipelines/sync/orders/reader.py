@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from cscart_pipelines.cscart.coerce import integer
-from cscart_pipelines.cscart.errors import NotFound, TransientShopError
+from cscart_pipelines.cscart.errors import NotFoundError, TransientShopError
 from cscart_pipelines.cscart.records.entities import (
     OrderLineRow,
     OrderRow,
@@ -160,7 +160,7 @@ def _each(context: SyncContext, wanted: list[OrderRow]) -> Iterable[Parsed | str
         try:
             full, lines = parse_order(context.get(ENTITY, id=row.order_id, heavy_retries=1).body)
             return context.forgotten.order(full), lines
-        except NotFound:
+        except NotFoundError:
             return None
         except UnreadableRowError as error:
             return str(error)

@@ -23,7 +23,7 @@ SWEEP_EVERY = timedelta(hours=24)
 SWEEP_EVERY_WITH_FILTER = timedelta(days=7)
 """Elsewhere too, for what changes without a new `updated_at` (reference 8.6)."""
 AT_ONCE = 100
-MOST_TO_MEND = 100
+MAX_RETRIED_ORDERS = 100
 """Broken orders tried again in one run; each costs a request."""
 _UNEXPLAINED = "unexplained"
 _OUTSIDE = "outside"
@@ -81,7 +81,7 @@ def retry_unreadable(context: SyncContext, report: EntityReport, state: EntitySt
          ORDER BY order_id DESC LIMIT %(most)s)
         ORDER BY number
         """,
-        {"shop": context.integration, "most": MOST_TO_MEND},
+        {"shop": context.integration, "most": MAX_RETRIED_ORDERS},
     ).fetchall()
     read_by_number(context, report, state, [row[0] for row in broken], afresh=True)
     read_by_number(context, report, state, _of_unknown_customers(context))
@@ -104,7 +104,7 @@ def read_by_number(
         gone = set(asked) - seen
         if gone:
             with context.connection.transaction():
-                report.deleted += context.loader.bury(tables_core.orders, gone)
+                report.deleted += context.loader.soft_delete(tables_core.orders, gone)
                 context.loader.resolve(ENTITY, map(str, gone))
 
 

@@ -14,16 +14,16 @@ import trustme
 from pydantic import SecretStr
 
 from cscart_pipelines.cscart.errors import (
-    AccessDenied,
-    ApiNotFound,
-    CredentialsRefused,
+    AccessDeniedError,
+    ApiNotFoundError,
+    CredentialsRefusedError,
     PermanentShopError,
-    RedirectRefused,
+    RedirectRefusedError,
     ShopError,
-    ShopTooOld,
-    TlsTrouble,
+    ShopTooOldError,
+    TlsError,
     TransientShopError,
-    Unreachable,
+    UnreachableError,
 )
 from cscart_pipelines.integrations import connection as room
 from cscart_pipelines.integrations.settings import check
@@ -83,31 +83,33 @@ def api(status: str, body: str) -> bytes:
 
 
 def test_a_name_that_does_not_resolve() -> None:
-    refused("https://shop.invalid", Unreachable, "shop.invalid is unknown", "spelling")
+    refused("https://shop.invalid", UnreachableError, "shop.invalid is unknown", "spelling")
 
 
 def test_a_refused_connection() -> None:
-    refused(f"http://127.0.0.1:{closed_port()}", Unreachable, "refuses connections", "port")
+    refused(f"http://127.0.0.1:{closed_port()}", UnreachableError, "refuses connections", "port")
 
 
 def test_a_certificate_that_nobody_vouches_for() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     with SandboxShop("4.20", "small", tls=context) as shop:
-        refused(shop.url, TlsTrouble, "certificate of 127.0.0.1", "is not trusted")
+        refused(shop.url, TlsError, "certificate of 127.0.0.1", "is not trusted")
         assert len(shop.requests) == 0  # the key did not travel
 
 
 def test_https_where_only_http_is_spoken() -> None:
     with canned_server(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url:
-        refused(url.replace("http:", "https:"), TlsTrouble, "may speak http instead of https")
+        refused(url.replace("http:", "https:"), TlsError, "may speak http instead of https")
 
 
 @pytest.mark.parametrize("path", ["", "/shop"])
 def test_https_on_a_port_of_http_says_which_address_to_use(path: str) -> None:
     with SandboxShop("4.20", "small", path=path) as shop:
         right = shop.url
-        refused(right.replace("http:", "https:"), ApiNotFound, "plain HTTP on port", f"use {right}")
+        refused(
+            right.replace("http:", "https:"), ApiNotFoundError, "plain HTTP on port", f"use {right}"
+        )
         assert not [each for each in shop.requests if each.path.startswith(path + "/api")]
 
 
@@ -116,7 +118,7 @@ def test_http_on_a_port_of_https_says_which_address_to_use() -> None:
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     with SandboxShop("4.20", "small", tls=context) as shop:
         right = shop.url.replace("http:", "https:")
-        refused(right.replace("https:", "http:"), ApiNotFound, "speaks https", f"use {right}")
+        refused(right.replace("https:", "http:"), ApiNotFoundError, "speaks https", f"use {right}")
 
 
 # --- reached, but not let in ---------------------------------------------------------------------
@@ -128,14 +130,14 @@ def test_a_wrong_or_replaced_key_and_a_wrong_email_are_401(
 ) -> None:
     right = {"key": shop.api_key, "email": shop.email}
     refused(
-        shop.url, CredentialsRefused, "(401)", "check the e-mail and the API key", "API access",
+        shop.url, CredentialsRefusedError, "(401)", "check the e-mail and the API key", "API access",
         **{**right, **details},
     )  # fmt: skip
 
 
 def test_a_web_server_that_asks_for_a_password_of_its_own() -> None:
     with canned_server(page("401 Unauthorized")) as url:
-        refused(url, CredentialsRefused, "before the shop saw it", "password of its own")
+        refused(url, CredentialsRefusedError, "before the shop saw it", "password of its own")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +153,7 @@ def test_a_missing_privilege_that_is_needed_is_named(
 ) -> None:
     with SandboxShop("4.20", "small", privileges=privileges) as shop:
         refused(
-            shop.url, AccessDenied, f"may not read {missing}:", f"privilege {needed}.",
+            shop.url, AccessDeniedError, f"may not read {missing}:", f"privilege {needed}.",
             key=shop.api_key, email=shop.email,
         )  # fmt: skip
 
@@ -169,7 +171,7 @@ def test_a_missing_privilege_that_is_useful_is_only_said() -> None:
 
 def test_a_403_of_the_shop_for_everything() -> None:
     with canned_server(api("403 Forbidden", '{"message":"Forbidden","status":403}')) as url:
-        refused(url, AccessDenied, "(403)", "https:// only")
+        refused(url, AccessDeniedError, "(403)", "https:// only")
 
 
 def test_a_firewall_that_answers_403_with_a_page() -> None:
@@ -182,12 +184,12 @@ def test_a_firewall_that_answers_403_with_a_page() -> None:
 
 def test_a_login_or_challenge_page_in_front_of_the_api() -> None:
     with canned_server(page("200 OK")) as url:
-        refused(url, ApiNotFound, "No CS-Cart API was found", "neither under /api nor under")
+        refused(url, ApiNotFoundError, "No CS-Cart API was found", "neither under /api nor under")
 
 
 def test_an_address_that_is_no_shop() -> None:
     with canned_server(page("404 Not Found")) as url:
-        refused(url, ApiNotFound, "check the address and the shop's sub-directory")
+        refused(url, ApiNotFoundError, "check the address and the shop's sub-directory")
 
 
 def test_rewriting_that_is_off_is_found_out_and_remembered(desk: Desk) -> None:
@@ -207,16 +209,16 @@ def test_rewriting_that_is_off_is_found_out_and_remembered(desk: Desk) -> None:
 def test_a_redirect_is_not_followed_and_says_where_to(target: str) -> None:
     seen: list[bytes] = []
     with canned_server(page("302 Found", "", f"Location: {target}"), seen) as url:
-        said = refused(url, RedirectRefused, "redirects")
+        said = refused(url, RedirectRefusedError, "redirects")
     assert ("use https://other.example" in said) == target.startswith("https")
     assert len(seen) == 1
 
 
 def test_a_shop_that_is_too_old() -> None:
     with canned_server(api("200 OK", '{"Version":"1.0"}')) as url:
-        refused(url, ShopTooOld, "only API 1.0", "4.7 or newer is needed")
+        refused(url, ShopTooOldError, "only API 1.0", "4.7 or newer is needed")
     with canned_server(api("404 Not Found", '{"message":"Not found","status":404}')) as url:
-        refused(url, ShopTooOld, "has no API 2.0", "4.7 or newer is needed")
+        refused(url, ShopTooOldError, "has no API 2.0", "4.7 or newer is needed")
 
 
 def test_a_shop_that_fails_is_a_trouble_that_may_pass(shop: SandboxShop) -> None:
@@ -262,7 +264,7 @@ def test_a_replaced_key_is_a_permanent_error_of_the_client(desk: Desk, shop: San
     shop.api_user.api_key = "replaced"
     with (
         room.open_client(desk.registry.get("shop"), desk.registry, desk.settings) as client,
-        pytest.raises(CredentialsRefused) as caught,
+        pytest.raises(CredentialsRefusedError) as caught,
     ):
         client.get("version")
     assert isinstance(caught.value, PermanentShopError)

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from cscart_pipelines.cscart.errors import CredentialsRefused, ShopError
+from cscart_pipelines.cscart.errors import CredentialsRefusedError, ShopError
 from cscart_pipelines.integrations.lifecycle import Action, NotAllowedError, rejection_reason
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.settings import InvalidSettingsError
@@ -69,7 +69,7 @@ def test_a_changed_connection_detail_is_saved_only_after_a_passed_test(
 ) -> None:
     desk.save_shop(shop)
     before = desk.registry.get("shop")
-    with pytest.raises(CredentialsRefused):
+    with pytest.raises(CredentialsRefusedError):
         desk.acts.edit("shop", {"timezone": "Asia/Tokyo"}, SecretStr("wrong"))
     assert desk.registry.get("shop") == before
     assert desk.registry.api_key("shop").get_secret_value() == shop.api_key

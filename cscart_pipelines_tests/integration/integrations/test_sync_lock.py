@@ -98,7 +98,7 @@ def test_the_rules_of_the_lifecycle_hold_and_leave_no_trace(made: Connected) -> 
     assert made.registry.get(made.key).status is Status.READY
     assert runs(made) == []
     lease = made.lease()
-    lease.fail("401", permanent=True, kind="CredentialsRefused")
+    lease.fail("401", permanent=True, kind="CredentialsRefusedError")
     with pytest.raises(NotAllowedError, match="is permanent"):
         acquire(made.warehouse, made.registry, made.key, Action.SCHEDULED)
     acquire(made.warehouse, made.registry, made.key, Action.RESYNC).fail("again", permanent=False)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cscart_pipelines.cscart.client import ShopClient
-from cscart_pipelines.cscart.errors import CredentialsRefused, TransientShopError
+from cscart_pipelines.cscart.errors import CredentialsRefusedError, TransientShopError
 from cscart_pipelines.identity import sha256, written
 from cscart_pipelines.integrations import optimistic_load
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
@@ -17,7 +17,7 @@ from cscart_pipelines.integrations.service import IntegrationService
 from cscart_pipelines.privacy import erasure
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.sync import targeted
-from cscart_pipelines.sync.targeted import TouchedReport, read_touched
+from cscart_pipelines.sync.targeted import TargetedReport, sync_targeted
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.shop.syncs import Connected, connected, fill_shop
 
@@ -62,7 +62,7 @@ def look(
     client: ShopClient | None = None,
     announce: Collection[str] = (),
     before_loading: Any = None,
-) -> TouchedReport:
+) -> TargetedReport:
     """People as addresses."""
     known = people if isinstance(people, Mapping) else dict.fromkeys(people, ())
     hashed = {
@@ -74,7 +74,7 @@ def look(
         if before_loading is not None:
             before_loading()
         with client or shop.client() as asked:
-            return read_touched(
+            return sync_targeted(
                 connection, begun, asked, orders, hashed, announce=announce, run_id="run"
             )
 
@@ -415,7 +415,7 @@ def test_a_shop_that_is_down_changes_nothing(shop: Connected) -> None:
 
 def test_refused_credentials_are_said_by_the_next_synchronisation(newest: Connected) -> None:
     wrong = ShopClient(newest.shop.url, newest.shop.email, "wrong")
-    with pytest.raises(CredentialsRefused):
+    with pytest.raises(CredentialsRefusedError):
         look(newest, [1001], client=wrong)
     assert status(newest) == "enabled"
 

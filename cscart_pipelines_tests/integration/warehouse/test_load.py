@@ -115,9 +115,9 @@ def test_rows_a_sweep_has_not_met_are_buried_and_come_back(warehouse_database: D
                 tables_core.customers, [customer(4)]
             )  # appeared while the sweep was running
         with connection.transaction():
-            loader.remember_seen("customers", 1, [1])
-            loader.remember_seen("customers", 2, [3])
-            assert loader.bury_unseen(tables_core.customers, "customers", started) == 1
+            loader.record_seen_ids("customers", 1, [1])
+            loader.record_seen_ids("customers", 2, [3])
+            assert loader.soft_delete_missing(tables_core.customers, "customers", started) == 1
         gone = "SELECT user_id FROM cscart.customers WHERE deleted_at IS NOT NULL"
         assert connection.execute(gone).fetchall() == [(2,)]
         assert connection.execute("SELECT count(*) FROM registry.sweep_seen").fetchone() == (0,)

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cscart_pipelines.cscart.address import EXPECTED, ApiAddress, InvalidAddress, normalise_base_url
+from cscart_pipelines.cscart.address import (
+    EXPECTED,
+    ApiAddress,
+    InvalidAddressError,
+    normalise_base_url,
+)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +68,7 @@ def test_an_address_has_one_spelling(typed, kept):
     ],
 )
 def test_what_is_no_address_is_refused_with_what_is_expected_and_not_repeated(typed):
-    with pytest.raises(InvalidAddress) as caught:
+    with pytest.raises(InvalidAddressError) as caught:
         normalise_base_url(typed)
     assert EXPECTED in str(caught.value)
     assert "hunter2" not in str(caught.value)
@@ -73,7 +78,7 @@ def test_what_is_no_address_is_refused_with_what_is_expected_and_not_repeated(ty
 def test_any_text_is_normalised_for_good_or_refused(typed):
     try:
         kept = normalise_base_url(typed)
-    except InvalidAddress:
+    except InvalidAddressError:
         return
     assert normalise_base_url(kept) == kept
     assert kept.isascii()

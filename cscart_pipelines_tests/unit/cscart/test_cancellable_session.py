@@ -15,7 +15,7 @@ import trustme
 
 from cscart_pipelines.cscart.cancellable_session import OpenConnections
 from cscart_pipelines.cscart.client import ShopClient
-from cscart_pipelines.cscart.errors import Abandoned, ShopError
+from cscart_pipelines.cscart.errors import RequestCancelledError, ShopError
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
 PATIENCE = 60
@@ -120,12 +120,14 @@ def test_a_read_ends_at_once_wherever_it_waits(
             url = url.replace(f"127.0.0.1:{shop.port}", "shop.example")
         client = patient(url)
         with reading(client, shop) as errors:
-            client.abandon("nobody waits")
-        assert [(type(error), error.message) for error in errors] == [(Abandoned, "nobody waits")]
+            client.cancel("nobody waits")
+        assert [(type(error), error.message) for error in errors] == [
+            (RequestCancelledError, "nobody waits")
+        ]
         assert client.closed
         assert len(shop.asked) == 1 and shop.asked[0].startswith("GET ")
         # Nothing is asked afterwards either.
-        with pytest.raises(Abandoned, match="nobody waits"):
+        with pytest.raises(RequestCancelledError, match="nobody waits"):
             client.get("orders")
         assert len(shop.asked) == 1
 
@@ -138,7 +140,7 @@ def test_all_threads_that_read_are_woken() -> None:
             for _ in range(4):
                 shop.heard.clear()
                 outcomes.append(readers.enter_context(reading(client, shop)))
-            client.abandon("enough")
+            client.cancel("enough")
         assert [str(error) for errors in outcomes for error in errors] == ["enough"] * 4
 
 
@@ -148,7 +150,7 @@ def test_who_only_closes_lets_the_answer_come() -> None:
         with reading(client, shop) as errors:
             client.close()
             assert not errors
-            client.abandon("later")
+            client.cancel("later")
         assert [str(error) for error in errors] == ["later"]
 
 

@@ -10,11 +10,11 @@ import pytest
 from cscart_pipelines.cscart.capabilities import Capabilities, probe
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.errors import (
-    ApiNotFound,
-    CredentialsRefused,
-    ShopTooOld,
+    ApiNotFoundError,
+    CredentialsRefusedError,
+    ShopTooOldError,
     TransientShopError,
-    Unreachable,
+    UnreachableError,
 )
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines_tests.support.shop.raw_server import canned_server, served
@@ -109,25 +109,25 @@ def test_a_broken_newest_order_does_not_hide_what_the_shop_can_do():
 
 def test_wrong_credentials_and_closed_doors_have_their_own_errors():
     with SandboxShop("4.20", with_orders) as shop:
-        with pytest.raises(CredentialsRefused):
+        with pytest.raises(CredentialsRefusedError):
             ask(shop, api_key="wrong")
         closed = shop.url
-        with pytest.raises(ApiNotFound, match=r"api\.php"):
+        with pytest.raises(ApiNotFoundError, match=r"api\.php"):
             ask(shop, base_url=shop.url + "/elsewhere")
         shop.faults.add("server_error")
         with pytest.raises(TransientShopError):
             ask(shop)
-    with pytest.raises(Unreachable):
+    with pytest.raises(UnreachableError):
         probe(closed, "a@b.example", "k", connect=quick)
 
 
 @pytest.mark.parametrize(
     ("body", "error"),
     [
-        (b"<!DOCTYPE html><html>Hello</html>", ApiNotFound),
-        (b'{"hello":"world"}', ApiNotFound),
-        (b"[]", ApiNotFound),
-        (b'{"Version":"1.0"}', ShopTooOld),
+        (b"<!DOCTYPE html><html>Hello</html>", ApiNotFoundError),
+        (b'{"hello":"world"}', ApiNotFoundError),
+        (b"[]", ApiNotFoundError),
+        (b'{"Version":"1.0"}', ShopTooOldError),
     ],
 )
 def test_what_is_no_shop_or_too_old_is_named(body, error):
@@ -139,7 +139,7 @@ def test_what_is_no_shop_or_too_old_is_named(body, error):
 def test_a_shop_without_this_version_of_the_api_is_too_old():
     body = b'{"message":"Not Found","status":404}'
     reply = b"HTTP/1.1 404 No\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
-    with canned_server(reply) as url, pytest.raises(ShopTooOld):
+    with canned_server(reply) as url, pytest.raises(ShopTooOldError):
         probe(url, "a@b.example", "k", connect=quick)
 
 
@@ -169,7 +169,7 @@ def test_a_wrong_key_is_named_even_where_the_version_is_hidden():
             return answer(request)
 
         shop._wire.respond = hide
-        with pytest.raises(CredentialsRefused):
+        with pytest.raises(CredentialsRefusedError):
             ask(shop, api_key="wrong")
 
 
@@ -190,5 +190,5 @@ def test_a_bare_list_is_named_as_api_1_0(body, version):
             head = b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
             self.wfile.write(head % (status, len(content)) + content)
 
-    with served(Handler) as url, pytest.raises(ShopTooOld, match=r"API 1\.0"):
+    with served(Handler) as url, pytest.raises(ShopTooOldError, match=r"API 1\.0"):
         probe(url, "a@b.example", "k", connect=quick)

@@ -20,18 +20,18 @@ from pydantic import SecretStr
 
 from cscart_pipelines.cscart.client import MAX_WAIT, ShopClient
 from cscart_pipelines.cscart.errors import (
-    AccessDenied,
-    AmbiguousWrite,
-    ApiNotFound,
-    CredentialsRefused,
-    NotFound,
+    AccessDeniedError,
+    AmbiguousWriteError,
+    ApiNotFoundError,
+    CredentialsRefusedError,
+    NotFoundError,
     PermanentShopError,
-    RedirectRefused,
-    RejectedWrite,
+    RedirectRefusedError,
+    RejectedWriteError,
     ShopError,
-    TlsTrouble,
+    TlsError,
     TransientShopError,
-    Unreachable,
+    UnreachableError,
 )
 from cscart_pipelines.cscart.lists import fetcher, identifier, read_short_list
 from cscart_pipelines.cscart.paginator import ReverseOffsetPaginator
@@ -286,7 +286,7 @@ def test_one_broken_order_is_found_among_the_others():
             size=10,
             sizes=(10, 5, 1),
             identify=identifier(client, "orders", "order_id"),
-            on_poison=lambda id, position, reason: aside.append((id, position)),
+            on_unreadable=lambda id, position, reason: aside.append((id, position)),
         )
         ids = {parse_order(row)[0].order_id for page in walk for row in page.rows}
     assert aside == [(13, 12)]
@@ -298,14 +298,14 @@ def test_one_broken_order_is_found_among_the_others():
 
 def test_a_wrong_key_is_refused_at_once(calm):
     with connect(calm, key="wrong") as client:
-        with pytest.raises(CredentialsRefused, match="API key"):
+        with pytest.raises(CredentialsRefusedError, match="API key"):
             client.get("orders")
         assert client.stats.calls == 1
 
 
 def test_a_missing_privilege_is_named():
     with SandboxShop("4.20", filled, privileges={"view_users"}) as shop, connect(shop) as client:
-        with pytest.raises(AccessDenied, match="view_orders"):
+        with pytest.raises(AccessDeniedError, match="view_orders"):
             client.get("orders")
         assert client.stats.calls == 1
 
@@ -314,16 +314,16 @@ def test_a_shop_that_wants_https_says_so():
     with (
         SandboxShop("4.20", filled, api_https_only=True) as shop,
         connect(shop) as client,
-        pytest.raises(AccessDenied, match="https://"),
+        pytest.raises(AccessDeniedError, match="https://"),
     ):
         client.get("version")
 
 
 def test_a_row_that_is_not_there_is_not_found(calm):
     with connect(calm) as client:
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             client.get("orders", id=999)
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             client.get("countries")
         assert client.stats.calls == 2
 
@@ -337,7 +337,7 @@ def test_what_the_shop_says_about_a_bad_request_is_kept(calm):
 
 def test_a_web_server_without_rewriting_is_no_api():
     with SandboxShop("4.20", filled, rewrite="api.php") as shop, connect(shop) as client:
-        with pytest.raises(ApiNotFound):
+        with pytest.raises(ApiNotFoundError):
             client.get("version")
         assert client.stats.calls == 1
 
@@ -346,8 +346,8 @@ def test_a_web_server_without_rewriting_is_no_api():
     ("reply", "error", "cause"),
     [
         (b"HTTP/1.1 403 No\r\nContent-Length: 6\r\n\r\n<html>", TransientShopError, "blocked"),
-        (b"HTTP/1.1 401 No\r\nContent-Length: 6\r\n\r\n<html>", CredentialsRefused, None),
-        (b"HTTP/1.1 404 No\r\nContent-Length: 6\r\n\r\n<html>", ApiNotFound, None),
+        (b"HTTP/1.1 401 No\r\nContent-Length: 6\r\n\r\n<html>", CredentialsRefusedError, None),
+        (b"HTTP/1.1 404 No\r\nContent-Length: 6\r\n\r\n<html>", ApiNotFoundError, None),
         (b"HTTP/1.1 405 No\r\nContent-Length: 2\r\n\r\n{}", PermanentShopError, None),
         (b"HTTP/1.1 502 No\r\nContent-Length: 2\r\n\r\n{}", TransientShopError, "server"),
     ],
@@ -371,7 +371,7 @@ def test_a_redirect_is_not_followed_and_names_the_address_to_use(verb):
         with (
             canned_server((reply + "Content-Length: 0\r\n\r\n").encode()) as url,
             ShopClient(url, "a@b.example", "k") as client,
-            pytest.raises(RedirectRefused) as caught,
+            pytest.raises(RedirectRefusedError) as caught,
         ):
             client.get("orders", id=5) if verb == "get" else client.put("orders", 5, {})
     assert caught.value.suggested_base == other
@@ -387,13 +387,13 @@ def test_an_unknown_name_and_a_closed_port_are_unreachable():
         sleeps = []
         with (
             ShopClient(closed, "a@b.example", "k", retries=2, sleep=sleeps.append) as client,
-            pytest.raises(Unreachable, match="refuses"),
+            pytest.raises(UnreachableError, match="refuses"),
         ):
             client.get("version")
         assert len(sleeps) == 2
     with (
         ShopClient("http://shop.invalid", "a@b.example", "k", retries=0) as client,
-        pytest.raises(Unreachable, match=r"shop\.invalid"),
+        pytest.raises(UnreachableError, match=r"shop\.invalid"),
     ):
         client.get("version")
 
@@ -414,7 +414,7 @@ def secure_shop(authority, name="127.0.0.1"):
 
 def test_a_certificate_nobody_vouches_for_is_trouble_and_no_key_is_sent(authority):
     with secure_shop(authority) as shop, connect(shop) as client:
-        with pytest.raises(TlsTrouble, match="certificate"):
+        with pytest.raises(TlsError, match="certificate"):
             client.get("version")
         assert len(shop.requests) == 0
         assert client.stats.calls == 1
@@ -429,7 +429,7 @@ def test_the_certificate_bundle_of_the_environment_counts(authority, monkeypatch
     with (
         secure_shop(authority, "shop.example") as shop,
         connect(shop) as client,
-        pytest.raises(TlsTrouble, match="match"),
+        pytest.raises(TlsError, match="match"),
     ):
         client.get("version")
 
@@ -438,7 +438,7 @@ def test_https_to_a_port_that_speaks_http_is_trouble():
     with (
         canned_server(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n") as url,
         ShopClient(url.replace("http://", "https://"), "a@b.example", "k") as client,
-        pytest.raises(TlsTrouble, match="https"),
+        pytest.raises(TlsError, match="https"),
     ):
         client.get("version")
     assert client.stats.calls == 1
@@ -478,9 +478,9 @@ def test_a_write_is_done_once_and_answers():
         client.put("orders", 5, {"status": "C"})
         assert client.get("orders", id=5).body["status"] == "C"
         assert client.delete("orders", 6).status == 204
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             client.delete("orders", 6)
-        with pytest.raises(RejectedWrite) as caught:
+        with pytest.raises(RejectedWriteError) as caught:
             client.post("shipments", {"order_id": 5})
     assert caught.value.status == 400
 
@@ -490,7 +490,7 @@ def test_a_write_is_done_once_and_answers():
 def test_a_write_whose_outcome_is_unknown_is_not_repeated(kind, after):
     with SandboxShop("4.20", filled) as shop, connect(shop) as client:
         shop.faults.add(kind, method="PUT", after=after)
-        with pytest.raises(AmbiguousWrite):
+        with pytest.raises(AmbiguousWriteError):
             client.put("orders", 5, {"status": "C"})
         assert shop.requests.count(method="PUT") == 1
 
@@ -499,13 +499,13 @@ def test_a_write_that_ends_in_tls_trouble_is_in_doubt_unless_it_was_the_certific
     with (
         canned_server(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n") as url,
         ShopClient(url.replace("http://", "https://"), "a@b.example", "k") as client,
-        pytest.raises(AmbiguousWrite),
+        pytest.raises(AmbiguousWriteError),
     ):
         client.put("orders", 5, {"status": "C"})
     with (
         secure_shop(authority) as shop,
         connect(shop) as client,
-        pytest.raises(TlsTrouble, match="certificate"),
+        pytest.raises(TlsError, match="certificate"),
     ):
         client.put("orders", 5, {"status": "C"})
 
@@ -583,7 +583,7 @@ def test_a_write_whose_answer_is_lost_in_a_proxy_is_not_repeated(behind, forward
     asked = []
     with SandboxShop("4.20", filled) as shop, proxy(shop, asked, forward=forward) as address:
         behind(address)
-        with connect(shop) as client, pytest.raises(AmbiguousWrite):
+        with connect(shop) as client, pytest.raises(AmbiguousWriteError):
             client.post("shipments", {"order_id": 5, "shipping_id": 1, "products": {"1": 1}})
         assert asked == ["POST"]
         assert shop.requests.count(method="POST") == forward
@@ -595,7 +595,7 @@ def test_a_write_that_breaks_within_a_proxys_tunnel_is_not_repeated(behind):
         behind(address)
         with (
             ShopClient("https://shop.example", "a@b.example", "k", sleep=asked.append) as client,
-            pytest.raises(AmbiguousWrite),
+            pytest.raises(AmbiguousWriteError),
         ):
             client.post("shipments", {"order_id": 5})
     assert asked == ["CONNECT"]
@@ -609,7 +609,7 @@ def test_a_proxy_that_opens_no_tunnel_has_sent_nothing(behind):
             ShopClient(
                 "https://shop.example", "a@b.example", "k", retries=2, sleep=sleeps.append
             ) as client,
-            pytest.raises(Unreachable, match="proxy"),
+            pytest.raises(UnreachableError, match="proxy"),
         ):
             client.post("shipments", {"order_id": 5})
     assert asked == ["CONNECT"] * 3 and len(sleeps) == 2
@@ -625,7 +625,7 @@ def test_a_proxy_that_is_not_there_has_sent_nothing(behind, scheme):
             ShopClient(
                 f"{scheme}://shop.example", "a@b.example", "k", retries=2, sleep=sleeps.append
             ) as client,
-            pytest.raises(Unreachable, match="proxy"),
+            pytest.raises(UnreachableError, match="proxy"),
         ):
             client.post("shipments", {"order_id": 5})
     assert len(sleeps) == 2

@@ -8,12 +8,12 @@ import pytest
 
 from cscart_pipelines.cscart import errors
 from cscart_pipelines.cscart.errors import (
-    Abandoned,
-    AmbiguousWrite,
+    AmbiguousWriteError,
     PermanentShopError,
+    RequestCancelledError,
     ShopError,
     TransientShopError,
-    Unreachable,
+    UnreachableError,
     privilege,
 )
 
@@ -24,7 +24,7 @@ CLASSES = [
 
 @pytest.mark.parametrize("each", CLASSES)
 def test_every_error_is_of_one_kind_only(each):
-    known = (TransientShopError, PermanentShopError, AmbiguousWrite, Abandoned)
+    known = (TransientShopError, PermanentShopError, AmbiguousWriteError, RequestCancelledError)
     kinds = [issubclass(each, kind) for kind in known]
     assert sum(kinds) == (0 if each is ShopError else 1)
 
@@ -46,7 +46,7 @@ def test_a_smaller_page_helps_only_where_the_shop_choked_on_it(cause, helps):
 
 
 def test_no_connection_is_transient_and_no_matter_of_size():
-    error = Unreachable("x")
+    error = UnreachableError("x")
     assert isinstance(error, TransientShopError)
     assert not error.lighter_may_help
 

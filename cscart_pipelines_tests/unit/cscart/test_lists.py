@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from cscart_pipelines.cscart.client import ShopClient
-from cscart_pipelines.cscart.errors import PermanentShopError, ShopTooOld, TransientShopError
+from cscart_pipelines.cscart.errors import PermanentShopError, ShopTooOldError, TransientShopError
 from cscart_pipelines.cscart.lists import fetcher, identifier, read_page, read_short_list
 from cscart_pipelines.cscart.paginator import ReverseOffsetPaginator
 from cscart_pipelines.sandbox.server import SandboxShop
@@ -51,7 +51,7 @@ def test_a_bare_list_is_api_1_0_and_is_not_asked_for_again(body, read):
     with (
         canned_server(reply, asked) as url,
         ShopClient(url, "a@b.example", "k") as client,
-        pytest.raises(ShopTooOld, match=r"bare list of users, as API 1\.0 .*Upgrade the shop"),
+        pytest.raises(ShopTooOldError, match=r"bare list of users, as API 1\.0 .*Upgrade the shop"),
     ):
         read(client, "users", *((3, 50) if read is read_page else ()))
     assert len(asked) == 1

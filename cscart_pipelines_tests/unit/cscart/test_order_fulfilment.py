@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cscart_pipelines.cscart import order_fulfilment
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.coerce import UnreadableRowError
-from cscart_pipelines.cscart.errors import NotFound, TransientShopError
+from cscart_pipelines.cscart.errors import NotFoundError, TransientShopError
 from cscart_pipelines.cscart.order_fulfilment import (
     ShippableOrder,
     parse_shipment_seen,
@@ -127,7 +127,7 @@ def test_a_list_that_does_not_end_is_an_error(
 
 
 def test_an_unknown_order_is_not_found(client: ShopClient) -> None:
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         read_order(client, 99999)
 
 

@@ -29,7 +29,7 @@ def test_after_a_broken_row_the_size_grows_as_soon_as_it_fits():
     pace = AdaptivePageSize(50, (50, 25, 5, 1))
     while pace.shrink():
         pass
-    pace.found_poison(103)
+    pace.passed_unreadable(103)
     assert pace.size == 1
     for remaining, size in [(102, 1), (100, 50)]:
         pace.passed(1, remaining)

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cscart_pipelines.cscart.errors import (
-    CredentialsRefused,
+    CredentialsRefusedError,
     TransientShopError,
-    Unreachable,
+    UnreachableError,
 )
 from cscart_pipelines.cscart.paginator import (
-    POISON_IN_A_ROW,
+    MAX_UNREADABLE_IN_A_ROW,
     ListAnswer,
     Page,
     ReverseOffsetPaginator,
@@ -249,14 +249,14 @@ def test_failing_pages_lose_nothing(count, script, seed, often):
 @settings(max_examples=200)
 def test_broken_rows_are_set_aside_and_nothing_else(count, data, script, expected):
     # Fewer than would be taken for a broken shop, wherever they stand.
-    poison = data.draw(st.sets(st.integers(1, count), max_size=POISON_IN_A_ROW - 2))
+    poison = data.draw(st.sets(st.integers(1, count), max_size=MAX_UNREADABLE_IN_A_ROW - 2))
     shop = ModelShop(count, script=script, poison=poison)
     aside = []
     pages = walk(
         shop,
         expected_total=expected,
         identify=shop.identify,
-        on_poison=lambda id, position, reason: aside.append((id, position, reason)),
+        on_unreadable=lambda id, position, reason: aside.append((id, position, reason)),
     )
     rows = set(read(pages))
     assert set(shop.rows) - poison <= rows
@@ -277,7 +277,7 @@ def test_one_broken_row_costs_few_requests_and_the_size_recovers():
             shop.fetch,
             size=50,
             identify=shop.identify,
-            on_poison=lambda *told: aside.append(told),
+            on_unreadable=lambda *told: aside.append(told),
         )
     )
     assert [told[0] for told in aside] == [1003]
@@ -290,7 +290,7 @@ def test_one_broken_row_costs_few_requests_and_the_size_recovers():
 def test_a_list_of_nothing_but_broken_rows_is_walked_all_the_same():
     shop = ModelShop(2, poison={1, 2})
     aside = []
-    pages = walk(shop, identify=shop.identify, on_poison=lambda *told: aside.append(told[0]))
+    pages = walk(shop, identify=shop.identify, on_unreadable=lambda *told: aside.append(told[0]))
     assert read(pages) == []
     assert aside == [2, 1]
 
@@ -316,11 +316,11 @@ def test_a_shop_that_goes_down_is_no_broken_row():
     seen = []
 
     def identify(position):
-        raise Unreachable("the shop is down")
+        raise UnreachableError("the shop is down")
 
-    run = walk(shop, identify=identify, on_poison=lambda *told: seen.append(told))
+    run = walk(shop, identify=identify, on_unreadable=lambda *told: seen.append(told))
     pages = []
-    with pytest.raises(Unreachable):
+    with pytest.raises(UnreachableError):
         for page in run:
             pages.append(page)
             if len(pages) == 3:
@@ -333,8 +333,8 @@ def test_a_shop_in_which_every_row_is_broken_is_broken():
     shop = ModelShop(100, poison=range(1, 101))
     seen = []
     with pytest.raises(TransientShopError):
-        list(walk(shop, identify=shop.identify, on_poison=lambda *told: seen.append(told)))
-    assert len(seen) < POISON_IN_A_ROW
+        list(walk(shop, identify=shop.identify, on_unreadable=lambda *told: seen.append(told)))
+    assert len(seen) < MAX_UNREADABLE_IN_A_ROW
 
 
 def test_permanent_errors_pass_through_from_threads():
@@ -342,10 +342,10 @@ def test_permanent_errors_pass_through_from_threads():
 
     def fetch(page, size):
         if page == 8:
-            raise CredentialsRefused("no", status=401)
+            raise CredentialsRefusedError("no", status=401)
         return shop.fetch(page, size)
 
-    with pytest.raises(CredentialsRefused):
+    with pytest.raises(CredentialsRefusedError):
         list(ReverseOffsetPaginator(fetch, size=10, sizes=SIZES, max_parallel=4))
 
 

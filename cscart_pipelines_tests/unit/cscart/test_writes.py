@@ -12,9 +12,9 @@ import pytest
 
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.errors import (
-    AmbiguousWrite,
-    NotFound,
-    RejectedWrite,
+    AmbiguousWriteError,
+    NotFoundError,
+    RejectedWriteError,
     TransientShopError,
 )
 from cscart_pipelines.cscart.order_fulfilment import read_order, read_shipments
@@ -106,9 +106,9 @@ def test_a_status_may_travel_with_the_shipment(shop: SandboxShop, client: ShopCl
 
 def test_a_shipment_of_what_has_shipped_is_rejected(shop: SandboxShop, client: ShopClient) -> None:
     shop.store.create_shipment(1001)
-    with pytest.raises(RejectedWrite):
+    with pytest.raises(RejectedWriteError):
         ship(client, shop)
-    with pytest.raises(RejectedWrite):
+    with pytest.raises(RejectedWriteError):
         ship(client, shop, order_id=1002, tracking_number="", carrier="")
     assert len(shop.store.shipments) == 1
 
@@ -120,11 +120,11 @@ def test_a_lost_answer_is_ambiguous_and_is_not_sent_again(
     shop.faults.add("reset", method="POST", path="shipments", after=applied)
     shop.faults.add("reset", method="PUT", after=applied)
     shop.requests.clear()
-    with pytest.raises(AmbiguousWrite):
+    with pytest.raises(AmbiguousWriteError):
         ship(client, shop)
-    with pytest.raises(AmbiguousWrite):
+    with pytest.raises(AmbiguousWriteError):
         set_order_status(client, 1001, "P")
-    with pytest.raises(AmbiguousWrite):
+    with pytest.raises(AmbiguousWriteError):
         set_amount(client, 1, 7)
     assert len(shop.store.shipments) == applied
     assert (shop.store.orders[1001].status == "P", shop.store.products[1].amount == 7) == (
@@ -138,7 +138,7 @@ def test_an_answer_that_cannot_be_read_is_ambiguous(shop: SandboxShop, client: S
     for kind in ("truncated", "server_error"):
         shop.faults.clear()
         shop.faults.add(kind, method="POST", after=True)
-        with pytest.raises(AmbiguousWrite):
+        with pytest.raises(AmbiguousWriteError):
             ship(client, shop)
     assert len(shop.store.shipments) == 2  # both were done
 
@@ -184,7 +184,7 @@ def test_an_unknown_order_is_told_by_the_oldest_version_only(
     shop: SandboxShop, client: ShopClient
 ) -> None:
     if shop.profile.name == "4.7":
-        with pytest.raises(RejectedWrite):
+        with pytest.raises(RejectedWriteError):
             set_order_status(client, 99999, "P")
     else:
         set_order_status(client, 99999, "P")  # 200: whoever writes must read back
@@ -200,5 +200,5 @@ def test_an_amount_is_written_and_nothing_else(
     assert bodies == [{"amount": 0}, {"amount": 15}]
     product = shop.store.products[1]
     assert (product.amount, product.price) == (15, price)
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         set_amount(client, 999, 1)

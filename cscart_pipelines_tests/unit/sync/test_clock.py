@@ -20,7 +20,7 @@ class _Now:
 def test_it_is_the_time_of_the_last_answer_plus_what_has_passed() -> None:
     now = _Now()
     clock = ShopClock(now=now)
-    clock.hear(datetime(2025, 6, 15, 11, 0, 7, tzinfo=UTC))
+    clock.observe(datetime(2025, 6, 15, 11, 0, 7, tzinfo=UTC))
     now.value += timedelta(seconds=90)
     told = clock.now()
     assert told.surely_over == told.surely_not_yet == datetime(2025, 6, 15, 11, 1, 37, tzinfo=UTC)
@@ -40,13 +40,13 @@ def test_it_asks_when_nothing_was_heard_and_once_only() -> None:
         assert told.surely_over == OURS.replace(microsecond=0) - UNCERTAIN
         assert told.surely_not_yet == OURS.replace(microsecond=0) + UNCERTAIN
     assert len(asked) == 1
-    clock.hear(None)
+    clock.observe(None)
     assert clock.now().surely_over != clock.now().surely_not_yet
-    clock.hear(OURS.replace(microsecond=0))
+    clock.observe(OURS.replace(microsecond=0))
     assert clock.now().surely_over == clock.now().surely_not_yet
 
 
 def test_it_does_not_ask_once_an_answer_was_heard() -> None:
     clock = ShopClock(ask=lambda: 1 / 0, now=_Now())  # type: ignore[arg-type, return-value]
-    clock.hear(OURS)
+    clock.observe(OURS)
     assert clock.now().surely_over <= OURS

@@ -135,7 +135,7 @@ def test_refusals_are_told_also_when_the_shop_goes_away_after_them(room: Control
             result = run(room, job, integration="shop")
             assert not result.success
             (told,) = result.output_for_node(step)
-            assert told["failure_kind"] == "CredentialsRefused"
+            assert told["failure_kind"] == "CredentialsRefusedError"
             report = PushReport.from_json(told)
             assert [one.target.partition(" T")[0] for one in report.refusals] == [target]
             assert report.waiting == 1

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from cscart_pipelines.cscart.errors import CredentialsRefused, ShopError
+from cscart_pipelines.cscart.errors import CredentialsRefusedError, ShopError
 from cscart_pipelines.fulfilment.orders.export import export, to_json, write_csv
 from cscart_pipelines.fulfilment.orders.pull import pull
 from cscart_pipelines.fulfilment.push_session import PushFailedError, open_push
@@ -375,7 +375,7 @@ def test_a_shop_that_refuses_the_credentials_ends_the_push(connect: Connect) -> 
     at = connect()
     at.ship(str(at.order().order_id), UPS, carrier="UPS")
     at.shop.api_user.api_key = "another"
-    with pytest.raises(CredentialsRefused):
+    with pytest.raises(CredentialsRefusedError):
         at.push()
     assert at.inbox() == [("waiting", None)]
     failures = at.rows("SELECT failures, not_before > now() FROM fulfilment.rounds")

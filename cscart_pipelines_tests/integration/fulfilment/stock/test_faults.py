@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cscart_pipelines.cscart.errors import AccessDenied, ShopError, TransientShopError
+from cscart_pipelines.cscart.errors import AccessDeniedError, ShopError, TransientShopError
 from cscart_pipelines.fulfilment.journal import Entry, Journal, Kind
 from cscart_pipelines.fulfilment.report import PushReport
 from cscart_pipelines.sandbox.http.routing import Request
@@ -189,7 +189,7 @@ def test_a_user_without_the_privilege_is_told_and_nothing_is_refused(connect: Co
     shop = connect()
     shop.shop.api_user.privileges = {"view_catalog", "view_orders"}
     levels(shop, **SIX)
-    with pytest.raises(AccessDenied, match="manage_catalog"):
+    with pytest.raises(AccessDeniedError, match="manage_catalog"):
         push(shop, client={"max_parallel": 1})
     assert sum(written(shop).values()) == 1
     assert set(states(shop).values()) == {"waiting"}
