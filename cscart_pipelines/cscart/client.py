@@ -78,8 +78,9 @@ class ShopClient:
     """The API of one shop. Safe to use from several threads; close it, or use it in a `with`.
 
     `base_url` is normalised (InvalidAddressError if it cannot be). `connect_timeout`,
-    `read_timeout`, `backoff` (base, cap) in seconds; the read time-out counts between two pieces of an answer, a
-    whole answer may take three times as long. `retries` counts repetitions: 5 means 6 requests.
+    `read_timeout`, `backoff` (base, cap) in seconds; the read time-out counts between two pieces of
+    an answer, a whole answer may take three times as long. `retries` counts
+    repetitions: 5 means 6 requests.
     `max_parallel` requests are on their way at most, however many threads ask. `sleep`, `rng`:
     for tests. `on_call` is told every request, in the thread that made it.
     """

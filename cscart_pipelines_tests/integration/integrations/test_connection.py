@@ -130,9 +130,13 @@ def test_a_wrong_or_replaced_key_and_a_wrong_email_are_401(
 ) -> None:
     right = {"key": shop.api_key, "email": shop.email}
     refused(
-        shop.url, CredentialsRefusedError, "(401)", "check the e-mail and the API key", "API access",
+        shop.url,
+        CredentialsRefusedError,
+        "(401)",
+        "check the e-mail and the API key",
+        "API access",
         **{**right, **details},
-    )  # fmt: skip
+    )
 
 
 def test_a_web_server_that_asks_for_a_password_of_its_own() -> None:
