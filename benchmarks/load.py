@@ -20,7 +20,8 @@ from benchmarks.options import Options
 from benchmarks.premises import Premises, premises
 from benchmarks.report import Report, Table
 from benchmarks.shop import pages
-from cscart_pipelines.cscart.records.entities import content_hash, parse_order
+from cscart_pipelines.cscart.records.content_hash import content_hash
+from cscart_pipelines.cscart.records.orders import parse_order
 from cscart_pipelines.warehouse.load import Loader, row_columns
 from cscart_pipelines.warehouse.tables import core as tables_core
 

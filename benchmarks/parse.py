@@ -15,7 +15,9 @@ from benchmarks.measure import per_row
 from benchmarks.options import Options
 from benchmarks.report import Cell, Report, Table
 from benchmarks.shop import pages
-from cscart_pipelines.cscart.records.entities import content_hash, parse_customer, parse_order
+from cscart_pipelines.cscart.records.content_hash import content_hash
+from cscart_pipelines.cscart.records.customers import parse_customer
+from cscart_pipelines.cscart.records.orders import parse_order
 
 ORDERS = 6_000
 """As many orders, and a third as many customers."""

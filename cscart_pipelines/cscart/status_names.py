@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.coerce import UnreadableRowError
 from cscart_pipelines.cscart.lists import read_short_list
-from cscart_pipelines.cscart.records.entities import parse_status
+from cscart_pipelines.cscart.records.statuses import parse_status
 
 INCOMPLETE = "N"
 """Checkout begun and not finished; in no list of statuses (reference 8.1, 8.5)."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from cscart_pipelines.cscart.coerce import integer
-from cscart_pipelines.cscart.records.entities import parse_customer
+from cscart_pipelines.cscart.records.customers import parse_customer
 from cscart_pipelines.sync.context import EntityReport, SyncContext
 from cscart_pipelines.sync.list_reader import ListQuery, ListResult, Sweep, read_list, unfinished
 from cscart_pipelines.sync.orders.reconciliation import reset_reconciliation

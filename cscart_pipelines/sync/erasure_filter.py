@@ -12,7 +12,8 @@ from typing import Any
 
 import psycopg
 
-from cscart_pipelines.cscart.records.entities import CustomerRow, OrderRow
+from cscart_pipelines.cscart.records.customers import CustomerRow
+from cscart_pipelines.cscart.records.orders import OrderRow
 from cscart_pipelines.identity import read_email, read_mobile, region_of
 from cscart_pipelines.integrations.settings import IntegrationSettings, host_of
 from cscart_pipelines.privacy.erasure import (

@@ -15,7 +15,7 @@ from typing import Any
 from cscart_pipelines.cscart.coerce import integer
 from cscart_pipelines.cscart.errors import PermanentShopError
 from cscart_pipelines.cscart.lists import read_short_list
-from cscart_pipelines.cscart.records.entities import parse_category, parse_product
+from cscart_pipelines.cscart.records.products import parse_category, parse_product
 from cscart_pipelines.sync.context import EntityReport, SyncContext
 from cscart_pipelines.sync.list_reader import ListQuery, Sweep, read_list, unfinished
 from cscart_pipelines.sync.row_handlers import RowHandler, only, plain_handler

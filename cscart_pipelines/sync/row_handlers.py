@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from cscart_pipelines.cscart.coerce import integer
-from cscart_pipelines.cscart.records.entities import UnreadableRowError, content_hash
+from cscart_pipelines.cscart.coerce import UnreadableRowError, integer
+from cscart_pipelines.cscart.records.content_hash import content_hash
 from cscart_pipelines.warehouse.load import Changes, Loader
 
 RawRow = dict[str, Any]

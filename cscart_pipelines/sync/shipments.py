@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from cscart_pipelines.cscart.coerce import integer
 from cscart_pipelines.cscart.lists import read_page
-from cscart_pipelines.cscart.records.entities import parse_shipment
+from cscart_pipelines.cscart.records.shipments import parse_shipment
 from cscart_pipelines.sync.context import EntityReport, SyncContext
 from cscart_pipelines.sync.list_reader import ListQuery, Sweep, read_list, unfinished
 from cscart_pipelines.sync.row_handlers import PreparedRows, RawRow, RowHandler, only, plain_handler

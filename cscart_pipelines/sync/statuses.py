@@ -10,8 +10,10 @@ import time
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
+from cscart_pipelines.cscart.coerce import UnreadableRowError
 from cscart_pipelines.cscart.lists import read_short_list
-from cscart_pipelines.cscart.records.entities import UnreadableRowError, content_hash, parse_status
+from cscart_pipelines.cscart.records.content_hash import content_hash
+from cscart_pipelines.cscart.records.statuses import parse_status
 from cscart_pipelines.sync.context import EntityReport, SyncContext
 from cscart_pipelines.warehouse.tables import core as tables_core
 

@@ -21,7 +21,8 @@ from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.coerce import integer, mapping, text
 from cscart_pipelines.cscart.errors import NotFoundError, TransientShopError
 from cscart_pipelines.cscart.lists import read_page
-from cscart_pipelines.cscart.records.entities import parse_customer, parse_order
+from cscart_pipelines.cscart.records.customers import parse_customer
+from cscart_pipelines.cscart.records.orders import parse_order
 from cscart_pipelines.identity import read_email, sha256, written
 from cscart_pipelines.integrations.limit import Limit
 from cscart_pipelines.integrations.optimistic_load import SyncSnapshot, load_if_unchanged, record

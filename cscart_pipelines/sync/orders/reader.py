@@ -11,15 +11,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from cscart_pipelines.cscart.coerce import integer
+from cscart_pipelines.cscart.coerce import UnreadableRowError, integer
 from cscart_pipelines.cscart.errors import NotFoundError, TransientShopError
-from cscart_pipelines.cscart.records.entities import (
-    OrderLineRow,
-    OrderRow,
-    UnreadableRowError,
-    content_hash,
-    parse_order,
-)
+from cscart_pipelines.cscart.records.content_hash import content_hash
+from cscart_pipelines.cscart.records.orders import OrderLineRow, OrderRow, parse_order
 from cscart_pipelines.sync.context import EntityReport, SyncContext
 from cscart_pipelines.sync.list_reader import ListQuery, ListResult, Sweep, read_list
 from cscart_pipelines.sync.orders import windows

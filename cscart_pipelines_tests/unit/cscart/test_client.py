@@ -35,7 +35,7 @@ from cscart_pipelines.cscart.errors import (
 )
 from cscart_pipelines.cscart.lists import fetcher, identifier, read_short_list
 from cscart_pipelines.cscart.paginator import ReverseOffsetPaginator
-from cscart_pipelines.cscart.records.entities import parse_order
+from cscart_pipelines.cscart.records.orders import parse_order
 from cscart_pipelines.sandbox.api.render_leaks import LEAK
 from cscart_pipelines.sandbox.http.faults import KINDS
 from cscart_pipelines.sandbox.server import SandboxShop

@@ -14,24 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cscart_pipelines.cscart import coerce
+from cscart_pipelines.cscart.coerce import UnreadableRowError
 from cscart_pipelines.cscart.quantities import from_json, json_number
-from cscart_pipelines.cscart.records.entities import (
+from cscart_pipelines.cscart.records.content_hash import content_hash
+from cscart_pipelines.cscart.records.customers import CustomerRow, parse_customer
+from cscart_pipelines.cscart.records.orders import OrderLineRow, OrderRow, parse_order
+from cscart_pipelines.cscart.records.products import (
     CategoryRow,
-    CustomerRow,
-    OrderLineRow,
-    OrderRow,
     ProductRow,
-    ShipmentRecord,
-    StatusRow,
-    UnreadableRowError,
-    content_hash,
     parse_category,
-    parse_customer,
-    parse_order,
     parse_product,
-    parse_shipment,
-    parse_status,
 )
+from cscart_pipelines.cscart.records.shipments import ShipmentRecord, parse_shipment
+from cscart_pipelines.cscart.records.statuses import StatusRow, parse_status
 from cscart_pipelines.warehouse.tables import core as tables_core
 
 UPKEEP = {"integration", "content_hash", "loaded_at", "deleted_at"}
@@ -498,7 +493,8 @@ def test_the_hash_does_not_change_with_how_the_shop_writes_a_value():
 
 def test_the_hash_is_the_same_in_every_process():
     code = (
-        "from cscart_pipelines.cscart.records.entities import parse_customer, content_hash;"
+        "from cscart_pipelines.cscart.records.customers import parse_customer;"
+        "from cscart_pipelines.cscart.records.content_hash import content_hash;"
         "row = parse_customer({'user_id': '1', 'email': 'a', 'timestamp': '9'});"
         "print(content_hash(row).hex())"
     )

@@ -1,0 +1,40 @@
+"""Order statuses as typed rows, by allow-list (reference 12)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cscart_pipelines.cscart.coerce import (
+    Raw,
+    mapping,
+    reference,
+    require_object,
+    require_text,
+    text,
+)
+
+
+class StatusRow(NamedTuple):
+    """A status letter and what it means; `payment_received` is None where the shop is silent."""
+
+    type: str
+    status: str
+    status_id: int | None
+    description: str | None
+    inventory: str | None
+    payment_received: bool | None
+
+
+def parse_status(raw: Raw) -> StatusRow:
+    """A row of `/statuses` (reference 12). Raises UnreadableRow."""
+    get = require_object(raw).get
+    params = mapping(get("params"))
+    paid = params.get("payment_received")
+    return StatusRow(
+        require_text(get("type"), "type"),
+        require_text(get("status"), "status"),
+        reference(get("status_id")),
+        text(get("description")),
+        text(params.get("inventory")),
+        {"Y": True, "N": False}.get(paid) if isinstance(paid, str) else None,
+    )
