@@ -129,11 +129,11 @@ class RejectedWriteError(PermanentShopError):
 
 
 class AmbiguousWriteError(ShopError):
-    """A write was sent, and nobody knows whether it was done: read back before anything else."""
+    """A write was sent, and its outcome is unknown: read back before anything else."""
 
 
 class RequestCancelledError(ShopError):
-    """Whoever wanted this read has left meanwhile; nothing is known of the shop."""
+    """The caller has cancelled the read; nothing is known of the shop."""
 
 
 _PRIVILEGES = {

@@ -2,7 +2,7 @@
 
 Read live, for writing back; the warehouse's copy of an order is in `orders`. By allow-list like
 there: shipping methods may carry a carrier's credentials (reference 8.3). Not here: the writes
-(`writes`), and deciding about them (the fulfilment room).
+(`writes`), and deciding about them (`fulfilment`).
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def read_shipments(client: ShopClient, order_id: int) -> list[ShipmentSeen]:
 
 
 def parse_shippable(raw: Raw) -> ShippableOrder:
-    """An order detail (reference 8.3). Raises UnreadableRow."""
+    """An order detail (reference 8.3). Raises UnreadableRowError."""
     get = require_object(raw).get
     if "products" not in raw:
         raise UnreadableRowError("products", "the order's lines")
@@ -169,7 +169,7 @@ def parse_shippable(raw: Raw) -> ShippableOrder:
 
 
 def parse_shipment_seen(raw: Raw) -> ShipmentSeen:
-    """A row of `/shipments` (reference 9.1). Raises UnreadableRow."""
+    """A row of `/shipments` (reference 9.1). Raises UnreadableRowError."""
     get = require_object(raw).get
     pieces = {key: quantity(value) for key, value in entries(get("products"))}
     return ShipmentSeen(

@@ -1,6 +1,6 @@
 """How many rows a page may have: smaller after failures, larger again when that is sensible.
 
-Only the choice of a size; which page comes next is the walk's business (paging).
+Only the choice of a size; which page comes next is the walk's business (`paginator`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Quantities: how many of something, with a fraction where a shop sells by weight.
 
 A quantity is a Decimal in its shortest form, 1 and never 1.000, so that equal quantities have equal
-texts and hashes. Not here: reading them from a shop's JSON (`loose`).
+texts and hashes. Not here: reading them from a shop's JSON (`coerce`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def total(values: Iterable[Decimal]) -> Decimal:
 
 
 def json_number(value: Decimal) -> int | float:
-    """The quantity as JSON has it: 1 or 1.5. Exact for what `loose.quantity` reads."""
+    """The quantity as JSON has it: 1 or 1.5. Exact for what `coerce.quantity` reads."""
     return int(value) if is_whole(value) else float(value)
 
 

@@ -1,7 +1,7 @@
 """Products as somebody sees them who is about to write their stock: what the shop has just now.
 
 Read live, a page of products in one request; the warehouse's copy is in `records`. Not here: the
-write (`writes`), and deciding about it (the fulfilment room).
+write (`writes`), and deciding about it (`fulfilment`).
 """
 
 from __future__ import annotations

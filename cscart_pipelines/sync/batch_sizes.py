@@ -1,7 +1,7 @@
 """How much is asked for and stored at a time.
 
 Page sizes are those to start with and to shrink to when a shop cannot serve them; each divides the
-one before. Not here: when to shrink (`cscart.paging`).
+one before. Not here: when to shrink (`cscart.paginator`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The shop's own time, and how far it can be trusted.
 
 Windows and watermarks are on the shop's clock, because it stamps the changes (reference 14). Not
-here: which windows (`order_windows`).
+here: which windows (`orders.windows`).
 """
 
 from __future__ import annotations

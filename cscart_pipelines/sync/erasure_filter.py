@@ -2,7 +2,7 @@
 
 By request (`purge-person`), or because the shop has made them anonymous. Their accounts are left
 out, their orders lose what names them. Where nobody is forgotten, nothing of this is done. Not
-here: forgetting a person (`integrations.forget`).
+here: forgetting a person (`privacy.erasure`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What is made of the raw rows of a page: parsed and compared at once, loaded with their chunk.
 
-Not here: reading pages (`walk`), consumers of orders (`order_rows`).
+Not here: reading pages (`list_reader`), consumers of orders (`orders.reader`).
 """
 
 from __future__ import annotations

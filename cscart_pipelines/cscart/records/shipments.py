@@ -39,7 +39,7 @@ class ShipmentRecord(NamedTuple):
 
 
 def parse_shipment(raw: Raw) -> ShipmentRecord:
-    """A row of `/shipments` (reference 9.1). Raises UnreadableRow.
+    """A row of `/shipments` (reference 9.1). Raises UnreadableRowError.
 
     Without a tracking number the shop's URL still has its placeholder: it is left out (9.5).
     """

@@ -26,7 +26,7 @@ class StatusRow(NamedTuple):
 
 
 def parse_status(raw: Raw) -> StatusRow:
-    """A row of `/statuses` (reference 12). Raises UnreadableRow."""
+    """A row of `/statuses` (reference 12). Raises UnreadableRowError."""
     get = require_object(raw).get
     params = mapping(get("params"))
     paid = params.get("payment_received")

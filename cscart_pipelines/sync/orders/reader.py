@@ -1,6 +1,6 @@
 """Reading a window of orders: rows with their details, or list rows and details where they differ.
 
-Not here: which windows (`order_windows`), pages and chunks (`walk`).
+Not here: which windows (`orders.windows`), pages and chunks (`list_reader`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Finding out what the shop does not tell about orders: deletions, and changes without a trace.
 
 Deleted orders vanish (reference 8.6), so the shop's count is what gives them away. Not here:
-reading windows (`order_rows`), the windows themselves (`order_windows`).
+reading windows (`orders.reader`), the windows themselves (`orders.windows`).
 """
 
 from __future__ import annotations
