@@ -33,6 +33,7 @@ from cscart_pipelines.integrations.registry import Integration
 from cscart_pipelines.integrations.secrets import KEY_FILE, sealer
 from cscart_pipelines.settings import Settings, read_settings
 from cscart_pipelines.warehouse.migrate import newest_revision
+from cscart_pipelines.warehouse.statement import database_size
 
 PINNED = {"dagster": "1.13.27", "dagster-dbt": "0.29.27", "dagster-postgres": "0.29.27"}
 SHOPS_SECONDS = 30.0
@@ -160,8 +161,7 @@ def _dbt() -> str:
 def _database(premises: AppContext) -> str:
     with premises.warehouse.connect(autocommit=True) as connection:
         version = connection.info.server_version
-        row = connection.execute("SELECT pg_size_pretty(pg_database_size(current_database()))")
-        size = (row.fetchone() or ["?"])[0]
+        size = database_size(connection)
     kind = "embedded" if premises.settings.embedded else "by URL"
     where = premises.warehouse.url.render_as_string(hide_password=True)
     return (

@@ -15,7 +15,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
-import psycopg
 import typer
 from typer.core import TyperCommand, TyperGroup
 
@@ -28,6 +27,7 @@ from cscart_pipelines.cli.services import collector, processes
 from cscart_pipelines.cli.support import console, exit_codes
 from cscart_pipelines.integrations.settings import InvalidSettingsError
 from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.driver import ConnectionLostError
 
 commands = typer.Typer(
     name=console.PROGRAM,
@@ -196,7 +196,7 @@ def _explained(error: Exception) -> tuple[int, str, dict[str, str]]:
     if isinstance(error, InvalidSettingsError):
         problems = {_option(field): text for field, text in error.problems.items()}
         return exit_codes.WRONG_USAGE, "these settings cannot be used", problems
-    if isinstance(error, psycopg.OperationalError):
+    if isinstance(error, ConnectionLostError):
         said = " ".join((error.diag.message_primary or str(error)).split())
         return exit_codes.RUN_FAILED, f"the connection to the database is lost: {said}", {}
     if isinstance(error, OSError) and error.filename is not None:

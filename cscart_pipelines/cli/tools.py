@@ -9,21 +9,16 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import psycopg
 import typer
-from psycopg.postgres import types
 
 from cscart_pipelines.cli.integration.status import Csv, Json
 from cscart_pipelines.cli.support import console, exit_codes
 from cscart_pipelines.cli.support.environment import PROJECT, opened
 from cscart_pipelines.local_postgres.programs import find_program
+from cscart_pipelines.warehouse.statement import StatementError, run_statement
 
 SHOWN = 1000
 """Rows of a query that a terminal shows."""
-NUMBERS = frozenset(
-    types[name].oid for name in ("int2", "int4", "int8", "float4", "float8", "numeric", "oid")
-)
-"""PostgreSQL's types that are aligned to the right."""
 
 
 def sql(
@@ -50,25 +45,16 @@ def sql(
         if query is None:
             _open_psql(premises.warehouse.connection_arguments())
             return
-        with premises.warehouse.connect() as connection:
-            connection.read_only = not write
-            try:
-                # Prepared, so that it is one statement: COMMIT; DELETE … would be two.
-                cursor = connection.execute(query.encode(), prepare=not write)
-            except psycopg.Error as error:
-                raise exit_codes.CommandError(
-                    f"PostgreSQL says: {' '.join(str(error).split())}", exit_codes.WRONG_USAGE
-                ) from None
-            if cursor.description is None:
-                console.out.print(f"{cursor.statusmessage}")
-                return
-            names = _distinct([column.name for column in cursor.description])
-            numbers = {
-                name
-                for name, column in zip(names, cursor.description, strict=True)
-                if column.type_code in NUMBERS
-            }
-            rows = [dict(zip(names, row, strict=True)) for row in cursor]
+        try:
+            result = run_statement(premises.warehouse, query, write=write)
+        except StatementError as error:
+            raise exit_codes.CommandError(
+                f"PostgreSQL says: {error}", exit_codes.WRONG_USAGE
+            ) from None
+    if result.columns is None:
+        console.out.print(result.status)
+        return
+    names, rows = result.columns, result.rows
     if as_json:
         console.print_json(rows)
         return
@@ -77,7 +63,7 @@ def sql(
         return
     columns = [console.plain(name) for name in names]
     table = console.table(
-        *((column, "right") if name in numbers else column
+        *((column, "right") if name in result.numeric else column
           for column, name in zip(columns, names, strict=True))
     )  # fmt: skip
     shown = rows if console.out.width >= console.WIDE else rows[:SHOWN]
@@ -88,18 +74,6 @@ def sql(
         f"[dim]{console.count(len(rows), 'row')}"
         f"{f', the first {SHOWN:,} shown; --csv prints all' * (len(rows) > len(shown))}[/]"
     )
-
-
-def _distinct(names: list[str]) -> list[str]:
-    """Columns of the same name are told apart: in JSON the last one would hide the others."""
-    made: list[str] = []
-    for name in names:
-        number, distinct = 1, name
-        while distinct in made or (number > 1 and distinct in names):
-            number += 1
-            distinct = f"{name}_{number}"
-        made.append(distinct)
-    return made
 
 
 def _cell(value: Any) -> str:

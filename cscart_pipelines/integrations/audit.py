@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import psycopg
+from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from cscart_pipelines.warehouse.connect import Warehouse
@@ -57,3 +58,19 @@ def was_removed(warehouse: Warehouse, integration: str) -> bool:
             {"key": integration},
         ).fetchone()
     return bool(row and row[0])
+
+
+def entries(
+    connection: psycopg.Connection[Any], integration: str | None, limit: int
+) -> list[dict[str, Any]]:
+    """The newest entries of the trail, the newest first; None: of all integrations."""
+    return (
+        connection.cursor(row_factory=dict_row)
+        .execute(
+            "SELECT at, integration, actor, act, detail FROM registry.audit"
+            " WHERE %(key)s::text IS NULL OR integration = %(key)s"
+            " ORDER BY id DESC LIMIT %(limit)s",
+            {"key": integration, "limit": limit},
+        )
+        .fetchall()
+    )

@@ -193,6 +193,13 @@ class Registry:
                 [Jsonb(dict(capabilities)), passed, key],
             )
 
+    def set_url(self, key: str, url: str) -> None:
+        """Saves another port of the same host, for the sandbox shop; `record_test` comes after."""
+        with self._connect() as connection:
+            connection.execute(
+                "UPDATE registry.integrations SET url = %s WHERE integration = %s", [url, key]
+            )
+
     def release_dead(self) -> list[str]:
         """Ends synchronisations whose process is gone; returns their integrations.
 

@@ -9,9 +9,7 @@ import contextlib
 import enum
 from typing import Annotated, Any
 
-import psycopg
 import typer
-from psycopg.rows import dict_row
 
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.fulfilment.display import (
@@ -24,10 +22,12 @@ from cscart_pipelines.cli.integration.status import Csv, Json, Key
 from cscart_pipelines.cli.support import console, exit_codes
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.cscart.quantities import shown
+from cscart_pipelines.fulfilment import overview
 from cscart_pipelines.fulfilment.feeds.drop_folder import folder
 from cscart_pipelines.fulfilment.journal import Kind, State
 from cscart_pipelines.fulfilment.report import RefusedRow
 from cscart_pipelines.fulfilment.shipments.order_lookup import match_orders
+from cscart_pipelines.warehouse.driver import Connection
 
 Row = dict[str, Any]
 Limit = Annotated[
@@ -52,6 +52,12 @@ class Inbox(enum.StrEnum):
     STOCK = "stock"
 
 
+TABLES: dict[Inbox, overview.InboxTable] = {
+    Inbox.SHIPMENTS: "shipments",
+    Inbox.STOCK: "stock_levels",
+}
+
+
 def journal(
     key: Key,
     run: Annotated[
@@ -74,19 +80,9 @@ def journal(
         prefix = premises.registry.get(key).settings.order_prefix
         with premises.warehouse.connect(autocommit=True) as connection:
             order_id = None if order is None else order_id_of(connection, key, prefix, order)
-            rows = _rows(
-                connection,
-                "SELECT id, kind, target, state, order_id, product_id, tracking, plan, before,"
-                " after, reason, attempts, created_at, sent_at, finished_at, run_id"
-                " FROM fulfilment.journal WHERE integration = %(key)s"
-                " AND (%(run)s::text IS NULL OR starts_with(run_id, %(run)s))"
-                " AND (%(order_id)s::bigint IS NULL OR order_id = %(order_id)s)"
-                " AND (%(sku)s::text IS NULL OR kind = 'stock' AND target = %(sku)s)"
-                " AND (%(kind)s::text IS NULL OR kind = %(kind)s)"
-                " AND (%(state)s::text IS NULL OR state = %(state)s)"
-                " ORDER BY id DESC LIMIT %(limit)s",
-                {"key": key, "run": run, "order_id": order_id, "sku": sku, "kind": kind,
-                 "state": state, "limit": limit},
+            rows = overview.journal_entries(
+                connection, key, run=run, order_id=order_id, sku=sku, kind=kind, state=state,
+                limit=limit,
             )  # fmt: skip
     if as_json:
         console.print_json([{"integration": key, **row} for row in rows])
@@ -103,7 +99,7 @@ def journal(
         console.out.print(f"[dim]the newest {limit:,}; --limit shows more[/]")
 
 
-def order_id_of(connection: psycopg.Connection[Any], key: str, prefix: str, number: str) -> int:
+def order_id_of(connection: Connection, key: str, prefix: str, number: str) -> int:
     """What `--order` means. Raises CommandError if it is no order number of this integration."""
     meant = match_orders(connection, key, prefix, [number])
     if number not in meant.orders:
@@ -127,7 +123,8 @@ def inbox(
     with opened() as premises:
         premises.registry.get(key)
         if retry:
-            _retry(premises, key)
+            with premises.warehouse.connect(autocommit=True) as connection:
+                overview.retry_refused(connection, key)
         found = _inbox(premises, key, limit)
         with contextlib.suppress(OSError):  # told by whoever takes files from there
             folder(premises.settings, key)
@@ -146,38 +143,12 @@ def inbox(
         console.out.print(f"  {console.plain(found[box]['folder'])}", soft_wrap=True)
 
 
-def _retry(premises: AppContext, key: str) -> None:
-    with premises.warehouse.connect(autocommit=True) as connection, connection.transaction():
-        for table in ("shipments", "stock_levels"):
-            connection.execute(
-                f"UPDATE fulfilment.{table} SET state = 'waiting', reason = NULL,"  # noqa: S608
-                " journal_id = NULL, settled_at = NULL"
-                " WHERE integration = %s AND state = 'refused'",
-                [key],
-            )
-
-
 def _inbox(premises: AppContext, key: str, limit: int) -> Row:
     found: Row = {"integration": key}
     with premises.warehouse.connect(autocommit=True) as connection:
-        for box, table, target in (
-            (Inbox.SHIPMENTS, "shipments", "concat_ws(' ', order_number, tracking_number)"),
-            (Inbox.STOCK, "stock_levels", "sku"),
-        ):
-            counts = _rows(
-                connection,
-                "SELECT state, count(*) AS rows, min(received_at) AS oldest"  # noqa: S608 (constants)
-                f" FROM fulfilment.{table} WHERE integration = %(key)s GROUP BY state",
-                {"key": key},
-            )
-            rows = _rows(
-                connection,
-                f"SELECT {target} AS target, sku, quantity, state, reason, source, received_at,"  # noqa: S608
-                f" settled_at FROM fulfilment.{table} WHERE integration = %(key)s"
-                " AND state <> 'done' ORDER BY state = 'refused', received_at DESC, target, sku"
-                " LIMIT %(limit)s",
-                {"key": key, "limit": limit},
-            )
+        for box, table in TABLES.items():
+            counts = overview.inbox_counts(connection, key, table)
+            rows = overview.inbox_rows(connection, key, table, limit)
             found[box] = {
                 "counts": {row["state"]: row["rows"] for row in counts},
                 "oldest_waiting": next(
@@ -189,18 +160,8 @@ def _inbox(premises: AppContext, key: str, limit: int) -> Row:
                 ],
                 "folder": str(premises.settings.home / "inbox" / key / box),
             }
-        found["feeds"] = _rows(
-            connection,
-            "SELECT id, kind, source, received_at, rows_taken, rows_known, rows_refused, refusals,"
-            " newest_as_of, state, reason FROM fulfilment.feeds WHERE integration = %(key)s"
-            " ORDER BY id DESC LIMIT 10",
-            {"key": key},
-        )
+        found["feeds"] = overview.last_feeds(connection, key)
     return found
-
-
-def _rows(connection: psycopg.Connection[Any], query: str, values: Row) -> list[Row]:
-    return connection.cursor(row_factory=dict_row).execute(query.encode(), values).fetchall()
 
 
 # --- showing -------------------------------------------------------------------------------------

@@ -7,23 +7,18 @@ name finds its code when something is written (the fulfilment room).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import psycopg
 import typer
-from psycopg.rows import dict_row
 
 from cscart_pipelines.cli.fulfilment.feed_input import STDIN, read_input
 from cscart_pipelines.cli.integration.status import Csv, Json, Key
 from cscart_pipelines.cli.support import console, exit_codes
 from cscart_pipelines.cli.support.environment import opened
-from cscart_pipelines.fulfilment.carriers import CarrierMap
+from cscart_pipelines.fulfilment import mappings
 from cscart_pipelines.fulfilment.feeds.parse import UnreadableFileError, read_skus
 
-Row = dict[str, Any]
 SHOWN = 1000
-CS_CART = CarrierMap()
-"""Its own carriers, of which it makes the tracking links itself."""
 
 
 def carriers(
@@ -58,27 +53,14 @@ def carriers(
         with premises.warehouse.connect(autocommit=True) as connection:
             with connection.transaction():
                 for name, code in given:
-                    _forget_carrier(connection, key, name)
-                    connection.execute(
-                        "INSERT INTO fulfilment.carriers (integration, name, code, computes_url)"
-                        " VALUES (%s, %s, %s, %s)",
-                        [key, name, code, CS_CART.code_of(code).computes_url],
-                    )
+                    mappings.set_carrier(connection, key, name, code)
                 for name in unset or []:
-                    _known("--unset", name, _forget_carrier(connection, key, name))
+                    _known("--unset", name, mappings.delete_carrier(connection, key, name))
                 for name in computes_url or []:
-                    found = connection.execute(
-                        "UPDATE fulfilment.carriers SET computes_url = true"
-                        " WHERE integration = %s AND lower(name) = lower(%s)",
-                        [key, name],
+                    _known(
+                        "--computes-url", name, mappings.mark_computes_url(connection, key, name)
                     )
-                    _known("--computes-url", name, found.rowcount)
-            rows = _rows(
-                connection,
-                "SELECT name, code, computes_url FROM fulfilment.carriers WHERE integration = %s"
-                " ORDER BY name = '*', lower(name)",
-                key,
-            )
+            rows = mappings.carrier_rows(connection, key)
     if as_json:
         console.print_json(rows)
         return
@@ -132,25 +114,11 @@ def skus(
     with opened() as premises:
         premises.registry.get(key)
         with premises.warehouse.connect(autocommit=True) as connection:
-            with connection.transaction(), connection.cursor() as cursor:
-                cursor.executemany(
-                    "INSERT INTO fulfilment.sku_map (integration, sku, product_code)"
-                    " VALUES (%s, %s, %s) ON CONFLICT (integration, sku)"
-                    " DO UPDATE SET product_code = excluded.product_code",
-                    [(key, sku, code) for sku, code in given],
-                )
+            with connection.transaction():
+                mappings.set_skus(connection, key, given)
                 for sku in unset or []:
-                    cursor.execute(
-                        "DELETE FROM fulfilment.sku_map WHERE integration = %s AND sku = %s",
-                        [key, sku],
-                    )
-                    _known("--unset", sku, cursor.rowcount)
-            rows = _rows(
-                connection,
-                "SELECT sku, product_code FROM fulfilment.sku_map WHERE integration = %s"
-                " ORDER BY sku",
-                key,
-            )
+                    _known("--unset", sku, mappings.delete_sku(connection, key, sku))
+            rows = mappings.sku_rows(connection, key)
     if as_json:
         console.print_json(rows)
         return
@@ -201,23 +169,11 @@ def _read_skus(file: Path) -> list[tuple[str, str]]:
     return [(row.sku, row.product_code) for row in parsed.rows]
 
 
-def _known(option: str, name: str, found: int) -> None:
+def _known(option: str, name: str, found: bool) -> None:
     if not found:
         raise exit_codes.CommandError(
             f"{option} {name!r}: it is not in the list", exit_codes.WRONG_USAGE
         )
-
-
-def _forget_carrier(connection: psycopg.Connection[Any], key: str, name: str) -> int:
-    """Upper and lower case are the same in carriers' names."""
-    return connection.execute(
-        "DELETE FROM fulfilment.carriers WHERE integration = %s AND lower(name) = lower(%s)",
-        [key, name],
-    ).rowcount
-
-
-def _rows(connection: psycopg.Connection[Any], query: str, key: str) -> list[Row]:
-    return connection.cursor(row_factory=dict_row).execute(query.encode(), [key]).fetchall()
 
 
 def _hint(words: str) -> None:

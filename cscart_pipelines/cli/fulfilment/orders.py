@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import psycopg
 import typer
 
 from cscart_pipelines.app_context import AppContext
@@ -25,6 +24,8 @@ from cscart_pipelines.cscart.quantities import from_json, total
 from cscart_pipelines.fulfilment.countries import with_suggestions
 from cscart_pipelines.fulfilment.orders.export import OrderPage, export, to_json, write_csv
 from cscart_pipelines.fulfilment.orders.pull import PullReport, pull
+from cscart_pipelines.fulfilment.overview import last_cursors
+from cscart_pipelines.warehouse.driver import Connection
 
 TABLE_ROWS = 50
 MOST = 2**63 - 1
@@ -123,21 +124,14 @@ def _pull(premises: AppContext, key: str) -> PullReport:
     return report
 
 
-def _check_cursor(
-    connection: psycopg.Connection[Any], key: str, since: int, *, changes: bool
-) -> None:
+def _check_cursor(connection: Connection, key: str, since: int, *, changes: bool) -> None:
     """A cursor that this feed never told would silently find nothing, until the feed has passed it.
 
     Positions are never given back. Changes and orders share their numbers, so where changes begin
     may be a cursor of orders.
     """
-    row = connection.execute(
-        "SELECT coalesce(max(position), 0), coalesce(max(change_position), 0)"
-        " FROM fulfilment.orders WHERE integration = %s",
-        [key],
-    ).fetchone()
-    assert row is not None
-    last = max(row) if changes else row[0]
+    position, change_position = last_cursors(connection, key)
+    last = max(position, change_position) if changes else position
     if since > last:
         raise exit_codes.CommandError(
             f"--since {since}: the last cursor of {key} is {last}, so this one is of an earlier"

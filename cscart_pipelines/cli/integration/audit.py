@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from psycopg.rows import dict_row
 
 from cscart_pipelines.cli.integration.status import Csv, Json
 from cscart_pipelines.cli.support import console, exit_codes
 from cscart_pipelines.cli.support.confirm import Yes, confirm
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.identity import read_email, read_mobile
+from cscart_pipelines.integrations import audit as trail
 from cscart_pipelines.privacy.erasure import erase_person, known_integrations
 
 BOOKKEEPING = frozenset(
@@ -34,16 +34,7 @@ def audit(
 ) -> None:
     """The audit trail: who did what when, and changes of status."""
     with opened() as premises, premises.warehouse.connect(autocommit=True) as connection:
-        rows = (
-            connection.cursor(row_factory=dict_row)
-            .execute(
-                "SELECT at, integration, actor, act, detail FROM registry.audit"
-                " WHERE %(key)s::text IS NULL OR integration = %(key)s"
-                " ORDER BY id DESC LIMIT %(limit)s",
-                {"key": key, "limit": limit},
-            )
-            .fetchall()
-        )
+        rows = trail.entries(connection, key, limit)
     if as_json:
         console.print_json(rows)
         return

@@ -20,6 +20,7 @@ from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.integration.status import Json, Key
 from cscart_pipelines.cli.support import console, exit_codes
 from cscart_pipelines.cli.support.environment import PROJECT, dagster_environment, opened
+from cscart_pipelines.integrations import sync_runs
 
 MARKS = {"error": "red", "critical": "red", "warning": "yellow"}
 
@@ -51,12 +52,7 @@ def logs(
 
 def _read(premises: AppContext, key: str, run: str | None) -> dict[str, Any] | None:
     with premises.warehouse.connect(autocommit=True) as connection:
-        known = connection.execute(
-            "SELECT run_id FROM registry.sync_runs WHERE integration = %s AND run_id IS NOT NULL"
-            " ORDER BY id DESC LIMIT 500",
-            [key],
-        ).fetchall()
-    ids = json.dumps([row[0] for row in known])
+        ids = json.dumps(sync_runs.run_ids(connection, key))
     done = subprocess.run(
         [sys.executable, "-m", "cscart_pipelines.defs.shared.run_log", key, ids,
          *(["--run", run] if run else [])],

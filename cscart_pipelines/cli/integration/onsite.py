@@ -9,27 +9,19 @@ import re
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-import psycopg
 import typer
-from psycopg.rows import dict_row
 
 from cscart_pipelines.cli.integration.connect import yes_no
 from cscart_pipelines.cli.integration.status import Json, Key
 from cscart_pipelines.cli.support import console
 from cscart_pipelines.cli.support.confirm import Yes, confirm
 from cscart_pipelines.cli.support.environment import opened
-from cscart_pipelines.integrations import audit
 from cscart_pipelines.integrations.settings import InvalidSettingsError
-from cscart_pipelines.onsite.retention import DEFAULT_DAYS
-from cscart_pipelines.onsite.write_keys import RATE, shop_origins
+from cscart_pipelines.onsite import site_settings
+from cscart_pipelines.onsite.write_keys import shop_origins
 
 Row = dict[str, Any]
-DEFAULTS: Row = {
-    "origins": [], "raw_email": False, "retention_days": DEFAULT_DAYS, "batches_per_second": RATE
-}  # fmt: skip
-"""What holds where nothing is set: the defaults of the table."""
 MOST_DAYS, MOST_BATCHES = 3650, 100_000
-MOST_ORIGINS = 50
 HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(:[1-9][0-9]{0,4})?")
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
@@ -90,19 +82,21 @@ def onsite(
         own = shop_origins(premises.registry.get(key).settings.url)
         with premises.warehouse.connect(autocommit=True) as connection:
             if retention_days is not None:
-                kept = _change(connection, key, {}, more=set(), less=set(), own=own)[1]
+                kept = site_settings.read_settings(connection, key)
                 if retention_days < kept["retention_days"]:
                     confirm(
                         "With the next nightly run this deletes raw events that are older than"
                         f" {console.count(retention_days, 'day')}",
                         yes=yes,
                     )
-            before, now = _change(
-                connection, key, changed,
-                more={one for one in more.values() if one} - own,
-                less={one for one in less.values() if one},
-                own=own,
-            )  # fmt: skip
+            before, now = site_settings.change_settings(
+                connection,
+                key,
+                changed,
+                add_origins={one for one in more.values() if one} - own,
+                remove_origins={one for one in less.values() if one},
+                own_origins=own,
+            )
     if as_json:
         console.print_json({"own_origins": sorted(own), **now})
         return
@@ -133,55 +127,6 @@ def spelled(text: str) -> str | None:
 
 def _origins(texts: list[str] | None) -> dict[str, str | None]:
     return {text: spelled(text) for text in texts or ()}
-
-
-def _change(
-    connection: psycopg.Connection[Any], key: str, changed: Row,
-    *, more: set[str], less: set[str], own: frozenset[str],
-) -> tuple[Row, Row]:  # fmt: skip
-    """The settings before and now. Two who change them at once do so one after the other."""
-    with connection.transaction():
-        if changed or more or less:
-            connection.execute(
-                "INSERT INTO onsite.sites (integration) VALUES (%s)"
-                " ON CONFLICT (integration) DO UPDATE SET integration = excluded.integration",
-                [key],
-            )
-        found = (
-            connection.cursor(row_factory=dict_row)
-            .execute(
-                "SELECT origins, raw_email, retention_days, batches_per_second"
-                " FROM onsite.sites WHERE integration = %s",
-                [key],
-            )
-            .fetchone()
-        )
-        before = {**DEFAULTS, **(found or {})}
-        origins = set(before["origins"])
-        if strangers := less - origins - more:
-            raise InvalidSettingsError({"remove_origin": _not_removed(strangers, own)})
-        now = {**before, **changed, "origins": sorted((origins | more) - less)}
-        if len(now["origins"]) > MOST_ORIGINS:
-            raise InvalidSettingsError({"origin": f"expected at most {MOST_ORIGINS} of them"})
-        if now != before:
-            connection.execute(
-                "UPDATE onsite.sites SET origins = %(origins)s, raw_email = %(raw_email)s,"
-                " retention_days = %(retention_days)s, batches_per_second = %(batches_per_second)s"
-                " WHERE integration = %(key)s",
-                {**now, "key": key},
-            )
-            differing = {
-                name: [before[name], now[name]] for name in now if now[name] != before[name]
-            }
-            audit.record(connection, key, "onsite changed", differing)
-    return before, now
-
-
-def _not_removed(strangers: set[str], own: frozenset[str]) -> str:
-    names = ", ".join(sorted(strangers))
-    if strangers <= own:
-        return f"{names} is the shop's own; use disable to stop it"
-    return f"{names} is not among the origins"
 
 
 def _show(own: frozenset[str], now: Row) -> None:

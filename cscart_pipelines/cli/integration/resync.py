@@ -17,6 +17,7 @@ from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.cli.support.run_process import Synced, run_in_foreground, run_many
 from cscart_pipelines.integrations.lifecycle import Action, Status, rejection_reason, require
 from cscart_pipelines.integrations.settings import InvalidSettingsError
+from cscart_pipelines.integrations.sync_requests import request_sync
 
 
 def resync(
@@ -47,13 +48,7 @@ def resync(
 def ask_daemon(premises: AppContext, keys: list[str], *, full: bool) -> None:
     """Leaves the synchronisations to the daemon: those of one command are one run."""
     with premises.warehouse.connect(autocommit=True) as connection:
-        connection.execute(
-            "INSERT INTO registry.sync_requests (integration, whole)"
-            " SELECT integration, %s FROM unnest(%s::text[]) AS integration"
-            " ON CONFLICT (integration) DO UPDATE SET"
-            " whole = excluded.whole, requested_at = now()",
-            [full, keys],
-        )
+        request_sync(connection, keys, full=full)
     look = f"integration status {keys[0]}" if len(keys) == 1 else "integration list"
     console.out.print(
         "The daemon starts it within seconds where `make up` is running. "

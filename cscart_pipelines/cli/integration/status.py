@@ -11,12 +11,11 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from psycopg.rows import dict_row
 
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.support import console
 from cscart_pipelines.cli.support.environment import opened
-from cscart_pipelines.integrations import overlap
+from cscart_pipelines.integrations import overlap, sync_runs
 from cscart_pipelines.integrations.lifecycle import Status
 from cscart_pipelines.integrations.progress import Progress, progress_of
 from cscart_pipelines.integrations.registry import Integration
@@ -30,7 +29,9 @@ def list_integrations(as_csv: Csv = False, as_json: Json = False) -> None:
     """All integrations: status, age of the data, last error."""
     with opened() as premises:
         integrations = premises.registry.all()
-        running = {key: progress_of(run) for key, run in _running(premises).items()}
+        with premises.warehouse.connect(autocommit=True) as connection:
+            runs = sync_runs.running(connection)
+    running = {key: progress_of(run) for key, run in runs.items()}
     if as_json or as_csv:
         rows = [
             {**summary(one), "progress": _numbers(running.get(one.key))} for one in integrations
@@ -138,25 +139,9 @@ def _shown(value: Any) -> str:
 
 
 def recent_runs(premises: AppContext, key: str) -> list[dict[str, Any]]:
+    """The last synchronisations of an integration, the newest first."""
     with premises.warehouse.connect(autocommit=True) as connection:
-        cursor = connection.cursor(row_factory=dict_row)
-        return cursor.execute(
-            "SELECT kind, state, phase, rows_done, rows_total, phase_started_at,"
-            " phase_started_rows, started_at, heartbeat_at, finished_at, error, error_kind,"
-            " run_id, stats FROM registry.sync_runs"
-            " WHERE integration = %s ORDER BY id DESC LIMIT 5",
-            [key],
-        ).fetchall()
-
-
-def _running(premises: AppContext) -> dict[str, dict[str, Any]]:
-    with premises.warehouse.connect(autocommit=True) as connection:
-        rows = (
-            connection.cursor(row_factory=dict_row)
-            .execute("SELECT * FROM registry.sync_runs WHERE state = 'running'")
-            .fetchall()
-        )
-    return {row["integration"]: row for row in rows}
+        return sync_runs.recent_runs(connection, key)
 
 
 def _numbers(progress: Progress | None) -> dict[str, Any] | None:

@@ -284,10 +284,7 @@ def _connect_demo(premises: AppContext, url: str) -> None:
         return
     if known.settings.url != url:
         # The sandbox's port changes from start to start; its host does not.
-        with premises.warehouse.connect(autocommit=True) as connection:
-            connection.execute(
-                "UPDATE registry.integrations SET url = %s WHERE integration = %s", [url, DEMO]
-            )
+        premises.registry.set_url(DEMO, url)
     premises.registry.record_test(DEMO, found)
     if premises.registry.get(DEMO).status is Status.DISABLED:
         desk_of(premises).enable(DEMO)

@@ -11,11 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg
-from psycopg.rows import dict_row
-
 from cscart_pipelines.cli.support import console
+from cscart_pipelines.fulfilment import overview
+from cscart_pipelines.integrations import sync_runs
 from cscart_pipelines.warehouse.connect import Warehouse
+from cscart_pipelines.warehouse.driver import Connection, DatabaseError
+from cscart_pipelines.warehouse.statement import server_time
 
 Row = dict[str, Any]
 
@@ -39,16 +40,10 @@ class Events:
         self._running: set[int] = set()
         self._away = False
         with self._connect() as connection:
-            last = _rows(
-                connection,
-                "SELECT coalesce((SELECT max(id) FROM registry.sync_runs), 0) AS sync,"
-                " coalesce((SELECT max(id) FROM registry.list_builds), 0) AS build,"
-                " coalesce((SELECT max(id) FROM fulfilment.feeds), 0) AS feed,"
-                " clock_timestamp() AS moment",
-                {},
-            )[0]
-        self._sync, self._build, self._feed = last["sync"], last["build"], last["feed"]
-        self._written: datetime = last["moment"]
+            self._sync = sync_runs.newest_run(connection)
+            self._build = sync_runs.newest_build(connection)
+            self._feed = overview.newest_feed(connection)
+            self._written = server_time(connection)
 
     def tell(self) -> None:
         """Prints what has happened."""
@@ -66,7 +61,7 @@ class Events:
             if self._away:
                 lines.insert(0, "the database answers again")
             self._away = False
-        except psycopg.Error as error:
+        except DatabaseError as error:
             lines = []
             if not self._away:
                 said = " ".join(str(error).split())
@@ -78,23 +73,15 @@ class Events:
         """Integrations that are being synchronised."""
         try:
             with self._connect() as connection:
-                query = (
-                    "SELECT DISTINCT integration FROM registry.sync_runs WHERE state = 'running'"
-                )
-                return [row["integration"] for row in _rows(connection, query, {})]
-        except psycopg.Error:
+                return [*sync_runs.running(connection)]
+        except DatabaseError:
             return []
 
     def _connect(self) -> Any:
         return self._warehouse.connect(autocommit=True)
 
-    def _syncs(self, connection: psycopg.Connection[Any]) -> list[str]:
-        rows = _rows(
-            connection,
-            "SELECT id, integration, kind, state, error, stats, started_at, finished_at"
-            " FROM registry.sync_runs WHERE id > %(last)s OR id = ANY(%(running)s) ORDER BY id",
-            {"last": self._sync, "running": [*self._running]},
-        )
+    def _syncs(self, connection: Connection) -> list[str]:
+        rows = sync_runs.runs_after(connection, self._sync, self._running)
         lines = []
         for row in rows:
             fresh = row["id"] > self._sync
@@ -116,22 +103,14 @@ class Events:
                 )
         return lines
 
-    def _builds(self, connection: psycopg.Connection[Any]) -> list[str]:
-        rows = _rows(
-            connection,
-            "SELECT id FROM registry.list_builds WHERE id > %(last)s ORDER BY id",
-            {"last": self._build},
-        )
-        self._build = rows[-1]["id"] if rows else self._build
-        return ["[green]✓[/] lists, segments and metrics are rebuilt"] * bool(rows)
+    def _builds(self, connection: Connection) -> list[str]:
+        newest = sync_runs.newest_build(connection)
+        new = newest > self._build
+        self._build = newest
+        return ["[green]✓[/] lists, segments and metrics are rebuilt"] * new
 
-    def _feeds(self, connection: psycopg.Connection[Any]) -> list[str]:
-        rows = _rows(
-            connection,
-            "SELECT id, integration, kind, source, state, rows_taken, rows_refused, reason"
-            " FROM fulfilment.feeds WHERE id > %(last)s ORDER BY id",
-            {"last": self._feed},
-        )
+    def _feeds(self, connection: Connection) -> list[str]:
+        rows = overview.feeds_after(connection, self._feed)
         self._feed = rows[-1]["id"] if rows else self._feed
         lines = []
         for row in rows:
@@ -143,15 +122,8 @@ class Events:
             lines.append(f"{row['integration']}: file {console.plain(row['source'])}: {what}")
         return lines
 
-    def _writes(self, connection: psycopg.Connection[Any]) -> list[str]:
-        rows = _rows(
-            connection,
-            "SELECT integration, kind, state, count(*) AS writes, max(finished_at) AS last"
-            " FROM fulfilment.journal WHERE finished_at > %(moment)s"
-            " AND state IN ('verified', 'failed', 'ambiguous')"
-            " GROUP BY integration, kind, state ORDER BY integration, kind, state",
-            {"moment": self._written},
-        )
+    def _writes(self, connection: Connection) -> list[str]:
+        rows = overview.writes_finished_after(connection, self._written)
         self._written = max([self._written, *(row["last"] for row in rows)])
         names = {"shipment": "shipment", "stock": "stock level", "order_status": "order status"}
         lines = []
@@ -189,7 +161,3 @@ def changes(stats: Row | None) -> str:
         if rows:
             said.append(console.count(rows, name.removesuffix("s")))
     return f"changed: {', '.join(said)}" if said else ""
-
-
-def _rows(connection: psycopg.Connection[Any], query: str, values: Row) -> list[Row]:
-    return connection.cursor(row_factory=dict_row).execute(query.encode(), values).fetchall()

@@ -21,7 +21,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -38,6 +37,7 @@ from rich.text import Text
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.support import console, exit_codes
 from cscart_pipelines.cli.support.environment import PROJECT, dagster_environment, private_folder
+from cscart_pipelines.integrations import sync_runs
 
 DBT_LINE = re.compile(r"\b(\d+) of (\d+) (?!START)[A-Z]")
 PHASES = ("customers", "products", "orders", "statuses", "shipments")
@@ -148,15 +148,12 @@ def run_many(premises: AppContext, keys: list[str], *, full: bool = False) -> di
         _judge(premises, [], last_run, child)
     premises.registry.release_dead()
     with premises.warehouse.connect(autocommit=True) as connection:
-        rows = connection.execute(
-            "SELECT DISTINCT ON (integration) integration, state, stats, error, error_kind"
-            " FROM registry.sync_runs WHERE integration = ANY(%s) AND run_id = %s"
-            " ORDER BY integration, id DESC",
-            [keys, child.run_ids["resync"]],
-        ).fetchall()
+        results = sync_runs.results_of_run(connection, child.run_ids["resync"], keys)
     found = {
-        key: Synced(stats) if state == "succeeded" else Synced(None, error or state, kind)
-        for key, state, stats, error, kind in rows
+        key: Synced(row["stats"])
+        if row["state"] == "succeeded"
+        else Synced(None, row["error"] or row["state"], row["error_kind"])
+        for key, row in results.items()
     }
     begun_elsewhere = Synced(None, "another synchronisation began first, or its status changed")
     return {key: found.get(key, begun_elsewhere) for key in keys}
@@ -223,33 +220,20 @@ def _watch(premises: AppContext, child: Child, keys: list[str], last_run: int, b
         ended = False
         while not ended:
             ended = child.ended(0.25)
-            row = connection.execute(
-                "SELECT phase, rows_done, rows_total, stats FROM registry.sync_runs"
-                " WHERE integration = ANY(%s) AND id > %s ORDER BY id DESC LIMIT 1",
-                [keys, last_run],
-            ).fetchone()
+            row = sync_runs.newest_after(connection, keys, last_run)
             if many and row and child.stage == "resync":
-                show(SHOPS, _ended(connection, keys, last_run), len(keys))
-            elif row and not many and row[0] in PHASES:
-                show(row[0], row[1], row[2])
+                show(SHOPS, sync_runs.ended_after(connection, keys, last_run), len(keys))
+            elif row and not many and row["phase"] in PHASES:
+                show(row["phase"], row["rows_done"], row["rows_total"])
             if build and child.stage == "build_lists":
                 show(LISTS, child.built, child.to_build)
                 progress.update(bars[LISTS], description=child.waited() or LISTS)
-            if row and row[3] and bars:
-                _settle(progress, bars, row[3])
+            if row and row["stats"] and bars:
+                _settle(progress, bars, row["stats"])
         if child.code == 0:
             for bar in bars.values():
                 _complete(progress, bar)
         drop_unfinished(progress)
-
-
-def _ended(connection: psycopg.Connection[Any], keys: list[str], last_run: int) -> int:
-    row = connection.execute(
-        "SELECT count(DISTINCT integration) FROM registry.sync_runs"
-        " WHERE integration = ANY(%s) AND id > %s AND state <> 'running'",
-        [keys, last_run],
-    ).fetchone()
-    return int(row[0]) if row else 0
 
 
 def _settle(progress: Progress, bars: dict[str, TaskID], stats: dict[str, Any]) -> None:
@@ -302,28 +286,20 @@ def _judge(premises: AppContext, keys: list[str], last_run: int, child: Child) -
         return
     premises.registry.release_dead()
     with premises.warehouse.connect(autocommit=True) as connection:
-        row = connection.execute(
-            "SELECT integration, error, error_kind FROM registry.sync_runs"
-            " WHERE integration = ANY(%s) AND id > %s AND state = 'failed' ORDER BY id LIMIT 1",
-            [keys, last_run],
-        ).fetchone()
-    if row:
-        kind = (
-            exit_codes.SHOP_UNREACHABLE
-            if row[2] in exit_codes.SHOP_KINDS
-            else exit_codes.RUN_FAILED
+        failure = sync_runs.first_failure_after(connection, keys, last_run)
+    if failure is not None:
+        away = failure["error_kind"] in exit_codes.SHOP_KINDS
+        raise exit_codes.CommandError(
+            f"{failure['integration']}: {failure['error']}",
+            exit_codes.SHOP_UNREACHABLE if away else exit_codes.RUN_FAILED,
         )
-        raise exit_codes.CommandError(f"{row[0]}: {row[1]}", kind)
     what = "The lists could not be rebuilt" if child.finished.get("resync") else "The run failed"
     raise exit_codes.CommandError(f"{what}; the reason is at the end of {child.log}")
 
 
 def _newest_run(premises: AppContext) -> int:
     with premises.warehouse.connect(autocommit=True) as connection:
-        row: Any = connection.execute(
-            "SELECT coalesce(max(id), 0) FROM registry.sync_runs"
-        ).fetchone()
-    return int(row[0])
+        return sync_runs.newest_run(connection)
 
 
 def _log_file(premises: AppContext) -> Path:

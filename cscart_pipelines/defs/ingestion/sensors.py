@@ -4,7 +4,6 @@ Sensors only look at the registry; none of them asks a shop anything. Not here: 
 """
 
 import time
-from datetime import datetime
 
 import dagster as dg
 
@@ -19,17 +18,11 @@ from cscart_pipelines.defs.transformation.build_policy import (
     Fate,
     decide,
 )
-from cscart_pipelines.integrations import optimistic_load
+from cscart_pipelines.integrations import optimistic_load, sync_runs
+from cscart_pipelines.integrations.sync_requests import delete_request, pending_requests
 
 RUN_KEY = "dagster/run_key"
 REQUEST_TAG = f"{orphaned_runs.HIDDEN}lists_request"
-UNCOVERED = """
-    SELECT id, extract(epoch FROM now() - finished_at), kind FROM registry.sync_runs
-    WHERE state <> 'running' AND (state = 'succeeded' OR rows_done > 0)
-      AND id > (SELECT coalesce(max(covers_sync), 0) FROM registry.list_builds)
-    ORDER BY id
-"""
-"""What failed before it loaded anything changes no list."""
 
 
 @dg.sensor(
@@ -77,28 +70,12 @@ def requested_syncs(
     present = list(context.instance.get_dynamic_partitions(NAME))
     wanted: list[dg.RunRequest] = []
     with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
-        connection.execute(
-            "DELETE FROM registry.sync_requests AS request WHERE NOT EXISTS (SELECT FROM"
-            " registry.integrations AS shop WHERE shop.integration = request.integration"
-            " AND shop.status <> 'disabled')"
-        )
-        asked = connection.execute(
-            "SELECT integration, whole, requested_at FROM registry.sync_requests"
-            " ORDER BY requested_at, integration"
-        ).fetchall()
-        commands: dict[tuple[bool, datetime], list[str]] = {}
-        for key, whole, moment in asked:
-            commands.setdefault((whole, moment), []).append(key)
-        for (whole, moment), keys in commands.items():
-            run_key = f"{'full' if whole else 'resync'}-{moment.timestamp():.6f}"
+        for asked in pending_requests(connection):
+            run_key = f"{'full' if asked.full else 'resync'}-{asked.requested_at.timestamp():.6f}"
             if _runs_of(context.instance, RUN_KEY, run_key):
-                connection.execute(
-                    "DELETE FROM registry.sync_requests"
-                    " WHERE integration = ANY(%s) AND whole = %s AND requested_at = %s",
-                    [keys, whole, moment],
-                )
-            elif set(keys) <= set(present):
-                request = resync_request(keys, present, full=whole)
+                delete_request(connection, asked)
+            elif set(asked.keys) <= set(present):
+                request = resync_request(list(asked.keys), present, full=asked.full)
                 wanted.append(request.with_replaced_attrs(run_key=run_key))
     if not wanted:
         return dg.SkipReason("No synchronisation was requested.")
@@ -117,15 +94,11 @@ def rebuild_lists(
     """The cursor is the last request, see `rebuild`."""
     asked = BuildCursor.from_cursor(context.cursor)
     with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
-        finished = connection.execute(UNCOVERED).fetchall()
-        running = connection.execute(
-            "SELECT id FROM registry.sync_runs WHERE state = 'running' ORDER BY id"
-        ).fetchall()
+        finished = sync_runs.uncovered_by_builds(connection)
+        running = sync_runs.running(connection)
     # What a visitor has just done does not wait for the synchronisations of other shops.
-    waited = [
-        (n, PATIENCE if kind == optimistic_load.KIND else float(age)) for n, age, kind in finished
-    ]
-    registry = BuildState(waited, [row[0] for row in running])
+    waited = [(n, PATIENCE if kind == optimistic_load.KIND else age) for n, age, kind in finished]
+    registry = BuildState(waited, sorted(row["id"] for row in running.values()))
     decision = decide(
         asked, registry, fate_of(context.instance, REQUEST_TAG, asked.request), time.time()
     )

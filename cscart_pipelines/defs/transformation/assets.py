@@ -19,21 +19,12 @@ from dagster_dbt import DbtCliResource, dbt_assets
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.defs.transformation.dbt_project import Translator, dbt_executable, dbt_project
 from cscart_pipelines.defs.transformation.source_assets import as_read
+from cscart_pipelines.integrations import sync_runs
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
 
-"""Advisory lock of a build; any number that nobody else takes."""
 KEPT_BUILDS = 5
 """What dbt compiled and logged is kept for that many builds."""
-COVERED = """
-    SELECT coalesce(
-        (SELECT min(id) - 1 FROM registry.sync_runs WHERE state = 'running'),
-        (SELECT max(id) FROM registry.sync_runs),
-        0
-    )
-"""
-"""The last synchronisation of which it and all before have ended. One that is still running is not
-in the build, though others that began later may be."""
 
 project = dbt_project()
 
@@ -64,7 +55,7 @@ def lists(
         advisory.wait_for_session(
             connection, Lock.LIST_BUILD, reason="another build of the lists is running"
         )
-        covered = connection.execute(COVERED).fetchone()
+        covered = sync_runs.covered_by_build_now(connection)
         premises.store_contacts()
         arguments = ["build", "--exclude-resource-type", "unit_test",
                      "--vars", json.dumps({"as_of": as_of})]  # fmt: skip
@@ -77,10 +68,7 @@ def lists(
         with _environment(premises.warehouse.dbt_environment()):
             yield from dbt.cli(arguments, context=context, target_path=target).stream()
         if whole:
-            connection.execute(
-                "INSERT INTO registry.list_builds (run_id, covers_sync, as_of) VALUES (%s, %s, %s)",
-                [context.run.run_id, covered and covered[0], as_of],
-            )
+            sync_runs.record_build(connection, context.run.run_id, covered, as_of)
 
 
 def _moment(text: str | None) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from cscart_pipelines.cli.integration.onsite import DEFAULTS, MOST_ORIGINS, spelled
+from cscart_pipelines.cli.integration.onsite import spelled
+from cscart_pipelines.onsite.site_settings import DEFAULTS, MOST_ORIGINS
 from cscart_pipelines.onsite.write_keys import Site, load_sites, write_key
 from cscart_pipelines_tests.support.shop.commands import Desk, Run
 from cscart_pipelines_tests.support.shop.commands import desk as desk

@@ -133,7 +133,7 @@ def test_what_one_command_asks_for_is_one_run(two_shops: ControlRoom) -> None:
     assert request.run_config["ops"]["read_shop"]["config"]["only"] == ["a", "b"]
     assert request.tags["cscart/integrations"] == "2"
     start(two_shops, request, "resync", SUCCESS)
-    assert tick(requested_syncs, two_shops) == "Nothing was asked for."
+    assert tick(requested_syncs, two_shops) == "No synchronisation was requested."
     assert two_shops.rows("SELECT count(*) FROM registry.sync_requests") == [(0,)]
 
 

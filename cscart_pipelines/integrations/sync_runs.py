@@ -1,0 +1,177 @@
+"""Reads of `registry.sync_runs` and `registry.list_builds`: what ran, and which builds contain it.
+
+Not here: who writes the record of a synchronisation (`sync_lock`), progress in numbers
+(`progress`), the requests for synchronisations (`sync_requests`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+Row = dict[str, Any]
+Connection = psycopg.Connection[Any]
+
+
+def newest_run(connection: Connection) -> int:
+    """The number of the newest synchronisation of any integration; 0 before the first."""
+    return int(_one(connection, "SELECT coalesce(max(id), 0) AS id FROM registry.sync_runs")["id"])
+
+
+def recent_runs(connection: Connection, key: str, limit: int = 5) -> list[Row]:
+    """The last synchronisations of an integration, the newest first."""
+    return _rows(
+        connection,
+        "SELECT kind, state, phase, rows_done, rows_total, phase_started_at,"
+        " phase_started_rows, started_at, heartbeat_at, finished_at, error, error_kind,"
+        " run_id, stats FROM registry.sync_runs"
+        " WHERE integration = %s ORDER BY id DESC LIMIT %s",
+        [key, limit],
+    )
+
+
+def running(connection: Connection) -> dict[str, Row]:
+    """The synchronisations that are running, by integration."""
+    rows = _rows(connection, "SELECT * FROM registry.sync_runs WHERE state = 'running' ORDER BY id")
+    return {row["integration"]: row for row in rows}
+
+
+def run_ids(connection: Connection, key: str, limit: int = 500) -> list[str]:
+    """Ids of the runs that synchronised an integration, the newest first."""
+    rows = _rows(
+        connection,
+        "SELECT run_id FROM registry.sync_runs WHERE integration = %s AND run_id IS NOT NULL"
+        " ORDER BY id DESC LIMIT %s",
+        [key, limit],
+    )
+    return [row["run_id"] for row in rows]
+
+
+def results_of_run(connection: Connection, run_id: str, keys: Collection[str]) -> dict[str, Row]:
+    """State, stats, error and error_kind of each integration in one run, as far as it began."""
+    rows = _rows(
+        connection,
+        "SELECT DISTINCT ON (integration) integration, state, stats, error, error_kind"
+        " FROM registry.sync_runs WHERE integration = ANY(%s) AND run_id = %s"
+        " ORDER BY integration, id DESC",
+        [list(keys), run_id],
+    )
+    return {row["integration"]: row for row in rows}
+
+
+def newest_after(connection: Connection, keys: Collection[str], number: int) -> Row | None:
+    """Phase, rows and stats of the newest synchronisation of these after a number."""
+    rows = _rows(
+        connection,
+        "SELECT phase, rows_done, rows_total, stats FROM registry.sync_runs"
+        " WHERE integration = ANY(%s) AND id > %s ORDER BY id DESC LIMIT 1",
+        [list(keys), number],
+    )
+    return rows[0] if rows else None
+
+
+def ended_after(connection: Connection, keys: Collection[str], number: int) -> int:
+    """How many of these integrations have a synchronisation after a number that has ended."""
+    row = _one(
+        connection,
+        "SELECT count(DISTINCT integration) AS ended FROM registry.sync_runs"
+        " WHERE integration = ANY(%s) AND id > %s AND state <> 'running'",
+        [list(keys), number],
+    )
+    return int(row["ended"])
+
+
+def first_failure_after(connection: Connection, keys: Collection[str], number: int) -> Row | None:
+    """Integration, error and error_kind of the first failure of these after a number."""
+    rows = _rows(
+        connection,
+        "SELECT integration, error, error_kind FROM registry.sync_runs"
+        " WHERE integration = ANY(%s) AND id > %s AND state = 'failed' ORDER BY id LIMIT 1",
+        [list(keys), number],
+    )
+    return rows[0] if rows else None
+
+
+def runs_after(connection: Connection, number: int, among: Collection[int] = ()) -> list[Row]:
+    """Synchronisations after a number, and those `among` earlier ones, in their order."""
+    return _rows(
+        connection,
+        "SELECT id, integration, kind, state, error, stats, started_at, finished_at"
+        " FROM registry.sync_runs WHERE id > %s OR id = ANY(%s) ORDER BY id",
+        [number, list(among)],
+    )
+
+
+def last_succeeded(connection: Connection) -> dict[str, int]:
+    """The number of the last successful synchronisation of each integration."""
+    rows = _rows(
+        connection,
+        "SELECT integration, max(id) AS id FROM registry.sync_runs WHERE state = 'succeeded'"
+        " GROUP BY integration",
+    )
+    return {row["integration"]: row["id"] for row in rows}
+
+
+# --- builds of the lists -------------------------------------------------------------------------
+
+
+def uncovered_by_builds(connection: Connection) -> list[tuple[int, float, str]]:
+    """Ended synchronisations that no build contains: number, seconds since the end, kind.
+
+    A synchronisation that failed before it loaded anything changes no list and is left out.
+    """
+    rows = _rows(
+        connection,
+        """
+        SELECT id, extract(epoch FROM now() - finished_at)::float AS age, kind
+        FROM registry.sync_runs
+        WHERE state <> 'running' AND (state = 'succeeded' OR rows_done > 0)
+          AND id > (SELECT coalesce(max(covers_sync), 0) FROM registry.list_builds)
+        ORDER BY id
+        """,
+    )
+    return [(row["id"], row["age"], row["kind"]) for row in rows]
+
+
+def covered_by_build_now(connection: Connection) -> int:
+    """The last synchronisation of which it and all before have ended.
+
+    A synchronisation that is still running is not in a build that begins now, though later ones
+    may be.
+    """
+    row = _one(
+        connection,
+        """
+        SELECT coalesce(
+            (SELECT min(id) - 1 FROM registry.sync_runs WHERE state = 'running'),
+            (SELECT max(id) FROM registry.sync_runs),
+            0
+        ) AS covered
+        """,
+    )
+    return int(row["covered"])
+
+
+def record_build(connection: Connection, run_id: str, covered: int, as_of: str) -> None:
+    """Records a build of all models that contains the synchronisations up to `covered`."""
+    connection.execute(
+        "INSERT INTO registry.list_builds (run_id, covers_sync, as_of) VALUES (%s, %s, %s)",
+        [run_id, covered, as_of],
+    )
+
+
+def newest_build(connection: Connection) -> int:
+    """The number of the newest build of the lists; 0 before the first."""
+    query = "SELECT coalesce(max(id), 0) AS id FROM registry.list_builds"
+    return int(_one(connection, query)["id"])
+
+
+def _one(connection: Connection, query: str, values: list[Any] | None = None) -> Row:
+    return _rows(connection, query, values)[0]
+
+
+def _rows(connection: Connection, query: str, values: list[Any] | None = None) -> list[Row]:
+    return connection.cursor(row_factory=dict_row).execute(query.encode(), values).fetchall()

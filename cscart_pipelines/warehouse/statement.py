@@ -1,0 +1,91 @@
+"""One statement of a person at the terminal; the size of the database and its clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.postgres import types
+
+from cscart_pipelines.warehouse.connect import Warehouse
+
+NUMBERS = frozenset(
+    types[name].oid for name in ("int2", "int4", "int8", "float4", "float8", "numeric", "oid")
+)
+"""PostgreSQL's types of numbers, which are aligned to the right."""
+
+
+class StatementError(ValueError):
+    """PostgreSQL refuses the statement; the message is its own, on one line."""
+
+
+@dataclass(frozen=True)
+class StatementResult:
+    """Rows of a statement, or the tag of one that returns none (`UPDATE 3`)."""
+
+    status: str
+    columns: tuple[str, ...] | None = None
+    """Distinct names; None for a statement that returns no rows."""
+    numeric: frozenset[str] = frozenset()
+    """The columns that hold numbers."""
+    rows: Sequence[dict[str, Any]] = ()
+
+
+def run_statement(warehouse: Warehouse, text: str, *, write: bool) -> StatementResult:
+    """Runs one statement in a transaction of its own.
+
+    Args:
+        warehouse: where it runs.
+        text: the statement.
+        write: False makes the session read-only, and refuses several statements in one text:
+            `COMMIT; DELETE …` would leave the read-only transaction.
+
+    Raises:
+        StatementError: PostgreSQL refuses it.
+    """
+    with warehouse.connect() as connection:
+        connection.read_only = not write
+        try:
+            cursor = connection.execute(text.encode(), prepare=not write)
+        except psycopg.Error as error:
+            raise StatementError(" ".join(str(error).split())) from None
+        status = cursor.statusmessage or ""
+        if cursor.description is None:
+            return StatementResult(status)
+        names = _distinct([column.name for column in cursor.description])
+        numeric = frozenset(
+            name
+            for name, column in zip(names, cursor.description, strict=True)
+            if column.type_code in NUMBERS
+        )
+        rows = [dict(zip(names, row, strict=True)) for row in cursor]
+    return StatementResult(status, tuple(names), numeric, rows)
+
+
+def database_size(connection: psycopg.Connection[Any]) -> str:
+    """The size of the database with its unit, as PostgreSQL writes it: `12 MB`."""
+    row = connection.execute("SELECT pg_size_pretty(pg_database_size(current_database()))")
+    return str((row.fetchone() or ["?"])[0])
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Columns of the same name are told apart: in JSON the last one would hide the others."""
+    made: list[str] = []
+    for name in names:
+        number, distinct = 1, name
+        while distinct in made or (number > 1 and distinct in names):
+            number += 1
+            distinct = f"{name}_{number}"
+        made.append(distinct)
+    return made
+
+
+def server_time(connection: psycopg.Connection[Any]) -> datetime:
+    """The clock of the server, which also stamps the rows."""
+    row = connection.execute("SELECT clock_timestamp()").fetchone()
+    assert row is not None
+    moment: datetime = row[0]
+    return moment
