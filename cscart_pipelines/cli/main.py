@@ -22,8 +22,8 @@ from cscart_pipelines import __version__
 from cscart_pipelines.cli import doctor, reports, tools
 from cscart_pipelines.cli.fulfilment import orders
 from cscart_pipelines.cli.integration import apply as integration_apply
-from cscart_pipelines.cli.integration import audit, connect, logs, manage, onsite
-from cscart_pipelines.cli.services import collector, processes
+from cscart_pipelines.cli.integration import audit, connect, logs, manage, onsite, tracking_file
+from cscart_pipelines.cli.services import collector, demo, sandbox, up
 from cscart_pipelines.cli.support import console, exit_codes
 from cscart_pipelines.integrations.settings import InvalidSettingsError
 from cscart_pipelines.warehouse import advisory
@@ -41,7 +41,7 @@ connect.app.command()(manage.edit)
 connect.app.command()(manage.disable)
 connect.app.command()(manage.enable)
 connect.app.command()(manage.remove)
-connect.app.command("tracking-file")(manage.tracking_file)
+connect.app.command("tracking-file")(tracking_file.tracking_file)
 connect.app.command()(onsite.onsite)
 connect.app.command()(integration_apply.apply)
 connect.app.command()(integration_apply.export)
@@ -50,9 +50,9 @@ commands.add_typer(connect.app, name="integration")
 commands.command()(reports.lists)
 commands.command()(reports.segments)
 commands.add_typer(orders.app, name="fulfilment")
-commands.command()(processes.demo)
-commands.command()(processes.up)
-commands.command()(processes.sandbox)
+commands.command()(demo.demo)
+commands.command()(up.up)
+commands.command()(sandbox.sandbox)
 commands.command()(collector.collector)
 commands.command()(tools.sql)
 commands.command("purge-person")(audit.purge_person)

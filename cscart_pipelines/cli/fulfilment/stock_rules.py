@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from cscart_pipelines.cli.fulfilment.feed_input import STDIN, read_input
-from cscart_pipelines.cli.integration.connect import yes_no
+from cscart_pipelines.cli.integration.options import yes_no
 from cscart_pipelines.cli.integration.status import Json, Key
 from cscart_pipelines.cli.support import console, exit_codes
 from cscart_pipelines.cli.support.environment import opened

@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 
 from cscart_pipelines.app_context import AppContext
-from cscart_pipelines.cli.integration.manage import desk_of, show_changes
-from cscart_pipelines.cli.integration.validation import tell_unknown_words
+from cscart_pipelines.cli.integration.manage import print_changes, service_of
+from cscart_pipelines.cli.integration.validation import print_unknown_words
 from cscart_pipelines.cli.support import console, exit_codes
 from cscart_pipelines.cli.support.confirm import Yes, confirm
 from cscart_pipelines.cli.support.environment import opened
@@ -48,8 +48,8 @@ def apply(
             console.out.print(
                 f"{sign} {change.settings.integration}  {console.plain(change.settings.url)}"
             )
-            show_changes(change.differences)
-            tell_unknown_words(
+            print_changes(change.differences)
+            print_unknown_words(
                 premises, change.settings, ("countries",) if change.new else change.differences
             )
         if not needed:
@@ -85,7 +85,7 @@ def _apply(premises: AppContext, change: config_file.PlannedChange) -> None:
     settings = change.settings
     if not change.new:
         values = {name: after for name, (_, after) in change.differences.items()}
-        desk_of(premises).edit(settings.integration, values)
+        service_of(premises).edit(settings.integration, values)
         return
     api_key = secrets.resolve(settings.api_key_reference or "")
     found = test_connection(settings, api_key)

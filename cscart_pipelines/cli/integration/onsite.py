@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from cscart_pipelines.cli.integration.connect import yes_no
+from cscart_pipelines.cli.integration.options import yes_no
 from cscart_pipelines.cli.integration.status import Json, Key
 from cscart_pipelines.cli.support import console
 from cscart_pipelines.cli.support.confirm import Yes, confirm

@@ -8,19 +8,17 @@ orders keep their old status. Not here: what a word means (`cscart.status_names`
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
-
-import psycopg
 
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.support import console
 from cscart_pipelines.fulfilment.countries import read_countries
 from cscart_pipelines.integrations.settings import IntegrationSettings
 from cscart_pipelines.integrations.status_words import read_status_names
+from cscart_pipelines.warehouse.driver import Connection
 
 
 def unknown_words(
-    connection: psycopg.Connection[Any],
+    connection: Connection,
     key: str,
     settings: IntegrationSettings,
     fields: Collection[str],
@@ -51,14 +49,15 @@ def unknown_words(
     return lines
 
 
-def tell(lines: Collection[str]) -> None:
+def print_warnings(lines: Collection[str]) -> None:
+    """Prints warnings on standard error, a line each."""
     for line in lines:
         console.err.print(f"[yellow]![/] {console.plain(line)}", soft_wrap=True)
 
 
-def tell_unknown_words(
+def print_unknown_words(
     premises: AppContext, settings: IntegrationSettings, fields: Collection[str]
 ) -> None:
-    """On standard error; also for an integration that is not saved yet."""
+    """Prints words without meaning on standard error; the integration may not be saved yet."""
     with premises.warehouse.connect() as connection:
-        tell(unknown_words(connection, settings.integration, settings, fields))
+        print_warnings(unknown_words(connection, settings.integration, settings, fields))
