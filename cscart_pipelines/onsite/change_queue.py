@@ -1,10 +1,9 @@
-"""The queue `onsite.touched`: orders and people that visits have touched, to be read again.
+"""The queue `onsite.touched`: orders and people named by onsite events, to be read from the shop.
 
-The collector puts rows in; whoever has read one from the shop takes it out, unless it was touched
-again meanwhile. What the shop does not show yet waits a little longer each time and goes in the
-end: it stays an anonymous visitor. A shop that does not answer is left alone for a while as a whole
-(a row of kind `shop`). Not here: reading the shop (`sync.touched`), who may be asked
-(`defs.onsite_due`).
+The collector adds rows; a targeted sync removes those it has read, unless an event named them again
+meanwhile. A row that the shop does not show yet is tried again after growing pauses, then dropped:
+the visitor stays anonymous. A shop that does not answer is paused as a whole (a row of kind
+`shop`). Not here: reading the shop (`sync.targeted`), which shops are asked (`defs.onsite`).
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ import psycopg
 
 ORDER, PERSON, SHOP = "order", "person", "shop"
 NOT_YET = (60, 120, 300)
-"""Seconds before something that the shop did not show is looked for again, each time; then it goes.
-An order placed a second ago may not be visible yet."""
+"""Seconds before each new attempt to find what the shop did not show; then the row is dropped. An
+order placed a second ago may not be visible yet."""
 NO_ANSWER = (60, 120, 240, 480, 900)
-"""Seconds for which a shop that could not be asked is left alone; the last one for good."""
-MOST_ORDERS = 100
-MOST_PEOPLE = 200
+"""Seconds for which a shop that did not answer is paused; the last one repeats."""
+MAX_ORDERS = 100
+MAX_PEOPLE = 200
 """Of one integration in one run: a shop with thousands must not keep the others waiting."""
 EARLIER = 5
 """Other addresses of the same visitor that are looked at: a family may share a browser."""
@@ -68,9 +67,9 @@ AS_READ = """
     WHERE integration = %(integration)s AND kind = %(kind)s AND value = %(value)s
       AND last_at = %(last_at)s
 """
-"""The row as it was read: one that was touched again has news that were not read."""
-TAKE_OUT = f"DELETE FROM onsite.touched {AS_READ}"  # noqa: S608 - a constant
-PUT_OFF = f"""
+"""The row as it was read: one that was named again since then has news that were not read."""
+REMOVE = f"DELETE FROM onsite.touched {AS_READ}"  # noqa: S608 - a constant
+DEFER = f"""
     UPDATE onsite.touched SET attempts = attempts + 1,
         not_before = clock_timestamp() + make_interval(secs => %(pause)s)
     {AS_READ}
@@ -85,11 +84,11 @@ def waiting(connection: psycopg.Connection[Any]) -> dict[str, str]:
 def due(connection: psycopg.Connection[Any], integration: str) -> list[QueuedChange]:
     """What is due for one integration, as much as one run takes on.
 
-    Half of it has waited longest and half is the newest: anybody may name numbers that no shop has,
-    and who has just bought must not wait behind thousands of them.
+    Half of it has waited longest and half is the newest: a client may name numbers that no shop
+    has, and a new order must not wait behind thousands of them.
     """
     rows: list[QueuedChange] = []
-    for kind, most in ((ORDER, MOST_ORDERS), (PERSON, MOST_PEOPLE)):
+    for kind, most in ((ORDER, MAX_ORDERS), (PERSON, MAX_PEOPLE)):
         found = connection.execute(
             CHOSEN.encode(), {"integration": integration, "kind": kind, "half": most // 2}
         )
@@ -98,19 +97,23 @@ def due(connection: psycopg.Connection[Any], integration: str) -> list[QueuedCha
 
 
 def done(connection: psycopg.Connection[Any], touches: Collection[QueuedChange]) -> None:
-    """They have been read; what was touched again since stays."""
+    """Removes rows that have been read; those named again since stay."""
     with connection.cursor() as cursor:
-        cursor.executemany(TAKE_OUT.encode(), _named(touches))
+        cursor.executemany(REMOVE.encode(), _named(touches))
 
 
 def again(connection: psycopg.Connection[Any], touches: Sequence[QueuedChange]) -> int:
-    """The shop did not show them: later, or, after the last time, never. How many went."""
+    """Puts off rows that the shop did not show, or drops them after the last attempt.
+
+    Returns:
+        How many were dropped.
+    """
     over = [touch for touch in touches if touch.attempts >= len(NOT_YET)]
     later = [touch for touch in touches if touch.attempts < len(NOT_YET)]
     done(connection, over)
     with connection.cursor() as cursor:
         cursor.executemany(
-            PUT_OFF.encode(),
+            DEFER.encode(),
             [
                 {**named, "pause": NOT_YET[touch.attempts]}
                 for touch, named in zip(later, _named(later), strict=True)
@@ -120,7 +123,11 @@ def again(connection: psycopg.Connection[Any], touches: Sequence[QueuedChange]) 
 
 
 def leave_alone(connection: psycopg.Connection[Any], integration: str) -> int:
-    """The shop could not be asked: nothing of it is due for a while. How often in a row now."""
+    """Pauses a shop that did not answer.
+
+    Returns:
+        How many times in a row it did not answer.
+    """
     row = connection.execute(
         """
         INSERT INTO onsite.touched AS known (integration, kind, value, event, attempts, not_before)
@@ -139,16 +146,19 @@ def leave_alone(connection: psycopg.Connection[Any], integration: str) -> int:
 
 
 def answered(connection: psycopg.Connection[Any], integration: str) -> None:
-    """The shop could be asked."""
+    """Ends the pause of a shop that answered."""
     connection.execute(
         "DELETE FROM onsite.touched WHERE integration = %s AND kind = 'shop'", [integration]
     )
 
 
 def drop_needless(connection: psycopg.Connection[Any]) -> int:
-    """Takes out what a whole synchronisation has read since, and what belongs to no integration.
+    """Removes rows that a sync of all entities has read since, and those of no integration.
 
-    A minute is left for what the shop did not show yet when that synchronisation began.
+    A minute is left for what the shop did not show yet when that sync began.
+
+    Returns:
+        How many were removed.
     """
     return connection.execute(
         """
@@ -170,7 +180,7 @@ def earlier_addresses(
 ) -> dict[str, list[str]]:
     """For each hashed address others of the same visitors, the latest first.
 
-    Who changes the address of an account is known by the one before.
+    An account whose address was changed is found by the one before.
     """
     rows = connection.execute(
         """
@@ -200,7 +210,7 @@ def earlier_addresses(
 def with_consent(
     connection: psycopg.Connection[Any], integration: str, people: Collection[str]
 ) -> set[str]:
-    """Those of the people who ever said whether they want mail: the lists follow what they said."""
+    """Those of the people who ever subscribed or unsubscribed onsite, which the lists follow."""
     rows = connection.execute(
         "SELECT DISTINCT email_sha256 FROM onsite.consents"
         " WHERE integration = %s AND email_sha256 = ANY(%s)",

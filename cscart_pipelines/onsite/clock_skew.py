@@ -1,16 +1,16 @@
-"""When an event really happened: the browser's stamp, less the error of the browser's clock. Pure.
+"""When an event happened: the browser's time stamp, less the error of the browser's clock. Pure.
 
-A batch says when it was sent by the same clock that stamped its events; what that differs from the
-moment of arrival is the clock's error (the way takes far less than the tolerance). Milliseconds
-since 1970 everywhere.
+A batch carries the time of sending by the clock that stamped its events; the difference to the time
+of arrival is the clock's error (the transfer takes far less than the tolerance). Milliseconds since
+1970 everywhere.
 """
 
 from __future__ import annotations
 
 TOLERANCE = 2_000
-"""A smaller difference may be the way of the request: the stamp is believed."""
+"""A smaller difference may be the transfer: the time stamp is taken as it is."""
 OLDEST = 7 * 86_400_000
-"""Events that waited in a browser for longer are no news."""
+"""Events that waited in a browser for longer are refused."""
 AHEAD = 60_000
 
 TOO_OLD = "too old"
@@ -18,7 +18,16 @@ IN_THE_FUTURE = "in the future"
 
 
 def occurred(at: int, sent_at: int, received: int) -> int | str:
-    """When an event stamped `at` happened by our clock, or why it cannot have (the reason)."""
+    """When an event happened, by the collector's clock.
+
+    Args:
+        at: The event's time by the browser's clock.
+        sent_at: The batch's time of sending by the browser's clock.
+        received: Its arrival by the collector's clock.
+
+    Returns:
+        The time, or the reason why the event is refused.
+    """
     error = received - sent_at
     moment = at + error if abs(error) > TOLERANCE else at
     if moment < received - OLDEST:

@@ -1,10 +1,9 @@
 """The onsite tracking file: a Google Tag Manager container export that is merged into the shop's.
 
-Pure and deterministic: the same integration, key and address give the same bytes, so that a second
-download changes nothing. Every name begins with the prefix and the integration's key: a merge
-overwrites nothing of the shop's, and two integrations can share a container. In the file is nothing
-secret: the write key and the collector's address stand in every page anyway. Not here: the script
-(`tag_source`), the write key (`keys`).
+Pure and deterministic: the same integration, key and address give the same bytes. Every name begins
+with the prefix and the integration's key: a merge overwrites nothing of the shop's, and two
+integrations can share a container. Nothing in the file is secret: write key and collector's address
+are in every page anyway. Not here: the script (`tag_source`), the write key (`write_keys`).
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ PAGE_TRIGGER_ID, EVENT_TRIGGER_ID = "1", "2"
 
 @dataclass(frozen=True)
 class TagOptions:
-    """What the integration allows the tag beyond the rule."""
+    """What the integration allows the tag beyond the default."""
 
     raw_email: bool = False
     """Send the e-mail address itself beside its SHA-256."""
 
     def text(self, integration: str) -> str:
-        """As the tag reads it."""
+        """The options in the form that the tag reads."""
         return f"integration={integration}; raw_email={'yes' if self.raw_email else 'no'}"
 
 
@@ -48,7 +47,15 @@ def container(
     *,
     made_at: datetime,
 ) -> dict[str, Any]:
-    """The export as Tag Manager reads it. `made_at`: when the integration was created."""
+    """The export as Tag Manager reads it.
+
+    Args:
+        settings: The integration.
+        write_key: Its present write key.
+        collector_url: Where browsers reach the collector.
+        options: What the tag may send.
+        made_at: When the integration was created.
+    """
     key = settings.integration
 
     def name(what: str) -> str:

@@ -1,9 +1,9 @@
-"""Forgetting a person on the porch: what their browsers told goes, with the sessions made of it.
+"""Erases a person's onsite events, and the sessions built from them.
 
-A visitor who was only ever this person goes whole, events without an address too. Of a browser
-that several people use, this person's events go: those with the address, and those that belong to
-it as the models see it (`int_onsite_events`), which would be somebody else's otherwise. Counts of
-days and products hold nobody. Not here: everything else of a person (`forget`), which calls this.
+A visitor id that was only ever this person is erased whole, events without an address too. Of a
+browser that several people use, this person's events are erased: those with the address, and those
+that the models (`int_onsite_events`) count as this person's. Daily and product counts hold no
+person. Not here: the other tables (`privacy.erasure`, which calls this).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HASHES = """
     SELECT unnest(ARRAY[written_sha256, address_sha256]) FROM cscart.email_addresses
     WHERE integration = %(shop)s AND address = ANY(%(named)s)
 """
-"""Under which browsers may know them: the address, and what the shop has around it."""
+"""Hashes that browsers may have sent: of the address, and of the text around it in the shop."""
 
 _ADDRESSES = """
     SELECT DISTINCT email FROM onsite.events WHERE integration = %(shop)s AND email IS NOT NULL
@@ -42,7 +42,7 @@ _VISITORS = """
     )
     SELECT visitor_id, bool_and(email_sha256 = ANY(%(who)s)) FROM known GROUP BY visitor_id
 """
-"""Who was ever one of these addresses, and whether nobody else."""
+"""Visitors seen with one of these addresses, and whether they were seen with no other."""
 
 _SHARED_EVENTS = """
     WITH sightings AS (
@@ -70,9 +70,12 @@ _SHARED_EVENTS = """
 def erase_onsite(
     connection: psycopg.Connection[Any], integration: str, identities: Sequence[str]
 ) -> dict[str, int]:
-    """Deletes what was told of the people with these addresses: table -> rows that went.
+    """Deletes the onsite rows of the people with these addresses.
 
-    Call it before the built tables lose the addresses, inside the transaction that purges.
+    To be called inside the transaction that erases, before the built tables lose the addresses.
+
+    Returns:
+        Rows deleted, by table.
     """
     values: dict[str, Any] = {"shop": integration, "named": list(identities)}
     hashes = connection.execute(_HASHES, values).fetchall()
@@ -129,7 +132,7 @@ def erase_order(connection: psycopg.Connection[Any], integration: str, order_id:
 
 
 def _built_tables(connection: psycopg.Connection[Any]) -> list[tuple[str, str]]:
-    """Made of events by the models, if they have been built; those with `identity` go by it too."""
+    """Tables that the models build from events, as far as they have been built."""
     return connection.execute(
         """
         SELECT table_schema, table_name

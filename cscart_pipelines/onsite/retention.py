@@ -1,7 +1,7 @@
-"""How long raw events stay: a partition for each day, made ahead, dropped whole when it is old.
+"""Retention of raw events: a partition for each day, made ahead and dropped whole when it is old.
 
-Safe beside running collectors: every step is a short transaction of its own that would rather be
-put off (`RetentionReport.postponed`) than let visitors wait for a lock. Not here: when it runs
+Safe beside running collectors: every step is a short transaction that is postponed
+(`RetentionReport.postponed`) rather than let visitors wait for a lock. Not here: when it runs
 (`defs`, and each collector when it starts).
 """
 
@@ -39,14 +39,18 @@ class RetentionReport:
     """Rows that had come before their day's partition was there."""
     deleted: int = 0
     postponed: list[str] = field(default_factory=list)
-    """Left for the next time, because somebody held the table."""
+    """Steps left for the next run, because the table was locked."""
 
 
 def keep(connection: psycopg.Connection[Any], *, only_make: bool = False) -> RetentionReport:
-    """Makes, drops and empties what is due. The connection must not be in a transaction.
+    """Makes, drops and empties partitions that are due.
 
-    `only_make`: nothing is dropped or emptied, which may take long. Raises psycopg.Error when the
-    warehouse is gone.
+    Args:
+        connection: Not in a transaction.
+        only_make: Drop and empty nothing, which may take long.
+
+    Raises:
+        psycopg.Error: The warehouse is gone.
     """
     report = RetentionReport()
     cursor = connection.cursor(row_factory=tuple_row)
@@ -110,8 +114,8 @@ def _make(cursor: psycopg.Cursor[tuple[Any, ...]], day: date, report: RetentionR
     found = cursor.execute("SELECT to_regclass(%s)", [f"onsite.{_name(day)}"]).fetchone()
     if found and found[0] is not None:
         return
-    # Nobody may put rows of that day into the default partition while they move. The parent comes
-    # first, as for everybody who writes.
+    # No rows of that day may get into the default partition while they move. The parent is locked
+    # first, as every writer does.
     cursor.execute("LOCK TABLE ONLY onsite.events IN SHARE UPDATE EXCLUSIVE MODE")
     cursor.execute("LOCK TABLE onsite.events_other IN ACCESS EXCLUSIVE MODE")
     cursor.execute(sql.SQL("CREATE TABLE {} (LIKE onsite.events INCLUDING ALL)").format(table))
@@ -138,9 +142,9 @@ def _drop(cursor: psycopg.Cursor[tuple[Any, ...]], day: date, report: RetentionR
 
 
 def _empty(cursor: psycopg.Cursor[tuple[Any, ...]], today: date, report: RetentionReport) -> None:
-    """Rows of integrations that keep less than the longest, and of browsers with a wrong clock.
+    """Deletes old rows of integrations with a shorter retention and of browsers with a wrong clock.
 
-    The latter have any day; what counts for them is when they came.
+    The latter have any day; their age counts from their arrival.
     """
     for table, moment in (("events", "day"), ("events_other", "received_at")):
         done = cursor.execute(

@@ -1,4 +1,4 @@
-"""Words of visitors and of pages, made fit to be kept: one line, short, no e-mail address. Pure."""
+"""Cleans text of visitors and pages for storage: one line, short, no e-mail address. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def clean(text: str | None, most: int) -> str | None:
         return None
     if len(text) <= most and text.isprintable() and "@" not in text and "%40" not in text:
         return text.strip() or None  # nearly all of them
-    # Cut before and after: nobody pays for a long text, and no address is left in halves.
+    # Truncate before matching to bound the cost, and after it to the limit.
     text = _ADDRESS.sub(HIDDEN, CONTROL.sub(" ", text[: 4 * most + 256]))
     return text[:most].strip() or None
 

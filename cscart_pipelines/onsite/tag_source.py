@@ -1,7 +1,7 @@
-"""The script of the onsite tracking tag: its parts in `tag/`, put together as one.
+"""The script of the onsite tracking tag, joined from its parts in `tag/`.
 
-The parts share one scope and are read in the order of their names; nobody minifies them, so that
-a shop's owner can read in Tag Manager what runs on the shop's pages. Not here: the container file
+The parts share one scope and are read in the order of their names; they are not minified, so that a
+shop's owner can read in Tag Manager what runs on the shop's pages. Not here: the container file
 around it (`container`).
 """
 
@@ -14,10 +14,13 @@ PLACES = ("collector", "write_key", "options")
 
 
 def tag_script(values: dict[str, str]) -> str:
-    """The script with `values` (one for each of PLACES) in their places.
+    """The script with `values`, one for each of PLACES, inserted.
 
-    They stand inside quotes in the script, so they must not hold quotes, backslashes or ends of
-    line; `{{name of a variable}}` is what Tag Manager replaces itself.
+    `{{name of a variable}}` as a value is what Tag Manager replaces itself.
+
+    Raises:
+        ValueError: A value holds quotes, backslashes or line ends: it would end the quotes around
+        it.
     """
     parts = sorted(
         (part for part in (files(__package__) / "tag").iterdir() if part.name.endswith(".js")),
@@ -33,5 +36,5 @@ def tag_script(values: dict[str, str]) -> str:
 
 
 def tag_html(values: dict[str, str]) -> str:
-    """What Tag Manager puts into the page."""
+    """The script as an element of HTML, as Tag Manager puts it into the page."""
     return f"<script>\n{tag_script(values)}</script>\n"

@@ -1,7 +1,7 @@
-"""The onsite tracking file of an integration as bytes: its key and its site's options looked up.
+"""The onsite tracking file of an integration, with its write key and options from the warehouse.
 
-For the command line and for Dagster's link alike. Whether the file may be given out is the
-lifecycle's word (`Act.TRACKING_FILE`), asked by the caller; what is in it, `container`'s.
+For the command line and Dagster. Not here: whether the file may be given out (the caller asks
+`integrations.lifecycle`), what is in it (`container`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ from cscart_pipelines.onsite.write_keys import write_key
 def tracking_file(
     connection: psycopg.Connection[Any], integration: Integration, collector_url: str
 ) -> bytes:
-    """The file; the write key is made when there is none yet. Raises UnknownIntegrationError."""
+    """The file's bytes; the write key is made when there is none yet.
+
+    Raises:
+        UnknownIntegrationError: There is no such integration.
+    """
     key = write_key(connection, integration.key)
     row = (
         connection.cursor(row_factory=tuple_row)
@@ -34,11 +38,12 @@ def tracking_file(
 
 
 def file_name(key: str) -> str:
+    """The name under which the file is saved."""
     return f"onsite-tracking-{key}.json"
 
 
 def drawback(shop_url: str, collector_url: str) -> str | None:
-    """Why browsers of visitors would not reach the collector, as far as addresses tell."""
+    """Why visitors' browsers would not reach the collector by its address; else None."""
     shop, collector = urlsplit(shop_url), urlsplit(collector_url)
     if _is_here(collector.hostname) and not _is_here(shop.hostname):
         return (

@@ -1,8 +1,8 @@
-"""Write keys: which shop a browser speaks for, and whether it is still listened to.
+"""Write keys: which integration an event batch belongs to, and whether it is accepted.
 
-A write key is public (it stands in every page of the shop) and says nothing but the integration it
-belongs to. Here they are made, replaced, and read all at once for the collector. Not here: the file
-that carries one (`container`), what a batch may hold (`wire`), limits (`limits`).
+A write key is public (it is in every page of the shop) and names nothing but its integration. Here
+keys are made, replaced, and read for the collector. Not here: the file that carries one
+(`container`), what a batch may hold (`collector.schema`), limits (`collector.rate_limits`).
 """
 
 from __future__ import annotations
@@ -44,32 +44,43 @@ class Site:
     raw_email: bool = False
     batches_per_second: int = RATE
     state: str = OPEN
-    """`open`, or why nothing is taken any more."""
+    """`open`, or why events are not accepted any more."""
 
     @property
     def is_open(self) -> bool:
+        """Whether events are accepted."""
         return self.state == OPEN
 
 
 def write_key(connection: psycopg.Connection[Any], integration: str) -> str:
     """The integration's present write key, made when first asked for.
 
-    Two that ask at the same time get the same one. Raises UnknownIntegrationError.
+    Two callers at the same time get the same one.
+
+    Raises:
+        UnknownIntegrationError: There is no such integration.
     """
     with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
-        _wait_turn(cursor, integration)
+        _lock_integration(cursor, integration)
         return _present(cursor, integration) or _new(cursor, integration)
 
 
 def rotate(
     connection: psycopg.Connection[Any], integration: str, *, keep_old_for: timedelta
 ) -> str:
-    """A new write key; the old ones are taken for `keep_old_for` yet, while pages still hold them.
+    """Makes a new write key.
 
-    A key that was to retire sooner still does. Raises UnknownIntegrationError.
+    Args:
+        connection: To the warehouse.
+        integration: Its key.
+        keep_old_for: How long old keys are still accepted, while pages hold them; a key that was to
+            retire sooner still does.
+
+    Raises:
+        UnknownIntegrationError: There is no such integration.
     """
     with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
-        _wait_turn(cursor, integration)
+        _lock_integration(cursor, integration)
         cursor.execute(
             "UPDATE onsite.keys SET retired_at = least(retired_at, clock_timestamp() + %s)"
             " WHERE integration = %s",
@@ -106,8 +117,8 @@ def load_sites(connection: psycopg.Connection[Any]) -> dict[str, Site]:
 def shop_origins(url: str) -> frozenset[str]:
     """Origins of a shop's pages: its address, the same host with or without www, and https.
 
-    An http shop may be asked over https, never the other way round: what a page without https says
-    can be changed by anybody on its way.
+    A shop on http may send over https, never the other way round: a page without https can be
+    changed by any network on its way.
     """
     parts = urlsplit(url)
     hosts = {parts.netloc}
@@ -141,8 +152,8 @@ def _state(status: str | None, enabled_once: bool, retired: bool) -> str:
     return OPEN if enabled_once and status != "ready" else NOT_STARTED
 
 
-def _wait_turn(cursor: psycopg.Cursor[tuple[Any, ...]], integration: str) -> None:
-    """Until the transaction ends nobody else makes a key of this integration, or removes it."""
+def _lock_integration(cursor: psycopg.Cursor[tuple[Any, ...]], integration: str) -> None:
+    """Keeps the integration and its keys unchanged by others until the transaction ends."""
     advisory.lock(cursor.connection, Lock.WRITE_KEY, integration)
     found = cursor.execute(
         "SELECT FROM registry.integrations WHERE integration = %s FOR KEY SHARE", [integration]

@@ -1,7 +1,7 @@
-"""The collector's way into the warehouse: connections that notice when it is gone.
+"""The collector's connections to the warehouse, which notice within seconds that it is gone.
 
 Each call opens a new connection; the first that succeeds brings the schema up to date. Not here:
-who uses them (`batching`, `site_book`).
+their use (`writer`, `write_key_cache`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cscart_pipelines.settings import Settings
 from cscart_pipelines.warehouse.connect import WarehouseUnavailableError, open_warehouse
 
 ACTOR = "collector"
-NOTICE = {
+FAST_FAILURE = {
     "connect_timeout": 3,
     "keepalives": 1,
     "keepalives_idle": 5,
@@ -24,9 +24,7 @@ NOTICE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 6000,
 }
-"""A machine that vanished without a word is missed within seconds: visitors wait for an answer."""
-
-
+"""libpq settings: a machine that vanished is noticed within seconds, because visitors wait."""
 RETRY_SECONDS = 0.5
 
 
@@ -39,14 +37,18 @@ class ConnectionFactory:
         self._current = False
 
     def connect(self, *, autocommit: bool = False) -> psycopg.Connection[Any]:
-        """A new connection. Raises WarehouseUnavailableError."""
+        """Opens a connection.
+
+        Raises:
+            WarehouseUnavailableError: The server cannot be reached.
+        """
         with self._first:
             with open_warehouse(
                 self._settings, migrate=not self._current, actor=ACTOR
             ) as warehouse:
-                arguments = {**NOTICE, **warehouse.connection_arguments()}
+                arguments = {**FAST_FAILURE, **warehouse.connection_arguments()}
             self._current = True
-        arguments["connect_timeout"] = NOTICE["connect_timeout"]
+        arguments["connect_timeout"] = FAST_FAILURE["connect_timeout"]
         try:
             return psycopg.connect(**arguments, autocommit=autocommit)
         except psycopg.Error as error:
@@ -54,33 +56,34 @@ class ConnectionFactory:
 
 
 class Reconnector:
-    """Looks for a connection beside its user, whom a host that does not answer must not stop."""
+    """Connects in a thread of its own, so that a host that does not answer stops nothing else."""
 
     def __init__(
         self,
         connect: Callable[[], psycopg.Connection[Any]],
         prepare: Callable[[psycopg.Connection[Any]], None],
-        tell: Callable[[], None],
+        notify: Callable[[], None],
     ) -> None:
-        self._connect, self._prepare, self._tell = connect, prepare, tell
+        self._connect, self._prepare, self._notify = connect, prepare, notify
         self._lock = threading.Lock()
         self._found: psycopg.Connection[Any] | None = None
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
     def found(self) -> psycopg.Connection[Any] | None:
-        """The connection, if there is one by now; otherwise the search goes on, and `tell` ends it.
+        """The connection, which then belongs to the caller, or None while the search goes on.
 
-        One that is given out belongs to the caller.
+        `notify` is called when there is one.
         """
         with self._lock:
             connection, self._found = self._found, None
         if connection is None and (self._thread is None or not self._thread.is_alive()):
-            self._thread = threading.Thread(target=self._search, name="finder", daemon=True)
+            self._thread = threading.Thread(target=self._search, name="reconnector", daemon=True)
             self._thread.start()
         return connection
 
     def stop(self) -> None:
+        """Ends the search and closes a connection that was found."""
         self._ended.set()
         with self._lock:
             if self._found is not None:
@@ -101,5 +104,5 @@ class Reconnector:
             with self._lock:
                 if not self._ended.is_set():
                     self._found = connection
-            self._tell()
+            self._notify()
             return

@@ -1,7 +1,7 @@
-"""HTTP connections with bounds that uvicorn leaves open: their number, time and size of headers.
+"""HTTP connections with limits that uvicorn lacks: their number, seconds of a request, header size.
 
-A request has to be there within its time, however slowly its bytes drip, and so has the first one
-of a connection that says nothing. Not here: bodies (`collector` reads them in pieces).
+A request has to arrive within its time, however slowly its bytes come; so has the first one of a
+silent connection. Not here: bodies (`app` reads them in pieces).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TOO_LARGE = (
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection. `bounded` sets the bounds."""
+    """One connection; `bounded` sets its limits."""
 
     most_connections = 1000
     request_seconds = 10.0
@@ -32,6 +32,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _in_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Refuses a connection above the limit, else starts its timer."""
         super().connection_made(transport)
         if len(self.connections) > self.most_connections:
             self._refuse(FULL)
@@ -39,10 +40,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stops the timer."""
         self._disarm()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Feeds the parser and bounds what comes before the body."""
         if self.transport.is_closing():
             return
         self._arm()
@@ -53,6 +56,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._refuse(TOO_LARGE)
 
     def on_message_begin(self) -> None:
+        """Starts the timer of a request; refuses one that comes before the last is answered."""
         if self.cycle is not None and not self.cycle.response_complete:
             # uvicorn would keep all of them; browsers never send one before the last is answered.
             raise ValueError("requests in a row without waiting")  # the parser makes a 400 of it
@@ -61,12 +65,14 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        """Refuses headers that are too large."""
         if sum(len(name) + len(value) for name, value in self.headers) > HEADER_BYTES:
             raise ValueError("too many headers")  # the parser makes a 400 of it
         self._in_body = True
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        """Stops the timer: the request is there."""
         self._in_body = False
         self._disarm()
         super().on_message_complete()
@@ -90,6 +96,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def bounded(connections: int, seconds: float) -> type[BoundedProtocol]:
-    """The protocol with these bounds: connections at once, seconds for a whole request."""
+    """The protocol class for uvicorn.
+
+    Args:
+        connections: Limit of connections at a time.
+        seconds: For a whole request to arrive.
+    """
     values: dict[str, Any] = {"most_connections": connections, "request_seconds": seconds}
     return type("BoundedProtocol", (BoundedProtocol,), values)

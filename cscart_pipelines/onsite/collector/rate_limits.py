@@ -1,4 +1,4 @@
-"""How much is taken: rates per name, and bytes that are being worked on. Counters only, no I/O.
+"""Limits of what is accepted: requests a second per name, and bytes in work. No I/O.
 
 Used by one event loop; nothing here is safe between threads.
 """
@@ -12,9 +12,10 @@ from time import monotonic
 
 
 class Rates:
-    """Token buckets by name (a write key, a network), the least recently used forgotten first.
+    """Token buckets by name (a write key, a network), the least recently used dropped first.
 
-    A forgotten name starts with a full bucket: memory is bounded, whatever names are made up.
+    A dropped name starts with a full bucket: memory is bounded, however many names a client
+    invents.
     """
 
     def __init__(
@@ -28,9 +29,14 @@ class Rates:
         return len(self._buckets)
 
     def wait(self, name: str, per_second: float | None = None) -> int:
-        """Takes one token: 0 when there was one, otherwise whole seconds until there is.
+        """Takes one token.
 
-        `per_second` stands for this name in place of the usual rate, with a burst of two seconds.
+        Args:
+            name: The bucket.
+            per_second: A rate for this name instead of the usual one, with a burst of two seconds.
+
+        Returns:
+            0 when there was a token, otherwise whole seconds until there is one.
         """
         rate = per_second or self._rate
         burst = 2 * per_second if per_second else self._burst
@@ -45,18 +51,19 @@ class Rates:
 
 
 class InFlight:
-    """Bytes of requests that are being read or wait for their commit."""
+    """Bytes of requests that are being read or wait for their commit, up to a limit."""
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.bytes = 0
 
     def take(self, size: int) -> bool:
-        """Notes `size` bytes more; False, and nothing noted, when that is too much."""
+        """Adds `size` bytes; False, and nothing is added, when that exceeds the limit."""
         if self.bytes + size > self.most:
             return False
         self.bytes += size
         return True
 
     def give_back(self, size: int) -> None:
+        """Takes `size` bytes off the count again."""
         self.bytes -= size

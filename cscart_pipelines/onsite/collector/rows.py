@@ -1,9 +1,9 @@
 """Checked batches as rows of COPY text: what waits for its commit, in memory and in the spool.
 
-One shape for events and for what was rejected, so that a group of batches is one COPY and a batch
-in the spool is the very bytes that will be copied. Control characters never come this far (`words`,
-and the patterns of `wire`): only the backslash needs an escape. Times are whole milliseconds since
-1970. Not here: the statements that take the rows on (`store`).
+Events and rejections have one shape: a group of batches is one COPY, and a batch in the spool is
+the very bytes that will be copied. Control characters are gone (`sanitise`, the patterns of
+`schema`), so only the backslash needs an escape. Times are whole milliseconds since 1970. Not here:
+the statements that use the rows (`store`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """What the request itself tells about a batch."""
+    """What is known of a batch from its request. `received`: milliseconds since 1970."""
 
     write_key: str
     site: Site
@@ -55,7 +55,7 @@ class Sender:
 
 
 def payload(batch: Batch, sender: Sender) -> tuple[Payload, list[Rejection]]:
-    """A batch as rows, with what could not be taken: the wire's rejections and wrong clocks'."""
+    """A batch as rows, with its rejections: those of the schema and those of wrong clocks."""
     rejected = list(batch.rejected)
     marks = IDENTITY if batch.email_sha256 else 0
     lines: list[str] = []
@@ -74,7 +74,7 @@ def payload(batch: Batch, sender: Sender) -> tuple[Payload, list[Rejection]]:
 
 
 def rejection(reason: str, sender: Sender) -> Payload:
-    """A request that held no batch at all, to be counted."""
+    """The row of a request that held no batch, to be counted."""
     return Payload(_rejected_lines([Rejection(reason)], sender).encode(), 0, REJECTED)
 
 

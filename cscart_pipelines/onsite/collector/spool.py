@@ -1,10 +1,9 @@
-"""Acknowledged batches on disk while the warehouse is away: bounded, in order, safe to be killed.
+"""Acknowledged batches on disk while the warehouse is away: bounded, in order, crash-safe.
 
-A folder of segments; each is a file of records with length and checksum, made durable (fsync)
-before anybody is told. A segment goes when all of it is committed. What a kill left half-written at
-a segment's end was never acknowledged and is cut off. Every collector has a place of its own under
-the common folder and takes over those whose collector is gone. Used by one thread. Not here: when
-to write and when to replay (`batching`).
+Segments are files of records with length and checksum, synced (fsync) before the batches are
+acknowledged and deleted when they are committed. A record that a kill left half-written was never
+acknowledged and is ignored. Every collector has a folder of its own under the common one and takes
+over those of collectors that ended. Used by one thread. Not here: when to replay (`writer`).
 """
 
 from __future__ import annotations
@@ -32,11 +31,15 @@ MOST_PLACES = 1000
 
 
 class SpoolFullError(RuntimeError):
-    """No room for this; nothing of it was kept."""
+    """The spool has no room for these batches; none was kept."""
 
 
 class Spool:
-    """The spool of this process. Raises OSError where the disk does."""
+    """The spool of this process.
+
+    Raises:
+        OSError: The disk fails.
+    """
 
     def __init__(self, folder: Path, most: int, segment: int = SEGMENT_BYTES) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -51,10 +54,16 @@ class Spool:
 
     @property
     def has_room(self) -> bool:
+        """Whether more can be kept."""
         return self.bytes < self._most
 
     def append(self, payloads: Sequence[Payload]) -> None:
-        """Keeps these batches durably, in order: all of them, or none (SpoolFullError, OSError)."""
+        """Keeps these batches durably and in order, all of them or none.
+
+        Raises:
+            SpoolFullError: There is no room.
+            OSError: The disk fails.
+        """
         data = b"".join(
             RECORD.pack(len(one.text), zlib.crc32(one.text), one.events, one.marks) + one.text
             for one in payloads
@@ -90,7 +99,7 @@ class Spool:
         return path, list(_records(path))
 
     def remove(self, path: Path) -> None:
-        """Forgets a segment: all of it is committed."""
+        """Deletes a segment that is committed."""
         size = path.stat().st_size
         path.unlink()
         _sync_folder(self._place)
@@ -98,14 +107,14 @@ class Spool:
         self.bytes = max(0, self.bytes - size) if self.segments else 0
 
     def take_over(self) -> int:
-        """Takes the segments of collectors that are gone; how many."""
+        """Takes over the segments of collectors that ended; their number."""
         taken = 0
         for place in sorted(self._folder.iterdir()):
             if place == self._place or not place.is_dir() or not any(place.glob(f"*{SUFFIX}")):
                 continue
             try:
                 taken += self._take_place(place)
-            except OSError as error:  # one that nobody can take must not keep the others
+            except OSError as error:  # one that cannot be taken must not keep the others
                 log.error("the spool %s cannot be taken over: %s", place.name, error.strerror)
         self._look()
         return taken
@@ -125,6 +134,7 @@ class Spool:
         return len(paths)
 
     def close(self) -> None:
+        """Ends the open segment and releases the folder."""
         self._end()
         os.close(self._lock)
 
@@ -177,7 +187,7 @@ def _records(path: Path) -> Iterator[Payload]:
         place += RECORD.size + length
         if zlib.crc32(text) == checksum:
             yield Payload(text, events, marks)
-        elif place < len(data):  # at the very end it is a kill's work, here it is the disk's
+        elif place < len(data):  # at the very end a kill explains it, here only a damaged disk
             log.error("a record of the spool is damaged and left out: %d events", events)
 
 

@@ -1,8 +1,8 @@
 """Groups of batches into schema `onsite`: one COPY and a few statements, one transaction.
 
-Every statement takes its rows in the order of their keys: two collectors never wait for each other
-in a circle, or the loser tries again. What has been told before (same event id and day, same order)
-changes nothing. Not here: when to commit and what to do when that fails (`batching`).
+Every statement takes its rows in the order of their keys, so that two collectors do not deadlock,
+or one tries again. A repeated event (same id and day, same order) changes nothing. Not here: when
+to commit and what to do when that fails (`writer`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import psycopg
 from cscart_pipelines.onsite.collector.rows import COLUMNS, IDENTITY, PURCHASE, REJECTED, Payload
 
 SESSION = (
-    # Acknowledged is durable, whatever the server's default says.
+    # Acknowledged means durable, whatever the server's default is.
     "SET synchronous_commit = on",
     # A table locked for longer (a partition being made) is like a warehouse that is away.
     "SET lock_timeout = '3s'",
@@ -47,7 +47,7 @@ SESSION = (
 _COPY = f"COPY incoming ({', '.join(COLUMNS)}) FROM STDIN"
 _MOMENT = "('epoch'::timestamptz + {} * interval '1 millisecond')"
 
-_DROP_STRANGERS = """
+_DROP_REMOVED = """
 DELETE FROM incoming AS i WHERE NOT EXISTS (
     SELECT FROM onsite.keys AS k JOIN registry.integrations AS r USING (integration)
     WHERE k.write_key = i.write_key AND k.integration = i.integration)
@@ -132,9 +132,9 @@ ON CONFLICT (integration, kind, value) DO UPDATE SET
     event = excluded.event, last_at = clock_timestamp(), attempts = 0,
     not_before = least(known.not_before, clock_timestamp())
 """
-"""A new word about somebody is reason to look again at once, however often it failed before. An
-order that is not in the warehouse is looked for whoever named it first: the first need not be the
-one who bought."""
+"""A new event about a person or order makes it due at once, however often it failed before. An
+order that is not in the warehouse is queued for every event that names it: the first one need not
+be the buyer's."""
 
 _REJECTS = f"""
 INSERT INTO onsite.rejects AS known (integration, day, reason, times, example, last_at)
@@ -149,17 +149,21 @@ ON CONFLICT (integration, day, reason) DO UPDATE SET
 
 
 def prepare(connection: psycopg.Connection[Any]) -> None:
-    """Makes a fresh connection ready for `commit`. It must not be in autocommit mode."""
+    """Prepares a new connection, not in autocommit mode, for `commit`."""
     for statement in SESSION:
         connection.execute(statement)
     connection.commit()
 
 
 def commit(connection: psycopg.Connection[Any], payloads: Sequence[Payload]) -> int:
-    """Takes a group over; how many events were new. Committed when it returns.
+    """Stores a group of batches in one transaction.
 
-    Raises psycopg.Error, with nothing taken or (the connection lost) everything: the group may
-    always be given again.
+    Returns:
+        How many events were new.
+
+    Raises:
+        psycopg.Error: Nothing was stored or, when the connection was lost, perhaps everything: the
+            group may always be given again.
     """
     marks = 0
     try:
@@ -167,9 +171,9 @@ def commit(connection: psycopg.Connection[Any], payloads: Sequence[Payload]) -> 
             for one in payloads:
                 marks |= one.marks
                 copy.write(one.text)
-        # One way to the server and back for all that follows.
+        # One round trip for all that follows.
         with connection.pipeline():
-            connection.execute(_DROP_STRANGERS)
+            connection.execute(_DROP_REMOVED)
             if marks & PURCHASE:
                 connection.execute(_PURCHASES)
             fresh = connection.execute(_EVENTS)

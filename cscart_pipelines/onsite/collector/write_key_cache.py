@@ -1,9 +1,8 @@
-"""The write keys as the collector knows them: read again every two seconds, or when one is missed;
-kept while nobody can read them.
+"""The collector's copy of the write keys: read every two seconds, or when an unknown key is asked.
 
-So a removed integration is refused within seconds, and a warehouse that restarts costs no visitor.
-Beside that its thread makes the partitions of the coming days when the collector starts. Not here:
-what a key is (`keys`).
+The copy is kept while the warehouse is away: a removed integration is refused within seconds, and a
+restart of the warehouse loses no events. The same thread makes the partitions of the coming days
+when the collector starts. Not here: what a key is (`write_keys`).
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from cscart_pipelines.warehouse.connect import WarehouseUnavailableError
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 2.0
-LEAST_SECONDS = 0.25
-"""Between two readings, however many unknown keys are asked for."""
-PATIENCE = "SET statement_timeout = '10s'"
+MIN_INTERVAL_SECONDS = 0.25
+"""Between two reads, however many unknown keys are asked for."""
+STATEMENT_TIMEOUT = "SET statement_timeout = '10s'"
 
 
 class WriteKeyCache:
@@ -36,15 +35,15 @@ class WriteKeyCache:
         self._ended = threading.Event()
         self._missed = threading.Event()
         """Set to read at once; `stop` sets it too."""
-        self._thread = threading.Thread(target=self._run, name="site book", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="write keys", daemon=True)
 
     @property
     def known(self) -> bool:
-        """Whether it has been read at all: before that nobody can be told anything."""
+        """Whether the keys have been read at all: before that every request has to be put off."""
         return self._sites is not None
 
     def get(self, write_key: str) -> Site | None:
-        """The key's site; an unknown one is looked for at once, for whoever asks again."""
+        """The key's site; an unknown key makes the thread read again at once."""
         found = self._sites.get(write_key) if self._sites else None
         if found is None:
             self._missed.set()
@@ -54,9 +53,11 @@ class WriteKeyCache:
         return len(self._sites or ())
 
     def start(self) -> None:
+        """Starts the thread that reads the keys."""
         self._thread.start()
 
     def stop(self) -> None:
+        """Ends the thread."""
         self._ended.set()
         self._missed.set()
         self._thread.join(5)
@@ -68,7 +69,7 @@ class WriteKeyCache:
             try:
                 if connection is None:
                     connection = self._connect()
-                    connection.execute(PATIENCE)
+                    connection.execute(STATEMENT_TIMEOUT)
                 self._sites = load_sites(connection)
                 if not kept:
                     keep(connection, only_make=True)
@@ -77,10 +78,10 @@ class WriteKeyCache:
                 if connection is not None:
                     connection.close()
                     connection = None
-            except Exception as error:  # a mistake of ours must not leave the keys as they are
+            except Exception as error:  # a bug must not end the thread
                 log.error("the write keys cannot be read: %s", type(error).__name__)
-            self._ended.wait(LEAST_SECONDS)
-            self._missed.wait(REFRESH_SECONDS - LEAST_SECONDS)
+            self._ended.wait(MIN_INTERVAL_SECONDS)
+            self._missed.wait(REFRESH_SECONDS - MIN_INTERVAL_SECONDS)
             self._missed.clear()
         if connection is not None:
             connection.close()

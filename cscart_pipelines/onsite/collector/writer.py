@@ -1,9 +1,9 @@
-"""The one thread that writes: whatever waits goes into the next transaction, or into the spool.
+"""The thread that writes: all batches that wait go into the next transaction, or into the spool.
 
-While one group commits, the next one gathers; so groups grow with the load by themselves. A thread
-with the blocking driver, because it costs 60 % of the processor time that the asynchronous one does
-for the same statements. The warehouse away: batches are kept in the spool, and come back from it,
-oldest first, as soon as a connection is found. Not here: the statements (`store`), files (`spool`).
+While one group commits the next gathers, so groups grow with the load. A thread with the blocking
+driver, because it takes 60 % of the CPU time of the asynchronous one for the same statements. While
+the warehouse is away batches go to the spool and are replayed, oldest first, once there is a
+connection. Not here: the statements (`store`), files (`spool`).
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ log = logging.getLogger(__name__)
 
 GROUP_BYTES = 2 * 1024 * 1024
 TRIES = 3
-"""Of a transaction that met another collector's."""
-MET = (errors.DeadlockDetected, errors.SerializationFailure)
-"""Beside them a row that was on its way to the default partition when its day got one of its own:
-that is a violated check, and there are no other checks."""
+"""Attempts of a transaction that conflicts with another collector's."""
+CONFLICTS = (errors.DeadlockDetected, errors.SerializationFailure)
+"""A violated check is one too: a row on its way to the default partition when its day got a
+partition of its own. There are no other checks."""
 IDLE_SECONDS = 0.5
 TAKE_OVER_SECONDS = 60.0
 
@@ -48,14 +48,14 @@ class BatchOutcome(enum.Enum):
     FULL = enum.auto()
     """Neither warehouse nor spool could take it."""
     UNFIT = enum.auto()
-    """PostgreSQL refuses its rows, whatever is tried: a mistake of ours."""
+    """PostgreSQL refuses its rows: a bug of the collector."""
 
 
 Waiting = tuple[Payload, "asyncio.Future[BatchOutcome] | None"]
 
 
 class Writer:
-    """Takes payloads from one event loop. `start` and `stop` belong to its owner."""
+    """Accepts payloads from one event loop."""
 
     def __init__(self, connect: Callable[[], Connection], spool: Spool, metrics: Metrics) -> None:
         self.spool, self._metrics = spool, metrics
@@ -63,9 +63,9 @@ class Writer:
         self._wake = threading.Condition()
         self._stopping = False
         self._connection: Connection | None = None
-        self._finder = Reconnector(connect, store.prepare, self._wake_up)
+        self._reconnector = Reconnector(connect, store.prepare, self._wake_up)
         self._was_away = False
-        self._looked_over = time.monotonic()
+        self._took_over = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -90,13 +90,13 @@ class Writer:
         self._thread.start()
 
     def note(self, payload: Payload) -> None:
-        """Puts something into the next group that nobody waits for."""
+        """Puts rows into the next group without a future."""
         with self._wake:
             self._queue.append((payload, None))
             self._wake.notify()
 
     def submit(self, payload: Payload) -> asyncio.Future[BatchOutcome]:
-        """Puts a batch into the next group; the future tells when it is safe, or that it is not."""
+        """Puts a batch into the next group; the future resolves once it is durable or refused."""
         assert self._loop is not None
         future: asyncio.Future[BatchOutcome] = self._loop.create_future()
         with self._wake:
@@ -105,7 +105,14 @@ class Writer:
         return future
 
     def stop(self, seconds: float) -> bool:
-        """Writes what waits, and ends; False when that took too long."""
+        """Writes what waits, and ends.
+
+        Args:
+            seconds: Time for it.
+
+        Returns:
+            False when it took longer.
+        """
         with self._wake:
             self._stopping = True
             self._wake.notify()
@@ -117,11 +124,11 @@ class Writer:
     def _run(self) -> None:
         while True:
             try:
-                self._meet_connection()
+                self._refresh_connection()
             except OSError as error:  # of the spool: too many files, a folder that is gone
-                log.error("spools of others cannot be taken over: %s", error.strerror)
+                log.error("spools of ended collectors cannot be taken over: %s", error.strerror)
             with self._wake:
-                # In the middle of a replay nobody sleeps, unless the disk gives no peace.
+                # Skip the idle wait while spooled batches remain.
                 if not self._queue and not self._stopping and not self._can_replay():
                     self._wake.wait(IDLE_SECONDS)
                 if not self._queue and self._stopping:
@@ -130,20 +137,20 @@ class Writer:
             if group:
                 try:
                     outcomes = self._settle([payload for payload, _ in group])
-                except Exception as error:  # a mistake of ours must not end the thread
+                except Exception as error:  # a bug must not end the thread
                     log.error("a group of batches failed: %s", type(error).__name__)
                     self._disconnect()
                     outcomes = [BatchOutcome.FULL] * len(group)
-                self._tell(group, outcomes)
+                self._resolve(group, outcomes)
             if self._can_replay():
                 try:
                     self._replay()
-                except Exception as error:  # the segment stays; it is tried again when we are back
+                except Exception as error:  # the segment stays for the next attempt
                     why = error.strerror if isinstance(error, OSError) else type(error).__name__
                     log.error("the spool cannot be replayed: %s", why)
                     self._disconnect()
         self._disconnect()
-        self._finder.stop()
+        self._reconnector.stop()
         self.spool.close()
 
     def _next_group(self) -> list[Waiting]:
@@ -176,7 +183,7 @@ class Writer:
             started = time.monotonic()
             try:
                 fresh = store.commit(self._connection, payloads)
-            except (*MET, errors.CheckViolation):
+            except (*CONFLICTS, errors.CheckViolation):
                 if attempt == TRIES:
                     return None
             except errors.LockNotAvailable:
@@ -221,13 +228,13 @@ class Writer:
 
     # --- the connection --------------------------------------------------------------------------
 
-    def _meet_connection(self) -> None:
+    def _refresh_connection(self) -> None:
         if self._connection is None:
-            self._connection = self._finder.found()
+            self._connection = self._reconnector.found()
             if self._connection is not None and self._was_away:
                 log.info("the warehouse is back")
-        elif time.monotonic() - self._looked_over > TAKE_OVER_SECONDS:
-            self._looked_over = time.monotonic()
+        elif time.monotonic() - self._took_over > TAKE_OVER_SECONDS:
+            self._took_over = time.monotonic()
             self.spool.take_over()
 
     def _wake_up(self) -> None:
@@ -239,15 +246,15 @@ class Writer:
             self._connection.close()
             self._connection = None
 
-    def _tell(self, group: Sequence[Waiting], outcomes: Sequence[BatchOutcome]) -> None:
-        def tell() -> None:
+    def _resolve(self, group: Sequence[Waiting], outcomes: Sequence[BatchOutcome]) -> None:
+        def resolve() -> None:
             for (_, future), outcome in zip(group, outcomes, strict=True):
                 if future is not None and not future.done():
                     future.set_result(outcome)
 
         assert self._loop is not None
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(tell)
+            self._loop.call_soon_threadsafe(resolve)
 
 
 def _kind(error: psycopg.Error) -> str:

@@ -2,7 +2,7 @@
 // Computed here and at once: the browser's own digest answers later, when a submitted form has
 // already left the page, and shops without https do not have it. Not here: which fields are read.
 
-var identity = null; // of whoever logged in, registered or subscribed on this page
+var identity = null; // of the visitor who logged in, registered or subscribed on this page
 
 function identityOf(address) {
   address = String(address || '').trim().toLowerCase();

@@ -1,6 +1,6 @@
 // Whether the visitor allows analytics_storage. Tag Manager checks before it fires the tag; it is
 // checked again here, before anything is read, stored or sent, because a custom HTML tag that has
-// fired goes on whatever happens to the consent. Nobody having said anything means no.
+// fired goes on whatever happens to the consent. No choice means no.
 
 var measuring = false;
 var said = {}; // last words on the data layer: default, update
@@ -74,7 +74,7 @@ function stop() {
   identity = null;
   clicked = null;
   forgetBefore();
-  forgetHappenings();
+  forgetReports();
   forgetQueue();
   forgetEverythingStored();
 }

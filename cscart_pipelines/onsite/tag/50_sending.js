@@ -1,7 +1,7 @@
 // From the queue to the collector. While the page lives, by fetch, because its answer says whether
 // the events arrived; when the page goes, by beacon. Both as text/plain, which needs no question
 // beforehand. What may not have arrived is kept and sent again with the same ids: the collector
-// takes each id once. Not here: what happened (happenings), who it was (identity).
+// takes each id once. Not here: which events there are (events), who it was (identity).
 
 var MOST_EVENTS = 50;
 var MOST_BYTES = 60000;
@@ -176,7 +176,7 @@ function write(events) {
   return JSON.stringify(batch);
 }
 
-// --- kept: what nobody has said to have arrived. What goes with its page is among it, because a
+// --- kept: events without an acknowledgement. What goes with its page is among it, because a
 // beacon has no answer; the next page sends it once more, and the collector knows it by its id.
 
 function putAside(events) {

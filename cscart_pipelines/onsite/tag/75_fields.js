@@ -94,7 +94,7 @@ function isLoggedIn() {
 }
 
 // Who is ordering is known from the form, that it was ordered from the completion page. Kept for
-// somebody unknown too: it says that the order was placed under the visitor's consent.
+// an unknown person too: it says that the order was placed under the visitor's consent.
 function keepBuyer(form) {
   var who = formIdentity(form);
   if (!who) {

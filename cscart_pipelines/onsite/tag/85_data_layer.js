@@ -57,7 +57,7 @@ function hearEarlier(entry, loaded) {
   }
 }
 
-// What comes after the page has loaded is what somebody did: a quick view, a filter.
+// What comes after the page has loaded is an action of the visitor: a quick view, a filter.
 function noteFact(entry, loaded) {
   var word = wordOf(entry);
   var name = word && GA4.hasOwnProperty(word) ? GA4[word] : '';

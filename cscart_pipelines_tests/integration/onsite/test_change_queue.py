@@ -85,8 +85,8 @@ def test_a_run_takes_on_only_so_much_half_of_it_the_newest(
     connection: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Thousands of numbers that somebody made up do not keep a buyer waiting."""
-    monkeypatch.setattr(change_queue, "MOST_ORDERS", 4)
-    monkeypatch.setattr(change_queue, "MOST_PEOPLE", 2)
+    monkeypatch.setattr(change_queue, "MAX_ORDERS", 4)
+    monkeypatch.setattr(change_queue, "MAX_PEOPLE", 2)
     for number in (9, 8, 7, 6, 5, 4):
         touch(connection, "a", "order", str(number))
         touch(connection, "a", "person", f"person {number}")

@@ -29,7 +29,7 @@ function safely(work) {
     try {
       work.apply(this, arguments);
     } catch (error) {
-      // Nobody waits for it.
+      // Tracking must not disturb the page.
     }
   };
 }

@@ -1,76 +1,76 @@
-// What happened, each once, however many tell it: the shop's hooks, its pages, a theme's GA4
-// objects, gtag's commands. A channel tells a happening once, so the same tale from another channel
-// at about the same time is the same happening, and from the same channel another one.
-// Not here: how the channels are heard.
+// Deduplicates events reported by several channels: the shop's hooks, its pages, a theme's GA4
+// objects, gtag's commands. A channel reports an event once, so the same report from another channel
+// within NEAR is the same event, and from the same channel another one.
+// Not here: how the channels are read.
 
 var NEAR = 3 * SECOND; // two channels may be this far apart
-var AT_ONCE = 500; // nobody does the same thing twice in this time
+var AT_ONCE = 500; // repeats within this time are one event
 var ABOUT_THE_PAGE = {page_view: 1, view_item: 1, view_item_list: 1, search: 1, begin_checkout: 1};
-var recent = []; // happenings told on this page
+var recent = []; // events reported on this page
 var CHECKOUT_LASTS = 1800 * SECOND;
 
-// A happening: name, channel (hook, page, object, gtag), and where they apply items, order_id, term,
+// A report: name, channel (hook, page, object, gtag), and where they apply items, order_id, term,
 // from and to (client time in ms: between these it happened), identity.
-function tell(happening) {
+function tell(report) {
   if (!allowed()) {
     return;
   }
-  happening.from = happening.from || now();
-  happening.to = happening.to || now();
-  happening.place = page();
-  if (happening.name === 'purchase' && !happening.order_id) {
+  report.from = report.from || now();
+  report.to = report.to || now();
+  report.place = page();
+  if (report.name === 'purchase' && !report.order_id) {
     return;
   }
-  var twin = find(recent, happening) || find(posts, happening);
+  var twin = find(recent, report) || find(posts, report);
   if (twin) {
-    twin.channels[happening.channel] = true;
-    complete(twin, happening);
+    twin.channels[report.channel] = true;
+    complete(twin, report);
     return;
   }
-  if (happening.name === 'purchase' && late && kind() === 'complete' && !buyer()) {
+  if (report.name === 'purchase' && late && kind() === 'complete' && !buyer()) {
     return; // ordered before the consent, which was given on the completion page
   }
-  happening.channels = happening.channels || {};
-  happening.channels[happening.channel] = true;
-  recent.push(happening);
+  report.channels = report.channels || {};
+  report.channels[report.channel] = true;
+  recent.push(report);
   if (recent.length > 60) {
     recent.shift();
   }
-  if (happening.name === 'begin_checkout') {
+  if (report.name === 'begin_checkout') {
     var last = recall('sessionStorage', 'checkout');
     keepIn('sessionStorage', 'checkout', now());
     if (last && now() - last < CHECKOUT_LASTS) {
       return; // the checkout page of the checkout that was told already
     }
   }
-  if (happening.name === 'purchase') {
+  if (report.name === 'purchase') {
     drop('sessionStorage', 'checkout');
-    happening.identity = happening.identity || takeBuyer();
+    report.identity = report.identity || takeBuyer();
   }
-  happening.event = eventOf(happening);
-  enqueue(happening.event, happening.identity || identity);
+  report.event = eventOf(report);
+  enqueue(report.event, report.identity || identity);
 }
 
-function eventOf(happening) {
+function eventOf(report) {
   return {
     // A completion page that is loaded again tells the same event.
-    id: happening.name === 'purchase'
-      ? 'order-' + sha256(WRITE_KEY + ' ' + happening.order_id).slice(0, 40)
+    id: report.name === 'purchase'
+      ? 'order-' + sha256(WRITE_KEY + ' ' + report.order_id).slice(0, 40)
       : randomId(),
-    name: happening.name,
-    at: happening.from,
-    page: happening.page || page(),
+    name: report.name,
+    at: report.from,
+    page: report.page || page(),
     referrer: referrer(),
-    items: happening.items && happening.items.length ? happening.items : undefined,
-    order_id: happening.order_id,
-    term: happening.term,
-    source: happening.channel === 'hook' || happening.channel === 'page' ? happening.channel : 'ga4'
+    items: report.items && report.items.length ? report.items : undefined,
+    order_id: report.order_id,
+    term: report.term,
+    source: report.channel === 'hook' || report.channel === 'page' ? report.channel : 'ga4'
   };
 }
 
-function find(known, happening) {
+function find(known, report) {
   for (var i = known.length - 1; i >= 0; i--) {
-    if (known[i].name === happening.name && same(known[i], happening)) {
+    if (known[i].name === report.name && same(known[i], report)) {
       return known[i];
     }
   }
@@ -127,16 +127,16 @@ function lower(text) {
   return String(text === undefined ? '' : text).toLowerCase();
 }
 
-// What one channel knows and the other did not; what has been sent cannot be mended.
-function complete(twin, happening) {
+// What one channel knows and the other did not; what has been sent cannot be corrected.
+function complete(twin, report) {
   var target = twin.event || twin;
-  if (!twin.items && happening.items) {
-    twin.items = target.items = happening.items;
-  } else if (twin.items && happening.items && twin.items.length === 1 && happening.items.length === 1) {
-    twin.items[0].sku = twin.items[0].sku || happening.items[0].sku;
-    twin.items[0].product_id = twin.items[0].product_id || happening.items[0].product_id;
+  if (!twin.items && report.items) {
+    twin.items = target.items = report.items;
+  } else if (twin.items && report.items && twin.items.length === 1 && report.items.length === 1) {
+    twin.items[0].sku = twin.items[0].sku || report.items[0].sku;
+    twin.items[0].product_id = twin.items[0].product_id || report.items[0].product_id;
   }
-  twin.identity = twin.identity || happening.identity;
+  twin.identity = twin.identity || report.identity;
 }
 
 // Address of the page without anything personal: path, and the dispatch where it is in the query.
@@ -150,7 +150,7 @@ function referrer() {
   return found ? found[1].toLowerCase().slice(0, 200) : undefined;
 }
 
-function forgetHappenings() {
+function forgetReports() {
   recent = [];
   posts = [];
 }

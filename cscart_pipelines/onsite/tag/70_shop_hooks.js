@@ -1,11 +1,11 @@
 // What is done in the shop: posted forms, dispatch[...] buttons, delete links, their AJAX answers.
 // Something posted is only planned until the shop has answered: an error notice means that it did
-// not happen. Whoever leaves before the answer has done it all the same, except what needs to have
-// gone well to be true (a login, an account, a subscription): that needs a word of success, and if
-// the page is left before the answer, the next page's.
+// not happen. When the page is left before the answer it counts all the same, except what is true only
+// if it succeeded (a login, an account, a subscription): that needs a notice of success, in the answer
+// or on the next page.
 // Names of forms, fields and events are CS-Cart's. Passwords and payment fields are never read.
 
-var DEEDS = {
+var ACTIONS = {
   'checkout.add': 'add_to_cart',
   'checkout.delete': 'remove_from_cart',
   'checkout.clear': 'remove_from_cart',
@@ -86,7 +86,7 @@ function formOf(element) {
 
 function plan(form, text, button, event) {
   var dispatch = dispatchOf(text);
-  var name = DEEDS[dispatch[0]];
+  var name = ACTIONS[dispatch[0]];
   if (!name || !form || dispatch[0] === 'checkout.delete') {
     return;
   }
@@ -120,7 +120,7 @@ function plan(form, text, button, event) {
 
 function planLink(link, event) {
   var address = link.getAttribute('href') || '';
-  var name = DEEDS[dispatchOf(address)[0]];
+  var name = ACTIONS[dispatchOf(address)[0]];
   if (name !== 'remove_from_cart' && name !== 'unsubscribe') {
     return;
   }
