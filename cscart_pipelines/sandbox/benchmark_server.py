@@ -87,9 +87,11 @@ class CannedShop:
         self._router = Router(state, ApiUser(EMAIL, API_KEY))
 
     def clock(self) -> float:
+        """Unix time of the shop."""
         return float(NOW + DAY if self.changed else NOW)
 
     def respond(self, request: Request) -> Delivery:
+        """Answers from the prepared rows."""
         self.served += 1
         if not self._router.authorised(request):
             return Delivery(error(ApiError(401), self._store.profile))

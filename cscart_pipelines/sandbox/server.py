@@ -1,6 +1,6 @@
 """`SandboxShop`: a shop that listens on 127.0.0.1 in this process, and `serve` for the CLI.
 
-Puts the rooms together (store, router, faults, wire) and keeps the records of requests and mails.
+Puts store, router, faults and HTTP server together and keeps the records of requests and mails.
 No entity rules here.
 """
 
@@ -111,18 +111,22 @@ class SandboxShop:
 
     @property
     def email(self) -> str:
+        """The administrator's e-mail address."""
         return self.api_user.email
 
     @property
     def api_key(self) -> str:
+        """The administrator's API key."""
         return self.api_user.api_key
 
     @property
     def profile(self) -> Profile:
+        """The CS-Cart version that is imitated."""
         return self.store.profile
 
     @property
     def mails(self) -> list[Mail]:
+        """E-mails that the shop would have sent."""
         return self.store.mails
 
     def before_request(self, hook: Callable[[Request], object]) -> Callable[[Request], object]:
@@ -137,6 +141,7 @@ class SandboxShop:
     # --- life ------------------------------------------------------------------------------------
 
     def start(self) -> SandboxShop:
+        """Starts serving in a thread."""
         self._wire = WireServer(
             self._port, self.respond, tls=self._tls, clock=lambda: self.store.clock()
         )
@@ -146,6 +151,7 @@ class SandboxShop:
         return self
 
     def stop(self) -> None:
+        """Stops serving and closes all connections."""
         if self._wire is not None:
             self._wire.shutdown()
             self._wire.server_close()

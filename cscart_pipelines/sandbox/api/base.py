@@ -1,7 +1,7 @@
 """What every API entity has: a name, privileges, and the five actions.
 
 `Context` carries one request through: the shop's state, the caller's scope, the parsed parameters.
-The entities themselves are in the entity_* modules, the routing in routes.py.
+The entities have modules of their own; the routing is in `http/routing.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cscart_pipelines.sandbox.shop.store import Store
 
 @dataclass
 class ApiUser:
-    """The administrator whose key the client has. `privileges` None: root, may do everything."""
+    """The administrator of the client's key; `privileges` None: root, may do everything."""
 
     email: str
     api_key: str
@@ -30,6 +30,7 @@ class ApiUser:
     company_id: int = 0
 
     def may(self, privilege: str) -> bool:
+        """Whether the account has a privilege."""
         return self.privileges is None or privilege in self.privileges
 
 
@@ -50,6 +51,8 @@ class ShopState:
 
 @dataclass
 class Context:
+    """What a request is answered with: the shop and the account that asks."""
+
     state: ShopState
     params: dict[str, Any]
     api: str
@@ -57,10 +60,12 @@ class Context:
 
     @property
     def store(self) -> Store:
+        """The shop's data."""
         return self.state.store
 
     @property
     def profile(self) -> Profile:
+        """The CS-Cart version that is imitated."""
         return self.state.store.profile
 
     def period(self, prefix: str = "") -> tuple[int, int] | None:
@@ -76,6 +81,7 @@ class Context:
     def page(
         self, listing: Listing, render: Callable[[Sequence[Any]], list[Any]]
     ) -> SandboxResponse:
+        """One page of a list with its `params` (reference 6)."""
         return page_of(
             listing,
             self.params,
@@ -95,22 +101,28 @@ class Entity:
     in_1_0: ClassVar[bool] = True
 
     def index(self, context: Context) -> SandboxResponse:
+        """Answers GET of the list."""
         raise ApiError(403)
 
     def view(self, context: Context, key: int) -> SandboxResponse:
+        """Answers GET of one row."""
         raise ApiError(403)
 
     def create(self, context: Context, body: dict[str, Any]) -> SandboxResponse:
+        """Answers POST."""
         raise ApiError(403)
 
     def update(self, context: Context, key: int, body: dict[str, Any]) -> SandboxResponse:
+        """Answers PUT."""
         raise ApiError(403)
 
     def delete(self, context: Context, key: int) -> SandboxResponse:
+        """Answers DELETE."""
         raise ApiError(403)
 
 
 def rights(read: str, write: str) -> dict[str, str]:
+    """The privilege that each method needs."""
     return {"index": read, "create": write, "update": write, "delete": write}
 
 

@@ -32,9 +32,12 @@ NUMBERS = ("main_category", "company_id")
 
 
 class Products(Entity):
+    """`products` (reference 8)."""
+
     privileges: ClassVar = rights("view_catalog", "manage_catalog")
 
     def index(self, context: Context) -> SandboxResponse:
+        """Answers GET of the list."""
         sort = sorting(context.params, tuple(SORTS), "product")
         found = [p for p in _named(context) if _matches(p, context)]
         found.sort(key=lambda p: p.product_id)  # the shop's tie-breaker
@@ -54,9 +57,11 @@ class Products(Entity):
         return context.page(listing, render)
 
     def view(self, context: Context, key: int) -> SandboxResponse:
+        """Answers GET of one row."""
         return ok(product_detail(_find(context, key), context.profile))
 
     def create(self, context: Context, body: dict[str, Any]) -> SandboxResponse:
+        """Answers POST."""
         name = str(required(body, "product"))
         price = decimal(required(body, "price"))
         if not context.store.multivendor and not context.company_id and not body.get("company_id"):
@@ -71,6 +76,7 @@ class Products(Entity):
         return ok({"product_id": made.product_id if new else str(made.product_id)}, 201)
 
     def update(self, context: Context, key: int, body: dict[str, Any]) -> SandboxResponse:
+        """Answers PUT."""
         product = _find(context, key)
         fields = _fields(body, context)
         if "price" in body:
@@ -84,15 +90,19 @@ class Products(Entity):
         return ok({"product_id": str(key)})
 
     def delete(self, context: Context, key: int) -> SandboxResponse:
+        """Answers DELETE."""
         _find(context, key)
         context.store.delete_product(key)
         return SandboxResponse(204)
 
 
 class Categories(Entity):
+    """`categories`."""
+
     privileges: ClassVar = rights("view_catalog", "manage_catalog")
 
     def index(self, context: Context) -> SandboxResponse:
+        """Answers GET of the list."""
         found = sorted(context.store.categories.values(), key=lambda c: (c.position, c.category_id))
         counts = _counts(context)
         listing = Listing("categories", found, sorting(context.params, ("position",), "position"))
@@ -101,6 +111,7 @@ class Categories(Entity):
         )
 
     def view(self, context: Context, key: int) -> SandboxResponse:
+        """Answers GET of one row."""
         if key not in context.store.categories:
             raise ApiError(404)
         return ok(category_row(context.store.categories[key], _counts(context).get(key, 0)))

@@ -27,6 +27,7 @@ SORTS: dict[str, Callable[[Order], Any]] = {
 
 
 def shows_incomplete(params: dict[str, Any]) -> bool:
+    """Whether the request asks for incomplete orders too."""
     return truthy(params.get("include_incompleted")) or "N" in as_list(params.get("status", ""))
 
 

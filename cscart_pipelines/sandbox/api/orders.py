@@ -18,6 +18,8 @@ QUICK_KEYS = {"status", "notify_user", "notify_department", "notify_vendor"}
 
 
 class Orders(Entity):
+    """`orders`."""
+
     privileges: ClassVar = {
         "index": "view_orders",
         "create": "create_order",
@@ -26,6 +28,7 @@ class Orders(Entity):
     }
 
     def index(self, context: Context) -> SandboxResponse:
+        """Answers GET of the list."""
         keys, sort = matching(context)
         extras: dict[str, Any] = {"extra": ["issuers", "invoice_docs", "memo_docs"]}
         extras |= {"include_incompleted": shows_incomplete(context.params), **sort}
@@ -45,12 +48,14 @@ class Orders(Entity):
         return context.page(listing, render)
 
     def view(self, context: Context, key: int) -> SandboxResponse:
+        """Answers GET of one row."""
         order = _find(context, key)
         if key in context.state.poison_orders:
             raise CrashError
         return SandboxResponse(200, context.state.renderer.detail_body(order))
 
     def create(self, context: Context, body: dict[str, Any]) -> SandboxResponse:
+        """Answers POST."""
         store = context.store
         company = context.company_id or intval(body.get("company_id", 0))
         if not store.multivendor and not company:
@@ -87,6 +92,7 @@ class Orders(Entity):
         return ok(answer, 201)
 
     def update(self, context: Context, key: int, body: dict[str, Any]) -> SandboxResponse:
+        """Answers PUT."""
         store = context.store
         status = body.get("status")
         flags = {name: truthy(body.get(name)) for name in QUICK_KEYS - {"status"}}
@@ -102,6 +108,7 @@ class Orders(Entity):
         return ok({"order_id": str(key)})
 
     def delete(self, context: Context, key: int) -> SandboxResponse:
+        """Answers DELETE."""
         _find(context, key)
         context.store.delete_order(key)
         return SandboxResponse(204)

@@ -30,6 +30,7 @@ CARRIERS = {
 
 
 def user_row(user: Customer, profile: Profile) -> dict[str, Any]:
+    """An account as the API shows it."""
     row: dict[str, Any] = {
         "user_id": str(user.user_id),
         "user_login": f"user_{user.user_id}",
@@ -55,6 +56,7 @@ def user_row(user: Customer, profile: Profile) -> dict[str, Any]:
 
 
 def status_row(status: Status, profile: Profile) -> dict[str, Any]:
+    """An order or shipment status as the API shows it."""
     params: dict[str, Any] = {}
     if status.type == "O":
         params = {
@@ -130,6 +132,7 @@ def carrier_info(code: str, number_text: str) -> dict[str, str]:
 
 
 def shipping_row(shipping_id: int, name: str) -> dict[str, Any]:
+    """A shipping method as the API shows it."""
     return {
         "shipping_id": str(shipping_id),
         "company_id": "1",
@@ -145,6 +148,7 @@ def shipping_row(shipping_id: int, name: str) -> dict[str, Any]:
 
 
 def company_row(company_id: int, *, vendor: bool) -> dict[str, Any]:
+    """A vendor or storefront as the API shows it."""
     row: dict[str, Any] = {
         "company_id": str(company_id),
         "lang_code": "en",

@@ -10,6 +10,7 @@ from cscart_pipelines.sandbox.shop.store import Store
 
 
 def line_object(store: Store, order: Order, line: Line, shipped: Amount) -> dict[str, Any]:
+    """A line of an order's details."""
     product = store.products.get(line.product_id)
     base = number(line.price + line.discount)
     subtotal = number(line.subtotal)

@@ -51,6 +51,7 @@ class OrderRenderer:
         self._details: dict[int, tuple[Order, int, int, orjson.Fragment]] = {}
 
     def row(self, order: Order) -> orjson.Fragment:
+        """An order in a list."""
         held = self._rows.get(order.order_id)
         # The order itself is compared too: a deleted number may be given again.
         if held is not None and held[0] is order and held[1] == order.revision:
@@ -60,6 +61,7 @@ class OrderRenderer:
         return made
 
     def detail(self, order: Order) -> orjson.Fragment:
+        """An order with its details, for a list."""
         held = self._details.get(order.order_id)
         catalogue = self._store.catalogue_revision
         if held is not None and held[0] is order and held[1:3] == (order.revision, catalogue):
@@ -69,9 +71,11 @@ class OrderRenderer:
         return made
 
     def detail_body(self, order: Order) -> bytes:
+        """The body of an order's details."""
         return encode(self.detail(order))
 
     def row_object(self, order: Order) -> dict[str, Any]:
+        """An order in a list, before it is written as JSON."""
         profile = self._store.profile
         row: dict[str, Any] = {
             "order_id": str(order.order_id),
@@ -102,6 +106,7 @@ class OrderRenderer:
         return row
 
     def detail_object(self, order: Order) -> dict[str, Any]:
+        """An order with its details, before it is written as JSON."""
         store, profile = self._store, self._store.profile
         shipped = store.shipped(order.order_id)
         lines = {

@@ -21,6 +21,7 @@ _RAW_TWINS = (
 
 
 def product_row(product: Product, profile: Profile, *, short: bool = False) -> dict[str, Any]:
+    """A product as the API shows it; `short`: in a list."""
     price = money(product.price, profile.price_digits)
     row: dict[str, Any] = {
         "product_id": str(product.product_id),
@@ -87,6 +88,7 @@ def product_detail(product: Product, profile: Profile) -> dict[str, Any]:
 
 
 def category_row(category: Category, products: int) -> dict[str, Any]:
+    """A category as the API shows it."""
     parents = f"{category.parent_id}/" if category.parent_id else ""
     return {
         "category_id": str(category.category_id),

@@ -16,10 +16,12 @@ from cscart_pipelines.sandbox.http.responses import ApiError, SandboxResponse, o
 
 
 class Statuses(Entity):
-    # Reading needs the managing privilege too (reference 3.2).
+    """`statuses`; reading needs the managing privilege too (reference 3.2)."""
+
     privileges: ClassVar = rights("manage_order_statuses", "manage_order_statuses")
 
     def index(self, context: Context) -> SandboxResponse:
+        """Answers GET of the list."""
         kind = context.params.get("type", "O")
         found = [s for s in context.store.statuses if s.type == kind]
         listing = Listing(
@@ -31,6 +33,7 @@ class Statuses(Entity):
         return context.page(listing, lambda page: [status_row(s, context.profile) for s in page])
 
     def view(self, context: Context, key: int) -> SandboxResponse:
+        """Answers GET of one row."""
         for status in context.store.statuses:
             if status.status_id == key:
                 return ok(status_row(status, context.profile))
@@ -38,9 +41,12 @@ class Statuses(Entity):
 
 
 class Shippings(Entity):
+    """`shippings`."""
+
     privileges: ClassVar = rights("view_shipping", "manage_shipping")
 
     def index(self, context: Context) -> SandboxResponse:
+        """Answers GET of the list."""
         found = sorted(context.store.shippings.items())
         listing = Listing(
             "shippings",
@@ -51,6 +57,7 @@ class Shippings(Entity):
         return context.page(listing, lambda page: [shipping_row(*each) for each in page])
 
     def view(self, context: Context, key: int) -> SandboxResponse:
+        """Answers GET of one row."""
         if key not in context.store.shippings:
             raise ApiError(404)
         return ok(shipping_row(key, context.store.shippings[key]))
@@ -64,12 +71,15 @@ class Companies(Entity):
 
     @property
     def name(self) -> str:
+        """The entity's name in the URL."""
         return "vendors" if self.vendors else "stores"
 
     def keys(self, context: Context) -> list[int]:
+        """The ids that there are."""
         return list(COMPANIES) if context.store.multivendor else [1]
 
     def index(self, context: Context) -> SandboxResponse:
+        """Answers GET of the list."""
         sort = sorting(context.params, ("id", "email", "date", "company"), "company")
         listing = Listing(self.name, self.keys(context), dict(sort), repeat_last=True)
         return context.page(
@@ -77,16 +87,21 @@ class Companies(Entity):
         )
 
     def view(self, context: Context, key: int) -> SandboxResponse:
+        """Answers GET of one row."""
         if key not in self.keys(context):
             raise ApiError(404)
         return ok(company_row(key, vendor=self.vendors))
 
 
 class Stores(Companies):
+    """`stores`."""
+
     privileges: ClassVar = rights("view_stores", "manage_stores")
 
 
 class Vendors(Companies):
+    """`vendors`."""
+
     privileges: ClassVar = rights("view_vendors", "manage_vendors")
 
 
@@ -96,13 +111,17 @@ class Version(Entity):
     privileges: ClassVar = {"index": ""}
 
     def index(self, context: Context) -> SandboxResponse:
+        """Answers GET of the list."""
         return ok({"Version": context.profile.current_api})
 
 
 class Versions(Entity):
+    """`version`."""
+
     privileges: ClassVar = {"index": ""}
 
     def index(self, context: Context) -> SandboxResponse:
+        """Answers GET of the list."""
         if not context.profile.versions_entity:
             raise ApiError(404, "The Entity versions not found")
         return ok(["1.0", "2.0", "2.1", "4.0", "4.1"])

@@ -29,6 +29,8 @@ ONE_OF = "One of the following fields is required: carrier / tracking_number"
 
 
 class Shipments(Entity):
+    """`shipments`."""
+
     privileges: ClassVar = {
         "index": "view_orders",
         "create": "edit_order",
@@ -37,6 +39,7 @@ class Shipments(Entity):
     }
 
     def index(self, context: Context) -> SandboxResponse:
+        """Answers GET of the list."""
         keys = SORTS | (BY_STATUS if context.profile.shipment_filters_newer else {})
         sort = sorting(context.params, tuple(keys), "id", "desc")
         advanced = context.params.get("advanced_info") != "0"
@@ -52,10 +55,12 @@ class Shipments(Entity):
         return context.page(listing, render)
 
     def view(self, context: Context, key: int) -> SandboxResponse:
+        """Answers GET of one row."""
         shipment = _find(context, key)
         return ok(shipment_row(shipment, context.store, shipment.order_id))
 
     def create(self, context: Context, body: dict[str, Any]) -> SandboxResponse:
+        """Answers POST."""
         store, profile = context.store, context.profile
         order_id = intval(required(body, "order_id"))
         shipping_id = intval(required(body, "shipping_id"))
@@ -94,6 +99,7 @@ class Shipments(Entity):
         return ok({"shipment_id": made.shipment_id}, 201)
 
     def update(self, context: Context, key: int, body: dict[str, Any]) -> SandboxResponse:
+        """Answers PUT."""
         if context.profile.shipment_update == "never":
             raise ApiError(400)
         if not WHITELIST.issuperset(body):
@@ -108,6 +114,7 @@ class Shipments(Entity):
         return ok({"shipment_id": str(key)})  # also for an id that does not exist
 
     def delete(self, context: Context, key: int) -> SandboxResponse:
+        """Answers DELETE."""
         _find(context, key)
         context.store.delete_shipment(key)
         return SandboxResponse(204)

@@ -28,14 +28,18 @@ EDITABLE = ("email", "firstname", "lastname", "phone", "company", "status", "use
 
 
 class Users(Entity):
+    """`users`."""
+
     privileges: ClassVar = rights("view_users", "manage_users")
 
     def index(self, context: Context) -> SandboxResponse:
+        """Answers GET of the list."""
         if context.profile.user_type_required and not truthy(context.params.get("user_type")):
             raise ApiError(400, "The user_type field is required")
         return self._list(context, list(context.store.customers.values()))
 
     def view(self, context: Context, key: int) -> SandboxResponse:
+        """Answers GET of one row."""
         user = context.store.customers.get(key)
         if user is not None and context.company_id in (None, user.company_id):
             return ok(user_row(user, context.profile))
@@ -45,6 +49,7 @@ class Users(Entity):
         raise ApiError(404)
 
     def create(self, context: Context, body: dict[str, Any]) -> SandboxResponse:
+        """Answers POST."""
         email = str(required(body, "email"))
         required(body, "user_type")
         company = context.company_id or (
@@ -61,12 +66,14 @@ class Users(Entity):
         return ok({"user_id": made.user_id, "profile_id": str(made.user_id)}, 201)
 
     def update(self, context: Context, key: int, body: dict[str, Any]) -> SandboxResponse:
+        """Answers PUT."""
         if key not in context.store.customers:
             raise ApiError(400)
         context.store.edit_customer(key, **{n: str(body[n]) for n in EDITABLE if n in body})
         return ok({"user_id": str(key), "profile_id": False})
 
     def delete(self, context: Context, key: int) -> SandboxResponse:
+        """Answers DELETE."""
         if key not in context.store.customers:
             raise ApiError(404)
         if context.store.customers[key].is_root == "Y":

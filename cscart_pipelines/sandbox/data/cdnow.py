@@ -58,8 +58,13 @@ def read_sample() -> list[Purchase]:
 
 
 def fill_store(store: Store, *, today: date | None = None) -> None:
-    """Fills an empty store. The same `today` (UTC; default: by the store's clock) gives the same
-    shop, whatever the version profile."""
+    """Fills an empty store.
+
+    Args:
+        store: The store.
+        today: The day (UTC), by default of the store's clock. The same day gives the same shop in
+            every version.
+    """
     today = today or datetime.fromtimestamp(store.clock(), UTC).date()
     sample = read_sample()
     shift = today - timedelta(days=1) - max(each.day for each in sample)

@@ -44,7 +44,7 @@ _COUNTRIES = tuple(_PLACES)
 _WEIGHTS = tuple(place[0] for place in _PLACES.values())
 _STREETS = ("Example Street", "Market Square", "Harbour Road", "Station Avenue", "Mill Lane")
 _DOMAINS = ("inbox.internal", "mail.internal", "post.internal")
-"""Reserved for private use, so nobody's address out there. Not a domain for documentation, which
+"""Reserved for private use, so no real address. Not a domain for documentation, which
 the project takes for an invented address, as CS-Cart's own."""
 
 
@@ -61,7 +61,7 @@ class Person:
 
 
 def person(number: int) -> Person:
-    """The person with this number; always the same one, the e-mail is nobody else's."""
+    """The person with this number; always the same one, with an e-mail address of its own."""
     dice = random.Random(f"person {number}")  # noqa: S311 - repeatable, not secret
     first, last = dice.choice(_FIRST), dice.choice(_LAST)
     country = dice.choices(_COUNTRIES, _WEIGHTS)[0]

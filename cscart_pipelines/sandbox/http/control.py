@@ -59,9 +59,11 @@ class Control:
         }
 
     def owns(self, request: Request) -> bool:
+        """Whether the request is for the control interface."""
         return request.path.startswith(f"{self._shop.path}{PREFIX}")
 
     def answer(self, request: Request) -> SandboxResponse:
+        """Answers a request of a test."""
         if not self._shop.router.authorised(request):
             return _json({"error": "wrong credentials"}, 401)
         rest = request.path[len(self._shop.path) + len(PREFIX) :].strip("/").split("/")

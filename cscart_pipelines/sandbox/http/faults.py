@@ -59,6 +59,7 @@ class Fault:
             raise ValueError(f"unknown fault {self.kind!r}; known: {', '.join(KINDS)}")
 
     def matches(self, request: Request) -> bool:
+        """Whether the fault applies to the request."""
         return (
             (not self.method or self.method == request.method)
             and self.path in request.path
@@ -97,11 +98,13 @@ class Faults:
         self.poison_orders.update(order_ids)
 
     def clear(self) -> None:
+        """Removes all faults."""
         with self._lock:
             self.rules.clear()
             self.poison_orders.clear()
 
     def pick(self, request: Request) -> Fault | None:
+        """The fault that the request meets, counted down."""
         with self._lock:
             for rule in self.rules:
                 if not rule.matches(request) or (

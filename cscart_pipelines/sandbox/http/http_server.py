@@ -60,6 +60,7 @@ class WireServer(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", port), _Connection)
 
     def close_connections(self) -> None:
+        """Closes connections that are still open."""
         for each in list(self.open):
             try:
                 each.shutdown(socket.SHUT_RDWR)
@@ -88,7 +89,7 @@ class _Connection(socketserver.BaseRequestHandler):
             return
         finally:
             self.server.open.discard(raw)
-            # shutdown() would wait for nobody, but a TLS wrapper detaches the socket it was given.
+            # shutdown() would return at once, but a TLS wrapper detaches the socket it was given.
             raw.close()
 
     def _serve(self, raw: socket.socket) -> None:

@@ -48,6 +48,7 @@ def intval(value: Any) -> int:
 
 
 def is_numeric(value: Any) -> bool:
+    """PHP's `is_numeric`."""
     if isinstance(value, int | float):
         return True
     return isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d+(\.\d*)?\s*", value) is not None
@@ -82,6 +83,7 @@ def quantity(value: Any, *, weighed: bool) -> int | Decimal:
 
 
 def money(amount: Decimal, digits: int = 2) -> str:
+    """An amount as PHP writes it."""
     return f"{amount:.{digits}f}"
 
 

@@ -28,12 +28,14 @@ class RequestLog:
         self._limit = limit
 
     def append(self, record: RequestRecord) -> None:
+        """Adds a request; the older half is dropped when there are too many."""
         with self._lock:
             self._records.append(record)
             if len(self._records) > self._limit:
                 del self._records[: self._limit // 2]
 
     def clear(self) -> None:
+        """Forgets all requests."""
         with self._lock:
             self._records.clear()
 

@@ -1,4 +1,4 @@
-"""What goes back over the wire: `SandboxResponse`, and the API's error bodies and HTML pages.
+"""Responses before they are sent: `SandboxResponse`, the API's error bodies and HTML pages.
 
 Reference 3.1, 5 and 7. No routing and no entity rules.
 """
@@ -20,6 +20,8 @@ REALM = 'Basic realm="User email/API key"'
 
 @dataclass(slots=True)
 class SandboxResponse:
+    """A response before it is sent."""
+
     status: int
     body: bytes = b""
     content_type: str = JSON
@@ -43,10 +45,12 @@ class CrashError(Exception):
 
 
 def ok(body: Any, status: int = 200) -> SandboxResponse:
+    """A JSON response."""
     return SandboxResponse(status, encode(body))
 
 
 def error(failure: ApiError, profile: Profile) -> SandboxResponse:
+    """An error in the form of the shop's version (reference 7)."""
     phrase = HTTPStatus(failure.status).phrase
     reasons = [*failure.errors, *failure.messages]
     body: dict[str, Any] = {"message": ": ".join(filter(None, [phrase, ". ".join(reasons)]))}
@@ -63,6 +67,7 @@ def error(failure: ApiError, profile: Profile) -> SandboxResponse:
 
 
 def html(status: int, title: str, text: str, **headers: str) -> SandboxResponse:
+    """A page of HTML where JSON was expected."""
     page = f"<!DOCTYPE html>\n<html><head><title>{title}</title></head><body>{text}</body></html>\n"
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return SandboxResponse(status, page.encode(), HTML, named)
@@ -83,5 +88,6 @@ def server_404() -> SandboxResponse:
 
 
 def login_page() -> SandboxResponse:
+    """The login page that a wrong address leads to."""
     form = '<form method="post"><input name="user_login"><input name="password"></form>'
     return html(200, "Sign in", form)

@@ -1,6 +1,6 @@
 """From a request to an answer: both URL styles, and the checks in the order of reference 4.3.
 
-Knows every entity by name and none from inside. No sockets, no faults: those wrap around this.
+Not here: what an entity answers (`api/`), sockets and faults, which wrap around this.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ class Router:
         self.entities["vendors" if multivendor else "stores"] = company
 
     def answer(self, request: Request) -> SandboxResponse:
+        """Answers a request of the API."""
         profile = self.state.store.profile
         rest, params = self._locate(request)
         if rest is None:
@@ -105,6 +106,7 @@ class Router:
             return crash_page(profile)
 
     def authorised(self, request: Request) -> bool:
+        """Whether the credentials are an administrator's."""
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "basic" or self.user.status != "A":
             return False

@@ -1,7 +1,7 @@
 """What a shop consists of: customers, orders with their lines, products, shipments, statuses.
 
 Plain records in the shop's own field names; money is Decimal in the primary currency, times are
-epoch seconds. No JSON (see the render modules), no rules of change (see store.py).
+epoch seconds. No JSON (`api/render_*`), no rules of change (`store`, `orders`, `shipments`).
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ Amount = int | Decimal
 
 @dataclass(slots=True)
 class Category:
+    """A category of products."""
+
     category_id: int
     category: str
     parent_id: int = 0
@@ -61,6 +63,8 @@ class Category:
 
 @dataclass(slots=True)
 class Product:
+    """A product."""
+
     product_id: int
     product: str
     product_code: str
@@ -102,8 +106,11 @@ class Customer:
 
 @dataclass(slots=True)
 class Line:
-    """An order line. `price` is after the line discount, `discount` is per unit; `shipping_id` is 0
-    where the order's method is the line's, too; `variation` stands in brackets behind the name."""
+    """An order line.
+
+    `price` is after the line discount, `discount` is per unit; `shipping_id` is 0 where the order's
+    method is the line's, too; `variation` stands in brackets behind the name.
+    """
 
     item_id: str
     product_id: int
@@ -118,11 +125,14 @@ class Line:
 
     @property
     def subtotal(self) -> Decimal:
+        """Price times quantity."""
         return self.price * self.amount
 
 
 @dataclass(slots=True)
 class Order:
+    """An order."""
+
     order_id: int
     user_id: int = 0
     email: str = ""
@@ -158,6 +168,7 @@ class Order:
 
     @property
     def subtotal(self) -> Decimal:
+        """The sum of the lines."""
         return sum((line.subtotal for line in self.lines), ZERO)
 
     @property
@@ -168,6 +179,7 @@ class Order:
 
     @property
     def discount(self) -> Decimal:
+        """What discounts took off all lines and the order."""
         return sum((line.discount * line.amount for line in self.lines), ZERO)
 
 

@@ -1,4 +1,4 @@
-"""The till: orders placed, edited, moved from status to status, deleted (reference 8).
+"""Orders of the store: placed, edited, moved from status to status, deleted (reference 8).
 
 The part of the store that handles orders and the stock they take; `Store` inherits it. Every
 method takes the lock. No HTTP and no JSON here.

@@ -1,4 +1,4 @@
-"""The part of the store that sends goods: shipments, what is left to ship, and mails.
+"""Shipments of the store: what was sent, what is left to ship, and mails.
 
 Split from store.py by subject; `Store` inherits it. The rules are those of reference 9.
 """
@@ -40,12 +40,15 @@ class ShipmentOperations:
         self._last_shipment = 300
 
     def now(self) -> int:
+        """Unix time by the shop's clock."""
         return int(self.clock())
 
     def status_of(self, letter: str, kind: str = "O") -> Status | None:
+        """The status with this letter."""
         return next((s for s in self.statuses if s.type == kind and s.status == letter), None)
 
     def takes_stock(self, letter: str) -> bool:
+        """Whether orders of this status hold stock."""
         status = self.status_of(letter)
         return status is not None and status.inventory == "D"
 
@@ -55,9 +58,11 @@ class ShipmentOperations:
         self.orders_revision += 1
 
     def record_mail(self, kind: str, to: str, **about: Any) -> None:
+        """Notes an e-mail that the shop would send."""
         self.mails.append(Mail(kind, to, self.clock(), **about))
 
     def next_shipment_id(self) -> int:
+        """The id of the next shipment."""
         self._last_shipment += 1
         return self._last_shipment
 
@@ -71,6 +76,7 @@ class ShipmentOperations:
             return shipment
 
     def shipments_of(self, order_id: int) -> list[Shipment]:
+        """The shipments of an order."""
         return list(self._of_order.get(order_id, ()))
 
     def shipped(self, order_id: int) -> dict[str, Amount]:
@@ -127,6 +133,7 @@ class ShipmentOperations:
             return made
 
     def edit_shipment(self, shipment_id: int, **changes: Any) -> Shipment:
+        """Changes fields of a shipment."""
         with self.lock:
             shipment = self.shipments[shipment_id]
             for name, value in changes.items():
@@ -136,6 +143,7 @@ class ShipmentOperations:
             return shipment
 
     def delete_shipment(self, shipment_id: int) -> None:
+        """Deletes a shipment."""
         with self.lock:
             gone = self.shipments.pop(shipment_id)
             self._of_order[gone.order_id].remove(gone)

@@ -1,9 +1,9 @@
-"""The shop's memory: what it holds, and how catalogue and customers change.
+"""The shop's data, and how catalogue and customers change.
 
 Every method takes the lock, so tests and the control API may edit while the server answers; hold
 `store.lock` to make several edits at once. Edits go through methods, because answers are cached by
-`Order.revision` and `catalogue_revision`. Orders are in till.py, shipments in
-dispatch.py; no HTTP and no JSON here.
+`Order.revision` and `catalogue_revision`. Orders are in `orders`,
+shipments in `shipments`; no HTTP and no JSON here.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class Store(OrderOperations):
     # --- catalogue -------------------------------------------------------------------------------
 
     def add_category(self, category: str, *, parent_id: int = 0, **fields: Any) -> Category:
+        """Adds a category."""
         with self.lock:
             key = fields.pop("category_id", None) or max(self.categories, default=0) + 1
             self.categories[key] = Category(key, category, parent_id, **fields)
@@ -119,6 +120,7 @@ class Store(OrderOperations):
             return self.edit_product(product_id, warehouses=split, amount=amount)
 
     def delete_product(self, product_id: int) -> None:
+        """Deletes a product."""
         with self.lock:
             del self.products[product_id]
             self.catalogue_revision += 1
@@ -126,6 +128,7 @@ class Store(OrderOperations):
     # --- customers -------------------------------------------------------------------------------
 
     def add_customer(self, email: str, **fields: Any) -> Customer:
+        """Adds an account."""
         with self.lock:
             key = int(fields.pop("user_id", None) or self._last_user + 1)
             self._last_user = max(self._last_user, key)
@@ -134,6 +137,7 @@ class Store(OrderOperations):
             return self.customers[key]
 
     def edit_customer(self, user_id: int, **changes: Any) -> Customer:
+        """Changes fields of an account."""
         with self.lock:
             self.customers[user_id] = replace(self.customers[user_id], **changes)
             return self.customers[user_id]
@@ -148,8 +152,10 @@ class Store(OrderOperations):
                     self._change(order, {"user_id": 0}, touch=False)
 
     def anonymise_customer(self, user_id: int) -> None:
-        """What the GDPR add-on does on request: invented particulars in the account and in its
-        orders, without a new `updated_at` (10.1)."""
+        """Anonymises an account and its orders as the GDPR add-on does (reference 10.1).
+
+        `updated_at` of the orders stays.
+        """
         invented = {
             "email": f"anon-{user_id}@nowhere.gr",
             "firstname": "Bogus",
@@ -172,6 +178,7 @@ class Store(OrderOperations):
         return next((c for c in people if c.user_type == "C" and c.email.lower() == wanted), None)
 
     def set_password(self, user_id: int, password: str) -> None:
+        """Sets the password of an account."""
         with self.lock:
             salt = secrets.token_bytes(16)
             self._passwords[self.customers[user_id].user_id] = (salt, _hashed(password, salt))

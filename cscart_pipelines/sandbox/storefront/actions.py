@@ -22,6 +22,7 @@ _SHORTEST_PASSWORD = 6
 
 
 def add_to_cart(visit: Visit) -> str | None:
+    """Puts products into the cart."""
     for product_id, amount in _wanted(visit):
         product = visit.product(product_id)
         if product is None:
@@ -38,6 +39,7 @@ def add_to_cart(visit: Visit) -> str | None:
 
 
 def add_to_wishlist(visit: Visit) -> str | None:
+    """Puts products on the wish list."""
     for product_id, _ in _wanted(visit):
         product = visit.product(product_id)
         if product is not None:
@@ -47,21 +49,25 @@ def add_to_wishlist(visit: Visit) -> str | None:
 
 
 def delete_from_wishlist(visit: Visit) -> str | None:
+    """Takes a product off the wish list."""
     visit.session.wishlist.pop(visit.text("cart_id"), None)
     return "wishlist.view"
 
 
 def delete_from_cart(visit: Visit) -> str | None:
+    """Takes a line out of the cart."""
     visit.session.cart.pop(visit.text("cart_id"), None)
     return "checkout.cart"
 
 
 def clear_cart(visit: Visit) -> str | None:
+    """Empties the cart."""
     visit.session.cart.clear()
     return "checkout.cart"
 
 
 def update_cart(visit: Visit) -> str | None:
+    """Changes quantities of the cart."""
     for key, fields in visit.group("cart_products").items():
         if key not in visit.session.cart or not isinstance(fields, dict):
             continue
@@ -110,6 +116,7 @@ def place_order(visit: Visit) -> str | None:
 
 
 def sign_in(visit: Visit) -> str | None:
+    """Signs a visitor in."""
     customer = visit.store.customer_with(
         visit.text("user_login"), str(visit.params.get("password"))
     )
@@ -123,7 +130,7 @@ def sign_in(visit: Visit) -> str | None:
 
 
 def update_profile(visit: Visit) -> str | None:
-    """Registers a visitor, or changes the account of whoever is signed in."""
+    """Registers a visitor, or changes the account of the visitor who is signed in."""
     user, customer = visit.group("user_data"), visit.customer
     page = "profiles.update" if customer else "profiles.add"
     email, password = _field(user, "email"), str(user.get("password1", ""))
@@ -148,6 +155,7 @@ def update_profile(visit: Visit) -> str | None:
 
 
 def subscribe(visit: Visit) -> str | None:
+    """Subscribes an address to the newsletter."""
     email = visit.text("subscribe_email")
     if not _EMAIL.fullmatch(email):
         visit.notify("E", "Error", "This is not an e-mail address.")

@@ -16,7 +16,6 @@ from cscart_pipelines.sandbox.http.responses import HTML, SandboxResponse
 from cscart_pipelines.sandbox.http.routing import Request
 from cscart_pipelines.sandbox.shop.store import Store
 from cscart_pipelines.sandbox.storefront.actions import FOLLOWED, POSTED
-from cscart_pipelines.sandbox.storefront.checkout import CHECKOUT_PAGES
 from cscart_pipelines.sandbox.storefront.frame import frame_blocks, take_notices, whole_page
 from cscart_pipelines.sandbox.storefront.pages import PAGES, StorefrontPage, missing
 from cscart_pipelines.sandbox.storefront.settings import StorefrontSettings
@@ -30,7 +29,6 @@ from cscart_pipelines.sandbox.storefront.visit import (
 
 _STATIC = Path(__file__).parent / "static"
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
-_MAKERS = PAGES | CHECKOUT_PAGES
 
 
 class Storefront:
@@ -52,6 +50,7 @@ class Storefront:
         return rest in ("/", "/index.php") or rest.startswith("/static/")
 
     def answer(self, request: Request) -> SandboxResponse:
+        """Answers a request of a browser."""
         rest = unquote(request.path[len(self.base) :])
         if rest.startswith("/static/"):
             return _file(rest.removeprefix("/static/"))
@@ -125,7 +124,7 @@ class Storefront:
         return SandboxResponse(page.status, whole_page(visit, page).encode(), HTML)
 
     def _page(self, visit: Visit) -> StorefrontPage | str:
-        return _MAKERS.get((visit.dispatch[0], visit.dispatch[1]), missing)(visit)
+        return PAGES.get((visit.dispatch[0], visit.dispatch[1]), missing)(visit)
 
     def _parts(
         self, visit: Visit, page: StorefrontPage, wanted: str, where: str

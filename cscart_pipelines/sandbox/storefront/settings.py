@@ -17,8 +17,8 @@ class StorefrontSettings:
     """Options of one storefront. Raises ValueError for a value that does not exist.
 
     `container` is a Google Tag Manager container export; the pages then run it with the tag runner.
-    `consent`: "ask" denies by default and shows a banner, "granted" grants to everybody, "none" is
-    a shop without consent mode. `ga4_addon` is CS-Cart's own Google add-on: page views and the
+    `consent`: "ask" denies by default and shows a banner, "granted" grants to every visitor, "none"
+    is a shop without consent mode. `ga4_addon` is CS-Cart's own Google add-on: page views and the
     purchase on the data layer. `theme_events` is a theme that also pushes GA4's e-commerce events,
     as plain objects or through gtag's `arguments`.
     """

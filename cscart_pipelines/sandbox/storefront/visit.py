@@ -49,6 +49,7 @@ class Sessions:
         return found or self.begin()
 
     def begin(self) -> Session:
+        """A new session."""
         made = Session(secrets.token_hex(16))
         self._held[made.sid] = made
         while len(self._held) > MOST_SESSIONS:
@@ -62,6 +63,7 @@ class Sessions:
         self._held[session.sid] = session
 
     def end(self, session: Session) -> Session:
+        """Ends a session; the visitor gets a new one."""
         self._held.pop(session.sid, None)
         return self.begin()
 
@@ -93,9 +95,11 @@ class Visit:
         return [*name.split("."), "", "", ""][:4]
 
     def number(self, name: str) -> int:
+        """A parameter as a number; 0 when it is none."""
         return intval(self.params.get(name))
 
     def text(self, name: str) -> str:
+        """A parameter as text; empty when it is missing."""
         value = self.params.get(name, "")
         return value.strip() if isinstance(value, str) else ""
 
@@ -105,6 +109,7 @@ class Visit:
         return value if isinstance(value, dict) else {}
 
     def notify(self, kind: str, title: str, message: str) -> None:
+        """Adds a notice to the next page or answer."""
         self.session.notices.append((kind, title, message))
 
     def lines(self) -> list[tuple[str, Product, int]]:
@@ -117,15 +122,18 @@ class Visit:
         ]
 
     def product(self, product_id: int) -> Product | None:
+        """The product with this id, if it can be bought."""
         found = self.store.products.get(product_id)
         return found if found is not None and found.status == "A" else None
 
 
 def cart_id(product: Product) -> str:
+    """The id of a product's line in the cart."""
     return item_id(product.product_id)
 
 
 def read_cookies(request: Request) -> dict[str, str]:
+    """The cookies of a request."""
     pairs = (each.partition("=") for each in request.headers.get("cookie", "").split(";"))
     return {name.strip(): value.strip() for name, _, value in pairs if name.strip()}
 

@@ -23,7 +23,7 @@ export function consentState(type) {
   return known.update === undefined ? known.default : known.update;
 }
 
-// Where tags look for it at the real thing: 1 granted, 2 denied, 0 nobody said anything.
+// Where tags look for it at the real thing: 1 granted, 2 denied, 0 no choice yet.
 window.google_tag_data = window.google_tag_data || {};
 window.google_tag_data.ics = {
   entries: consents,

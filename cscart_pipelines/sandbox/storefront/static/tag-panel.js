@@ -1,4 +1,4 @@
-// What the tag runner did, drawn at the end of the page for whoever looks at it.
+// What the tag runner did, drawn at the end of the page for the developer.
 
 export function draw(runner) {
   if (!document.body || document.readyState === 'loading') return;

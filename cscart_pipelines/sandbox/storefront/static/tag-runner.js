@@ -218,7 +218,7 @@ function work() {
 
 const layer = (window.dataLayer = window.dataLayer || []);
 queue.push(...layer);
-// Whoever wraps push afterwards (a tag) still reaches this one.
+// A tag that wraps push afterwards still reaches this one.
 const push = layer.push;
 layer.push = function () {
   const length = push.apply(layer, arguments);
