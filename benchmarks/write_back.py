@@ -7,6 +7,7 @@ as an integration has. Not here: the shop (`write_back_shop`).
 
 from __future__ import annotations
 
+import contextlib
 import time
 from decimal import Decimal
 
@@ -44,15 +45,18 @@ def run(options: Options) -> Report:
     shipments = QUICK_SHIPMENTS if options.quick else SHIPMENTS
     levels = QUICK_LEVELS if options.quick else LEVELS
     orders = shipments * len(LATENCIES) * len(KEYS)
-    with premises() as place, serve(orders, levels) as shop:
-        bench = _Bench(place, shop, options)
+    # A shop each: two integrations of one shop would hand its orders out twice.
+    with contextlib.ExitStack() as stack:
+        place = stack.enter_context(premises())
+        shops = {key: stack.enter_context(serve(orders, levels)) for key in KEYS.values()}
+        bench = _Bench(place, shops, options)
         return bench.run(shipments, levels)
 
 
 class _Bench:
-    def __init__(self, place: Premises, shop: WriteBackShop, options: Options) -> None:
+    def __init__(self, place: Premises, shops: dict[str, WriteBackShop], options: Options) -> None:
         self._place = place
-        self._shop = shop
+        self._shops = shops
         self._say = options.say
         self._registry = Registry(place.warehouse, place.settings)
         for what, key in KEYS.items():
@@ -67,7 +71,8 @@ class _Bench:
         )
         order = FIRST_ORDER
         for latency in LATENCIES:
-            self._shop.answer_after(latency / 1000)
+            for shop in self._shops.values():
+                shop.answer_after(latency / 1000)
             for what, key in KEYS.items():
                 self._say(f"{what}, answers after {latency} ms")
                 rows = [ShipmentRow(str(n), f"T{n}", carrier="UPS")
@@ -97,12 +102,12 @@ class _Bench:
     def _connect(self, key: str, shipped_status: str | None) -> None:
         settings = integration_settings.check(
             {
-                "integration": key, "list_name": key, "url": self._shop.url,
-                "email": self._shop.email, "shipped_status": shipped_status,
+                "integration": key, "list_name": key, "url": self._shops[key].url,
+                "email": self._shops[key].email, "shipped_status": shipped_status,
                 "update_tracking_number": True, "update_stock": True, "stock_schedule": "0 * * * *",
             }
         )  # fmt: skip
-        secret = SecretStr(self._shop.api_key)
+        secret = SecretStr(self._shops[key].api_key)
         found = test_connection(settings, secret)
         self._registry.add(settings, secret, found.model_dump(mode="json"))
         with (
