@@ -50,7 +50,7 @@
 
 
 {% macro days_between(first, last, timezone='timezone') -%}
-    {#- With fractions, on the shop's clock: the counterpart of in_last_days, so that dsl <= 30 and
+    {#- With fractions, on the shop's clock: the counterpart of in_last_days, so that `days <= 30` and
         "in the last 30 days" say the same. -#}
     (extract(epoch from ({{ local_time(last, timezone) }} - {{ local_time(first, timezone) }})) / 86400)
 {%- endmacro %}

@@ -5,7 +5,7 @@ with metrics as (
 ),
 
 others as (
-    select integration, 'customer_facts' as mart, sum(n) as purchases, sum(revenue) as revenue
+    select integration, 'customer_facts' as mart, sum(purchases) as purchases, sum(revenue) as revenue
     from {{ ref('customer_facts') }}
     group by integration
     union all

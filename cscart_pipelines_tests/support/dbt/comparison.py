@@ -13,29 +13,40 @@ from cscart_pipelines_tests.support.dbt.oracle import Oracle
 from cscart_pipelines_tests.support.dbt.oracle_segments import affinities, expected_members
 
 FACTS = [
-    "n",
-    "n_30",
-    "n_90",
-    "n_365",
+    "purchases",
+    "purchases_30d",
+    "purchases_90d",
+    "purchases_365d",
     "revenue",
-    "rev_net",
-    "rev_365",
-    "aov",
-    "dsl",
-    "gap_avg",
-    "gap_store",
-    "n_all",
-    "n_cancelled",
-    "refunded",
+    "net_revenue",
+    "revenue_365d",
+    "average_order_value",
+    "days_since_last_purchase",
+    "mean_days_between_purchases",
+    "list_median_days_between_purchases",
+    "orders",
+    "cancelled_orders",
+    "refunded_orders",
     "refunded_total",
-    "n_discounted",
-    "n_incomplete",
-    "email_ok",
-    "mobile_ok",
+    "discounted_purchases",
+    "incomplete_orders",
+    "can_email",
+    "can_sms",
     "is_guest",
-    "first_at",
-    "second_at",
-    "last_at",
+    "first_purchase_at",
+    "second_purchase_at",
+    "last_purchase_at",
+]
+
+
+RFM = [
+    "recency_days",
+    "frequency",
+    "monetary",
+    "recency_score",
+    "frequency_score",
+    "monetary_score",
+    "rfm_group",
 ]
 
 
@@ -111,7 +122,7 @@ def check_rfm(built: Built, oracle: Oracle) -> None:
     table = built.of("rfm_scores", oracle.shop.integration).set_index("identity")
     assert set(table.index) == set(oracle.rfm.index)
     for identity, expected in oracle.rfm.iterrows():
-        for name in ("recency_days", "frequency", "monetary", "r", "f", "m", "rfm_group"):
+        for name in RFM:
             where = (oracle.shop.integration, identity, name)
             _check(table.loc[identity, name], expected[name], *where)
 
@@ -140,7 +151,7 @@ def check_segments(built: Built, oracle: Oracle) -> None:
     for segment, who in expected.items():
         own = oracle.facts[oracle.facts.index.isin(who)]
         _check(sizes.loc[segment, "members"], len(who), key, segment, "members")
-        _check(sizes.loc[segment, "purchases"], own.n.sum(), key, segment, "purchases")
+        _check(sizes.loc[segment, "purchases"], own.purchases.sum(), key, segment, "purchases")
         _check(sizes.loc[segment, "revenue"], own.revenue.sum(), key, segment, "revenue")
 
 

@@ -22,18 +22,23 @@ class Oracle(People):
     def metrics(self) -> dict[str, float]:
         facts, bought = self.facts, self.purchases
         month, year = bought[bought.ago <= 30], bought[bought.ago <= 365]
-        buyers = facts[facts.n >= 1]
+        buyers = facts[facts.purchases >= 1]
         spans = (
             pd.Series(
                 [
                     self.days(f, last) / 365.25 if n > 1 else 0.0
-                    for n, f, last in zip(facts.n, facts.first_at, facts.last_at, strict=True)
+                    for n, f, last in zip(
+                        facts.purchases,
+                        facts.first_purchase_at,
+                        facts.last_purchase_at,
+                        strict=True,
+                    )
                 ],
                 dtype=float,
             ),
-            facts.n.to_numpy() >= 1,
+            facts.purchases.to_numpy() >= 1,
         )
-        new = {i for i, f in buyers.first_at.items() if self.within(f, 30)}
+        new = {i for i, f in buyers.first_purchase_at.items() if self.within(f, 30)}
         recent = set(month.identity)
         checkouts = self._checkouts(30)
         found = {
@@ -44,34 +49,34 @@ class Oracle(People):
             "customer_lifespan_years": spans[0].mean(),
             "customer_lifespan_years_buyers": spans[0][spans[1]].mean(),
             "subscribers": len(facts),
-            "contactable_email": facts.email_ok.sum(),
-            "contactable_mobile": facts.mobile_ok.sum(),
-            "contactable_both": (facts.email_ok & facts.mobile_ok).sum(),
-            "contactable_none": (~facts.email_ok & ~facts.mobile_ok).sum(),
+            "contactable_email": facts.can_email.sum(),
+            "contactable_mobile": facts.can_sms.sum(),
+            "contactable_both": (facts.can_email & facts.can_sms).sum(),
+            "contactable_none": (~facts.can_email & ~facts.can_sms).sum(),
             "buyers": len(buyers),
             "new_buyers_30d": len(new),
             "returning_buyers_30d": len(recent - new),
-            "purchases": facts.n.sum(),
+            "purchases": facts.purchases.sum(),
             "gross_total": facts.gross.sum(),
             "settled_total": facts.revenue.sum(),
             "refunded_total": facts.refunded_total.sum(),
-            "net_revenue": facts.rev_net.sum(),
-            "clv_historic": ratio(facts.rev_net.sum(), len(buyers)),
-            "repeat_purchase_rate": ratio((facts.n >= 2).sum(), len(buyers)),
+            "net_revenue": facts.net_revenue.sum(),
+            "clv_historic": ratio(facts.net_revenue.sum(), len(buyers)),
+            "repeat_purchase_rate": ratio((facts.purchases >= 2).sum(), len(buyers)),
             "mean_days_between_orders": bought.gap.mean(),
             "median_days_between_orders": bought.gap.median(),
-            "cancel_rate": ratio(facts.n_cancelled.sum(), facts.n_all.sum()),
-            "refund_rate": ratio(facts.refunded.sum(), facts.n_all.sum()),
-            "failed_payment_rate": ratio(facts.n_failed.sum(), facts.n_all.sum()),
+            "cancel_rate": ratio(facts.cancelled_orders.sum(), facts.orders.sum()),
+            "refund_rate": ratio(facts.refunded_orders.sum(), facts.orders.sum()),
+            "failed_payment_rate": ratio(facts.failed_payment_orders.sum(), facts.orders.sum()),
             "abandoned_checkouts_30d": len(checkouts),
             "checkout_recovery_rate": ratio(sum(r for _, r in checkouts), len(checkouts)),
         }
         for k in (30, 60, 90):
-            passed = [self.days(f, self.as_of) >= k for f in buyers.first_at]
+            passed = [self.days(f, self.as_of) >= k for f in buyers.first_purchase_at]
             ripe = buyers[np.array(passed, dtype=bool)]
             again = [
                 pd.notna(s) and self.days(f, s) <= k
-                for f, s in zip(ripe.first_at, ripe.second_at, strict=True)
+                for f, s in zip(ripe.first_purchase_at, ripe.second_purchase_at, strict=True)
             ]
             found[f"second_purchase_rate_{k}d"] = ratio(sum(again), len(ripe))
         return {name: float(value) for name, value in found.items()}
@@ -99,13 +104,20 @@ class Oracle(People):
         )
         table["recency_days"] = [(today - last.normalize()).days for last in table["last"]]
         scores = {}
-        for name, column in (("r", "recency_days"), ("f", "frequency"), ("m", "monetary")):
+        for name, column in (
+            ("recency_score", "recency_days"),
+            ("frequency_score", "frequency"),
+            ("monetary_score", "monetary"),
+        ):
             values = table[column].to_numpy(dtype=float)
             cuts = [np.quantile(values, i / 5) + 1 for i in range(1, 5)] if len(values) else []
             score = [1 + sum(round(cut, 9) <= round(value, 9) for cut in cuts) for value in values]
-            scores[name] = [6 - s for s in score] if name == "r" else score
+            scores[name] = [6 - s for s in score] if name == "recency_score" else score
         table = table.assign(**scores)
-        table["rfm_group"] = [GRID[r - 1][f - 1] for r, f in zip(table.r, table.f, strict=True)]
+        table["rfm_group"] = [
+            GRID[r - 1][f - 1]
+            for r, f in zip(table.recency_score, table.frequency_score, strict=True)
+        ]
         return table
 
     # --- tables by time ------------------------------------------------------------------------

@@ -21,90 +21,105 @@ def simple_segments(oracle: Oracle) -> Members:
     def where(condition: pd.Series) -> set[str]:
         return set(f.index[condition.astype(bool)])
 
-    undone = (f.n_cancelled + f.refunded) / f.n_all.replace(0, np.nan)
+    undone = (f.cancelled_orders + f.refunded_orders) / f.orders.replace(0, np.nan)
     return {
         "new_customers": registered,
-        "recent_buyers_30": where(f.dsl <= 30),
-        "recent_buyers_90": where(f.dsl <= 90),
-        "non_buyers_30": where(~(f.dsl <= 30)),
-        "non_buyers_90": where(~(f.dsl <= 90)),
-        "frequent_buyers": where(f.n_365 >= 3),
-        "lapsed_customers": where((f.n >= 1) & (f.dsl > 180)),
-        "never_purchased": where(f.n == 0),
-        "subscribed_no_purchase": where((f.n == 0) & (f.email_ok | f.mobile_ok)) & fresh,
-        "first_time_30": where((f.n == 1) & (f.dsl <= 30)),
-        "one_and_done": where((f.n == 1) & (f.dsl > 60)),
-        "repeat_customers": where(f.n >= 2),
-        "loyal_customers": where(f.n >= 3),
+        "recent_buyers_30": where(f.days_since_last_purchase <= 30),
+        "recent_buyers_90": where(f.days_since_last_purchase <= 90),
+        "non_buyers_30": where(~(f.days_since_last_purchase <= 30)),
+        "non_buyers_90": where(~(f.days_since_last_purchase <= 90)),
+        "frequent_buyers": where(f.purchases_365d >= 3),
+        "lapsed_customers": where((f.purchases >= 1) & (f.days_since_last_purchase > 180)),
+        "never_purchased": where(f.purchases == 0),
+        "subscribed_no_purchase": where((f.purchases == 0) & (f.can_email | f.can_sms)) & fresh,
+        "first_time_30": where((f.purchases == 1) & (f.days_since_last_purchase <= 30)),
+        "one_and_done": where((f.purchases == 1) & (f.days_since_last_purchase > 60)),
+        "repeat_customers": where(f.purchases >= 2),
+        "loyal_customers": where(f.purchases >= 3),
         "guest_customers": where(f.is_guest),
-        "uncontactable_buyers": where((f.n >= 1) & ~f.email_ok & ~f.mobile_ok),
-        "just_ordered": where(f.dsl <= 30),
-        "reactivated": where(f.gap_ended > 180),
-        "refund_or_cancel_prone": where((f.n_all >= 3) & (undone >= 0.3)),
+        "uncontactable_buyers": where((f.purchases >= 1) & ~f.can_email & ~f.can_sms),
+        "just_ordered": where(f.days_since_last_purchase <= 30),
+        "reactivated": where(f.ended_gap_days > 180),
+        "refund_or_cancel_prone": where((f.orders >= 3) & (undone >= 0.3)),
         "abandoned_checkout": abandoned,
     }
 
 
 def list_segments(oracle: Oracle) -> Members:
     """Segments that hold people against their list."""
-    f = oracle.facts[oracle.facts.n >= 1]
+    f = oracle.facts[oracle.facts.purchases >= 1]
     gaps = oracle.purchases.gap.dropna()
     found: dict[str, pd.Series] = {}
 
-    list_aov = f.revenue.sum() / f.n.sum() if len(f) else np.nan
-    low, high = f.aov < 0.67 * list_aov - 1e-9, f.aov > 1.5 * list_aov + 1e-9
+    list_value = f.revenue.sum() / f.purchases.sum() if len(f) else np.nan
+    low, high = (
+        f.average_order_value < 0.67 * list_value - 1e-9,
+        f.average_order_value > 1.5 * list_value + 1e-9,
+    )
     found |= {"aov_low": low, "aov_high": high, "aov_mid": ~low & ~high}
 
     limits = [40.0, 90.0, 180.0]
-    if (f.n >= 2).sum() >= 100:
+    if (f.purchases >= 2).sum() >= 100:
         limits = [float(np.quantile(gaps, q)) for q in (0.5, 0.75, 0.9)]
     band = pd.Series(
         ["recent" if d < limits[0] else "needs_nurturing" if d < limits[1]
-         else "at_risk" if d <= limits[2] else "about_to_lose" for d in f.dsl],
+         else "at_risk" if d <= limits[2] else "about_to_lose" for d in f.days_since_last_purchase],
         index=f.index, dtype=object,
     )  # fmt: skip
     for name in ("recent", "needs_nurturing", "at_risk", "about_to_lose"):
         found[f"lifecycle_{name}"] = band == name
-    rich = f.aov >= list_aov - 1e-9
+    rich = f.average_order_value >= list_value - 1e-9
     found |= {
-        "champions": (band == "recent") & (f.n >= 2) & rich,
-        "loyalists": (band == "recent") & (f.n >= 2) & ~rich,
-        "high_potential": (band == "recent") & (f.n == 1) & rich,
+        "champions": (band == "recent") & (f.purchases >= 2) & rich,
+        "loyalists": (band == "recent") & (f.purchases >= 2) & ~rich,
+        "high_potential": (band == "recent") & (f.purchases == 1) & rich,
     }
 
     m, s = (90.0, 45.0) if gaps.empty else (gaps.mean(), gaps.std() if len(gaps) > 1 else 0.0)
-    late = f.dsl > 30
+    late = f.days_since_last_purchase > 30
     found |= {
-        "active_by_interval": late & (f.dsl <= m + s),
-        "slipping_away": late & (f.dsl > m + s) & (f.dsl <= m + 2 * s),
-        "lost_by_interval": late & (f.dsl > m + s) & (f.dsl > m + 2 * s),
+        "active_by_interval": late & (f.days_since_last_purchase <= m + s),
+        "slipping_away": late
+        & (f.days_since_last_purchase > m + s)
+        & (f.days_since_last_purchase <= m + 2 * s),
+        "lost_by_interval": late
+        & (f.days_since_last_purchase > m + s)
+        & (f.days_since_last_purchase > m + 2 * s),
     }
-    own = f.gap_avg.where(f.n >= 3, f.gap_store)
-    twice = f.n >= 2
+    own = f.mean_days_between_purchases.where(
+        f.purchases >= 3, f.list_median_days_between_purchases
+    )
+    twice = f.purchases >= 2
     found |= {
-        "on_track": twice & (f.dsl <= own),
-        "overdue": twice & (f.dsl > own) & (f.dsl <= 3 * own),
-        "inactive": twice & (f.dsl > 3 * own),
+        "on_track": twice & (f.days_since_last_purchase <= own),
+        "overdue": twice
+        & (f.days_since_last_purchase > own)
+        & (f.days_since_last_purchase <= 3 * own),
+        "inactive": twice & (f.days_since_last_purchase > 3 * own),
     }
 
-    vip = (f.rev_365 > f.rev_365.mean() + 1.5 * f.rev_365.std()) & (f.n_365 >= f.n_365.mean())
+    vip = (f.revenue_365d > f.revenue_365d.mean() + 1.5 * f.revenue_365d.std()) & (
+        f.purchases_365d >= f.purchases_365d.mean()
+    )
     if not vip.any() and len(f):
-        vip = (f.rev_net >= np.quantile(f.rev_net, 0.9)) & (f.rev_net > f.rev_net.mean() + 1e-9)
-    small = f.rev_365.mean() - 1.5 * f.rev_365.std()
-    found["small_spenders"] = f.n < 1
-    if small > 0:
-        found["small_spenders"] = f.rev_365 < small
-    elif len(f):
-        found["small_spenders"] = (f.aov <= np.quantile(f.aov, 0.2) + 1e-9) & (
-            f.aov < f.aov.mean() - 1e-9
+        vip = (f.net_revenue >= np.quantile(f.net_revenue, 0.9)) & (
+            f.net_revenue > f.net_revenue.mean() + 1e-9
         )
+    small = f.revenue_365d.mean() - 1.5 * f.revenue_365d.std()
+    found["small_spenders"] = f.purchases < 1
+    if small > 0:
+        found["small_spenders"] = f.revenue_365d < small
+    elif len(f):
+        found["small_spenders"] = (
+            f.average_order_value <= np.quantile(f.average_order_value, 0.2) + 1e-9
+        ) & (f.average_order_value < f.average_order_value.mean() - 1e-9)
     found["vip"] = vip
-    top = oracle.rfm.m.reindex(f.index) == 5
+    top = oracle.rfm.monetary_score.reindex(f.index) == 5
     found["at_risk_high_value"] = (found["overdue"] | found["lifecycle_at_risk"]) & (vip | top)
 
-    share = f.n_discounted / f.n
+    share = f.discounted_purchases / f.purchases
     seeks = (share >= share.mean() + 1.5 * share.std() - 1e-9) | (share >= 0.5)
-    found["discount_seekers"] = (f.n >= 2) & (f.n_discounted > 0) & seeks
+    found["discount_seekers"] = (f.purchases >= 2) & (f.discounted_purchases > 0) & seeks
 
     members = {key: set(f.index[chosen.astype(bool)]) for key, chosen in found.items()}
     for group in {cell for row in GRID for cell in row}:

@@ -38,14 +38,14 @@
 
 {% macro because_last_purchase() -%}
     case
-        when n = 0 then 'never purchased'
-        else 'last purchase ' || {{ show_day('last_at') }} || ', '
-            || {{ show_number('dsl') }} || ' days ago'
+        when purchases = 0 then 'never purchased'
+        else 'last purchase ' || {{ show_day('last_purchase_at') }} || ', '
+            || {{ show_number('days_since_last_purchase') }} || ' days ago'
     end
 {%- endmacro %}
 
 
 {% macro because_purchases() -%}
-    n || case when n = 1 then ' purchase' else ' purchases' end
-    || coalesce(', last ' || {{ show_day('last_at') }}, '')
+    purchases || case when purchases = 1 then ' purchase' else ' purchases' end
+    || coalesce(', last ' || {{ show_day('last_purchase_at') }}, '')
 {%- endmacro %}

@@ -15,7 +15,7 @@
     ] %}
         {{ segment(
             aspect, key, "rfm_group = '" ~ key ~ "'",
-            "'R ' || r || ', F ' || f || ', M ' || m",
+            "'R ' || recency_score || ', F ' || frequency_score || ', M ' || monetary_score",
             'RFM scores R and F are ' ~ cells, 'rfm'
         ) }}
     {%- endfor %}

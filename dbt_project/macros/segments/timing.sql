@@ -11,7 +11,7 @@
         || {{ show_number('interval_active') }} || ', ' || {{ show_number('interval_slipping') }}
     {%- endset -%}
     {%- set by_pace -%}
-        {{ because_last_purchase() }} || '; usually every ' || {{ show_number('own_gap') }} || ' days'
+        {{ because_last_purchase() }} || '; usually every ' || {{ show_number('usual_days_between_purchases') }} || ' days'
     {%- endset -%}
     {%- set days = var('lifecycle_days') -%}
     {%- set or_own = '; limits from the gaps of the list where it has '
@@ -34,18 +34,18 @@
         'Last purchase more than ' ~ days[2] ~ ' days ago' ~ or_own, 'lifecycle'
     ) }}
     {{ segment(
-        aspect, 'champions', "lifecycle = 'recent' and is_returning and aov >= list_aov",
+        aspect, 'champions', "lifecycle = 'recent' and is_returning and average_order_value >= list_average_order_value",
         because_purchases(),
         'Recent by lifecycle, at least 2 purchases, average order value not below that of the list'
     ) }}
     {{ segment(
-        aspect, 'loyalists', "lifecycle = 'recent' and is_returning and aov < list_aov",
+        aspect, 'loyalists', "lifecycle = 'recent' and is_returning and average_order_value < list_average_order_value",
         because_purchases(),
         'Recent by lifecycle, at least 2 purchases, average order value below that of the list'
     ) }}
     {{ segment(
         aspect, 'high_potential',
-        "lifecycle = 'recent' and is_buyer and not is_returning and aov >= list_aov",
+        "lifecycle = 'recent' and is_buyer and not is_returning and average_order_value >= list_average_order_value",
         because_purchases(),
         'Recent by lifecycle, one purchase, average order value not below that of the list'
     ) }}
@@ -83,8 +83,8 @@
         ~ ' usual gaps ago', 'pace'
     ) }}
     {{ segment(
-        aspect, 'reactivated', 'gap_ended > ' ~ var('lapsed_days'),
-        "'came back after ' || " ~ show_number('gap_ended') ~ " || ' days'",
+        aspect, 'reactivated', 'ended_gap_days > ' ~ var('lapsed_days'),
+        "'came back after ' || " ~ show_number('ended_gap_days') ~ " || ' days'",
         'A purchase in the last ' ~ var('reactivated_days') ~ ' days, after a gap of more than '
         ~ var('lapsed_days') ~ ' days'
     ) }}

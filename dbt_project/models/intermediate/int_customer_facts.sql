@@ -26,25 +26,28 @@ bought as (
     select
         purchases.integration,
         purchases.identity,
-        count(*) as n,
-        min(purchases.ordered_at) as first_at,
-        min(case when purchases.purchase_number = 2 then purchases.ordered_at end) as second_at,
-        max(purchases.ordered_at) as last_at,
+        count(*) as purchases,
+        min(purchases.ordered_at) as first_purchase_at,
+        min(case when purchases.purchase_number = 2 then purchases.ordered_at end)
+            as second_purchase_at,
+        max(purchases.ordered_at) as last_purchase_at,
         sum(purchases.total) as revenue,
-        {{ sum_if('purchases.total', 'not purchases.is_refunded') }} as rev_net,
-        {{ count_if('purchases.is_discounted') }} as n_discounted,
-        {{ count_if(in_last_days('purchases.ordered_at', var('recent_days'))) }} as n_30,
-        {{ count_if(in_last_days('purchases.ordered_at', var('recent_long_days'))) }} as n_90,
-        {{ count_if(in_last_days('purchases.ordered_at', var('frequent_days'))) }} as n_365,
+        {{ sum_if('purchases.total', 'not purchases.is_refunded') }} as net_revenue,
+        {{ count_if('purchases.is_discounted') }} as discounted_purchases,
+        {{ count_if(in_last_days('purchases.ordered_at', var('recent_days'))) }} as purchases_30d,
+        {{ count_if(in_last_days('purchases.ordered_at', var('recent_long_days'))) }}
+            as purchases_90d,
+        {{ count_if(in_last_days('purchases.ordered_at', var('frequent_days'))) }}
+            as purchases_365d,
         {{ sum_if(
             'purchases.total', in_last_days('purchases.ordered_at', var('value_days'))
-        ) }} as rev_365,
+        ) }} as revenue_365d,
         max(
             case
                 when {{ in_last_days('purchases.ordered_at', var('reactivated_days')) }}
                     then purchases.gap_days
             end
-        ) as gap_ended
+        ) as ended_gap_days
     from purchases
     inner join settings on purchases.integration = settings.integration
     group by purchases.integration, purchases.identity
@@ -54,13 +57,13 @@ ordered as (
     select
         orders.integration,
         orders.identity,
-        {{ count_if('orders.is_counted') }} as n_all,
+        {{ count_if('orders.is_counted') }} as orders,
         {{ sum_if('orders.total', 'orders.is_counted') }} as gross_total,
-        {{ count_if('orders.is_cancelled') }} as n_cancelled,
-        {{ count_if('orders.is_failed_payment') }} as n_failed_payment,
-        {{ count_if('orders.is_refunded') }} as refunded,
+        {{ count_if('orders.is_cancelled') }} as cancelled_orders,
+        {{ count_if('orders.is_failed_payment') }} as failed_payment_orders,
+        {{ count_if('orders.is_refunded') }} as refunded_orders,
         {{ sum_if('orders.total', 'orders.is_refunded') }} as refunded_total,
-        {{ count_if('orders.is_incomplete') }} as n_incomplete,
+        {{ count_if('orders.is_incomplete') }} as incomplete_orders,
         max(case when orders.is_incomplete then orders.ordered_at end) as last_incomplete_at
     from orders
     inner join settings on orders.integration = settings.integration
@@ -73,35 +76,36 @@ select
     subscribers.identity,
     subscribers.registered_at,
     subscribers.subscribed_at,
-    subscribers.email_subscribed as email_ok,
-    subscribers.mobile_subscribed as mobile_ok,
+    subscribers.email_subscribed as can_email,
+    subscribers.mobile_subscribed as can_sms,
     subscribers.is_guest,
     subscribers.country,
-    coalesce(bought.n, 0) as n,
-    bought.first_at,
-    bought.second_at,
-    bought.last_at,
-    coalesce(bought.n_30, 0) as n_30,
-    coalesce(bought.n_90, 0) as n_90,
-    coalesce(bought.n_365, 0) as n_365,
+    coalesce(bought.purchases, 0) as purchases,
+    bought.first_purchase_at,
+    bought.second_purchase_at,
+    bought.last_purchase_at,
+    coalesce(bought.purchases_30d, 0) as purchases_30d,
+    coalesce(bought.purchases_90d, 0) as purchases_90d,
+    coalesce(bought.purchases_365d, 0) as purchases_365d,
     coalesce(bought.revenue, 0) as revenue,
-    coalesce(bought.rev_net, 0) as rev_net,
-    coalesce(bought.rev_365, 0) as rev_365,
-    {{ ratio('bought.revenue', 'bought.n') }} as aov,
-    {{ days_between('bought.last_at', 'settings.as_of', 'settings.timezone') }} as dsl,
+    coalesce(bought.net_revenue, 0) as net_revenue,
+    coalesce(bought.revenue_365d, 0) as revenue_365d,
+    {{ ratio('bought.revenue', 'bought.purchases') }} as average_order_value,
+    {{ days_between('bought.last_purchase_at', 'settings.as_of', 'settings.timezone') }}
+        as days_since_last_purchase,
     {{ ratio(
-        days_between('bought.first_at', 'bought.last_at', 'settings.timezone'), 'bought.n - 1'
-    ) }} as gap_avg,
-    gaps.gap_median as gap_store,
-    bought.gap_ended,
-    coalesce(ordered.n_all, 0) as n_all,
+        days_between('bought.first_purchase_at', 'bought.last_purchase_at', 'settings.timezone'), 'bought.purchases - 1'
+    ) }} as mean_days_between_purchases,
+    gaps.gap_median as list_median_days_between_purchases,
+    bought.ended_gap_days,
+    coalesce(ordered.orders, 0) as orders,
     coalesce(ordered.gross_total, 0) as gross_total,
-    coalesce(ordered.n_cancelled, 0) as n_cancelled,
-    coalesce(ordered.n_failed_payment, 0) as n_failed_payment,
-    coalesce(ordered.refunded, 0) as refunded,
+    coalesce(ordered.cancelled_orders, 0) as cancelled_orders,
+    coalesce(ordered.failed_payment_orders, 0) as failed_payment_orders,
+    coalesce(ordered.refunded_orders, 0) as refunded_orders,
     coalesce(ordered.refunded_total, 0) as refunded_total,
-    coalesce(bought.n_discounted, 0) as n_discounted,
-    coalesce(ordered.n_incomplete, 0) as n_incomplete,
+    coalesce(bought.discounted_purchases, 0) as discounted_purchases,
+    coalesce(ordered.incomplete_orders, 0) as incomplete_orders,
     ordered.last_incomplete_at
 from subscribers
 inner join settings on subscribers.integration = settings.integration

@@ -1,9 +1,9 @@
 with buyers as (
     select
         facts.*,
-        {{ ratio('n_discounted', 'n') }} as discounted_share
+        {{ ratio('discounted_purchases', 'purchases') }} as discounted_share
     from {{ ref('int_customer_facts') }} as facts
-    where n >= 1
+    where purchases >= 1
 ),
 
 gaps as (
@@ -14,17 +14,18 @@ of_buyers as (
     select
         integration,
         count(*) as buyers,
-        {{ count_if('n >= 2') }} as returning_buyers,
-        {{ ratio('sum(revenue)', 'sum(n)') }} as list_aov,
-        avg(aov) as mean_aov,
-        avg(rev_net) as mean_rev_net,
-        avg(rev_365) as mean_rev_365,
-        stddev_samp(rev_365) as sd_rev_365,
-        avg(n_365) as mean_n_365,
+        {{ count_if('purchases >= 2') }} as returning_buyers,
+        {{ ratio('sum(revenue)', 'sum(purchases)') }} as list_average_order_value,
+        avg(average_order_value) as mean_average_order_value,
+        avg(net_revenue) as mean_net_revenue,
+        avg(revenue_365d) as mean_revenue_365d,
+        stddev_samp(revenue_365d) as sd_revenue_365d,
+        avg(purchases_365d) as mean_purchases_365d,
         avg(discounted_share) as mean_discounted_share,
         stddev_samp(discounted_share) as sd_discounted_share,
-        {{ quantile('rev_net', 1 - var('vip_top_share')) }} as top_rev_net,
-        {{ quantile('aov', var('small_spender_share')) }} as bottom_aov
+        {{ quantile('net_revenue', 1 - var('vip_top_share')) }} as top_net_revenue,
+        {{ quantile('average_order_value', var('small_spender_share')) }}
+            as bottom_average_order_value
     from buyers
     group by integration
 ),
@@ -32,8 +33,8 @@ of_buyers as (
 thresholds as (
     select
         of_buyers.*,
-        mean_rev_365 + {{ var('outlier_sd') }} * sd_rev_365 as vip_rev_365,
-        mean_rev_365 - {{ var('outlier_sd') }} * sd_rev_365 as small_rev_365,
+        mean_revenue_365d + {{ var('outlier_sd') }} * sd_revenue_365d as vip_revenue_365d,
+        mean_revenue_365d - {{ var('outlier_sd') }} * sd_revenue_365d as small_spender_revenue_365d,
         mean_discounted_share
         + {{ var('outlier_sd') }} * sd_discounted_share as discount_share_limit,
         returning_buyers >= {{ var('lifecycle_min_returning') }} as has_own_lifecycle
@@ -44,14 +45,14 @@ select
     thresholds.integration,
     thresholds.buyers,
     thresholds.returning_buyers,
-    thresholds.list_aov,
-    thresholds.mean_aov,
-    thresholds.mean_rev_net,
-    thresholds.mean_n_365,
-    thresholds.vip_rev_365,
-    thresholds.small_rev_365,
-    thresholds.top_rev_net,
-    thresholds.bottom_aov,
+    thresholds.list_average_order_value,
+    thresholds.mean_average_order_value,
+    thresholds.mean_net_revenue,
+    thresholds.mean_purchases_365d,
+    thresholds.vip_revenue_365d,
+    thresholds.small_spender_revenue_365d,
+    thresholds.top_net_revenue,
+    thresholds.bottom_average_order_value,
     thresholds.discount_share_limit,
     {% for part in [1, 2, 3] -%}
     case

@@ -44,13 +44,13 @@ scored as (
         6 - {{ score_of('measured.recency_days', [
             'cuts.recency_days_1', 'cuts.recency_days_2',
             'cuts.recency_days_3', 'cuts.recency_days_4'
-        ]) }} as r,
+        ]) }} as recency_score,
         {{ score_of('measured.frequency', [
             'cuts.frequency_1', 'cuts.frequency_2', 'cuts.frequency_3', 'cuts.frequency_4'
-        ]) }} as f,
+        ]) }} as frequency_score,
         {{ score_of('measured.monetary', [
             'cuts.monetary_1', 'cuts.monetary_2', 'cuts.monetary_3', 'cuts.monetary_4'
-        ]) }} as m
+        ]) }} as monetary_score
     from measured
     inner join cuts on measured.integration = cuts.integration
 )
@@ -61,19 +61,19 @@ select
     recency_days,
     frequency,
     monetary,
-    r,
-    f,
-    m,
+    recency_score,
+    frequency_score,
+    monetary_score,
     case
-        when r <= 2 and f <= 2 then 'hibernating'
-        when r <= 2 and f <= 4 then 'at_risk'
-        when r <= 2 then 'cant_lose'
-        when r = 3 and f <= 2 then 'about_to_sleep'
-        when r = 3 and f = 3 then 'need_attention'
-        when r <= 4 and f >= 4 then 'loyal_customers_rfm'
-        when r = 4 and f = 1 then 'promising'
-        when r = 5 and f = 1 then 'new_customers_rfm'
-        when f <= 3 then 'potential_loyalist'
+        when recency_score <= 2 and frequency_score <= 2 then 'hibernating'
+        when recency_score <= 2 and frequency_score <= 4 then 'at_risk'
+        when recency_score <= 2 then 'cant_lose'
+        when recency_score = 3 and frequency_score <= 2 then 'about_to_sleep'
+        when recency_score = 3 and frequency_score = 3 then 'need_attention'
+        when recency_score <= 4 and frequency_score >= 4 then 'loyal_customers_rfm'
+        when recency_score = 4 and frequency_score = 1 then 'promising'
+        when recency_score = 5 and frequency_score = 1 then 'new_customers_rfm'
+        when frequency_score <= 3 then 'potential_loyalist'
         else 'champions_rfm'
     end as rfm_group
 from scored

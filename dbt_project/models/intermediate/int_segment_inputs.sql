@@ -35,33 +35,37 @@ joined as (
         facts.*,
         settings.timezone,
         settings.as_of,
-        list_statistics.list_aov,
-        list_statistics.mean_aov,
-        list_statistics.mean_rev_net,
-        list_statistics.vip_rev_365,
-        list_statistics.small_rev_365,
-        list_statistics.top_rev_net,
-        list_statistics.bottom_aov,
-        list_statistics.mean_n_365,
+        list_statistics.list_average_order_value,
+        list_statistics.mean_average_order_value,
+        list_statistics.mean_net_revenue,
+        list_statistics.vip_revenue_365d,
+        list_statistics.small_spender_revenue_365d,
+        list_statistics.top_net_revenue,
+        list_statistics.bottom_average_order_value,
+        list_statistics.mean_purchases_365d,
         list_statistics.discount_share_limit,
         list_statistics.lifecycle_1,
         list_statistics.lifecycle_2,
         list_statistics.lifecycle_3,
         list_statistics.interval_active,
         list_statistics.interval_slipping,
-        rfm_scores.r,
-        rfm_scores.f,
-        rfm_scores.m,
+        rfm_scores.recency_score,
+        rfm_scores.frequency_score,
+        rfm_scores.monetary_score,
         rfm_scores.rfm_group,
         abandoned_checkouts.abandoned_at,
         onsite_people.viewed_at,
         onsite_people.cart_left_at,
-        facts.n >= 1 as is_buyer,
-        facts.n >= 2 as is_returning,
-        {{ ratio('facts.n_discounted', 'facts.n') }} as discounted_share,
-        {{ ratio('facts.n_cancelled + facts.refunded', 'facts.n_all') }} as undone_share,
+        facts.purchases >= 1 as is_buyer,
+        facts.purchases >= 2 as is_returning,
+        {{ ratio('facts.discounted_purchases', 'facts.purchases') }} as discounted_share,
+        {{ ratio('facts.cancelled_orders + facts.refunded_orders', 'facts.orders') }}
+            as cancelled_or_refunded_share,
         -- One own gap says little: with two purchases the list's median speaks.
-        case when facts.n >= 3 then facts.gap_avg else facts.gap_store end as own_gap,
+        case
+            when facts.purchases >= 3 then facts.mean_days_between_purchases
+            else facts.list_median_days_between_purchases
+        end as usual_days_between_purchases,
         coalesce(
             {{ in_last_days('facts.registered_at', var('new_customer_days')) }}, false
         ) as is_newly_registered,
@@ -69,7 +73,7 @@ joined as (
             {{ in_last_days('facts.subscribed_at', var('subscribed_no_purchase_days')) }}, false
         ) as is_newly_subscribed,
         coalesce(
-            {{ in_last_days('facts.first_at', var('first_time_days')) }}, false
+            {{ in_last_days('facts.first_purchase_at', var('first_time_days')) }}, false
         ) as is_new_buyer
     from facts
     inner join settings on facts.integration = settings.integration
@@ -93,38 +97,53 @@ banded as (
         joined.*,
         case
             when not is_buyer then null
-            when aov < {{ var('aov_low_factor') }} * list_aov then 'low'
-            when aov <= {{ var('aov_high_factor') }} * list_aov then 'mid'
+            when average_order_value < {{ var('aov_low_factor') }} * list_average_order_value
+                then 'low'
+            when average_order_value <= {{ var('aov_high_factor') }} * list_average_order_value
+                then 'mid'
             else 'high'
-        end as aov_band,
+        end as order_value_band,
         case
             when not is_buyer then null
-            when dsl < lifecycle_1 then 'recent'
-            when dsl < lifecycle_2 then 'needs_nurturing'
-            when dsl <= lifecycle_3 then 'at_risk'
+            when days_since_last_purchase < lifecycle_1 then 'recent'
+            when days_since_last_purchase < lifecycle_2 then 'needs_nurturing'
+            when days_since_last_purchase <= lifecycle_3 then 'at_risk'
             else 'about_to_lose'
         end as lifecycle,
         case
             when not is_buyer then null
-            when dsl <= {{ var('just_ordered_days') }} then 'just_ordered'
-            when dsl <= interval_active then 'active'
-            when dsl <= interval_slipping then 'slipping_away'
+            when days_since_last_purchase <= {{ var('just_ordered_days') }} then 'just_ordered'
+            when days_since_last_purchase <= interval_active then 'active'
+            when days_since_last_purchase <= interval_slipping then 'slipping_away'
             else 'lost'
         end as interval_band,
         case
             when not is_returning then null
-            when dsl <= {{ var('overdue_factor') }} * own_gap then 'on_track'
-            when dsl <= {{ var('inactive_factor') }} * own_gap then 'overdue'
+            when
+                days_since_last_purchase
+                <= {{ var('overdue_factor') }} * usual_days_between_purchases
+                then 'on_track'
+            when
+                days_since_last_purchase
+                <= {{ var('inactive_factor') }} * usual_days_between_purchases
+                then 'overdue'
             else 'inactive'
         end as pace,
-        is_buyer and coalesce(rev_365 > vip_rev_365 and n_365 >= mean_n_365, false)
-            as is_outstanding,
-        is_buyer and coalesce(rev_net >= top_rev_net and rev_net > mean_rev_net, false)
+        is_buyer
+        and coalesce(
+            revenue_365d > vip_revenue_365d and purchases_365d >= mean_purchases_365d, false
+        ) as is_outstanding,
+        is_buyer
+        and coalesce(net_revenue >= top_net_revenue and net_revenue > mean_net_revenue, false)
             as is_top_spender,
         is_buyer and case
-            when small_rev_365 > 0 then rev_365 < small_rev_365
+            when small_spender_revenue_365d > 0 then revenue_365d < small_spender_revenue_365d
             -- A quantile has 15 digits, an average may have more.
-            else coalesce(round(aov, 6) <= round(bottom_aov, 6) and aov < mean_aov, false)
+            else coalesce(
+                round(average_order_value, 6) <= round(bottom_average_order_value, 6)
+                and average_order_value < mean_average_order_value,
+                false
+            )
         end as is_small_spender
     from joined
 )

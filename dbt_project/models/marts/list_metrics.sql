@@ -25,9 +25,11 @@ people as (
         settings.timezone,
         -- Years as in the published metric; nobody's lifespan starts before a second purchase.
         case
-            when facts.n >= 2
+            when facts.purchases >= 2
                 then
-                    {{ days_between('facts.first_at', 'facts.last_at', 'settings.timezone') }}
+                    {{ days_between(
+                        'facts.first_purchase_at', 'facts.last_purchase_at', 'settings.timezone'
+                    ) }}
                     / 365.25
             else 0
         end as lifespan_years
@@ -39,35 +41,35 @@ of_people as (
     select
         integration,
         count(*) as subscribers,
-        {{ count_if('email_ok') }} as contactable_email,
-        {{ count_if('mobile_ok') }} as contactable_mobile,
-        {{ count_if('email_ok and mobile_ok') }} as contactable_both,
-        {{ count_if('not email_ok and not mobile_ok') }} as contactable_none,
-        {{ count_if('n >= 1') }} as buyers,
-        {{ count_if('n >= 2') }} as repeat_buyers,
-        {{ count_if(in_last_days('first_at', var('metric_days'))) }} as new_buyers_30d,
+        {{ count_if('can_email') }} as contactable_email,
+        {{ count_if('can_sms') }} as contactable_mobile,
+        {{ count_if('can_email and can_sms') }} as contactable_both,
+        {{ count_if('not can_email and not can_sms') }} as contactable_none,
+        {{ count_if('purchases >= 1') }} as buyers,
+        {{ count_if('purchases >= 2') }} as repeat_buyers,
+        {{ count_if(in_last_days('first_purchase_at', var('metric_days'))) }} as new_buyers_30d,
         {{ count_if(
-            in_last_days('last_at', var('metric_days'))
-            ~ ' and not ' ~ in_last_days('first_at', var('metric_days'))
+            in_last_days('last_purchase_at', var('metric_days'))
+            ~ ' and not ' ~ in_last_days('first_purchase_at', var('metric_days'))
         ) }} as returning_buyers_30d,
         avg(lifespan_years) as customer_lifespan_years,
-        avg(case when n >= 1 then lifespan_years end) as customer_lifespan_years_buyers,
-        sum(n) as purchases,
-        sum(n_all) as orders,
+        avg(case when purchases >= 1 then lifespan_years end) as customer_lifespan_years_buyers,
+        sum(purchases) as purchases,
+        sum(orders) as orders,
         sum(gross_total) as gross_total,
         sum(revenue) as settled_total,
         sum(refunded_total) as refunded_total,
-        sum(rev_net) as net_revenue,
-        sum(n_cancelled) as cancelled,
-        sum(refunded) as refunded,
+        sum(net_revenue) as net_revenue,
+        sum(cancelled_orders) as cancelled_orders,
+        sum(refunded_orders) as refunded_orders,
         {% for days in [30, 60, 90] %}
-        {{ count_if(days_after('first_at', days) ~ ' <= as_of') }} as ripe_{{ days }}d,
+        {{ count_if(days_after('first_purchase_at', days) ~ ' <= as_of') }} as ripe_{{ days }}d,
         {{ count_if(
-            days_after('first_at', days) ~ ' <= as_of and second_at <= '
-            ~ days_after('first_at', days)
+            days_after('first_purchase_at', days) ~ ' <= as_of and second_purchase_at <= '
+            ~ days_after('first_purchase_at', days)
         ) }} as second_{{ days }}d,
         {% endfor %}
-        sum(n_failed_payment) as failed_payment
+        sum(failed_payment_orders) as failed_payment_orders
     from people
     group by integration
 ),
@@ -138,9 +140,9 @@ select
     {{ ratio('of_people.second_90d', 'of_people.ripe_90d') }} as second_purchase_rate_90d,
     gaps.gap_mean as mean_days_between_orders,
     gaps.gap_median as median_days_between_orders,
-    {{ ratio('of_people.cancelled', 'of_people.orders') }} as cancel_rate,
-    {{ ratio('of_people.refunded', 'of_people.orders') }} as refund_rate,
-    {{ ratio('of_people.failed_payment', 'of_people.orders') }} as failed_payment_rate,
+    {{ ratio('of_people.cancelled_orders', 'of_people.orders') }} as cancel_rate,
+    {{ ratio('of_people.refunded_orders', 'of_people.orders') }} as refund_rate,
+    {{ ratio('of_people.failed_payment_orders', 'of_people.orders') }} as failed_payment_rate,
     coalesce(of_checkouts.abandoned_checkouts_30d, 0) as abandoned_checkouts_30d,
     {{ ratio('of_checkouts.recovered_checkouts_30d', 'of_checkouts.abandoned_checkouts_30d') }}
         as checkout_recovery_rate

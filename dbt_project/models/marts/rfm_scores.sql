@@ -4,8 +4,8 @@ select
     recency_days,
     frequency,
     monetary,
-    r,
-    f,
-    m,
+    recency_score,
+    frequency_score,
+    monetary_score,
     rfm_group
 from {{ ref('int_rfm_scores') }}

@@ -24,7 +24,7 @@ measured as (
         members.integration,
         members.segment,
         count(*) as members,
-        sum(facts.n) as purchases,
+        sum(facts.purchases) as purchases,
         sum(facts.revenue) as revenue
     from members
     inner join facts

@@ -8,15 +8,15 @@ addresses as (
 ),
 
 -- A browser knows the address as it was typed, the shop may have more around it.
-hashes as (
+hashed as (
     select integration, address as identity, written_sha256 as email_sha256 from addresses
     union
     select integration, address as identity, address_sha256 as email_sha256 from addresses
 )
 
 select
-    hashes.integration,
-    hashes.identity,
-    hashes.email_sha256
-from hashes
-inner join integrations on hashes.integration = integrations.integration
+    hashed.integration,
+    hashed.identity,
+    hashed.email_sha256
+from hashed
+inner join integrations on hashed.integration = integrations.integration
