@@ -31,7 +31,7 @@ def create_missing(connection: Connection) -> None:
 def _marts() -> list[dict[str, Any]]:
     """The marts that the project describes, in the order of its files."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    files = sorted(path for path in MARTS.glob("_*.yml") if "_unit_tests" not in path.name)
+    files = sorted(path for path in MARTS.glob("*/_*.yml") if "_unit_tests" not in path.name)
     return [
         model
         for path in files
