@@ -116,14 +116,14 @@ def test_rfm_scores_and_groups(built: Built, purchases: pd.DataFrame) -> None:
     table = built.of("rfm_scores", "cdnow").set_index("identity").sort_index()
     by_buyer = purchases.groupby("identity")
     measures = {
-        "r": (AS_OF.normalize() - by_buyer["at"].max().dt.normalize()) // DAY,
-        "f": by_buyer.size(),
-        "m": by_buyer.value.sum().round(2),
+        "recency_score": (AS_OF.normalize() - by_buyer["at"].max().dt.normalize()) // DAY,
+        "frequency_score": by_buyer.size(),
+        "monetary_score": by_buyer.value.sum().round(2),
     }
     for name, values in measures.items():
         cuts = np.round(np.quantile(values, [0.2, 0.4, 0.6, 0.8]) + 1, 6)
         score = 1 + (np.asarray(values)[:, None] >= cuts).sum(axis=1)
-        assert list(table[name]) == list(6 - score if name == "r" else score), name
+        assert list(table[name]) == list(6 - score if name == "recency_score" else score), name
     sizes = built.of("segments", "cdnow")
     assert sizes[sizes.part_of == "rfm"].members.sum() == 2357
 
