@@ -21,7 +21,7 @@ from benchmarks.write_back_shop import FIRST_ORDER, SOLD, WriteBackShop, code, s
 from cscart_pipelines.fulfilment.feeds.ingest import ingest
 from cscart_pipelines.fulfilment.feeds.parse import Parsed
 from cscart_pipelines.fulfilment.models import ShipmentRow, StockRow
-from cscart_pipelines.fulfilment.push_session import RoundKind, open_push
+from cscart_pipelines.fulfilment.push_session import PushKind, open_push
 from cscart_pipelines.fulfilment.report import PushReport
 from cscart_pipelines.fulfilment.shipments.push import push_shipments
 from cscart_pipelines.fulfilment.stock.push import push_stock
@@ -117,7 +117,7 @@ class _Bench:
             synchronise(lease, client)
 
     def _push(
-        self, kind: RoundKind, key: str, parsed: Parsed[ShipmentRow] | Parsed[StockRow]
+        self, kind: PushKind, key: str, parsed: Parsed[ShipmentRow] | Parsed[StockRow]
     ) -> _Found:
         with self._place.warehouse.connect(autocommit=True) as connection:
             ingest(connection, key, kind, "bench", parsed)

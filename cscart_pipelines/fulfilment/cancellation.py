@@ -1,8 +1,7 @@
-"""Ends a push when somebody disables or removes its integration meanwhile.
+"""Ends a push when its integration is disabled or removed meanwhile.
 
-Who does that wants the writing to stop, not after the ten thousand levels that were begun. A thread
-looks every two seconds; requests under way end, nothing else is begun, what is left waits. Not
-here: cancelled runs, which close the client themselves.
+A thread polls the status; requests under way end, nothing else is begun, what is left waits in the
+inbox. Not here: cancelled runs, which close the client themselves.
 """
 
 from __future__ import annotations
@@ -18,41 +17,41 @@ from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.integrations.lifecycle import Status
 from cscart_pipelines.warehouse.connect import Warehouse, WarehouseUnavailableError
 
-LOOK_SECONDS = 2.0
+POLL_SECONDS = 2.0
 
 
 @contextlib.contextmanager
 def cancel_when_disabled(warehouse: Warehouse, key: str, client: ShopClient) -> Iterator[None]:
-    """While the block runs, the client is closed once the integration is disabled or gone."""
-    over = threading.Event()
+    """Closes the client as soon as the integration is disabled or removed, while the block runs."""
+    finished = threading.Event()
     thread = threading.Thread(
-        target=_watch, args=(warehouse, key, client, over), name=f"stop {key}", daemon=True
+        target=_watch, args=(warehouse, key, client, finished), name=f"stop {key}", daemon=True
     )
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        finished.set()
         thread.join()
 
 
-def _watch(warehouse: Warehouse, key: str, client: ShopClient, over: threading.Event) -> None:
-    while not over.is_set():
-        # A lost connection is the push's own trouble; here it is made again.
+def _watch(warehouse: Warehouse, key: str, client: ShopClient, finished: threading.Event) -> None:
+    while not finished.is_set():
+        # The push itself reports a lost connection; here it is opened again.
         with (
             contextlib.suppress(psycopg.Error, WarehouseUnavailableError),
             contextlib.closing(warehouse.connect(autocommit=True)) as connection,
         ):
-            # The first look is at once: the gate was passed a moment ago, not now.
-            while not over.is_set():
-                if not _may_go_on(connection, key):
+            # The first read is at once: the status was checked before the client was opened.
+            while not finished.is_set():
+                if not _still_enabled(connection, key):
                     client.close()
                     return
-                over.wait(LOOK_SECONDS)
-        over.wait(LOOK_SECONDS)
+                finished.wait(POLL_SECONDS)
+        finished.wait(POLL_SECONDS)
 
 
-def _may_go_on(connection: psycopg.Connection[Any], key: str) -> bool:
+def _still_enabled(connection: psycopg.Connection[Any], key: str) -> bool:
     row = connection.execute(
         "SELECT status FROM registry.integrations WHERE integration = %s", [key]
     ).fetchone()

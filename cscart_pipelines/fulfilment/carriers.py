@@ -1,8 +1,8 @@
 """Carriers: from the name that a fulfilment system writes to the code that the shop knows.
 
 The client's own map (`fulfilment.carriers`) comes first, then the codes of CS-Cart itself with
-their usual spellings (reference 9.5), then the map's `*`. There is no list of carriers to ask the
-shop for, and it takes any text. Not here: what a parcel says of its carrier (`parcels`).
+their usual spellings (reference 9.5), then the map's `*`. Not here: which carrier a parcel names
+(`shipments/parcels/fields`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 
 import psycopg
 
-OTHERS = "*"
-LONGEST = 255
+FALLBACK = "*"
+MAX_LENGTH = 255
 """Characters of the shop's columns for carrier and number; it cuts what is longer."""
 
-_COMPUTING = {
+_WITH_TRACKING_PAGE = {
     "fedex": ("FedEx", "Federal Express", "FedEx Express", "FedEx Ground", "FedEx Home Delivery"),
     "ups": ("UPS", "United Parcel Service", "UPS Ground", "UPS Standard", "UPS Express"),
     "usps": ("USPS", "United States Postal Service", "US Postal Service", "U.S. Mail"),
@@ -42,9 +42,14 @@ _OTHER_CODES = {
 
 
 @dataclass(frozen=True)
-class Match:
-    """`code`: what is sent, "" for nothing. `computes_url`: the shop shows the carrier's tracking
-    page for it. `matched`: False if nobody has said what the name means."""
+class CarrierCode:
+    """What a carrier's name means.
+
+    Attributes:
+        code: what is sent; "" for nothing.
+        computes_url: the shop shows the carrier's tracking page for this code.
+        matched: False if neither the map nor CS-Cart's own codes have the name.
+    """
 
     code: str
     computes_url: bool
@@ -52,38 +57,48 @@ class Match:
 
 
 class CarrierMap:
-    """The carriers of one integration. `rows`: name to (code, computes_url), `*` for others."""
+    """The carriers of one integration.
+
+    Args:
+        rows: name to (code, computes_url); the name `*` is the fallback for all others.
+    """
 
     def __init__(self, rows: Mapping[str, tuple[str, bool]] | None = None) -> None:
-        self._exact: dict[str, Match] = {}
-        self._loose: dict[str, Match] = {}
+        self._exact: dict[str, CarrierCode] = {}
+        self._normalised: dict[str, CarrierCode] = {}
         for name, (code, computes_url) in sorted((rows or {}).items()):
             plain = code.strip()
-            match = Match(plain, computes_url and bool(plain), matched=True)
+            match = CarrierCode(plain, computes_url and bool(plain), matched=True)
             self._exact[name.strip()] = match
             if _key(name):
-                self._loose.setdefault(_key(name), match)
-        self._others = self._exact.pop(OTHERS, None)
+                self._normalised.setdefault(_key(name), match)
+        self._fallback = self._exact.pop(FALLBACK, None)
 
     @property
-    def others(self) -> str:
+    def fallback(self) -> str:
         """The code of `*`; "" if there is none."""
-        return self._others.code if self._others else ""
+        return self._fallback.code if self._fallback else ""
 
-    def code_of(self, name: str | None) -> Match:
-        """Upper and lower case, spaces and punctuation do not matter. No name has no code.
+    def code_of(self, name: str | None) -> CarrierCode:
+        """Finds the code of a carrier; case, spaces and punctuation of the name do not matter.
 
-        A name that means nothing is sent as it is if a shop can hold it, else nothing is sent.
+        A name without a code is sent as it is if the shop's column can hold it, else nothing is
+        sent.
         """
         plain = " ".join((name or "").split())
         if not plain:
-            return Match("", computes_url=False, matched=True)
+            return CarrierCode("", computes_url=False, matched=True)
         key = _key(plain)
-        found = self._exact.get(plain) or self._loose.get(key) or _BUILT_IN.get(key) or self._others
+        found = (
+            self._exact.get(plain)
+            or self._normalised.get(key)
+            or _BUILT_IN.get(key)
+            or self._fallback
+        )
         if found:
             return found
-        fits = len(plain) <= LONGEST and plain.isprintable()
-        return Match(plain if fits else "", computes_url=False, matched=False)
+        fits = len(plain) <= MAX_LENGTH and plain.isprintable()
+        return CarrierCode(plain if fits else "", computes_url=False, matched=False)
 
 
 def read_carriers(connection: psycopg.Connection[Any], integration: str) -> CarrierMap:
@@ -100,8 +115,8 @@ def _key(name: str) -> str:
 
 
 _BUILT_IN = {
-    _key(name): Match(code, computes_url, matched=True)
-    for codes, computes_url in ((_COMPUTING, True), (_OTHER_CODES, False))
+    _key(name): CarrierCode(code, computes_url, matched=True)
+    for codes, computes_url in ((_WITH_TRACKING_PAGE, True), (_OTHER_CODES, False))
     for code, names in codes.items()
     for name in (code, *names)
 }

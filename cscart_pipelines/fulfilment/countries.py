@@ -1,8 +1,8 @@
-"""Countries by code or by name, in any of many languages or as the shop spells them.
+"""Countries by code or by name, in many languages or as the shop spells them.
 
-Names come from CLDR through Babel, from a table of those that CLDR lacks, and from the orders. They
-mean the same before the first order as after it: what orders tell is added. Case, accents and
-punctuation do not count. Not here: which orders are pulled (`order_feed`).
+Names come from CLDR through Babel, from a table of those that CLDR lacks, and from the orders;
+orders only add names, so a filter means the same before the first order. Not here: which orders
+are pulled (`orders/pull`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from babel import Locale
 from babel.core import UnknownLocaleError, get_global
 from psycopg.rows import tuple_row
 
-NO_COUNTRIES = frozenset({"EZ", "UN", "QO", "ZZ", "XA", "XB"})
+NOT_COUNTRIES = frozenset({"EZ", "UN", "QO", "ZZ", "XA", "XB"})
 """Two letters, but a group, an unknown region, or a test of translators."""
 
 REGIONS = frozenset({"AP", "EU"})
@@ -116,55 +116,57 @@ LANGUAGES: tuple[str, ...] = (
 )  # fmt: skip
 """In which names are known from the first day: those in which shops are run."""
 
-_PLAIN = str.maketrans(
+_LETTERS = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "ð": "d", "þ": "th", "&": " "}
 )
 _APOSTROPHES = re.compile("['’‘`ʼʻ´.]")
 _ACCENTS = re.compile(r"[\u0300-\u036f]")  # in other scripts marks are vowels
 _SAINT = re.compile(r"\bst\.", re.I)
 _BRACKETS = re.compile(r"([^()]+)\(([^()]+)\)([^()]*)")
-_PARTS = frozenset({"england", "scotland", "wales", "northernireland"})
-_LITTLE_WORDS = frozenset({"the", "and"})
+_UK_NATIONS = frozenset({"england", "scotland", "wales", "northernireland"})
+_IGNORED_WORDS = frozenset({"the", "and"})
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[_-][A-Za-z]{2,4})?")
 
 
-def plain(name: str) -> str:
-    """A name as it is compared: letters, marks and digits only, without case and accents.
+def normalise_name(name: str) -> str:
+    """Returns a name as it is compared: letters, marks and digits, without case and accents.
 
     St. is Saint; "the" and "and" do not count. U.S.A. is usa, Côte d’Ivoire is cotedivoire.
     """
     name = _SAINT.sub("saint ", unicodedata.normalize("NFKC", name))
-    text = _APOSTROPHES.sub("", unicodedata.normalize("NFC", name)).casefold().translate(_PLAIN)
+    text = _APOSTROPHES.sub("", unicodedata.normalize("NFC", name)).casefold().translate(_LETTERS)
     text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text))
     text = unicodedata.normalize("NFC", text)
     words = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in text).split()
-    return "".join("saint" if word == "st" else word for word in words if word not in _LITTLE_WORDS)
+    return "".join(
+        "saint" if word == "st" else word for word in words if word not in _IGNORED_WORDS
+    )
 
 
 @dataclass(frozen=True)
 class ResolvedCountries:
-    """What words mean: ISO 3166-1 alpha-2 codes, and the words that mean no country."""
+    """What the words of a filter mean: ISO 3166-1 alpha-2 codes, and words that mean no country."""
 
     codes: frozenset[str]
     unmatched: tuple[str, ...]
 
     def warnings(self) -> list[str]:
-        """What a filter of these words does not do, for people."""
-        said = []
+        """Returns what a filter of these words does not do, as sentences to show."""
+        warnings = []
         if self.unmatched:
             names = ", ".join(map(with_suggestions, self.unmatched))
-            said.append(f"no country is called {names}: no order is let through for it")
-        said += [
+            warnings.append(f"no country is called {names}: no order is let through for it")
+        warnings += [
             f"{code} is an entry of the shop's list of countries, and does not stand for the"
             " countries in it; name those"
             for code in sorted(self.codes & REGIONS)
         ]
-        return said
+        return warnings
 
 
 @dataclass(frozen=True)
 class Countries:
-    """What one shop's orders tell about countries. Pure."""
+    """What the orders of one shop tell about countries. Pure."""
 
     names: Mapping[str, frozenset[str]]
     """The shop's spelling, made plain -> codes in its orders."""
@@ -174,28 +176,30 @@ class Countries:
     """Of its orders, as the shop calls them: en, el, pt_BR."""
 
     def codes_of(self, word: str) -> frozenset[str]:
-        """The codes that a word stands for; empty if it is no country.
+        """Returns the codes that a word stands for; empty if it names no country.
 
         A code is that code; a name is what it means in English, else in another language, and what
         the shop's orders call so.
         """
         code = word.strip().upper()
-        found = frozenset({code}) & self.codes | _iso().get(code, frozenset())
+        found = frozenset({code}) & self.codes | _codes_by_iso().get(code, frozenset())
         if found:
             return found
-        own = self.names.get(plain(word), frozenset())
-        return own | _meant(word, self.languages)
+        own = self.names.get(normalise_name(word), frozenset())
+        return own | _codes_of_name(word, self.languages)
 
     def resolve(self, words: Iterable[str]) -> ResolvedCountries:
-        """What a filter of these words means. A name with a comma may have been divided into two
-        words: "Korea" and "Republic of"."""
+        """Returns what a filter of these words means.
+
+        A name with a comma may have been divided into two words: "Korea" and "Republic of".
+        """
         codes: set[str] = set()
         unmatched: list[str] = []
         left = list(words)
         while left:
             word, rest = left.pop(0), left[0] if left else ""
             whole = frozenset[str]()
-            if plain(rest) and not self.codes_of(rest):
+            if normalise_name(rest) and not self.codes_of(rest):
                 whole = self.codes_of(f"{word}, {rest}")
             if whole:
                 left.pop(0)
@@ -209,20 +213,25 @@ class Countries:
 def countries_of(
     seen: Iterable[tuple[str | None, str | None]], languages: Iterable[str]
 ) -> Countries:
-    """From pairs of code and name in orders, and the languages of the orders."""
+    """Builds the countries of a shop from its orders.
+
+    Args:
+        seen: pairs of code and name in orders.
+        languages: languages of the orders, as the shop calls them (en, pt_BR).
+    """
     names: dict[str, set[str]] = {}
     codes: set[str] = set()
     for code, name in seen:
         if code := (code or "").strip().upper():
             codes.add(code)
-            if key := plain(name or ""):
+            if key := normalise_name(name or ""):
                 names.setdefault(key, set()).add(code)
     frozen = {name: frozenset(found) for name, found in names.items()}
     return Countries(frozen, frozenset(codes), tuple(sorted(set(languages))))
 
 
 def read_countries(connection: psycopg.Connection[Any], integration: str) -> Countries:
-    """What the synchronised orders of a shop tell, deleted ones included."""
+    """Reads the countries of a shop's synchronised orders, deleted ones included."""
     cursor = connection.cursor(row_factory=tuple_row)
     seen = cursor.execute(
         "SELECT DISTINCT s_country, s_country_name FROM cscart.orders WHERE integration = %(key)s"
@@ -239,24 +248,24 @@ def read_countries(connection: psycopg.Connection[Any], integration: str) -> Cou
 
 
 def suggestions(word: str) -> tuple[str, ...]:
-    """English names of up to three countries that may be meant by a word that is none."""
-    known, key = _english(), plain(word)
-    if key in _PARTS:
+    """Returns English names of up to three countries that a word without a match may mean."""
+    known, key = _codes_by_english_name(), normalise_name(word)
+    if key in _UK_NATIONS:
         return ("United Kingdom",)
     within = [name for name in known if len(key) > 3 and key in name]
     found: dict[frozenset[str], str] = {}
     for name in [*within, *get_close_matches(key, known, 3, 0.8)]:
-        found.setdefault(known[name], _displayed()[name])
+        found.setdefault(known[name], _display_names()[name])
     return tuple(found.values())[:3]
 
 
 def with_suggestions(word: str) -> str:
-    """The word, and what may be meant by it: "Grece (did you mean Greece?)"."""
+    """Returns the word with the countries it may mean: "Grece (did you mean Greece?)"."""
     found = suggestions(word)
     return f"{word} (did you mean {' or '.join(found)}?)" if found else word
 
 
-def _meant(word: str, languages: Iterable[str]) -> frozenset[str]:
+def _codes_of_name(word: str, languages: Iterable[str]) -> frozenset[str]:
     """The codes of a name whose parts may be turned round: "Korea, Republic of", "Korea (South)".
 
     A second name in brackets must be one of the same country: "Croatia (Hrvatska)".
@@ -268,28 +277,32 @@ def _meant(word: str, languages: Iterable[str]) -> frozenset[str]:
         outside, inside = f"{brackets[1]} {brackets[3]}", brackets[2]
         spellings.append(f"{inside} {outside}")
     for spelling in spellings:
-        if found := _named(plain(spelling), languages):
+        if found := _codes_in_languages(normalise_name(spelling), languages):
             return found
-    if brackets and (found := _named(plain(outside), languages)):
-        return found if found == _named(plain(inside), languages) else frozenset()
+    if brackets and (found := _codes_in_languages(normalise_name(outside), languages)):
+        return (
+            found
+            if found == _codes_in_languages(normalise_name(inside), languages)
+            else frozenset()
+        )
     return frozenset()
 
 
-def _named(name: str, languages: Iterable[str]) -> frozenset[str]:
+def _codes_in_languages(name: str, languages: Iterable[str]) -> frozenset[str]:
     """The codes of a plain name, in English, else in all other languages."""
-    if not name or name in _english():
-        return _english().get(name, frozenset())
+    if not name or name in _codes_by_english_name():
+        return _codes_by_english_name().get(name, frozenset())
     others = dict.fromkeys([*LANGUAGES, *languages])
     return frozenset().union(*(_names_in(one).get(name, ()) for one in others))
 
 
 @cache
-def _iso() -> dict[str, frozenset[str]]:
+def _codes_by_iso() -> dict[str, frozenset[str]]:
     """Two and three letters -> the alpha-2 code; also old codes with one successor (UK, BU)."""
     known = {
         code
         for code in _territories("en")
-        if len(code) == 2 and code.isalpha() and code not in NO_COUNTRIES
+        if len(code) == 2 and code.isalpha() and code not in NOT_COUNTRIES
     } | {codes.split()[0] for codes in NAMES}
     found = {code: frozenset({code}) for code in known}
     for code, now in get_global("territory_aliases").items():
@@ -299,21 +312,23 @@ def _iso() -> dict[str, frozenset[str]]:
 
 
 @cache
-def _table() -> dict[str, str]:
+def _extra_names() -> dict[str, str]:
     """English name -> its codes, of the names that CLDR lacks."""
     return {name.strip(): codes for codes, names in NAMES.items() for name in names.split(";")}
 
 
 @cache
-def _english() -> dict[str, frozenset[str]]:
-    ours = {plain(name): frozenset(codes.split()) for name, codes in _table().items()}
+def _codes_by_english_name() -> dict[str, frozenset[str]]:
+    ours = {
+        normalise_name(name): frozenset(codes.split()) for name, codes in _extra_names().items()
+    }
     return {**_names_in("en"), **ours}
 
 
 @cache
-def _displayed() -> dict[str, str]:
+def _display_names() -> dict[str, str]:
     """English names by their plain form, as they are written."""
-    return {plain(name): name for name in (*_table(), *_territories("en").values())}
+    return {normalise_name(name): name for name in (*_extra_names(), *_territories("en").values())}
 
 
 @cache
@@ -322,7 +337,7 @@ def _names_in(language: str) -> dict[str, frozenset[str]]:
     several = {codes[:2]: codes.split() for codes in NAMES}
     found: dict[str, set[str]] = {}
     for code, name in _territories(language).items():
-        if code in _iso() and (key := plain(name)):
+        if code in _codes_by_iso() and (key := normalise_name(name)):
             found.setdefault(key, set()).update(several.get(code, [code]))
     return {name: frozenset(codes) for name, codes in found.items()}
 

@@ -1,7 +1,7 @@
-"""Forgetting a person in the fulfilment room: their orders stay, without anything that names them.
+"""Erasure of a person in `fulfilment`: orders stay, without anything that identifies the person.
 
-An order is never deleted there: it would be pulled and shipped a second time. Not here: everything
-else of a person (`forget`), which calls this.
+An order is never deleted there: it would be pulled and shipped a second time. Not here: the tables
+of other packages (`privacy/erasure` calls this).
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ from psycopg import sql
 from cscart_pipelines.identity import normal
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
-
-"""The number of the lock that whoever writes `fulfilment.orders` holds until the commit: what a
-pull has read before would bring the person back."""
 
 PERSONAL_COLUMNS = ("ship_to_name", "company", "address", "city", "zipcode", "phone", "email")
 """The same of an order that was pulled (and in its `changes`); state, country and totals stay."""
@@ -35,7 +32,7 @@ _CLEAN_JOURNAL = """
       AND state IN ('verified', 'skipped', 'failed')
 """
 """A tracking address may hold a postcode or an e-mail. Where no tracking number was sent the
-comments stay: they alone tell the parcel from others, and it would be sent a second time."""
+comments stay: only they identify the parcel, and it would be sent a second time."""
 
 
 _ADDRESSES = """
@@ -52,9 +49,19 @@ def erase_fulfilment(
     order_ids: Sequence[int],
     identities: Sequence[str],
 ) -> dict[str, int]:
-    """Blanks these orders, and those placed with one of these addresses: table -> rows touched.
+    """Blanks the personal columns of these orders, and of those placed with one of the identities.
 
-    What waits to be sent is left as it is, since it is still needed; it holds no names.
+    Rows and entries that still wait to be sent are left as they are: they are needed, and hold no
+    names.
+
+    Args:
+        connection: within the caller's transaction.
+        integration: key of the integration.
+        order_ids: the person's orders.
+        identities: the person's normalised e-mails and E.164 numbers.
+
+    Returns:
+        Table to the number of rows changed.
     """
     advisory.lock(connection, Lock.ORDER_EXPORT, integration)
     values: dict[str, Any] = {
@@ -63,12 +70,12 @@ def erase_fulfilment(
         "columns": list(PERSONAL_COLUMNS),
     }
     given = connection.execute(_ADDRESSES, values).fetchall()
-    values["who"] = [text for (text,) in given if normal(text) in set(identities)]
+    values["addresses"] = [text for (text,) in given if normal(text) in set(identities)]
     # Under the address when it was pulled: it names the person in the changes only.
     connection.execute(
         "UPDATE fulfilment.orders SET changes = nullif(changes - %(columns)s::text[], '{}')"
         " WHERE integration = %(shop)s AND changes ? 'email'"
-        " AND (changes -> 'email' ->> 0 = ANY(%(who)s) OR changes -> 'email' ->> 1 = ANY(%(who)s))",
+        " AND ARRAY[changes -> 'email' ->> 0, changes -> 'email' ->> 1] && %(addresses)s::text[]",
         values,
     )
     blank = sql.SQL(", ").join(
@@ -79,7 +86,7 @@ def erase_fulfilment(
             "UPDATE fulfilment.orders SET {},"
             " changes = nullif(changes - %(columns)s::text[], '{{}}')"
             " WHERE integration = %(shop)s"
-            " AND (order_id = ANY(%(ids)s) OR email = ANY(%(who)s))"
+            " AND (order_id = ANY(%(ids)s) OR email = ANY(%(addresses)s))"
             " RETURNING order_id, order_number"
         ).format(blank),
         values,

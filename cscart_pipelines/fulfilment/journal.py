@@ -1,18 +1,8 @@
-"""The journal of writes to a shop: planned before they are sent, finished when read back.
+"""The write journal: planned before a write is sent, finished when it is read back.
 
-Every method is one committed transaction, or part of the caller's `transaction()`. What the journal
-says survives the death of whoever wrote it: an entry that is `applying` was perhaps sent, one that
-is `planned` surely was not. Not here: what to write (`parcels`, `stock_rules`), and finding out
-what became of an entry in doubt (`tracking`, `stock`).
-
-    planned -> applying -> verified            the shop has it, seen by reading
-                        -> ambiguous -> verified, failed or planned anew
-                        -> failed              refused by the shop, or surely not applied
-    planned -> skipped                         nothing to do, or planned by a run that ended
-
-The settling time of a write is counted from `sent_at`: the sending, and once it is ambiguous, the
-moment when that became known. A shop may work on long after it was asked, until a proxy or we give
-up on the answer; only what comes later than the settling time after *that* is missed.
+Every method is one committed transaction, or part of the caller's `transaction()`; entries survive
+the process. The states are drawn in docs/architecture.md. Not here: what is written, and finding
+out what became of an unconfirmed write (`shipments/`, `stock/`).
 """
 
 from __future__ import annotations
@@ -39,7 +29,7 @@ class Kind(StrEnum):
 
 
 class State(StrEnum):
-    """How far a write is (CONTRACT)."""
+    """How far a write is (docs/contract.md)."""
 
     PLANNED = "planned"
     APPLYING = "applying"
@@ -50,7 +40,7 @@ class State(StrEnum):
 
 
 OPEN = (State.PLANNED, State.APPLYING, State.AMBIGUOUS)
-IN_DOUBT = (State.APPLYING, State.AMBIGUOUS)
+UNCONFIRMED = (State.APPLYING, State.AMBIGUOUS)
 """Perhaps in the shop: to be read back before anything is written to the same target."""
 
 COLUMNS = (
@@ -71,8 +61,12 @@ NO_ANSWER = "no answer was recorded: the run that sent it ended before, or lost 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the journal. `seconds_since_sent`: since `sent_at`, by the database's clock, when
-    it was read; for an ambiguous one since its answer was given up on."""
+    """One line of the journal.
+
+    Attributes:
+        seconds_since_sent: since `sent_at`, by the database's clock, when the entry was read; of an
+            ambiguous entry since its answer was given up on.
+    """
 
     id: int
     integration: str
@@ -94,15 +88,19 @@ class Entry:
     seconds_since_sent: float | None
 
     @property
-    def in_doubt(self) -> bool:
-        return self.state in IN_DOUBT
+    def unconfirmed(self) -> bool:
+        """True if the write may be in the shop without having been read back."""
+        return self.state in UNCONFIRMED
 
 
 class Journal:
     """The journal of one integration, for one run. Safe to use from several threads.
 
-    The connection must be in autocommit mode, and be the one that holds the turn (`turn`): when the
-    turn is lost, nothing can be journalled any more, and so nothing new is sent.
+    Args:
+        connection: in autocommit mode, and the one that holds the shop's write lock: when that is
+            lost, nothing can be journalled any more, and so nothing new is sent.
+        integration: key of the integration.
+        run_id: kept with each entry the run works on.
     """
 
     def __init__(
@@ -115,7 +113,7 @@ class Journal:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[psycopg.Connection[Any]]:
-        """What is done inside is committed as one, by one thread at a time; may be nested."""
+        """Commits what is done inside as one, by one thread at a time; may be nested."""
         with self._lock, self.connection.transaction():
             yield self.connection
 
@@ -130,7 +128,20 @@ class Journal:
         product_id: int | None = None,
         tracking: str | None = None,
     ) -> Entry:
-        """A new entry, `planned`. Raises psycopg UniqueViolation if one for the target is open."""
+        """Inserts a new entry, `planned`.
+
+        Args:
+            kind: what is written.
+            target: what it is written to, unique among the open entries of the kind.
+            plan: what is to be sent, as JSON.
+            before: what the shop has now.
+            order_id: of a shipment or status.
+            product_id: of a stock level.
+            tracking: normalised tracking number.
+
+        Raises:
+            psycopg.errors.UniqueViolation: an entry for the target is open.
+        """
         return self._one(
             "INSERT INTO fulfilment.journal (integration, kind, target, state, order_id,"
             " product_id, tracking, plan, before, run_id)"
@@ -149,40 +160,45 @@ class Journal:
         )
 
     def applying(self, entry: Entry) -> Entry:
-        """The next thing that happens is the write: one more attempt, the time is kept."""
+        """Marks the entry as about to be sent: one more attempt, the time is kept."""
         return self._one(
             "UPDATE fulfilment.journal SET state = 'applying', attempts = attempts + 1,"
             " sent_at = clock_timestamp(), reason = NULL, run_id = %s WHERE id = %s",
             [self.run_id, entry.id],
         )
 
-    def sent_again(self, entry: Entry) -> Entry:
-        """The same attempt is sent once more after a wait: its settling time begins anew, and
-        whoever has lost the turn meanwhile does not get past this."""
+    def record_resend(self, entry: Entry) -> Entry:
+        """Restarts the settling time of an attempt that is sent once more after a wait.
+
+        A run that has lost the write lock meanwhile fails here, before the request.
+        """
         return self._one(
             "UPDATE fulfilment.journal SET sent_at = clock_timestamp() WHERE id = %s", [entry.id]
         )
 
     def answered(self, entry: Entry, after: Mapping[str, Any]) -> Entry:
-        """The shop answered; what it said is kept until it is read back."""
+        """Keeps what the shop answered, until it is read back."""
         return self._one(
             "UPDATE fulfilment.journal SET after = %s WHERE id = %s",
             [Jsonb(dict(after)), entry.id],
         )
 
     def ambiguous(self, entry: Entry, reason: str) -> Entry:
-        """It is not known whether it was applied. Its settling time begins now, if it was applying;
-        one that is ambiguous already keeps its own, or it would never be over."""
+        """Marks the entry: it is not known whether it was applied.
+
+        The settling time begins now if the entry was applying; one that is ambiguous already keeps
+        its own, or it would never be over.
+        """
         return self._one(
             f"UPDATE fulfilment.journal SET {_AMBIGUOUS} WHERE id = %s",  # noqa: S608 (constants)
             [reason, entry.id],
         )
 
-    def doubt_unanswered(self, *kinds: Kind, order_id: int | None = None) -> None:
-        """Whatever is applying without an answer becomes ambiguous: its sender died, or lost the
-        database. When, nobody knows, so its settling time begins now, at first sight.
+    def mark_unanswered(self, *kinds: Kind, order_id: int | None = None) -> None:
+        """Marks entries that are applying without an answer as ambiguous: their run ended before.
 
-        To be called before the shop is read, by one who has sent nothing of these himself.
+        When they were sent is not known for sure, so their settling time begins now. To be called
+        before the shop is read, by a run that has sent nothing of these kinds itself.
         """
         self._many(
             f"UPDATE fulfilment.journal SET {_AMBIGUOUS}"  # noqa: S608 (constants)
@@ -198,7 +214,7 @@ class Journal:
         *,
         before: Mapping[str, Any] | None = None,
     ) -> Entry:
-        """It was surely not applied: back to `planned`, with a new plan if one is given."""
+        """Sets an entry that was surely not applied back to `planned`, with a new plan if given."""
         return self._one(
             "UPDATE fulfilment.journal SET state = 'planned', plan = coalesce(%s, plan),"
             " before = coalesce(%s, before), sent_at = NULL, after = NULL, run_id = %s"
@@ -214,7 +230,7 @@ class Journal:
         after: Mapping[str, Any] | None = None,
         reason: str | None = None,
     ) -> Entry:
-        """Verified, skipped or failed."""
+        """Ends an entry as verified, skipped or failed."""
         return self._one(
             "UPDATE fulfilment.journal SET state = %s, after = coalesce(%s, after), reason = %s,"
             " finished_at = clock_timestamp(), run_id = %s WHERE id = %s",
@@ -222,15 +238,15 @@ class Journal:
         )
 
     def open_entries(self, *kinds: Kind, order_id: int | None = None) -> list[Entry]:
-        """Entries that are planned, applying or ambiguous, in the order they were made."""
+        """Returns entries that are planned, applying or ambiguous, in the order they were made."""
         return self._many(
             _READ + " AND kind = ANY(%s) AND state IN ('planned', 'applying', 'ambiguous')"
             " AND (%s::bigint IS NULL OR order_id = %s) ORDER BY id",
             [self.integration, [str(kind) for kind in kinds], order_id, order_id],
         )
 
-    def of_order(self, order_id: int) -> list[Entry]:
-        """All that was ever done to an order."""
+    def entries_of_order(self, order_id: int) -> list[Entry]:
+        """Returns all entries of an order, in the order they were made."""
         return self._many(_READ + " AND order_id = %s ORDER BY id", [self.integration, order_id])
 
     def _one(self, statement: str, values: list[Any]) -> Entry:

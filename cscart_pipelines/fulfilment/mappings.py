@@ -79,7 +79,7 @@ def delete_sku(connection: Connection, integration: str, sku: str) -> bool:
 
 
 def sku_rows(connection: Connection, integration: str) -> list[Row]:
-    """sku and product_code of each mapped SKU."""
+    """Sku and product_code of each mapped SKU."""
     return _rows(
         connection,
         "SELECT sku, product_code FROM fulfilment.sku_map WHERE integration = %s ORDER BY sku",

@@ -1,8 +1,7 @@
-"""The rows that a fulfilment system sends, as they lie in the inboxes (CONTRACT: the two CSVs).
+"""The rows that a fulfilment system sends, as the inboxes hold them (docs/contract.md).
 
-Only their shape: reading them from files is `feed_files`, keeping them is `intake`, judging them is
-`parcels` and `stock_rules`. Quantities are decimals: shops sell by weight too, and nothing is
-rounded.
+Only their shape. Quantities are decimals: shops sell by weight too, and nothing is rounded. Not
+here: reading them from files (`feeds/parse`), storing them (`feeds/ingest`).
 """
 
 from __future__ import annotations
@@ -14,8 +13,13 @@ from decimal import Decimal
 
 @dataclass(frozen=True)
 class ShipmentRow:
-    """One line of a parcel. An empty `sku`: all that is left of the order; a `quantity` of
-    None: all that is left of the SKU. `source`: file:line, None for rows inserted by SQL."""
+    """One line of a shipment request.
+
+    Attributes:
+        sku: "" for all that is left of the order.
+        quantity: pieces; None for all that is left of the SKU.
+        source: file:line; None for rows inserted by SQL.
+    """
 
     order_number: str
     tracking_number: str
@@ -37,8 +41,13 @@ class SkuRow:
 
 @dataclass(frozen=True)
 class StockRow:
-    """Stock on hand of one SKU, below zero where more was sold than is there. `as_of`: when it was
-    counted; None: when it is received."""
+    """Stock on hand of one SKU.
+
+    Attributes:
+        quantity: below zero where more was sold than is there.
+        as_of: when it was counted; None: when it is received.
+        source: file:line; None for rows inserted by SQL.
+    """
 
     sku: str
     quantity: Decimal | None

@@ -1,7 +1,7 @@
-"""One push to one shop, from the gate to the record: may it, whose turn is it, how did it end.
+"""One push to one shop: is it allowed, the write lock, the connection, the record of how it ended.
 
-What the sensors need to know of the last push is kept in `fulfilment.rounds`: after a failure the
-next one waits, longer each time. Not here: what is pushed (`tracking`, `stock`).
+The last push of each kind is kept in `fulfilment.rounds` for the sensors: after a failure the next
+one waits, longer each time. Not here: what is pushed (`shipments/push`, `stock/push`).
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from cscart_pipelines.integrations.settings import IntegrationSettings
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.warehouse.connect import Warehouse
 
-RoundKind = Literal["shipments", "stock"]
-LONGEST_PAUSE = 3600
+PushKind = Literal["shipments", "stock"]
+MAX_BACKOFF_SECONDS = 3600
 """Seconds between pushes to a shop that keeps failing."""
-ORDERS_PAUSE = 300
+MAX_ORDER_BACKOFF_SECONDS = 300
 """The same where the shop works, and single orders do not: each has a pause of its own."""
-SHOP_TROUBLE = (
+SHOP_WIDE_ERRORS = (
     UnreachableError,
     CredentialsRefusedError,
     AccessDeniedError,
@@ -55,8 +55,11 @@ ENDED_EARLY = "ended early: cancelled, or the integration was disabled or remove
 
 
 class PushFailedError(RuntimeError):
-    """The push ended early or left something undone; the message says what. `report` as far as it
-    went."""
+    """The push ended early or left something undone; the message says what.
+
+    Attributes:
+        report: what was done until then.
+    """
 
     def __init__(self, message: str, report: PushReport) -> None:
         super().__init__(message)
@@ -70,34 +73,37 @@ class PushContext:
     integration: Integration
     client: ShopClient
     journal: Journal
-    settle: float
+    settling_seconds: float
     """Seconds; see Settings.write_settle."""
     limit: int | None = None
     """At most so many orders, or stock levels."""
     dry_run: bool = False
-    by_itself: bool = False
-    """Nobody asked for this shop by name: orders that are put off are left alone."""
-    begun: list[PushReport] = field(default_factory=list)
+    automatic: bool = False
+    """Started by a sensor or schedule: deferred orders are not tried before their time."""
+    reports: list[PushReport] = field(default_factory=list)
     """The report of the push, put here as soon as there is one: it goes as far as the push did,
     also when that ends by an error that has no report (`ShopError`)."""
 
     @property
     def settings(self) -> IntegrationSettings:
+        """The settings of the integration."""
         return self.integration.settings
 
-    def full(self, begun: int) -> bool:
-        """The limit is reached."""
+    def limit_reached(self, begun: int) -> bool:
+        """True if `begun` orders or levels are as many as the limit allows."""
         return self.limit is not None and begun >= self.limit
 
     @property
-    def recalculates(self) -> bool:
-        """The shop re-prices an order even when only its status is written (reference 8.8): 2.0 is
-        the API up to 4.7, which has no quick path."""
+    def reprices_orders(self) -> bool:
+        """True if the shop re-prices an order even when only its status is written (reference 8.8).
+
+        Version 2.0 is the API up to CS-Cart 4.7, which has no quick path.
+        """
         return str((self.integration.capabilities or {}).get("api_version", "2.1")) < "2.1"
 
 
-def disabled_reason(kind: RoundKind, settings: IntegrationSettings) -> str | None:
-    """Why nothing of the kind is written to this shop, with the way to change it."""
+def disabled_reason(kind: PushKind, settings: IntegrationSettings) -> str | None:
+    """Returns why nothing of the kind is written to this shop, and how to change that."""
     edit = f"cscart-pipelines integration edit {settings.integration}"
     if kind == "stock":
         if settings.update_stock:
@@ -113,7 +119,7 @@ def disabled_reason(kind: RoundKind, settings: IntegrationSettings) -> str | Non
 
 @contextlib.contextmanager
 def open_push(
-    kind: RoundKind,
+    kind: PushKind,
     warehouse: Warehouse,
     registry: Registry,
     settings: Settings,
@@ -124,26 +130,45 @@ def open_push(
     dry_run: bool = False,
     wait: float = 0,
     stop: threading.Event | None = None,
-    by_itself: bool = False,
+    automatic: bool = False,
     client: ShopClient | None = None,
-    even_if_off: bool = False,
+    ignore_disabled: bool = False,
 ) -> Iterator[PushContext]:
-    """Through the gate, with the turn taken; the record is kept on the way out.
+    """Opens a push: checks that it is allowed, takes the write lock, records how the push ended.
 
-    The gate is passed before the wait for the turn, so that nobody waits in vain, and again after
-    it. `wait`: seconds for the turn; `stop` ends the wait. `even_if_off`: to take back what was
-    written, which somebody may want after having switched the update off. Raises NotAllowedError,
-    UnknownIntegrationError, SecretError, TurnTakenError.
+    The check runs before the wait for the lock, so that a push that is not allowed does not wait,
+    and again after it.
+
+    Args:
+        kind: shipments or stock.
+        warehouse: for the connection that locks and journals.
+        registry: of integrations.
+        settings: of the installation.
+        key: of the integration.
+        run_id: for the journal.
+        limit: at most so many orders, or stock levels.
+        dry_run: reads only; takes no lock and keeps no record.
+        wait: seconds to wait for the write lock.
+        stop: ends the wait when it is set.
+        automatic: started by a sensor or schedule, see `PushContext`.
+        client: instead of one made from the integration's settings.
+        ignore_disabled: the kind may be switched off, as for an undo.
+
+    Raises:
+        NotAllowedError: by the integration's status, or because the kind is switched off.
+        UnknownIntegrationError: there is no such integration.
+        SecretError: its API key cannot be decrypted.
+        ShopWriteLockedError: another run writes to this shop.
     """
-    integration = _allowed(kind, registry, key, even_if_off)
+    integration = _allowed(kind, registry, key, ignore_disabled)
     with contextlib.ExitStack() as stack:
         if dry_run:
             connection = stack.enter_context(contextlib.closing(warehouse.connect(autocommit=True)))
         else:
             connection = stack.enter_context(acquire(warehouse, key, wait=wait, stop=stop))
-            # The turn may have come minutes later: disabled, edited or created anew meanwhile.
-            integration = _allowed(kind, registry, key, even_if_off)
-        if not even_if_off:
+            # Minutes may have passed: disabled, edited or created anew meanwhile.
+            integration = _allowed(kind, registry, key, ignore_disabled)
+        if not ignore_disabled:
             siblings(connection, integration.settings)
         if client is None:
             client = stack.enter_context(open_client(integration, registry, settings))
@@ -155,7 +180,7 @@ def open_push(
             settings.write_settle,
             limit,
             dry_run=dry_run,
-            by_itself=by_itself,
+            automatic=automatic,
         )
         if dry_run:
             yield context
@@ -166,17 +191,17 @@ def open_push(
             yield context
         except BaseException as error:
             with contextlib.suppress(psycopg.Error):
-                _end(connection, key, kind, _reason(error), _longest_pause(error))
+                _end(connection, key, kind, _reason(error), _max_backoff(error))
             raise
         _end(connection, key, kind, None)
 
 
-def _allowed(kind: RoundKind, registry: Registry, key: str, even_if_off: bool) -> Integration:
+def _allowed(kind: PushKind, registry: Registry, key: str, ignore_disabled: bool) -> Integration:
     """The integration as it is now, if it may be pushed to."""
     integration = registry.get(key)
     require(Action.PUSH, registry.standing(integration))
     off = disabled_reason(kind, integration.settings)
-    if off is not None and not even_if_off:
+    if off is not None and not ignore_disabled:
         raise NotAllowedError(off)
     return integration
 
@@ -184,25 +209,31 @@ def _allowed(kind: RoundKind, registry: Registry, key: str, even_if_off: bool) -
 def finish(
     report: PushReport, client: ShopClient, started: float, calls_before: int = 0
 ) -> PushReport:
-    """Closes the books of a push. Raises PushFailedError if something needs a person."""
-    count(report, client, started, calls_before)
-    if report.troubles and not report.dry_run:
-        shown = "; ".join(report.troubles[:5])
-        more = len(report.troubles) - 5
+    """Completes the report of a push.
+
+    Raises:
+        PushFailedError: something needs a person: held, failed, ambiguous or unread.
+    """
+    record_cost(report, client, started, calls_before)
+    if report.problems and not report.dry_run:
+        shown = "; ".join(report.problems[:5])
+        more = len(report.problems) - 5
         raise PushFailedError(shown + (f"; and {more} more" if more > 0 else ""), report)
     return report
 
 
-def count(report: PushReport, client: ShopClient, started: float, calls_before: int = 0) -> None:
-    """What the push has cost, also one that an error has ended."""
+def record_cost(
+    report: PushReport, client: ShopClient, started: float, calls_before: int = 0
+) -> None:
+    """Adds requests and seconds to the report, also of a push that an error has ended."""
     report.calls = client.stats.calls - calls_before
     if client.closed:
         report.notes.append(ENDED_EARLY)
     report.seconds = round(time.monotonic() - started, 3)
 
 
-def due(connection: psycopg.Connection[Any], kind: RoundKind) -> set[str]:
-    """Integrations that may be pushed to by themselves now: not waiting after a failure."""
+def due(connection: psycopg.Connection[Any], kind: PushKind) -> set[str]:
+    """Returns the integrations without a running back-off: an automatic push may start now."""
     rows = connection.execute(
         "SELECT shop.integration FROM registry.integrations AS shop"
         " LEFT JOIN fulfilment.rounds AS last ON last.integration = shop.integration"
@@ -226,22 +257,22 @@ def _end(
     key: str,
     kind: str,
     error: str | None,
-    longest: int = LONGEST_PAUSE,
+    max_backoff: int = MAX_BACKOFF_SECONDS,
 ) -> None:
     connection.execute(
         "UPDATE fulfilment.rounds SET finished_at = now(), error = %(error)s,"
         " failures = CASE WHEN %(error)s::text IS NULL THEN 0 ELSE failures + 1 END,"
         " not_before = CASE WHEN %(error)s::text IS NULL THEN NULL ELSE now() + least("
-        " 60 * power(2, least(failures, 10)), %(longest)s) * interval '1 second' END"
+        " 60 * power(2, least(failures, 10)), %(max_backoff)s) * interval '1 second' END"
         " WHERE integration = %(key)s AND kind = %(kind)s",
-        {"key": key, "kind": kind, "error": error, "longest": longest},
+        {"key": key, "kind": kind, "error": error, "max_backoff": max_backoff},
     )
 
 
-def _longest_pause(error: BaseException) -> int:
+def _max_backoff(error: BaseException) -> int:
     report = error.report if isinstance(error, PushFailedError) else None
-    only_orders = report is not None and report.postponed and report.troubles == report.postponed
-    return ORDERS_PAUSE if only_orders else LONGEST_PAUSE
+    only_orders = report is not None and report.postponed and report.problems == report.postponed
+    return MAX_ORDER_BACKOFF_SECONDS if only_orders else MAX_BACKOFF_SECONDS
 
 
 def _reason(error: BaseException) -> str:

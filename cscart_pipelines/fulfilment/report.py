@@ -1,6 +1,6 @@
 """What a push did or would do, as plain data that the command line, Dagster and tests read.
 
-No I/O here.
+Not here: any I/O, and how a report is displayed (`cli/fulfilment/display`).
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ class RefusedRow:
 
 @dataclass(frozen=True)
 class WrittenChange:
-    """One write: what it was aimed at, the shop before and after, and how it ended.
+    """One write: its target, the shop before and after, and how it ended.
 
-    `state` is a journal state; in a dry run always `planned`. `note`: what an operator should know,
-    as the stock rules that had an effect. `feed`: stock on hand as the feed has it.
+    Attributes:
+        state: a state of the journal; in a dry run always `planned`.
+        note: what an operator should know, as the stock rules that had an effect.
+        feed: stock on hand as the feed has it.
     """
 
     kind: str
@@ -55,7 +57,7 @@ class PushReport:
     unchanged: int = 0
     """Rows for which the shop already had what they ask for."""
     waiting: int = 0
-    """Rows that still wait: beyond the limit, or in doubt."""
+    """Rows that still wait: beyond the limit, or unconfirmed."""
     calls: int = 0
     """Requests to the shop."""
     seconds: float = 0.0
@@ -67,17 +69,19 @@ class PushReport:
         return {**found, "refused": len(self.refusals), "unchanged": self.unchanged}
 
     @property
-    def troubles(self) -> list[str]:
-        """What makes a run fail: held feeds, failed or unread targets, writes in doubt."""
+    def problems(self) -> list[str]:
+        """What makes a run fail: held feeds, failed or unread targets, ambiguous writes."""
         bad = [c for c in self.changes if c.state in ("failed", "ambiguous")]
         said = [f"{c.target}: {c.note or c.state}" for c in bad]
         return [*([self.held] if self.held else []), *said, *self.postponed]
 
     def to_json(self) -> dict[str, Any]:
+        """Returns the report as plain data, with `counts`."""
         return {**asdict(self), "counts": self.counts}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> PushReport:
+        """Restores a report from `to_json`."""
         plain = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
         plain["changes"] = [WrittenChange(**each) for each in plain.get("changes", [])]
         plain["refusals"] = [RefusedRow(**each) for each in plain.get("refusals", [])]

@@ -1,8 +1,8 @@
-"""Whose turn it is to write to a shop: one at a time, however many workers there are.
+"""The write lock of a shop: one run writes at a time, however many workers there are.
 
-The turn is an advisory lock on the connection that journals. When that connection is lost the turn
-is lost with it, and so is the ability to journal: nothing new can be sent. A write that was on its
-way then is found by the next worker as an entry in doubt. Not here: what is done with the turn.
+An advisory lock on the connection that journals: with the connection the lock is lost, and so is
+the ability to journal, so nothing new can be sent. A write that was on its way is found by the next
+run as an unconfirmed entry. Not here: what is done with the lock.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cscart_pipelines.warehouse.connect import Warehouse
 
 
 class ShopWriteLockedError(RuntimeError):
-    """Somebody else is writing to this shop; what waits will be taken by him or the next."""
+    """Another run is writing to this shop; it, or the next run, takes what waits."""
 
 
 @contextlib.contextmanager
@@ -32,10 +32,19 @@ def acquire(
     wait: float = 0,
     stop: threading.Event | None = None,
 ) -> Iterator[psycopg.Connection[Any]]:
-    """The connection to journal on, in autocommit mode. `wait`: seconds, 0 does not wait at all;
-    `stop` ends the wait when it is set.
+    """Takes the write lock of a shop.
 
-    Raises TurnTakenError.
+    Args:
+        warehouse: for the connection.
+        integration: key of the integration.
+        wait: seconds; 0 does not wait at all.
+        stop: ends the wait when it is set.
+
+    Yields:
+        The connection to journal on, in autocommit mode.
+
+    Raises:
+        ShopWriteLockedError: the lock is still held when the wait is over.
     """
     connection = warehouse.connect(autocommit=True)
     try:

@@ -1,6 +1,7 @@
-"""Tracking numbers: when two spellings mean the same parcel.
+"""Tracking numbers: when two spellings mean the same parcel. Pure.
 
-Pure. Not here: finding the parcel in the shop (`parcel`) and sending its number (`tracking`).
+Not here: finding the parcel in the shop (`shipments/parcels/parcel`), checking a cell of a feed
+(`feeds/fields`).
 """
 
 from __future__ import annotations
@@ -14,5 +15,5 @@ _SEPARATORS = re.compile(
 
 
 def normalise_tracking(text: str) -> str:
-    """Upper-case, without spaces, dashes, dots and quotes: `1z 999-aa1.01` is `1Z999AA101`."""
+    """Returns the number upper-case and without separators: `1z 999-aa1.01` is `1Z999AA101`."""
     return _SEPARATORS.sub("", text).upper()

@@ -22,14 +22,14 @@ from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.cscart.coerce import UnreadableRowError
 from cscart_pipelines.fulfilment import push_session
 from cscart_pipelines.fulfilment.shipments.deleted import (
-    Missing,
-    Verdict,
-    missing,
-    sent_for,
-    settle_missing,
+    DeletedShipment,
+    Resolution,
+    find_deleted,
+    resolve_deleted,
+    shipments_of_order,
 )
 
-SAID: dict[Verdict, str] = {
+SAID: dict[Resolution, str] = {
     "there": "[yellow]still in the shop; nothing to do[/]",
     "accepted": "[green]accepted[/]",
     "waits again": "[green]waits in the inbox again[/]",
@@ -87,22 +87,24 @@ def deleted(
         raise typer.Exit(exit_codes.RUN_FAILED)
 
 
-def _parcels(premises: AppContext, key: str, order: str | None, *, settling: bool) -> list[Missing]:
+def _parcels(
+    premises: AppContext, key: str, order: str | None, *, settling: bool
+) -> list[DeletedShipment]:
     """Of one order, all that was ever sent when something is to be done: the shop tells which of it
     is missing, and the warehouse may not know yet."""
     prefix = premises.registry.get(key).settings.order_prefix
     with premises.warehouse.connect(autocommit=True) as connection:
         if order is None:
-            return missing(connection, [key])
+            return find_deleted(connection, [key])
         order_id = order_id_of(connection, key, prefix, order)
         if settling:
-            return sent_for(connection, key, order_id)
-        return [one for one in missing(connection, [key]) if one.order_id == order_id]
+            return shipments_of_order(connection, key, order_id)
+        return [one for one in find_deleted(connection, [key]) if one.order_id == order_id]
 
 
 def _settle(
-    premises: AppContext, key: str, parcels: list[Missing], *, again: bool
-) -> list[tuple[Missing, Verdict]]:
+    premises: AppContext, key: str, parcels: list[DeletedShipment], *, again: bool
+) -> list[tuple[DeletedShipment, Resolution]]:
     with (
         console.err.status("reading the shop"),
         push_session.open_push(
@@ -113,21 +115,23 @@ def _settle(
             key,
             run_id=f"deleted-{secrets.token_hex(4)}",
             wait=TURN_SECONDS,
-            even_if_off=not again,
+            ignore_disabled=not again,
         ) as context,
     ):
         try:
-            return settle_missing(context, parcels, again=again)
+            return resolve_deleted(context, parcels, again=again)
         except UnreadableRowError as error:
             raise exit_codes.CommandError(f"{key}: {error}", exit_codes.SHOP_UNREACHABLE) from None
 
 
-def _show(key: str, parcels: list[Missing], *, as_json: bool, as_csv: bool) -> None:
+def _show(key: str, parcels: list[DeletedShipment], *, as_json: bool, as_csv: bool) -> None:
     if as_json:
         console.print_json([asdict(one) for one in parcels])
         return
     if as_csv:
-        console.print_csv([one.name for one in fields(Missing)], [asdict(one) for one in parcels])
+        console.print_csv(
+            [one.name for one in fields(DeletedShipment)], [asdict(one) for one in parcels]
+        )
         return
     if not parcels:
         console.out.print(f"Nothing that was shipped is missing in {key}, as of its last sync.")
@@ -142,7 +146,7 @@ def _show(key: str, parcels: list[Missing], *, as_json: bool, as_csv: bool) -> N
     console.note("  [dim]--order NUMBER: only those of one order[/]")
 
 
-def _print_outcome(key: str, outcome: list[tuple[Missing, Verdict]]) -> None:
+def _print_outcome(key: str, outcome: list[tuple[DeletedShipment, Resolution]]) -> None:
     if not outcome:
         console.out.print("Nothing was shipped that matches.")
         return

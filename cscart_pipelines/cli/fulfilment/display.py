@@ -11,7 +11,7 @@ from cscart_pipelines.cli.support import console
 from cscart_pipelines.cscart.quantities import from_json, total
 from cscart_pipelines.fulfilment.feeds.ingest import IngestResult
 from cscart_pipelines.fulfilment.journal import State
-from cscart_pipelines.fulfilment.push_session import RoundKind
+from cscart_pipelines.fulfilment.push_session import PushKind
 from cscart_pipelines.fulfilment.report import PushReport, RefusedRow, WrittenChange
 
 SHOWN = 40
@@ -84,7 +84,7 @@ def unheld(reason: str | None) -> str:
     return (reason or "").removeprefix("held: ")
 
 
-def print_queued(key: str, kind: RoundKind, closed: str | None) -> None:
+def print_queued(key: str, kind: PushKind, closed: str | None) -> None:
     """When the rows are pushed. `closed`: why that is not now."""
     if closed is not None:
         console.err.print(
@@ -224,7 +224,7 @@ def _summary(report: PushReport, refused: int, *, failed: bool) -> str:
         words.append(f"{report.waiting:,} still waiting")
     calls = f"{report.calls:,} API calls, {report.seconds:.1f} s"
     mark = "[yellow]![/]" if refused or report.held else "[green]✓[/]"  # neither leaves with 0
-    mark = "[red]✗[/]" if report.troubles or failed else mark
+    mark = "[red]✗[/]" if report.problems or failed else mark
     dry = "[cyan]dry run, nothing was written:[/] " if report.dry_run else ""
     return f"{mark} {report.integration}: {dry}{', '.join(words)}  [dim]{calls}[/]"
 

@@ -12,7 +12,7 @@ import typer
 
 from cscart_pipelines.cli.support import console
 from cscart_pipelines.fulfilment.feeds.parse import Parsed, read_shipments, read_stock
-from cscart_pipelines.fulfilment.push_session import RoundKind
+from cscart_pipelines.fulfilment.push_session import PushKind
 
 STDIN = "-"
 File = Annotated[
@@ -32,7 +32,7 @@ def read_input(file: Path) -> bytes:
     return sys.stdin.buffer.read()
 
 
-def read_feed(kind: RoundKind, file: Path, source: str, zone: ZoneInfo) -> Parsed[Any]:
+def read_feed(kind: PushKind, file: Path, source: str, zone: ZoneInfo) -> Parsed[Any]:
     """Raises UnreadableFileError and OSError. `source`: the file as refusals name it."""
     data = read_input(file)
     if kind == "shipments":

@@ -63,7 +63,7 @@ Limit = Annotated[
 class PushOptions:
     """What was asked for."""
 
-    kind: push_session.RoundKind
+    kind: push_session.PushKind
     key: str
     file: Path | None
     queue: bool = False
@@ -228,7 +228,7 @@ def _here(
         with push_session.open_push(
             wish.kind, premises.warehouse, premises.registry, premises.settings, wish.key,
             run_id=run_id, limit=wish.limit, dry_run=wish.dry_run, wait=TURN_SECONDS,
-            even_if_off=wish.undo is not None,
+            ignore_disabled=wish.undo is not None,
         ) as context:  # fmt: skip
             if wish.undo is not None:
                 report = undo_run(context, wish.undo)
@@ -297,6 +297,6 @@ def _judge(
             print_release(wish.key)
     if outcome is not None and outcome.trouble is not None:
         raise outcome.trouble
-    failed = outcome is not None and (outcome.report.troubles or outcome.failure)
+    failed = outcome is not None and (outcome.report.problems or outcome.failure)
     if stopped or still_held or refusals or failed:
         raise typer.Exit(exit_codes.RUN_FAILED)

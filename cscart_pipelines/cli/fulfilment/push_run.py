@@ -16,14 +16,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.support import console, exit_codes
 from cscart_pipelines.cli.support.run_process import Child, drop_unfinished, start_child
-from cscart_pipelines.fulfilment.feeds.drop_folder import owner, waiting_files
-from cscart_pipelines.fulfilment.push_session import PushFailedError, RoundKind, disabled_reason
+from cscart_pipelines.fulfilment.feeds.drop_folder import owner_of, waiting_files
+from cscart_pipelines.fulfilment.push_session import PushFailedError, PushKind, disabled_reason
 from cscart_pipelines.fulfilment.report import PushReport
 from cscart_pipelines.fulfilment.stock.sku_matching import UNKNOWN
 from cscart_pipelines.integrations.lifecycle import Action, NotAllowedError, require
 from cscart_pipelines.integrations.registry import Integration
 
-JOBS: dict[RoundKind, str] = {"shipments": "push_tracking", "stock": "push_stock"}
+JOBS: dict[PushKind, str] = {"shipments": "push_tracking", "stock": "push_stock"}
 STOPPING = "Stopping: what was begun in the shop is finished, nothing new is begun."
 STOPPED = (
     "Stopped. What was sent is in the journal; the next push looks in the shop what became of it"
@@ -43,7 +43,7 @@ class PushResult:
     """What ended the push before its time, the shop being away for one; the report goes so far."""
 
 
-def closed_reason(premises: AppContext, integration: Integration, kind: RoundKind) -> str | None:
+def closed_reason(premises: AppContext, integration: Integration, kind: PushKind) -> str | None:
     """Why nothing is written to this shop now."""
     try:
         require(Action.PUSH, premises.registry.standing(integration))
@@ -52,12 +52,12 @@ def closed_reason(premises: AppContext, integration: Integration, kind: RoundKin
     return disabled_reason(kind, integration.settings)
 
 
-def waiting(premises: AppContext, key: str, kind: RoundKind, *, files: bool = True) -> int:
+def waiting(premises: AppContext, key: str, kind: PushKind, *, files: bool = True) -> int:
     """Rows and files that wait, and writes that are not finished."""
     found = [
         path
         for path in (waiting_files(premises.settings, [key]) if files else ())
-        if owner(premises.settings, path) == (key, kind)
+        if owner_of(premises.settings, path) == (key, kind)
     ]
     with premises.warehouse.connect(autocommit=True) as connection:
         rows = _open_rows(connection, key, kind)
@@ -65,7 +65,7 @@ def waiting(premises: AppContext, key: str, kind: RoundKind, *, files: bool = Tr
         return rows + len(found) + _open_writes(connection, key, kind)
 
 
-def held(premises: AppContext, key: str, kind: RoundKind) -> int:
+def held(premises: AppContext, key: str, kind: PushKind) -> int:
     """Rows that wait for a person."""
     if kind == "shipments":
         return 0
@@ -74,7 +74,7 @@ def held(premises: AppContext, key: str, kind: RoundKind) -> int:
 
 
 def run_push(
-    premises: AppContext, key: str, kind: RoundKind, *, limit: int | None, files: bool = True
+    premises: AppContext, key: str, kind: PushKind, *, limit: int | None, files: bool = True
 ) -> PushResult:
     """Pushes what waits, now; with `files` those of the watched folder too.
 
@@ -102,7 +102,7 @@ def run_push(
                     return PushResult(told, run_id, str(failure), trouble)
                 if child.code and not failure:
                     failure = f"the run failed; the reason is at the end of {child.log}"
-                return PushResult(told, run_id, None if told.troubles else failure)
+                return PushResult(told, run_id, None if told.problems else failure)
     raise exit_codes.CommandError(f"The run failed; the reason is at the end of {child.log}")
 
 
@@ -120,7 +120,7 @@ def _trouble(
     )
 
 
-def _watch(premises: AppContext, child: Child, key: str, kind: RoundKind) -> None:
+def _watch(premises: AppContext, child: Child, key: str, kind: PushKind) -> None:
     progress = Progress(
         SpinnerColumn(finished_text="[green]✓[/]"),
         TextColumn("{task.description}"),
@@ -145,7 +145,7 @@ def _watch(premises: AppContext, child: Child, key: str, kind: RoundKind) -> Non
 def _open_rows(
     connection: psycopg.Connection[Any],
     key: str,
-    kind: RoundKind,
+    kind: PushKind,
     states: Sequence[str] = ("waiting", "taken"),
 ) -> int:
     """Rows that a push settles."""
@@ -168,7 +168,7 @@ def _unknown(connection: psycopg.Connection[Any], key: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _open_writes(connection: psycopg.Connection[Any], key: str, kind: RoundKind) -> int:
+def _open_writes(connection: psycopg.Connection[Any], key: str, kind: PushKind) -> int:
     row = connection.execute(
         "SELECT count(*) FROM fulfilment.journal WHERE integration = %s"
         " AND (kind = 'stock') = %s AND state IN ('planned', 'applying', 'ambiguous')",

@@ -97,20 +97,20 @@ def rules(
         with premises.warehouse.connect(autocommit=True) as connection:
             with connection.transaction():
                 for each in unset or []:
-                    if not book.forget_sku_rules(connection, key, [each.strip()]):
+                    if not book.delete_sku_rules(connection, key, [each.strip()]):
                         raise exit_codes.CommandError(
                             f"--unset {each!r}: this SKU has no rules", exit_codes.WRONG_USAGE
                         )
-                book.change_sku_rules(connection, key, of_skus)
+                book.replace_sku_rules(connection, key, of_skus)
                 if sku is None:
                     if amounts.get("cap") == NO_CAP:
                         amounts["cap"] = None
-                    book.change_rules(connection, key, {**general, **amounts})
+                    book.update_rules(connection, key, {**general, **amounts})
                 else:
                     known = book.read_sku_rules(connection, key)
                     name = next((n for n in known if n.lower() == sku.strip().lower()), sku.strip())
                     merged = {**vars(known.get(name, SkuRules())), **amounts}
-                    book.change_sku_rules(connection, key, {name: SkuRules(**merged)})
+                    book.replace_sku_rules(connection, key, {name: SkuRules(**merged)})
             found = book.read_rules(connection, key).general
             skus = book.read_sku_rules(connection, key)
     general = {name: book.shown(getattr(found, name)) for name in MEANING}

@@ -21,7 +21,7 @@ from cscart_pipelines.defs.ingestion.checks import SHOWN, shown_findings
 from cscart_pipelines.fulfilment.countries import read_countries
 from cscart_pipelines.fulfilment.feeds import drop_folder
 from cscart_pipelines.fulfilment.push_session import disabled_reason
-from cscart_pipelines.fulfilment.shipments.deleted import missing
+from cscart_pipelines.fulfilment.shipments.deleted import find_deleted
 from cscart_pipelines.integrations.lifecycle import Status
 from cscart_pipelines.integrations.registry import Integration
 from cscart_pipelines.integrations.status_words import read_status_names
@@ -116,7 +116,7 @@ LEVELS_WAIT = """
 def _missing(_: AppContext, connection: Connection, shops: list[Integration]) -> list[Finding]:
     return [
         (one.integration, f"{one.target}: shipment {one.shipment_id} is not in the shop any more")
-        for one in missing(connection, [shop.key for shop in shops])
+        for one in find_deleted(connection, [shop.key for shop in shops])
     ]
 
 
@@ -138,7 +138,7 @@ def _waits(premises: AppContext, connection: Connection, shops: list[Integration
         except OSError:  # taken at this moment
             continue
         if arrived + PATIENCE < now:
-            key, kind = drop_folder.owner(premises.settings, path)
+            key, kind = drop_folder.owner_of(premises.settings, path)
             found.append((key, f"the file {kind}/{path.name}"))
     return found
 

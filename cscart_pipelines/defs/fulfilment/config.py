@@ -7,7 +7,7 @@ Not here: what the steps do with it (`write_back`).
 import dagster as dg
 from pydantic import Field
 
-from cscart_pipelines.fulfilment.push_session import RoundKind
+from cscart_pipelines.fulfilment.push_session import PushKind
 
 
 class PushConfig(dg.Config):
@@ -52,10 +52,10 @@ class StockConfig(PushConfig):
 class FilesConfig(StockConfig):
     """The step before: files of which integrations are taken in, or what is released."""
 
-    kind: RoundKind = Field(description="What is pushed afterwards: shipments or stock.")
+    kind: PushKind = Field(description="What is pushed afterwards: shipments or stock.")
 
 
-def _files(config: PushConfig, kind: RoundKind) -> FilesConfig:
+def _files(config: PushConfig, kind: PushKind) -> FilesConfig:
     shared = {name: getattr(config, name) for name in type(config).model_fields}
     return FilesConfig(kind=kind, **shared)
 

@@ -55,9 +55,7 @@ PUT_OFF = """
 """
 
 
-def pushable(
-    premises: AppContext, kind: push_session.RoundKind, keys: Collection[str]
-) -> list[str]:
+def pushable(premises: AppContext, kind: push_session.PushKind, keys: Collection[str]) -> list[str]:
     """Those of the integrations that are switched on, and whose status allows it."""
     return [
         one.key
@@ -68,7 +66,7 @@ def pushable(
 
 
 def waiting(
-    premises: AppContext, connection: psycopg.Connection[Any], kind: push_session.RoundKind
+    premises: AppContext, connection: psycopg.Connection[Any], kind: push_session.PushKind
 ) -> dict[str, str]:
     """What waits for each integration that may be pushed to now, as a text that changes with it."""
     found: dict[str, list[str]] = {}
@@ -91,7 +89,7 @@ def waiting(
     return {key: _digest(found[key]) for key in allowed}
 
 
-def failed(connection: psycopg.Connection[Any], kind: push_session.RoundKind) -> set[str]:
+def failed(connection: psycopg.Connection[Any], kind: push_session.PushKind) -> set[str]:
     """Integrations whose last push failed."""
     return {row[0] for row in connection.execute(ROUNDS, [kind]).fetchall()}
 
@@ -109,7 +107,7 @@ def _files(premises: AppContext, integrations: Iterable[Integration]) -> list[tu
             changed = path.stat().st_mtime_ns
         except OSError:  # somebody has just taken it
             continue
-        key, kind = drop_folder.owner(premises.settings, path)
+        key, kind = drop_folder.owner_of(premises.settings, path)
         found.append((key, f"{kind}/{path.name} {changed}"))
     return found
 

@@ -26,7 +26,7 @@ from cscart_pipelines.defs.shared.failures import failure
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.fulfilment.feeds import drop_folder
 from cscart_pipelines.fulfilment.feeds.ingest import IngestResult
-from cscart_pipelines.fulfilment.push_session import PushContext, RoundKind
+from cscart_pipelines.fulfilment.push_session import PushContext, PushKind
 from cscart_pipelines.fulfilment.report import PushReport
 from cscart_pipelines.fulfilment.shipments.push import push_shipments as push_tracking_numbers
 from cscart_pipelines.fulfilment.stock import inbox as stock_inbox
@@ -133,7 +133,7 @@ def _push(
     context: dg.OpExecutionContext,
     config: PushConfig,
     pipelines: Pipelines,
-    kind: RoundKind,
+    kind: PushKind,
     push: Push,
     troubles: dict[str, str],
 ) -> Iterator[Any]:
@@ -167,7 +167,7 @@ def _push(
 
 
 def _keys(
-    premises: AppContext, config: PushConfig, kind: RoundKind, *, with_files: bool = False
+    premises: AppContext, config: PushConfig, kind: PushKind, *, with_files: bool = False
 ) -> list[str]:
     """The integrations of this run. `with_files`: for whom files are taken in, nothing may wait
     in the inbox yet."""

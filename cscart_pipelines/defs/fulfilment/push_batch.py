@@ -20,7 +20,7 @@ from cscart_pipelines.fulfilment.feeds.rejection_files import write_late_rejecti
 from cscart_pipelines.fulfilment.push_session import (
     PushContext,
     PushFailedError,
-    RoundKind,
+    PushKind,
     open_push,
 )
 from cscart_pipelines.fulfilment.report import PushReport
@@ -67,7 +67,7 @@ class PushBatch:
     def __init__(
         self,
         premises: AppContext,
-        kind: RoundKind,
+        kind: PushKind,
         push: Push,
         run_id: str,
         *,
@@ -106,7 +106,7 @@ class PushBatch:
             dry_run=self._dry_run,
             wait=PATIENCE if self._named else 0,
             stop=self._stop,
-            by_itself=not self._named,
+            automatic=not self._named,
         ) as context:
             self._clients.add(context.client)
             if self._stop.is_set():  # while it waited for its turn
@@ -116,7 +116,7 @@ class PushBatch:
                 return self._push(context)
             finally:
                 # However it ended: nobody will tell these refusals again.
-                for report in context.begun:
+                for report in context.reports:
                     self._begun[key] = report
                     write_late_rejections(premises.settings, report)
                 self._clients.discard(context.client)

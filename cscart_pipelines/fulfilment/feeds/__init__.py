@@ -1,1 +1,1 @@
-"""Files and rows from the fulfilment system: parsed, checked, put into the inboxes."""
+"""Files and rows from the fulfilment system: parsed, checked, stored in the inboxes."""

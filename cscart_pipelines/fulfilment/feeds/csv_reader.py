@@ -1,8 +1,7 @@
 """CSV: separator, header and records, each with the line it starts on.
 
 A record that is malformed costs that record only; a quote that is never closed costs the file,
-since nobody can say which of the following lines it has swallowed. Not here: what a cell means
-(`feed_values`).
+since the lines that it has swallowed cannot be known. Not here: what a cell means (`fields`).
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from cscart_pipelines.fulfilment.feeds.text import UnreadableFileError, is_text, plain
+from cscart_pipelines.fulfilment.feeds.text import UnreadableFileError, is_text, printable
 from cscart_pipelines.spreadsheets import bare
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -36,16 +35,23 @@ class Record:
 
 
 def column_name(text: str) -> str:
-    """`Order Number`, `order_number` and `ORDER-NUMBER` are one column."""
+    """Returns one name for `Order Number`, `order_number` and `ORDER-NUMBER`."""
     return re.sub(r"[\s_\-]+", "", bare(text)).casefold()
 
 
 def read_csv(
     lines: Sequence[str], known: Sequence[str], required: Sequence[str], unknown: set[str]
 ) -> Iterator[Record]:
-    """The records of the known columns; names of others are added to `unknown`.
+    """Reads the records of the known columns.
 
-    Raises UnreadableFileError, also in the middle.
+    Args:
+        lines: of the file, without their ends.
+        known: names of columns.
+        required: those that must be there.
+        unknown: names of other columns are added to it.
+
+    Raises:
+        UnreadableFileError: also in the middle of the file.
     """
     first = next(number for number, line in enumerate(lines) if line.strip())
     separator = None
@@ -91,7 +97,7 @@ def _columns(
             f"the header has the column {', '.join(sorted(twice))} more than once; keep one"
         )
     unknown.update(
-        plain(cell.strip())[:60]
+        printable(cell.strip())[:60]
         for cell, name in zip(header, columns, strict=True)
         if name is None and cell.strip()
     )

@@ -1,9 +1,9 @@
-"""The watched folder: files that a fulfilment system puts there are taken into the inboxes.
+"""The drop folder: files that a fulfilment system puts there are ingested into the inboxes.
 
-A file is moved into `taking/`, read, taken in (committed), and only then moved to `done/`. A
-process that dies in between leaves it in `taking/`, where the next one takes it in again: the inbox
-knows what it has. One process at a time per integration. Not here: the folders (`watched_places`),
-reading (`feed_files`), the inbox (`intake`).
+A file is moved into `taking/`, read, ingested (committed), and only then moved to `done/`. A
+process that dies in between leaves it in `taking/`, where the next one ingests it again: the inbox
+knows its rows. One process at a time per integration. Not here: the folders (`drop_folder_paths`),
+reading a file (`parse`), the inbox (`ingest`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
-from cscart_pipelines.fulfilment.feeds import drop_folder_paths as places
+from cscart_pipelines.fulfilment.feeds import drop_folder_paths as paths
 from cscart_pipelines.fulfilment.feeds.drop_folder_paths import folder
 from cscart_pipelines.fulfilment.feeds.ingest import (
     FeedKind,
@@ -33,41 +33,48 @@ from cscart_pipelines.fulfilment.feeds.parse import (
     read_shipments,
     read_stock,
 )
-from cscart_pipelines.fulfilment.feeds.text import plain
+from cscart_pipelines.fulfilment.feeds.text import printable
 from cscart_pipelines.fulfilment.models import ShipmentRow, StockRow
 from cscart_pipelines.integrations.registry import Integration
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
 
-__all__ = ["folder", "ingest_files", "owner", "waiting_files"]
+__all__ = ["folder", "ingest_files", "owner_of", "waiting_files"]
 
 SUFFIXES = (".csv", ".txt", ".jsonl", ".ndjson", ".json")
-SETTLED = 5.0
+SETTLED_SECONDS = 5.0
 """Seconds after the last change from which on a file counts as written completely."""
-LEFT_BEHIND = 12
+ABANDONED_FACTOR = 12
 """Times as long a file lies in `taking/` before its process is thought to be dead."""
 
 
-def waiting_files(settings: Settings, keys: Iterable[str], *, age: float = SETTLED) -> list[Path]:
-    """Files that `take_files` would take, without touching them; `owner` says whose they are.
+def waiting_files(
+    settings: Settings, keys: Iterable[str], *, age: float = SETTLED_SECONDS
+) -> list[Path]:
+    """Returns the files that `ingest_files` would take, without touching them.
 
-    `age`: seconds since the last change. Those that a dead process has left in `taking/` are among
-    them; a folder that cannot be looked into stands for its files.
+    Those that a dead process has left in `taking/` are among them; a folder that cannot be read
+    stands for its files.
+
+    Args:
+        settings: with the home of the installation.
+        keys: of the integrations.
+        age: seconds since the last change.
     """
     found: list[Path] = []
     for key in keys:
-        for _, room in places.existing(settings, key):
+        for _, directory in paths.existing(settings, key):
             try:
-                found += _settled(room / "taking", age * LEFT_BEHIND, moved=True)
-                found += _settled(room, age)
+                found += _settled(directory / "taking", age * ABANDONED_FACTOR, moved=True)
+                found += _settled(directory, age)
             except OSError:
-                found.append(room)  # `take_files` tells the trouble
+                found.append(directory)  # `ingest_files` reports the error
     return found
 
 
-def owner(settings: Settings, path: Path) -> tuple[str, str]:
-    """Integration and kind, of a path of `waiting_files`."""
+def owner_of(settings: Settings, path: Path) -> tuple[str, str]:
+    """Returns integration and kind of a path of `waiting_files`."""
     key, kind = path.relative_to(settings.home / "inbox").parts[:2]
     return key, kind
 
@@ -77,14 +84,23 @@ def ingest_files(
     settings: Settings,
     integration: Integration,
     *,
-    age: float = SETTLED,
-    kept: float = places.KEPT_SECONDS,
+    age: float = SETTLED_SECONDS,
+    kept: float = paths.RETENTION_SECONDS,
 ) -> list[IngestResult]:
-    """Takes in what waits, oldest first. Nothing if somebody else is doing so.
+    """Ingests the files that wait, oldest first; none if another process is doing so.
 
-    The connection must be in autocommit mode. Troubles with a file (no permission, a full disk)
-    leave it where it is and are told by its receipt: a `reason`, or a note if it was taken in and
-    could not be moved. Raises psycopg.Error; the file is then taken in by the next call.
+    A file that cannot be read or moved (no permission, a full disk) stays where it is; its result
+    has a `reason`, or a note if it was ingested and could not be moved.
+
+    Args:
+        connection: in autocommit mode.
+        settings: with the home of the installation.
+        integration: whose files.
+        age: seconds since the last change.
+        kept: seconds for which files stay in `done/`.
+
+    Raises:
+        psycopg.Error: the file is then ingested by the next call.
     """
     if not connection.autocommit:
         raise ValueError("files are moved after the commit; the connection must be in autocommit")
@@ -92,15 +108,15 @@ def ingest_files(
     if not advisory.try_lock_session(connection, Lock.DROP_FOLDER, key):
         return []
     try:
-        receipts: list[IngestResult] = []
+        results: list[IngestResult] = []
         for kind in ("shipments", "stock"):
-            receipts += _take_kind(connection, settings, integration, kind, age, kept)
-        return receipts
+            results += _ingest_kind(connection, settings, integration, kind, age, kept)
+        return results
     finally:
         advisory.unlock(connection, Lock.DROP_FOLDER, key)
 
 
-def _take_kind(
+def _ingest_kind(
     connection: psycopg.Connection[Any],
     settings: Settings,
     integration: Integration,
@@ -109,65 +125,69 @@ def _take_kind(
     kept: float,
 ) -> Iterator[IngestResult]:
     try:
-        room = folder(settings, integration.key) / kind
-        for name in places.ROOMS:
-            places.make(room / name)
-            if not os.access(room / name, os.W_OK | os.X_OK):
+        directory = folder(settings, integration.key) / kind
+        for name in paths.SUBFOLDERS:
+            paths.make(directory / name)
+            if not os.access(directory / name, os.W_OK | os.X_OK):
                 raise PermissionError(f"{kind}/{name} cannot be written to")
-        places.sweep(room / "done", kept)
+        paths.delete_expired(directory / "done", kept)
         # With the lock held, whatever is in `taking/` was left by a process that died.
-        left, new = _settled(room / "taking", 0.0, moved=True), _settled(room, age)
+        left, new = _settled(directory / "taking", 0.0, moved=True), _settled(directory, age)
     except OSError as error:
-        yield _trouble(kind, kind, f"the watched folder cannot be used: {_said(error)}")
+        yield _not_ingested(kind, kind, f"the watched folder cannot be used: {_os_message(error)}")
         return
     for path in left:
-        yield _take_file(connection, integration, kind, room, path)
+        yield _ingest_file(connection, integration, kind, directory, path)
     for path in new:
         try:
-            moved = places.move(path, room / "taking")
-        except FileNotFoundError:  # its owner has thought better of it
+            moved = paths.move(path, directory / "taking")
+        except FileNotFoundError:  # removed by its sender meanwhile
             continue
         except OSError as error:
-            yield _trouble(kind, path.name, f"cannot be moved, so it stays: {_said(error)}")
+            yield _not_ingested(
+                kind, path.name, f"cannot be moved, so it stays: {_os_message(error)}"
+            )
             continue
-        yield _take_file(connection, integration, kind, room, moved)
+        yield _ingest_file(connection, integration, kind, directory, moved)
 
 
-def _take_file(
+def _ingest_file(
     connection: psycopg.Connection[Any],
     integration: Integration,
     kind: FeedKind,
-    room: Path,
+    directory: Path,
     path: Path,
 ) -> IngestResult:
-    source, key = plain(path.name), integration.key
+    source, key = printable(path.name), integration.key
     parsed: Parsed[Any] | None = None
     unreadable = None
     try:
-        data, state = places.read(path)
+        data, state = paths.read(path)
         try:
             parsed = _parsed(kind, data, path.name, state, integration.settings.zone)
         except UnreadableFileError as error:
             unreadable = str(error)
-            if not places.same_state(path, state):
-                places.move(path, room)
-                return _trouble(kind, source, "is still being written; it waits again")
+            if not paths.same_state(path, state):
+                paths.move(path, directory)
+                return _not_ingested(kind, source, "is still being written; it waits again")
     except OSError as error:
-        return _trouble(kind, source, f"cannot be read, so it stays in taking/: {_said(error)}")
+        return _not_ingested(
+            kind, source, f"cannot be read, so it stays in taking/: {_os_message(error)}"
+        )
     if parsed is None:
-        receipt = record_unreadable(connection, key, kind, source, str(unreadable))
-        return _file_away(receipt, path, room, None)
-    receipt = ingest(connection, key, kind, source, parsed)
+        result = record_unreadable(connection, key, kind, source, str(unreadable))
+        return _move_ingested(result, path, directory, None)
+    result = ingest(connection, key, kind, source, parsed)
     try:
-        if not places.same_state(path, state):
+        if not paths.same_state(path, state):
             # Its writer has gone on in the moved file. It waits again, until it has settled.
-            places.move(path, room)
-            receipt.notes.append("was still being written; it will be taken in again")
-            return receipt
+            paths.move(path, directory)
+            result.notes.append("was still being written; it will be taken in again")
+            return result
     except OSError as error:
-        receipt.notes.append(f"was read and stays in taking/: {_said(error)}")
-        return receipt
-    return _file_away(receipt, path, room, parsed)
+        result.notes.append(f"was read and stays in taking/: {_os_message(error)}")
+        return result
+    return _move_ingested(result, path, directory, parsed)
 
 
 def _parsed(
@@ -181,41 +201,41 @@ def _parsed(
     return read_stock(data, name, zone, as_of=written)
 
 
-def _file_away(
-    receipt: IngestResult,
+def _move_ingested(
+    result: IngestResult,
     path: Path,
-    room: Path,
+    directory: Path,
     parsed: Parsed[ShipmentRow] | Parsed[StockRow] | None,
 ) -> IngestResult:
-    """After the commit. A held feed goes where somebody looks: nothing of it was taken in."""
+    """After the commit. A held feed goes to `refused/`: nothing of it was ingested."""
     try:
-        if parsed is None or receipt.state == "held":
-            places.file_refused(path, room / "refused", receipt.reason or "")
+        if parsed is None or result.state == "held":
+            paths.move_to_refused(path, directory / "refused", result.reason or "")
         else:
-            places.file_done(path, room / "done", receipt.refusals, parsed)
+            paths.move_to_done(path, directory / "done", result.refusals, parsed)
     except OSError as error:
-        receipt.notes.append(f"was read and stays in taking/: {_said(error)}")
-    return receipt
+        result.notes.append(f"was read and stays in taking/: {_os_message(error)}")
+    return result
 
 
-def _settled(room: Path, age: float, *, moved: bool = False) -> list[Path]:
+def _settled(directory: Path, age: float, *, moved: bool = False) -> list[Path]:
     """The files to take, oldest content first. `moved`: age since they were moved here."""
     found: list[tuple[int, str, Path]] = []
     try:
-        with os.scandir(room) as entries:
-            for entry in entries if places.is_folder(room) else ():
+        with os.scandir(directory) as entries:
+            for entry in entries if paths.is_folder(directory) else ():
                 try:
                     state = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:  # taken away just now
                     continue
-                if _wanted(entry.name, state) and _seconds_since(state, moved) >= age:
-                    found.append((state.st_mtime_ns, entry.name, room / entry.name))
+                if _is_feed_file(entry.name, state) and _seconds_since(state, moved) >= age:
+                    found.append((state.st_mtime_ns, entry.name, directory / entry.name))
     except FileNotFoundError:  # no such folder yet
         pass
     return [path for _, _, path in sorted(found)]
 
 
-def _wanted(name: str, state: os.stat_result) -> bool:
+def _is_feed_file(name: str, state: os.stat_result) -> bool:
     # Names like .part, .tmp and .filepart are of uploads under way: not among the suffixes.
     return (
         stat.S_ISREG(state.st_mode)
@@ -225,18 +245,18 @@ def _wanted(name: str, state: os.stat_result) -> bool:
 
 
 def _seconds_since(state: os.stat_result, moved: bool) -> float:
-    """A content time in the future tells nothing; the time of the last change of any kind does."""
+    """A content time in the future is no age; the time of the last change of any kind is."""
     now = time.time()
     known = moved or state.st_mtime > now
     return max(0.0, now - (state.st_ctime if known else state.st_mtime))
 
 
-def _trouble(kind: FeedKind, source: str, reason: str) -> IngestResult:
-    """Not recorded among the feeds: it would be, again and again, until somebody mends it."""
+def _not_ingested(kind: FeedKind, source: str, reason: str) -> IngestResult:
+    """Not recorded among the feeds: it would be at every call, until the cause is removed."""
     return IngestResult(
-        None, 0, 0, [], "refused", f"{plain(source)}: {reason}", kind, plain(source)
+        None, 0, 0, [], "refused", f"{printable(source)}: {reason}", kind, printable(source)
     )
 
 
-def _said(error: OSError) -> str:
+def _os_message(error: OSError) -> str:
     return error.strerror or str(error)

@@ -1,13 +1,8 @@
-"""The folders of the watched folder, and where a file goes: names, moves, what is written beside.
+"""Folders of the drop folder, and where a file goes: names, moves, what is written beside it.
 
-Nothing here follows a link: a folder or file that is one is refused. Not here: which files are
-taken and what is read from them (`watched_folder`).
-
-    inbox/KEY/shipments/            files are put here
-    inbox/KEY/shipments/taking/     being taken in; left over only if a process died
-    inbox/KEY/shipments/done/       taken in; kept 30 days, with NAME.refused.csv: what was
-                                    refused on its way in, or by a push (`watched_late`)
-    inbox/KEY/shipments/refused/    nothing of it was taken in; with NAME.reason.txt
+inbox/KEY/shipments/ (and stock/) with taking/ (being ingested), done/ (ingested; kept 30 days, with
+NAME.refused.csv) and refused/ (nothing of it was ingested; with NAME.reason.txt). No link is
+followed. Not here: which files are ingested (`drop_folder`).
 """
 
 from __future__ import annotations
@@ -23,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cscart_pipelines.fulfilment.feeds.parse import Parsed
-from cscart_pipelines.fulfilment.feeds.text import MOST_BYTES
+from cscart_pipelines.fulfilment.feeds.text import MAX_BYTES
 from cscart_pipelines.fulfilment.models import ShipmentRow, StockRow
 from cscart_pipelines.fulfilment.report import RefusedRow
 from cscart_pipelines.integrations.settings import KEY
@@ -31,17 +26,18 @@ from cscart_pipelines.settings import Settings
 from cscart_pipelines.spreadsheets import Table
 
 KINDS = ("shipments", "stock")
-ROOMS = ("taking", "done", "refused")
-KEPT_SECONDS = 30 * 24 * 3600
-BESIDE = ("", ".refused.csv", ".reason.txt")
-LONGEST_NAME = 200
-"""Bytes; leaves room for what is appended, below the 255 of most file systems."""
+SUBFOLDERS = ("taking", "done", "refused")
+RETENTION_SECONDS = 30 * 24 * 3600
+COMPANION_SUFFIXES = ("", ".refused.csv", ".reason.txt")
+MAX_NAME_BYTES = 200
+"""Bytes; leaves directory for what is appended, below the 255 of most file systems."""
 
 
 def folder(settings: Settings, key: str) -> Path:
-    """The folder of an integration, made if it is not there, with those of both kinds.
+    """Returns the folder of an integration; it and those of both kinds are created if missing.
 
-    Raises OSError, also if something else is in its place.
+    Raises:
+        OSError: also if something else is in its place.
     """
     path = _path(settings, key)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -51,7 +47,7 @@ def folder(settings: Settings, key: str) -> Path:
 
 
 def make(path: Path) -> None:
-    """A folder that only its owner may look into. Raises OSError if it is a link or a file."""
+    """Creates a folder that only its owner may read. Raises OSError if it is a link or a file."""
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=0o700)
     if not is_folder(path):
@@ -59,7 +55,7 @@ def make(path: Path) -> None:
 
 
 def existing(settings: Settings, key: str) -> Iterator[tuple[str, Path]]:
-    """Kind and folder, of those that are there."""
+    """Yields kind and folder, of those that exist."""
     base = _path(settings, key)
     if is_folder(base):
         for kind in KINDS:
@@ -68,6 +64,7 @@ def existing(settings: Settings, key: str) -> Iterator[tuple[str, Path]]:
 
 
 def is_folder(path: Path) -> bool:
+    """Returns True for a folder that is not a link."""
     try:
         return stat.S_ISDIR(path.lstat().st_mode)
     except OSError:
@@ -75,54 +72,56 @@ def is_folder(path: Path) -> bool:
 
 
 def read(path: Path) -> tuple[bytes, os.stat_result]:
-    """A regular file and its state before it was read. Raises OSError."""
+    """Reads a regular file and its state before it was read. Raises OSError."""
     # Without O_NONBLOCK, a pipe put in its place would be waited for.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as stream:  # noqa: PTH123 (a descriptor)
         state = os.fstat(stream.fileno())
         if not stat.S_ISREG(state.st_mode):
             raise OSError(f"{path.name} is not a regular file")
-        return stream.read(MOST_BYTES + 1), state  # one more, so that it is found too large
+        return stream.read(MAX_BYTES + 1), state  # one more, so that it is found too large
 
 
 def same_state(path: Path, state: os.stat_result) -> bool:
-    """Nobody has written to it since."""
+    """Returns True if the file was not written to since."""
     now = path.lstat()
     return (now.st_ino, now.st_size, now.st_mtime_ns) == (
         state.st_ino, state.st_size, state.st_mtime_ns,
     )  # fmt: skip
 
 
-def move(path: Path, room: Path) -> Path:
-    """Into the room, under a name that is free there, also for what is written beside it."""
-    target = room / free_name(room, path.name)
+def move(path: Path, directory: Path) -> Path:
+    """Moves a file under a name that is free there, also for what is written beside it."""
+    target = directory / free_name(directory, path.name)
     path.rename(target)
     return target
 
 
-def free_name(room: Path, name: str) -> str:
-    """`levels.csv`, else `levels.20240131T150000.csv`, else with a number. Whoever moves files
-    holds the lock of the integration."""
+def free_name(directory: Path, name: str) -> str:
+    """Returns `levels.csv`, else `levels.20240131T150000.csv`, else with a number.
+
+    The caller holds the integration's folder lock.
+    """
     stem, suffix = Path(name).stem, Path(name).suffix
-    while len(os.fsencode(stem)) + len(os.fsencode(suffix)) > LONGEST_NAME:
+    while len(os.fsencode(stem)) + len(os.fsencode(suffix)) > MAX_NAME_BYTES:
         stem = stem[:-1]
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     endings = itertools.chain(("", f".{stamp}"), (f".{stamp}.{n}" for n in itertools.count(2)))
     return next(
         candidate
         for candidate in (f"{stem}{ending}{suffix}" for ending in endings)
-        if not any(os.path.lexists(room / f"{candidate}{more}") for more in BESIDE)
+        if not any(os.path.lexists(directory / f"{candidate}{more}") for more in COMPANION_SUFFIXES)
     )
 
 
-def file_done(
+def move_to_done(
     path: Path,
-    room: Path,
+    directory: Path,
     refusals: Sequence[RefusedRow],
     parsed: Parsed[ShipmentRow] | Parsed[StockRow],
 ) -> Path:
-    """The file among those done, what was refused of it beside it. Raises OSError."""
-    name = free_name(room, path.name)
+    """Moves an ingested file, and writes what was refused of it beside it. Raises OSError."""
+    name = free_name(directory, path.name)
     if refusals:
         rows = [
             [
@@ -132,15 +131,16 @@ def file_done(
             ]
             for refusal in refusals
         ]
-        write_refused(room / f"{name}.refused.csv", rows)
-    path.rename(room / name)
-    return room / name
+        write_refused(directory / f"{name}.refused.csv", rows)
+    path.rename(directory / name)
+    return directory / name
 
 
 def write_refused(path: Path, rows: Iterable[Sequence[str]]) -> None:
-    """The table beside a file: line, reason, original; with guards, since people open it.
+    """Writes the table beside a file: line, reason, original; guarded against spreadsheets.
 
-    Raises OSError.
+    Raises:
+        OSError: it could not be written.
     """
     text = io.StringIO(newline="")
     table = Table(text)
@@ -149,17 +149,17 @@ def write_refused(path: Path, rows: Iterable[Sequence[str]]) -> None:
     _write(path, text.getvalue())
 
 
-def file_refused(path: Path, room: Path, reason: str) -> Path:
-    """The file among those of which nothing was taken, with the reason. Raises OSError."""
-    name = free_name(room, path.name)
-    _write(room / f"{name}.reason.txt", f"{reason}\n")
-    path.rename(room / name)
-    return room / name
+def move_to_refused(path: Path, directory: Path, reason: str) -> Path:
+    """Moves a file of which nothing was ingested, with the reason beside it. Raises OSError."""
+    name = free_name(directory, path.name)
+    _write(directory / f"{name}.reason.txt", f"{reason}\n")
+    path.rename(directory / name)
+    return directory / name
 
 
-def sweep(room: Path, kept: float) -> None:
-    """Removes what has been in the room for longer than `kept` seconds."""
-    with contextlib.suppress(OSError), os.scandir(room) as entries:
+def delete_expired(directory: Path, kept: float) -> None:
+    """Deletes files that have been in the folder for longer than `kept` seconds."""
+    with contextlib.suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):
                 found = entry.stat(follow_symlinks=False)
@@ -169,7 +169,7 @@ def sweep(room: Path, kept: float) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all. Bytes that were no text come out as they went in."""
+    """Writes all or nothing. Bytes that were no text come out as they went in."""
     unfinished = path.with_name(f".{path.name[-60:]}.tmp")
     unfinished.unlink(missing_ok=True)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -1,7 +1,7 @@
-"""What rows say about each other: the same twice, contradictions, newer and older countings.
+"""What rows say about each other: duplicates, contradictions, newer and older counts. Pure.
 
-Pure. Also what makes two shipment rows the same line of the same parcel, for a file (`feed_files`)
-and for the inbox (`intake`) alike.
+Also which shipment rows are the same line of the same parcel, for a file and the inbox alike. Not
+here: rows against the inbox (`ingest_shipments`, `ingest_stock`).
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ Key = tuple[str, ...]
 
 
 def shipment_key(row: ShipmentRow) -> Key:
-    """Rows with the same key are the same line of the same parcel, however it is spelled."""
+    """Returns one key for rows of the same line of the same parcel, however it is spelled."""
     return row.order_number.strip().casefold(), normalise_tracking(row.tracking_number), row.sku
 
 
 def shipment_content(row: ShipmentRow) -> tuple[Hashable, ...]:
-    """What is said about it."""
+    """Returns what the row says beside its key."""
     return row.quantity, row.carrier, row.tracking_url, row.shipped_at
 
 
 def target_of(row: ShipmentRow | StockRow) -> str:
-    """What a refusal of the row names."""
+    """Returns what a refusal of the row names."""
     if isinstance(row, StockRow):
         return row.sku
     return " ".join(part for part in (row.order_number, row.tracking_number, row.sku) if part)
 
 
 def keep_newest(rows: Sequence[StockRow]) -> tuple[list[StockRow], list[RefusedRow]]:
-    """Of several countings of a SKU the newest counts; one without a time is as new as can be."""
+    """Keeps the newest count of each SKU; one without a time is the newest."""
     newest: dict[str, StockRow] = {}
     for row in rows:
         best = newest.get(row.sku)
@@ -55,13 +55,21 @@ def keep_newest(rows: Sequence[StockRow]) -> tuple[list[StockRow], list[RefusedR
     return kept, refusals
 
 
-def settle_repeated(
+def drop_duplicates(
     rows: Sequence[Row],
     key_of: Callable[[Row], Key],
     content_of: Callable[[Row], tuple[Hashable, ...]],
 ) -> tuple[list[Row], list[RefusedRow]]:
-    """The same twice is taken once; where rows contradict each other nobody can say which one is
-    right, and none is taken."""
+    """Keeps one of equal rows, and none of rows that contradict each other.
+
+    Args:
+        rows: of a file.
+        key_of: what makes rows the same.
+        content_of: what they say.
+
+    Returns:
+        The rows to keep, and the refusals of the others.
+    """
     groups: dict[Key, list[Row]] = {}
     for row in rows:
         groups.setdefault(key_of(row), []).append(row)

@@ -1,8 +1,8 @@
-"""Rows of a feed into the inbox, once, and a record of the feed: one transaction.
+"""Rows of a feed into the inbox, once, and a record of the feed, in one transaction.
 
 The same rows may come again, in other files, in pieces, from two processes at once or after a kill:
-the inbox ends the same. Here belongs the record and its refusals; what becomes of a row is decided
-in `intake_shipments` and `intake_stock`. Not here: reading files (`feed_files`), pushing.
+the inbox ends the same. Not here: what becomes of a row (`ingest_shipments`, `ingest_stock`),
+reading files (`parse`), pushing.
 """
 
 from __future__ import annotations
@@ -14,25 +14,30 @@ from typing import Any, Literal
 import psycopg
 from psycopg.types.json import Jsonb
 
-from cscart_pipelines.fulfilment.feeds.ingest_shipments import enter_shipments
-from cscart_pipelines.fulfilment.feeds.ingest_stock import enter_stock
+from cscart_pipelines.fulfilment.feeds.ingest_shipments import ingest_shipment_rows
+from cscart_pipelines.fulfilment.feeds.ingest_stock import ingest_stock_levels
 from cscart_pipelines.fulfilment.feeds.parse import Parsed
-from cscart_pipelines.fulfilment.feeds.text import plain
+from cscart_pipelines.fulfilment.feeds.text import printable
 from cscart_pipelines.fulfilment.report import RefusedRow
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
 
 FeedKind = Literal["shipments", "stock"]
 FeedState = Literal["taken", "held", "refused"]
-MOST_REFUSALS = 1000
+MAX_STORED_REFUSALS = 1000
 """Kept of one feed; their number is kept in full."""
-TRIES = 5
+MAX_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
 class IngestResult:
-    """What became of a feed. `taken`: rows that entered the inbox or corrected one in it; `known`:
-    rows that were in it already. `feed_id`: None if it could not even be recorded."""
+    """What became of a feed.
+
+    Attributes:
+        feed_id: None if it could not even be recorded.
+        taken: rows that entered the inbox or corrected one in it.
+        known: rows that were in it already.
+    """
 
     feed_id: int | None
     taken: int
@@ -52,18 +57,28 @@ def ingest(
     source: str,
     parsed: Parsed[Any],
 ) -> IngestResult:
-    """Takes a feed in, and records it however it went.
+    """Stores a feed in the inbox, and records it whatever became of it.
 
     On a connection in autocommit mode everything is committed on return; otherwise within the
-    caller's transaction. Raises psycopg.Error; nothing has happened then.
+    caller's transaction.
+
+    Args:
+        connection: to the warehouse.
+        integration_key: whose inbox.
+        kind: shipments or stock.
+        source: name of the file.
+        parsed: its rows and refusals.
+
+    Raises:
+        psycopg.Error: nothing is stored then.
     """
-    for attempt in range(1, TRIES + 1):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             with connection.transaction():
-                return _ingest(connection, integration_key, kind, plain(source), parsed)
+                return _ingest(connection, integration_key, kind, printable(source), parsed)
         except psycopg.errors.DeadlockDetected:
-            # A push that marks the same rows in another order; it has gone on by now.
-            if attempt == TRIES or not connection.autocommit:
+            # A push marked the same rows in another order; it has ended or goes on by now.
+            if attempt == MAX_ATTEMPTS or not connection.autocommit:
                 raise
     raise AssertionError("unreachable")
 
@@ -76,12 +91,12 @@ def record_unreadable(
     reason: str,
 ) -> IngestResult:
     """Records a feed of which nothing could be read."""
-    source = plain(source)
+    source = printable(source)
     with connection.transaction():
         feed_id = _open_feed(connection, integration_key, kind, source)
-        receipt = IngestResult(feed_id, 0, 0, [], "refused", reason, kind, source)
-        _close_feed(connection, receipt, None)
-    return receipt
+        result = IngestResult(feed_id, 0, 0, [], "refused", reason, kind, source)
+        _close_feed(connection, result, None)
+    return result
 
 
 def _ingest(
@@ -102,20 +117,20 @@ def _ingest(
     if not parsed.rows and refusals:
         state, reason = "refused", "every row of it was refused"
     elif kind == "shipments":
-        entered = enter_shipments(connection, key, parsed.rows)
+        entered = ingest_shipment_rows(connection, key, parsed.rows)
         taken, known = entered.taken, entered.known
         refusals += entered.refusals
     else:
-        stock = enter_stock(connection, key, feed_id, parsed.rows)
+        stock = ingest_stock_levels(connection, key, feed_id, parsed.rows)
         taken, known, newest = stock.taken, stock.known, stock.newest
         refusals += stock.refusals
         if stock.held is not None:
             state, reason = "held", stock.held
-    receipt = IngestResult(
+    result = IngestResult(
         feed_id, taken, known, _in_order(refusals), state, reason, kind, source, notes
     )
-    _close_feed(connection, receipt, newest)
-    return receipt
+    _close_feed(connection, result, newest)
+    return result
 
 
 def _open_feed(connection: psycopg.Connection[Any], key: str, kind: str, source: str) -> int:
@@ -129,23 +144,23 @@ def _open_feed(connection: psycopg.Connection[Any], key: str, kind: str, source:
     return int(row[0])
 
 
-def _close_feed(connection: psycopg.Connection[Any], receipt: IngestResult, newest: Any) -> None:
+def _close_feed(connection: psycopg.Connection[Any], result: IngestResult, newest: Any) -> None:
     refusals = [
         {"line": refusal.source, "target": refusal.target, "reason": refusal.reason}
-        for refusal in receipt.refusals[:MOST_REFUSALS]
+        for refusal in result.refusals[:MAX_STORED_REFUSALS]
     ]
     connection.execute(
         "UPDATE fulfilment.feeds SET rows_taken = %s, rows_known = %s, rows_refused = %s,"
         " refusals = %s, newest_as_of = %s, state = %s, reason = %s WHERE id = %s",
         [
-            receipt.taken, receipt.known, len(receipt.refusals), Jsonb(refusals), newest,
-            receipt.state, receipt.reason, receipt.feed_id,
+            result.taken, result.known, len(result.refusals), Jsonb(refusals), newest,
+            result.state, result.reason, result.feed_id,
         ],
     )  # fmt: skip
 
 
 def _in_order(refusals: Sequence[RefusedRow]) -> list[RefusedRow]:
-    """As they stand in the file."""
+    """In the order of the file."""
 
     def line(refusal: RefusedRow) -> int:
         number = (refusal.source or "").rpartition(":")[2]

@@ -1,8 +1,8 @@
 """What becomes of each shipment row of a feed: new, known, a correction, or too late.
 
-A row that says what is known changes nothing, unless the known one was refused: sent again, it is
-tried again. A correction replaces a row that nothing was done with yet. Inside the caller's
-transaction, one feed of an integration at a time (`intake` sees to both).
+A row that says what is known changes nothing, unless the known one was refused: then it is tried
+again. A correction replaces a row that nothing was done with yet. Inside the caller's transaction,
+one feed of an integration at a time (`ingest` ensures both).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cscart_pipelines.fulfilment.feeds.duplicates import (
 from cscart_pipelines.fulfilment.models import ShipmentRow
 from cscart_pipelines.fulfilment.report import RefusedRow
 
-OPEN_TO_CORRECTION = ("waiting", "refused")
+CORRECTABLE_STATES = ("waiting", "refused")
 _STAGED = (
     "order_number", "tracking_number", "sku", "quantity", "carrier", "tracking_url", "shipped_at",
     "source",
@@ -49,11 +49,11 @@ class _Known:
     state: str
 
 
-def enter_shipments(
+def ingest_shipment_rows(
     connection: psycopg.Connection[Any], integration: str, rows: Sequence[ShipmentRow]
 ) -> IngestedShipments:
-    """Keys are unique among `rows` (`feed_repeats`)."""
-    entered = IngestedShipments()
+    """Stores rows in the inbox; their keys are unique (`duplicates`)."""
+    ingested = IngestedShipments()
     pending = list(rows)
     while pending:
         inbox = _known_rows(connection, integration, pending)
@@ -64,17 +64,17 @@ def enter_shipments(
             if known is None:
                 new.append(row)
             elif known.state != "refused" and _alike(known.row, row):
-                entered.known += 1
-            elif known.state in OPEN_TO_CORRECTION:
+                ingested.known += 1
+            elif known.state in CORRECTABLE_STATES:
                 corrections.append((known.row, row))
             else:
-                entered.refusals.append(_too_late(row, known.row))
+                ingested.refusals.append(_refuse_correction(row, known.row))
         _correct(connection, integration, corrections)
         inserted = _insert(connection, integration, new)
-        entered.taken += len(corrections) + len(inserted)
-        # A row that somebody else inserted in between is known now: look again.
+        ingested.taken += len(corrections) + len(inserted)
+        # A row that another process inserted in between is known now: read again.
         pending = [row for row in new if _primary_key(row) not in inserted]
-    return entered
+    return ingested
 
 
 def _alike(one: ShipmentRow, other: ShipmentRow) -> bool:
@@ -118,7 +118,7 @@ def _known_rows(
 def _insert(
     connection: psycopg.Connection[Any], integration: str, rows: Sequence[ShipmentRow]
 ) -> set[tuple[str, ...]]:
-    """The keys of those that are in now by this."""
+    """Returns the keys of the rows that were inserted."""
     if not rows:
         return set()
     connection.execute("DROP TABLE IF EXISTS pg_temp.stage_shipments")
@@ -163,12 +163,12 @@ def _primary_key(row: ShipmentRow) -> tuple[str, str, str]:
     return row.order_number, row.tracking_number, row.sku
 
 
-def _too_late(row: ShipmentRow, known: ShipmentRow) -> RefusedRow:
+def _refuse_correction(row: ShipmentRow, known: ShipmentRow) -> RefusedRow:
     """What was pushed cannot be taken back by a file."""
     names = ("quantity", "carrier", "tracking_url", "shipped_at")
     differing = [name for name in names if getattr(row, name) != getattr(known, name)]
-    said = ", ".join(f"{name} {_shown(getattr(known, name))}" for name in differing)
-    return RefusedRow(target_of(row), f"already sent with {said}", row.source)
+    differences = ", ".join(f"{name} {_shown(getattr(known, name))}" for name in differing)
+    return RefusedRow(target_of(row), f"already sent with {differences}", row.source)
 
 
 def _shown(value: Any) -> str:

@@ -1,7 +1,7 @@
 """What becomes of each stock level of a feed: newer, known, or older than what is known.
 
-Everything is decided by the database in a few statements, however many rows there are. Inside the
-caller's transaction, one feed of an integration at a time (`intake` sees to both).
+Decided by the database in a few statements, however many rows there are. Inside the caller's
+transaction, one feed of an integration at a time (`ingest` ensures both).
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ from cscart_pipelines.fulfilment.report import RefusedRow
 
 @dataclass
 class IngestedStock:
-    """`newest`: the latest as_of of the feed; `held`: why nothing of it entered the inbox."""
+    """What became of the levels.
+
+    Attributes:
+        newest: the latest as_of of the feed.
+        held: why nothing of it entered the inbox.
+    """
 
     taken: int = 0
     known: int = 0
@@ -29,10 +34,10 @@ class IngestedStock:
     held: str | None = None
 
 
-def enter_stock(
+def ingest_stock_levels(
     connection: psycopg.Connection[Any], integration: str, feed_id: int, rows: Sequence[StockRow]
 ) -> IngestedStock:
-    """SKUs are unique among `rows` (`feed_repeats`)."""
+    """Stores levels in the inbox; their SKUs are unique (`duplicates`)."""
     if not rows:
         return IngestedStock(held="the feed has no row; an empty list of stock is not applied")
     # Read after the lock: of two feeds at once, the one that waited is the later one.

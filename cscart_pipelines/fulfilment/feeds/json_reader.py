@@ -1,7 +1,7 @@
 """JSON: one object a line, or one array of objects; each record with the line it starts on.
 
 A line that cannot be read costs that line only; a mistake in an array costs the file. Not here:
-what a value means (`feed_values`).
+what a value means (`fields`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from cscart_pipelines.fulfilment.feeds.csv_reader import Cell, Record, column_name
-from cscart_pipelines.fulfilment.feeds.text import UnreadableFileError, is_text, plain
+from cscart_pipelines.fulfilment.feeds.text import UnreadableFileError, is_text, printable
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -20,15 +20,16 @@ class _Pairs(list[tuple[str, Any]]):
 
 
 def looks_like_json(lines: Sequence[str]) -> bool:
-    """A header never starts like this."""
+    """Returns True if the first line starts as no CSV header does."""
     start = next((line.lstrip() for line in lines if line.strip()), "")
     return start.startswith(("{", "["))
 
 
 def read_json(lines: Sequence[str], known: Sequence[str], unknown: set[str]) -> Iterator[Record]:
-    """The records of the known keys; names of others are added to `unknown`.
+    """Reads the records of the known keys; names of others are added to `unknown`.
 
-    Raises UnreadableFileError, also in the middle.
+    Raises:
+        UnreadableFileError: also in the middle of the file.
     """
     names = {column_name(name): name for name in known}
     if next(line.lstrip() for line in lines if line.strip()).startswith("["):
@@ -95,7 +96,7 @@ def _record(value: Any, first: int, last: int, names: dict[str, str], unknown: s
         name = names.get(column_name(key))
         if name is None:
             if len(unknown) < 100:
-                unknown.add(plain(key)[:60])
+                unknown.add(printable(key)[:60])
         elif name in cells:
             return Record(first, last, problem=f"has {name} more than once")
         elif content is None:

@@ -1,8 +1,8 @@
-"""Files of shipments and stock levels, from bytes to rows and refusals (CONTRACT: the two CSVs).
+"""Files of shipments and stock levels, from bytes to rows and refusals (docs/contract.md). Pure.
 
-Pure: a file is read the same whenever and however often it is. Here belong the columns of both
-kinds. Not here: lines (`feed_text`), records (`feed_csv`, `feed_json`), cells (`feed_values`), what
-rows say about each other (`feed_repeats`), and the inbox (`intake`).
+A file is read the same whenever and however often it is. Here are the columns of each kind. Not
+here: lines (`text`), records (`csv_reader`, `json_reader`), cells (`fields`), rows against each
+other (`duplicates`), and the inbox (`ingest`).
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from zoneinfo import ZoneInfo
 from cscart_pipelines.fulfilment.feeds import fields as values
 from cscart_pipelines.fulfilment.feeds.csv_reader import Cells, Record, read_csv
 from cscart_pipelines.fulfilment.feeds.duplicates import (
+    drop_duplicates,
     keep_newest,
-    settle_repeated,
     shipment_content,
     shipment_key,
     target_of,
 )
 from cscart_pipelines.fulfilment.feeds.fields import RefusedValueError
 from cscart_pipelines.fulfilment.feeds.json_reader import looks_like_json, read_json
-from cscart_pipelines.fulfilment.feeds.text import UnreadableFileError, lines_of, plain
+from cscart_pipelines.fulfilment.feeds.text import UnreadableFileError, lines_of, printable
 from cscart_pipelines.fulfilment.models import ShipmentRow, SkuRow, StockRow
 from cscart_pipelines.fulfilment.report import RefusedRow
 
@@ -49,14 +49,14 @@ class Parsed(Generic[Row]):
     rows: list[Row]
     refusals: list[RefusedRow]
     notes: list[str] = field(default_factory=list)
-    """Findings about the whole file: columns that nobody reads."""
+    """Findings about the whole file: columns that are not read."""
     lines: Sequence[str] = ()
     """The lines of the file, for `original`."""
     ends: dict[int, int] = field(default_factory=dict)
     """First line to last line, of the records that have several."""
 
     def original(self, source: str | None) -> str:
-        """What stands in the file where a `source` (name:line) points to."""
+        """Returns the text of the file at a `source` (name:line)."""
         number = (source or "").rpartition(":")[2]
         if not number.isdecimal() or not 0 < int(number) <= len(self.lines):
             return ""
@@ -67,27 +67,34 @@ class Parsed(Generic[Row]):
 def read_shipments(
     data: bytes, name: str, zone: ZoneInfo, *, now: datetime | None = None
 ) -> Parsed[ShipmentRow]:
-    """`zone`: of times without an offset; `now`: what is a day after it is refused as future.
+    """Reads shipment requests.
 
-    Raises UnreadableFileError when nothing can be read of the file.
+    Args:
+        data: of the file.
+        name: of the file, for `source`.
+        zone: of times without an offset.
+        now: times more than a day after it are refused.
+
+    Raises:
+        UnreadableFileError: nothing can be read of the file.
     """
     latest = now or datetime.now(UTC)
 
     def row_of(cells: Cells, source: str) -> ShipmentRow:
-        sku = values.word(cells.get("sku", ""), "sku")
+        sku = values.text_value(cells.get("sku", ""), "sku")
         quantity = values.quantity(cells.get("quantity", ""))
         if quantity is not None and not sku:
             raise RefusedValueError(
                 "has a quantity and no sku; name the sku, or leave both empty for all that is left"
             )
         return ShipmentRow(
-            order_number=values.required_word(cells.get("order_number", ""), "order_number"),
+            order_number=values.required_text(cells.get("order_number", ""), "order_number"),
             tracking_number=values.tracking_number(cells.get("tracking_number", "")),
             sku=sku,
             quantity=quantity,
-            carrier=values.word(cells.get("carrier", ""), "carrier") or None,
+            carrier=values.text_value(cells.get("carrier", ""), "carrier") or None,
             tracking_url=values.tracking_url(cells.get("tracking_url", "")),
-            shipped_at=values.moment(cells.get("shipped_at", ""), "shipped_at", zone, latest),
+            shipped_at=values.timestamp(cells.get("shipped_at", ""), "shipped_at", zone, latest),
             source=source,
         )
 
@@ -95,7 +102,7 @@ def read_shipments(
         data, name, SHIPMENT_COLUMNS, ("order_number", "tracking_number"), row_of, target_of_cells
     )
     _refuse_rounded(parsed)
-    parsed.rows, repeats = settle_repeated(parsed.rows, shipment_key, shipment_content)
+    parsed.rows, repeats = drop_duplicates(parsed.rows, shipment_key, shipment_content)
     parsed.refusals += repeats
     return parsed
 
@@ -108,24 +115,35 @@ def read_stock(
     now: datetime | None = None,
     as_of: datetime | None = None,
 ) -> Parsed[StockRow]:
-    """As `read_shipments`. `as_of`: of rows that do not say when they were counted, for instance
-    when the file was written; with it a file that is taken in twice says the same twice."""
+    """Reads stock levels.
+
+    Args:
+        data: of the file.
+        name: of the file, for `source`.
+        zone: of times without an offset.
+        now: times more than a day after it are refused.
+        as_of: of rows without one, for instance when the file was written; with it a file that is
+            ingested twice says the same twice.
+
+    Raises:
+        UnreadableFileError: nothing can be read of the file.
+    """
     latest = now or datetime.now(UTC)
 
     def row_of(cells: Cells, source: str) -> StockRow:
-        sku = values.required_word(cells.get("sku", ""), "sku")
+        sku = values.required_text(cells.get("sku", ""), "sku")
         if (quantity := values.quantity(cells.get("quantity", ""), below_zero=True)) is None:
             raise RefusedValueError("quantity is empty")
-        said = values.moment(cells.get("as_of", ""), "as_of", zone, latest)
+        said = values.timestamp(cells.get("as_of", ""), "as_of", zone, latest)
         return StockRow(sku, quantity, said or as_of, source)
 
     parsed = _read(data, name, STOCK_COLUMNS, ("sku", "quantity"), row_of, target_of_cells)
     rows, older = keep_newest(parsed.rows)
-    parsed.rows, repeats = settle_repeated(
+    parsed.rows, repeats = drop_duplicates(
         rows, lambda row: (row.sku,), lambda row: (row.quantity,)
     )
     parsed.refusals += [*older, *repeats]
-    if oversold := [f"{row.sku} ({row.quantity:f})" for row in parsed.rows if _oversold(row)]:
+    if oversold := [f"{row.sku} ({row.quantity:f})" for row in parsed.rows if _is_oversold(row)]:
         more = f" and {len(oversold) - 20} more" if len(oversold) > 20 else ""
         parsed.notes.append(
             "below zero, sold before it came in, so the shop shows none:"
@@ -135,20 +153,20 @@ def read_stock(
 
 
 def read_skus(data: bytes, name: str) -> Parsed[SkuRow]:
-    """Rows of SKU and product code. Raises UnreadableFileError."""
+    """Reads rows of SKU and product code. Raises UnreadableFileError."""
 
     def row_of(cells: Cells, source: str) -> SkuRow:
-        sku = values.required_word(cells.get("sku", ""), "sku")
-        return SkuRow(sku, values.required_word(cells.get("product_code", ""), "product_code"))
+        sku = values.required_text(cells.get("sku", ""), "sku")
+        return SkuRow(sku, values.required_text(cells.get("product_code", ""), "product_code"))
 
     return _read(data, name, SKU_COLUMNS, SKU_COLUMNS, row_of, target_of_cells)
 
 
 def target_of_cells(cells: Cells, line: int) -> str:
-    """The same for a row that could not be made."""
+    """Returns what a refusal names, for a row that could not be made."""
     parts = [str(cells.get(name, "")) for name in ("order_number", "tracking_number", "sku")]
     text = " ".join(" ".join(parts).split())
-    return plain(text)[:120] or f"line {line}"
+    return printable(text)[:120] or f"line {line}"
 
 
 def _read(
@@ -159,7 +177,7 @@ def _read(
     row_of: Callable[[Cells, str], Row],
     target: Callable[[Cells, int], str],
 ) -> Parsed[Row]:
-    name = plain(name)
+    name = printable(name)
     lines = lines_of(data)
     unknown: set[str] = set()
     parsed: Parsed[Row] = Parsed([], [], lines=lines)
@@ -183,27 +201,27 @@ def _read(
 
 
 def _check_dates(record: Record) -> None:
-    """One date that can only be month before day makes a guess of all the others."""
+    """Refuses the file if one date can only be month before day: the others would be a guess."""
     for column in DATES:
-        if values.month_first(cell := record.cells.get(column, "")):
+        if values.is_month_first(cell := record.cells.get(column, "")):
             raise UnreadableFileError(
-                f"line {record.line}: {column} {plain(str(cell).strip())[:40]} has the month first,"
-                " so what the other dates of the file mean would be a guess; write dates as"
+                f"line {record.line}: {column} {printable(str(cell).strip())[:40]} has the month"
+                " first, so what the other dates of the file mean would be a guess; write dates as"
                 " 2024-01-31 or 31/01/2024"
             )
 
 
 def _refuse_rounded(parsed: Parsed[ShipmentRow]) -> None:
-    """Tracking numbers that are seen to be rounded only beside the others of the file."""
-    numbers = values.rounded_together(row.tracking_number for row in parsed.rows)
+    """Refuses tracking numbers that are seen to be rounded only beside the others of the file."""
+    numbers = values.rounded_numbers(row.tracking_number for row in parsed.rows)
     for row in parsed.rows:
         if row.tracking_number in numbers:
-            reason = values.rounded(row.tracking_number)
+            reason = values.rounded_reason(row.tracking_number)
             parsed.refusals.append(RefusedRow(target_of(row), reason, row.source))
     parsed.rows = [row for row in parsed.rows if row.tracking_number not in numbers]
 
 
-def _oversold(row: StockRow) -> bool:
+def _is_oversold(row: StockRow) -> bool:
     return row.quantity is not None and row.quantity < 0
 
 

@@ -1,7 +1,7 @@
-"""The bytes of a feed as numbered lines of text: encodings, line ends, and what is no text at all.
+"""The bytes of a feed as numbered lines of text: encodings, line ends, what is no text at all.
 
 Bytes that are not UTF-8 stay in their line as surrogates (`is_text` finds them), so that only that
-line is refused. Not here: what the lines mean (`feed_csv`, `feed_json`).
+line is refused. Not here: what the lines mean (`csv_reader`, `json_reader`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import re
 
-MOST_BYTES = 256 * 1024 * 1024
+MAX_BYTES = 256 * 1024 * 1024
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _ESCAPED = re.compile("[\ud800-\udfff]")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a1-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -28,10 +28,10 @@ class UnreadableFileError(ValueError):
 
 
 def lines_of(data: bytes) -> list[str]:
-    """The physical lines, without their ends; the first is line 1. Raises UnreadableFileError."""
-    if len(data) > MOST_BYTES:
+    """Returns the lines without their ends; the first is line 1. Raises UnreadableFileError."""
+    if len(data) > MAX_BYTES:
         raise UnreadableFileError(
-            f"the file is larger than {MOST_BYTES // 1024 // 1024} MB; split it into smaller ones"
+            f"the file is larger than {MAX_BYTES // 1024 // 1024} MB; split it into smaller ones"
         )
     for start, what in _FORMATS.items():
         if data.startswith(start):
@@ -50,12 +50,12 @@ def lines_of(data: bytes) -> list[str]:
 
 
 def is_text(text: str) -> bool:
-    """False if some bytes of it were not UTF-8."""
+    """Returns False if some bytes of it were not UTF-8."""
     return _ESCAPED.search(text) is None
 
 
-def plain(text: str) -> str:
-    """Fit for the database, a table and a terminal: what cannot be shown becomes `?`."""
+def printable(text: str) -> str:
+    """Returns text fit for the database and a terminal: what cannot be shown becomes `?`."""
     return _UNPRINTABLE.sub("?", text)
 
 

@@ -1,1 +1,1 @@
-"""The order export: which orders the fulfilment system gets, and how."""
+"""Orders to the fulfilment system: which are pulled, and their export."""

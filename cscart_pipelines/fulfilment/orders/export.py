@@ -1,7 +1,7 @@
-"""Handing out the pulled orders: each once, by cursor, as CSV or as plain data for JSON.
+"""Export of the pulled orders: each once, by cursor, as CSV or as plain data for JSON.
 
-A cursor is a position in the feed of one integration; after it come the orders pulled later.
-Changes have positions of their own. Not here: which orders are in the feed (`order_feed`).
+A cursor is a position in the export of one integration; after it come the orders pulled later.
+Changes have positions of their own. Not here: which orders are exported (`pull`).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _QUERY = """
 class OrderPage:
     """Orders in the order of their positions, each with its lines under `lines`.
 
-    `cursor`: where to go on; what was asked with if there is nothing after it.
+    `cursor`: where to go on; the one asked with if there is nothing after it.
     """
 
     orders: list[dict[str, Any]]
@@ -67,11 +67,11 @@ def export(
     changes: bool = False,
     limit: int | None = None,
 ) -> OrderPage:
-    """Orders after a cursor. With `changes` those that changed after they were pulled.
+    """Returns orders after a cursor; with `changes` those that changed after they were pulled.
 
     An order is as it is now; `changes` maps each column that is not as it was when the order was
     pulled to [then, now], and `lines` to item id -> [line then, line now], null where there was
-    none. `deleted` stands there once the shop has deleted the order. Money is Decimal, a quantity
+    none. `deleted` is among them once the shop has deleted the order. Money is Decimal, a quantity
     an int, or a float where it has a fraction.
     """
     place = "change_position" if changes else "position"
@@ -98,30 +98,33 @@ def export(
 
 
 def write_csv(stream: TextIO, page: OrderPage, *, header: bool = True, raw: bool = False) -> None:
-    """RFC 4180: one row a line, an order without lines in one row.
+    """Writes RFC 4180: one row a line, an order without lines in one row.
 
-    The stream is UTF-8 and opened with newline="". `changes` is a cell of JSON. `raw`: nothing is
-    altered, for machines; else names and addresses, which strangers write, have a guard where a
-    spreadsheet would run them as formulas (`spreadsheets`).
+    Args:
+        stream: UTF-8, opened with newline="".
+        page: of orders.
+        header: write it first.
+        raw: alter nothing, for machines; else a cell that a spreadsheet would run as a formula gets
+            a guard (`spreadsheets`).
     """
     table = Table(stream, raw=raw)
     if header:
         table.row(CSV_COLUMNS)
     for order in page.orders:
-        told = _plain(order)
-        if told["changes"] is not None:
-            told["changes"] = json.dumps(told["changes"], ensure_ascii=False, sort_keys=True)
-        head = [told["cursor"], *(told[name] for name in ORDER_COLUMNS)]
-        for line in told["lines"] or [{}]:
-            table.row([*head, *(_digits(line.get(name)) for name in LINE_COLUMNS)])
+        values = _plain(order)
+        if values["changes"] is not None:
+            values["changes"] = json.dumps(values["changes"], ensure_ascii=False, sort_keys=True)
+        head = [values["cursor"], *(values[name] for name in ORDER_COLUMNS)]
+        for line in values["lines"] or [{}]:
+            table.row([*head, *(_without_exponent(line.get(name)) for name in LINE_COLUMNS)])
 
 
 def to_json(page: OrderPage) -> dict[str, Any]:
-    """The page as plain data for any JSON writer: money as text (exact), times as ISO 8601 UTC."""
+    """Returns the page for any JSON writer: money as text (exact), times as ISO 8601 UTC."""
     return {"orders": [_plain(order) for order in page.orders], "cursor": page.cursor}
 
 
-def _digits(value: Any) -> Any:
+def _without_exponent(value: Any) -> Any:
     """Without an exponent, which Python prints for a very small float."""
     return format(Decimal(str(value)), "f") if isinstance(value, float) else value
 
@@ -146,17 +149,17 @@ def _money_in(changes: dict[str, Any]) -> dict[str, Any]:
             return json_number(Decimal(value))
         return Decimal(value) if name in MONEY and value is not None else value
 
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         name: [exact(name, value) for value in pair]
         for name, pair in changes.items()
         if name != "lines"
     }
     if "lines" in changes:
-        told["lines"] = {
+        values["lines"] = {
             item: [line and {name: exact(name, line[name]) for name in line} for line in pair]
             for item, pair in changes["lines"].items()
         }
-    return told
+    return values
 
 
 def _plain(value: Any) -> Any:

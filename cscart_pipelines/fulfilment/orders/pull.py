@@ -1,9 +1,8 @@
-"""Orders for the fulfilment system: which of a shop's are handed out, and what changed since.
+"""Which orders of a shop are handed to the fulfilment system, and what changed in them since.
 
-From the raw tables into `fulfilment.orders`, in SQL over sets (the statements are in
-`order_feed_sql`), one pull per integration at a time. An order is pulled once and stays, whatever
-filters or prefix are set later. Not here: what filter words mean (`countries`, `order_statuses`),
-handing orders out (`order_export`), reading the shop (`sync`).
+From the raw tables into `fulfilment.orders`, in SQL over sets (`pull_sql`), one pull per
+integration at a time. An order is pulled once and stays, whatever filters or prefix are set later.
+Not here: what filter words mean (`countries`), the export (`export`), reading the shop (`sync`).
 """
 
 from __future__ import annotations
@@ -52,11 +51,11 @@ class Filters:
     letters: list[str] | None
     countries: list[str] | None
     incomplete: bool
-    """Orders whose checkout was never finished too: only where somebody asked for them."""
+    """Orders whose checkout was never finished too: only where the filter names their status."""
 
 
 def start_of(settings: IntegrationSettings) -> datetime | None:
-    """The first moment whose orders are pulled: 00:00 of the start date where the shop is."""
+    """Returns the first moment whose orders are pulled: 00:00 of the start date, in UTC."""
     if settings.start_date is None:
         return None
     # In UTC: a midnight that the clocks skip is the moment they are put forward.
@@ -64,16 +63,18 @@ def start_of(settings: IntegrationSettings) -> datetime | None:
 
 
 def pull(connection: psycopg.Connection[Any], integration: Integration) -> PullReport:
-    """Brings the feed up to the raw tables, in one transaction (or within the caller's).
+    """Brings the order export up to the raw tables, in one transaction (or within the caller's).
 
     Positions are given out behind a lock that is held to the commit, so that they are committed in
-    their order: who has read up to a position has missed nothing below it. Raises NotAllowedError
-    where another integration of the shop hands out the same orders.
+    their order: a reader of a position has missed nothing below it.
+
+    Raises:
+        NotAllowedError: another integration of the shop hands out the same orders.
     """
     settings, key = integration.settings, integration.key
     with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
         advisory.lock(connection, Lock.ORDER_EXPORT, key)
-        filters, strange_countries, strange_statuses = _filters(connection, settings)
+        filters, unmatched_countries, unmatched_statuses = _filters(connection, settings)
         values: dict[str, Any] = {
             "shop": key,
             "prefix": settings.order_prefix,
@@ -113,8 +114,8 @@ def pull(connection: psycopg.Connection[Any], integration: Integration) -> PullR
             for reason, number in sorted(reasons.items())
             if reason != statements.WITHOUT_DETAILS
         },
-        unmatched_countries=strange_countries,
-        unmatched_statuses=strange_statuses,
+        unmatched_countries=unmatched_countries,
+        unmatched_statuses=unmatched_statuses,
         without_details=reasons.get(statements.WITHOUT_DETAILS, 0),
         orders_total=total,
     )
@@ -123,25 +124,25 @@ def pull(connection: psycopg.Connection[Any], integration: Integration) -> PullR
 def _filters(
     connection: psycopg.Connection[Any], settings: IntegrationSettings
 ) -> tuple[Filters, list[str], list[str]]:
-    """The filters as codes and letters, and the words that mean nothing."""
+    """Returns the filters as codes and letters, and the words without a meaning."""
     letters: Sequence[str] | None = None
     codes: Sequence[str] | None = None
-    strange_countries: Sequence[str] = ()
-    strange_statuses: Sequence[str] = ()
+    unmatched_countries: Sequence[str] = ()
+    unmatched_statuses: Sequence[str] = ()
     if settings.order_statuses:
         names = read_status_names(connection, settings.integration)
         statuses = names.resolve(settings.order_statuses)
-        letters, strange_statuses = sorted(statuses.letters), statuses.unmatched
+        letters, unmatched_statuses = sorted(statuses.letters), statuses.unmatched
     if settings.countries:
         found = read_countries(connection, settings.integration).resolve(settings.countries)
-        codes, strange_countries = sorted(found.codes), found.unmatched
+        codes, unmatched_countries = sorted(found.codes), found.unmatched
     filters = Filters(
         start=start_of(settings),
         letters=None if letters is None else list(letters),
         countries=None if codes is None else list(codes),
         incomplete=INCOMPLETE in (letters or ()),
     )
-    return filters, list(strange_countries), list(strange_statuses)
+    return filters, list(unmatched_countries), list(unmatched_statuses)
 
 
 def _rows(cursor: psycopg.Cursor[Any], query: Any, values: dict[str, Any]) -> list[Any]:

@@ -1,7 +1,7 @@
-"""The statements of a pull of orders, over sets: what the raw tables have against what was pulled.
+"""The statements of a pull of orders, over sets: the raw tables against what was pulled.
 
-Constants only; `order_feed` runs them in this order. Orders and lines are read by one statement, so
-that a synchronisation that commits meanwhile cannot come between them.
+Constants only; `pull` runs them in this order. Orders and lines are read by one statement, so that
+a synchronisation that commits meanwhile cannot come between them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ COLUMNS = (
     "status", "ordered_at", "total", "ship_to_name", "company", "address", "city", "state",
     "zipcode", "country", "phone", "email", "shipping_method",
 )  # fmt: skip
-"""What is told of an order, and watched for changes. Number, client and currency are stamped when
-it is pulled."""
+"""What is exported of an order and compared for changes. Number, client and currency stay as they
+were when it was pulled."""
 
 _COUNTRY = (
     "coalesce(nullif(upper(trim(placed.s_country)), ''), nullif(upper(trim(placed.b_country)), ''))"
@@ -113,8 +113,8 @@ _OWN_STATUS = """
     ORDER BY entry.id DESC LIMIT 1
 """
 """The last status that this project wrote to an order before the shop showed it as it is in the raw
-tables. A write in doubt counts where the shop has what was written. By the shop's own times of
-change where it tells them (from 4.13 on); elsewhere by ours."""
+tables. An unconfirmed write counts where the shop has what was written. By the shop's own times of
+change where it has them (from 4.13 on); elsewhere by ours."""
 
 STAGE = f"""
     WITH staged AS (

@@ -1,8 +1,8 @@
-"""Orders that could not be worked on and are left alone for a while, each for itself.
+"""Deferred orders: those that failed wait, each for itself, with a back-off that doubles.
 
 A shop may break on one order for ever (reference 15): that must cost the order time, not the shop's
-other orders. The pause doubles with each failure in a row. Who asks for a push by name has the
-orders tried all the same, last. Not here: which failures those are (`tracking`).
+other orders. A push that names the integration tries them all the same, last. Not here: which
+failures those are (`push`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import psycopg
 
 Connection = psycopg.Connection[Any]
 
-FIRST_PAUSE, LONGEST_PAUSE = 60, 6 * 3600
+FIRST_BACKOFF, MAX_BACKOFF = 60, 6 * 3600
 """Seconds."""
 
 
@@ -25,10 +25,19 @@ def defer(
     order_numbers: Collection[str],
     reason: str,
 ) -> int:
-    """The order failed once more. Returns the seconds it is left alone.
+    """Defers an order after one more failure.
 
-    `order_numbers`: as the rows that wait spell it; so the sensors know that these wait for a time
-    and not for a push. Who tries before the time, by name, does not make the pause longer.
+    A try before its time does not make the back-off longer.
+
+    Args:
+        connection: within a transaction.
+        integration: key of the integration.
+        order_id: the order.
+        order_numbers: as the waiting rows spell it, so that sensors know these wait for a time.
+        reason: kept for people.
+
+    Returns:
+        Seconds until it is tried again.
     """
     row = connection.execute(
         """
@@ -52,18 +61,18 @@ def defer(
             "order": order_id,
             "numbers": sorted(set(order_numbers)),
             "reason": reason,
-            "first": FIRST_PAUSE,
-            "longest": LONGEST_PAUSE,
+            "first": FIRST_BACKOFF,
+            "longest": MAX_BACKOFF,
         },
     ).fetchone()
     assert row is not None
     return int(row[0])
 
 
-def note_numbers(
+def add_order_numbers(
     connection: Connection, integration: str, order_id: int, order_numbers: Collection[str]
 ) -> None:
-    """Other spellings of an order that is left alone: their rows wait for the same time."""
+    """Adds spellings of a deferred order's number: their rows wait for the same time."""
     connection.execute(
         """
         UPDATE fulfilment.put_off_orders SET order_numbers =
@@ -76,7 +85,7 @@ def note_numbers(
 
 
 def clear(connection: Connection, integration: str, order_id: int) -> None:
-    """The order could be worked on: it is one like the others again."""
+    """Ends the deferral: the order could be worked on."""
     connection.execute(
         "DELETE FROM fulfilment.put_off_orders WHERE integration = %s AND order_id = %s",
         [integration, order_id],
@@ -84,8 +93,7 @@ def clear(connection: Connection, integration: str, order_id: int) -> None:
 
 
 def read_deferred(connection: Connection, integration: str) -> dict[int, bool]:
-    """The orders that failed when they were tried last, and whether their time has come; first
-    those that were not tried for the longest."""
+    """Returns the deferred orders and whether they are due; first those tried longest ago."""
     rows = connection.execute(
         "SELECT order_id, not_before <= now() FROM fulfilment.put_off_orders"
         " WHERE integration = %s ORDER BY tried_at, order_id",

@@ -1,8 +1,8 @@
-"""Parcels of ours that somebody has deleted in the shop: found, and then accepted or sent again.
+"""Shipments of ours that were deleted in the shop: found, then accepted or queued again.
 
-The journal calls them verified, so a repeated row would be taken for done, and the check of the
-journal against the shop stays red. A person decides; the shop is asked once more before anything is
-changed here, and nothing is written to it. Not here: sending (`tracking`).
+The journal calls them verified, so a repeated row would count as done, and the check of the journal
+against the shop stays red. A person decides; the shop is read once more before anything is changed,
+and nothing is written to it. Not here: sending (`push`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cscart_pipelines.fulfilment.push_session import PushContext
 from cscart_pipelines.fulfilment.shipments import inbox as shipments_inbox
 
 Connection = psycopg.Connection[Any]
-Verdict = Literal["there", "accepted", "waits again", "no rows"]
+Resolution = Literal["there", "accepted", "waits again", "no rows"]
 
 _MISSING = """
     SELECT entry.id, entry.integration, entry.target, entry.order_id,
@@ -44,7 +44,7 @@ _MISSING = """
       )
     ORDER BY entry.integration, entry.id
 """
-_OF_ORDER = """
+_SHIPMENTS_OF_ORDER = """
     SELECT id, integration, target, order_id, (after ->> 'shipment_id')::bigint AS shipment_id
     FROM fulfilment.journal
     WHERE integration = %s AND order_id = %s AND kind = 'shipment' AND after ? 'shipment_id'
@@ -54,8 +54,13 @@ _OF_ORDER = """
 
 
 @dataclass(frozen=True)
-class Missing:
-    """A parcel that the journal knows. `id`: of its journal entry; `target`: order and tracking."""
+class DeletedShipment:
+    """A shipment that the journal knows.
+
+    Attributes:
+        id: of its journal entry.
+        target: order number and tracking number.
+    """
 
     id: int
     integration: str
@@ -64,33 +69,50 @@ class Missing:
     shipment_id: int
 
 
-def missing(connection: Connection, integrations: Sequence[str]) -> list[Missing]:
-    """Verified within 90 days, and not in the shop when it was synchronised last. Not of orders
-    that went as a whole."""
-    cursor = connection.cursor(row_factory=class_row(Missing))
+def find_deleted(connection: Connection, integrations: Sequence[str]) -> list[DeletedShipment]:
+    """Finds shipments verified within 90 days that the last synchronisation did not see.
+
+    Shipments of orders that were deleted themselves are left out.
+    """
+    cursor = connection.cursor(row_factory=class_row(DeletedShipment))
     return cursor.execute(_MISSING, [list(integrations)]).fetchall()
 
 
-def sent_for(connection: Connection, integration: str, order_id: int) -> list[Missing]:
-    """All that counts as shipped of an order; whether it is missing, only the shop can tell."""
-    cursor = connection.cursor(row_factory=class_row(Missing))
-    return cursor.execute(_OF_ORDER, [integration, order_id]).fetchall()
+def shipments_of_order(
+    connection: Connection, integration: str, order_id: int
+) -> list[DeletedShipment]:
+    """Returns what counts as shipped of an order; only the shop can tell whether it is deleted."""
+    cursor = connection.cursor(row_factory=class_row(DeletedShipment))
+    return cursor.execute(_SHIPMENTS_OF_ORDER, [integration, order_id]).fetchall()
 
 
-def settle_missing(
-    context: PushContext, parcels: Sequence[Missing], *, again: bool
-) -> list[tuple[Missing, Verdict]]:
-    """What the shop still has stays as it is; the rest is accepted as deleted, and with `again` its
-    rows wait in the inbox once more, unless they are no longer there. Accepted is for good: the
-    same rows may come again in a file that knows nothing of it. Raises ShopError, UnreadableRow.
+def resolve_deleted(
+    context: PushContext, parcels: Sequence[DeletedShipment], *, again: bool
+) -> list[tuple[DeletedShipment, Resolution]]:
+    """Accepts the deletion of shipments that the shop no longer has, or queues their rows again.
+
+    Accepted is for good: the same rows may come again in a file.
+
+    Args:
+        context: of an open push session.
+        parcels: to be looked up in the shop.
+        again: queue the rows once more instead of accepting.
+
+    Returns:
+        Each shipment with what became of it: `there` if the shop has it, `no rows` if the inbox no
+        longer has its rows.
+
+    Raises:
+        ShopError: the shop could not be read.
+        UnreadableRowError: its answer could not be parsed.
     """
-    found: list[tuple[Missing, Verdict]] = []
+    found: list[tuple[DeletedShipment, Resolution]] = []
     for order_id in dict.fromkeys(parcel.order_id for parcel in parcels):
         present = {seen.shipment_id for seen in read_shipments(context.client, order_id)}
         with context.journal.transaction() as connection:
             entries = {
                 entry.id: entry
-                for entry in context.journal.of_order(order_id)
+                for entry in context.journal.entries_of_order(order_id)
                 if entry.state is State.VERIFIED
             }
             for parcel in parcels:
@@ -100,14 +122,16 @@ def settle_missing(
                 if parcel.shipment_id in present:
                     found.append((parcel, "there"))
                 else:
-                    found.append((parcel, _settle(context, connection, entry, again=again)))
+                    found.append((parcel, _resolve(context, connection, entry, again=again)))
     return found
 
 
-def _settle(context: PushContext, connection: Connection, entry: Entry, *, again: bool) -> Verdict:
+def _resolve(
+    context: PushContext, connection: Connection, entry: Entry, *, again: bool
+) -> Resolution:
     if again:
         rows = entry.plan.get("rows", [])
-        if not shipments_inbox.wait_again(connection, context.integration.key, rows):
+        if not shipments_inbox.requeue(connection, context.integration.key, rows):
             return "no rows"
     shipment_id = (entry.after or {}).get("shipment_id")
     said = "to be sent again" if again else "accepted"

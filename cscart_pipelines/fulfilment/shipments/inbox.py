@@ -1,8 +1,8 @@
-"""The inbox of shipments as the push sees it: what waits, and what became of each row.
+"""The inbox of shipment requests as the push sees it: what waits, what became of each row.
 
 Rows go from waiting to taken (the journal has them), then to done or refused; back to waiting when
 their entry was surely not applied. All inside the caller's transaction. Not here: how rows get in
-(`intake`), and judging them (`parcels`).
+(`feeds/ingest_shipments`), which of them are shipped (`parcels/plan`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ROW = (
 
 
 def waiting_numbers(connection: Connection, integration: str) -> list[str]:
-    """Order numbers with rows that wait, those that wait longest first."""
+    """Returns order numbers with waiting rows, those that wait longest first."""
     rows = connection.execute(
         "SELECT order_number FROM fulfilment.shipments WHERE integration = %s"
         " AND state = 'waiting' GROUP BY order_number ORDER BY min(received_at), order_number",
@@ -36,10 +36,14 @@ def waiting_numbers(connection: Connection, integration: str) -> list[str]:
 def waiting_rows(
     connection: Connection, integration: str, order_numbers: Sequence[str], *, lock: bool = False
 ) -> list[ShipmentRow]:
-    """The rows of these orders that wait, in the order they came.
+    """Returns the waiting rows of these orders, in the order they were received.
 
-    `lock`: nobody corrects them until the caller's transaction ends. They are locked in the order
-    of their key, as the intake does, or the two could wait for each other for ever.
+    Args:
+        connection: within the caller's transaction.
+        integration: key of the integration.
+        order_numbers: as the rows spell them.
+        lock: no correction until the transaction ends. Locked in the order of the key, as ingesting
+            does, or the two could deadlock.
     """
     cursor = connection.cursor(row_factory=dict_row)
     rows = cursor.execute(
@@ -53,7 +57,7 @@ def waiting_rows(
 
 
 def waiting_count(connection: Connection, integration: str) -> int:
-    """Rows that nothing final has been said about."""
+    """Returns how many rows are neither done nor refused."""
     row = connection.execute(
         "SELECT count(*) FROM fulfilment.shipments WHERE integration = %s"
         " AND state IN ('waiting', 'taken')",
@@ -62,10 +66,10 @@ def waiting_count(connection: Connection, integration: str) -> int:
     return int(row[0]) if row else 0
 
 
-def take(
+def mark_taken(
     connection: Connection, integration: str, rows: Iterable[ShipmentRow], journal_id: int
 ) -> None:
-    """The journal has these rows now."""
+    """Marks the rows as taken by a journal entry."""
     for row in rows:
         connection.execute(
             "UPDATE fulfilment.shipments SET state = 'taken', journal_id = %s, reason = NULL"
@@ -74,14 +78,14 @@ def take(
         )
 
 
-def settle(
+def update_state(
     connection: Connection,
     integration: str,
     rows: Iterable[ShipmentRow],
     state: str,
     reason: str | None,
 ) -> None:
-    """These rows, still waiting, are done or refused."""
+    """Marks waiting rows as done or refused."""
     for row in rows:
         connection.execute(
             "UPDATE fulfilment.shipments SET state = %s, reason = %s, settled_at = now()"
@@ -91,10 +95,14 @@ def settle(
         )
 
 
-def settle_taken(
+def update_rows_of_entry(
     connection: Connection, integration: str, journal_id: int, state: str, reason: str | None
 ) -> list[str]:
-    """The rows of a journal entry are done, refused, or wait again; their order numbers."""
+    """Marks the rows of a journal entry as done or refused, or lets them wait again.
+
+    Returns:
+        Their order numbers.
+    """
     rows = connection.execute(
         "UPDATE fulfilment.shipments SET state = %(state)s, reason = %(reason)s,"
         " journal_id = CASE WHEN %(state)s = 'waiting' THEN NULL ELSE journal_id END,"
@@ -106,22 +114,30 @@ def settle_taken(
     return [row[0] for row in rows]
 
 
-def wait_again(connection: Connection, integration: str, rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Rows that were carried out wait once more, as if they came now: all of them, or none if one
-    is no longer there. `rows`: with the columns of their key, as the journal keeps them."""
+def requeue(connection: Connection, integration: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Lets settled rows wait once more.
+
+    Args:
+        connection: within the caller's transaction.
+        integration: key of the integration.
+        rows: with the columns of their key, as the journal keeps them.
+
+    Returns:
+        False, and nothing is changed, if one of them is no longer in the inbox.
+    """
     keys = [
         [row[name] or "" for row in rows] for name in ("order_number", "tracking_number", "sku")
     ]
-    there = connection.execute(
+    present = connection.execute(
         "SELECT order_number, tracking_number, sku FROM fulfilment.shipments"
         " WHERE integration = %s AND state = 'done' AND (order_number, tracking_number, sku)"
         " IN (SELECT * FROM unnest(%s::text[], %s::text[], %s::text[]))"
         " ORDER BY order_number, tracking_number, sku FOR UPDATE",
         [integration, *keys],
     ).fetchall()
-    if not rows or len(there) < len(set(zip(*keys, strict=True))):
+    if not rows or len(present) < len(set(zip(*keys, strict=True))):
         return False
-    for row in there:
+    for row in present:
         connection.execute(
             "UPDATE fulfilment.shipments SET state = 'waiting', reason = NULL, journal_id = NULL,"
             " settled_at = NULL, received_at = now()"

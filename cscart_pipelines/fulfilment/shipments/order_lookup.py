@@ -1,6 +1,6 @@
-"""Which order a number in the inbox means, and whose it seems to be if it is none of ours.
+"""Which order a number in the inbox means, and whose it seems to be if it is not known.
 
-Not here: what a number looks like (`integrations.order_numbers`).
+Not here: what a number looks like (`integrations/order_numbers`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cscart_pipelines.integrations.order_numbers import strip
 
 @dataclass(frozen=True)
 class OrderMatch:
-    """The numbers of one look at the inbox."""
+    """What the order numbers of the inbox mean."""
 
     orders: dict[str, int]
     """Number to order id."""
@@ -28,15 +28,22 @@ class OrderMatch:
 def match_orders(
     connection: psycopg.Connection[Any], key: str, prefix: str, numbers: Sequence[str]
 ) -> OrderMatch:
-    """What these numbers mean; marks of a spreadsheet around them do not matter."""
+    """Finds the orders of these numbers; marks of a spreadsheet around them do not matter.
+
+    Args:
+        connection: to the warehouse.
+        key: of the integration.
+        prefix: the integration's order prefix.
+        numbers: as the inbox spells them.
+    """
     bare = {number: clean(number, "order_number") for number in numbers}
     known = _pulled(connection, key, list(bare.values()))
     orders = {number: known.get(text) or strip(prefix, text) for number, text in bare.items()}
     unknown = [number for number, order_id in orders.items() if order_id is None]
-    owners = _owners(connection, key) if unknown else []
+    other_prefixes = _other_prefixes(connection, key) if unknown else []
     return OrderMatch(
         {number: order_id for number, order_id in orders.items() if order_id is not None},
-        {number: _foreign(number, prefix, owners) for number in unknown},
+        {number: _foreign_reason(number, prefix, other_prefixes) for number in unknown},
     )
 
 
@@ -53,7 +60,7 @@ def _pulled(
     return dict(rows.fetchall())
 
 
-def _owners(connection: psycopg.Connection[Any], key: str) -> list[tuple[str, str]]:
+def _other_prefixes(connection: psycopg.Connection[Any], key: str) -> list[tuple[str, str]]:
     """The other integrations with their prefixes, longest prefix first."""
     rows = connection.execute(
         "SELECT integration, order_prefix FROM registry.integrations WHERE integration <> %s"
@@ -63,9 +70,9 @@ def _owners(connection: psycopg.Connection[Any], key: str) -> list[tuple[str, st
     return [(row[0], row[1]) for row in rows.fetchall()]
 
 
-def _foreign(number: str, prefix: str, owners: Iterable[tuple[str, str]]) -> str:
+def _foreign_reason(number: str, prefix: str, other_prefixes: Iterable[tuple[str, str]]) -> str:
     """Why a number is none of this integration's, and whose it seems to be."""
     expected = f"{prefix} and the order's id" if prefix else "the order's id alone"
-    likely = [key for key, other in owners if strip(other, number) is not None]
+    likely = [key for key, other in other_prefixes if strip(other, number) is not None]
     hint = f"; it looks like an order of {' or '.join(likely)}" if likely else ""
     return f"{number!r} is no order number of this integration: expected {expected}{hint}"

@@ -1,6 +1,6 @@
-"""An order and its shipments as the shop has them just now, so read that they belong together.
+"""An order and its shipments as the shop has them now, read so that they belong together.
 
-Not here: what is concluded from them (`order_push`).
+Not here: what is concluded from them (`order`).
 """
 
 from __future__ import annotations
@@ -24,14 +24,23 @@ class OrderSnapshot:
     shipments: list[ShipmentSeen]
 
 
-def read_snapshot(client: ShopClient, order_id: int, *, doubtful: bool) -> OrderSnapshot:
-    """Two requests, or one for an order that surely has no shipment.
+def read_snapshot(client: ShopClient, order_id: int, *, unconfirmed: bool) -> OrderSnapshot:
+    """Reads an order and its shipments in two requests; in one if it surely has no shipment.
 
-    Never an order that is older than its shipments: one that came in between would be in the shop,
-    and its pieces still to ship. `doubtful`: a write may be on its way. Raises NotFoundError,
-    UnreadableRow and what the client raises.
+    The order is never older than its shipments: one created in between would be in the shop, and
+    its pieces still to ship.
+
+    Args:
+        client: of the shop.
+        order_id: the order.
+        unconfirmed: a write to the order may be on its way.
+
+    Raises:
+        NotFoundError: the shop has no such order.
+        UnreadableRowError: its answer could not be parsed.
+        ShopError: it could not be read.
     """
-    if doubtful:
+    if unconfirmed:
         shipments = read_shipments(client, order_id)
         return OrderSnapshot(read_order(client, order_id), shipments)
     order = read_order(client, order_id)

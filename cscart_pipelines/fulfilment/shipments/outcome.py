@@ -1,6 +1,6 @@
-"""What became of a shipment that was perhaps sent, as far as the shop's list of shipments tells.
+"""What became of an unconfirmed shipment, as far as the shop's list of shipments tells. Pure.
 
-Pure. Not here: reading the list, and drawing the consequences (`order_push`).
+Not here: reading the list, and drawing the consequences (`order`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,14 @@ from cscart_pipelines.fulfilment.shipments.parcels.parcel import Parcel, matches
 
 @dataclass(frozen=True)
 class WriteOutcome:
-    """`seen`: it is in the shop, `note` says what is otherwise than it was sent. `wait`: it may
-    still come, for so many seconds. `failed`: it is not there and must not be tried again. None of
-    these: it was not applied, and may be."""
+    """What became of a write; without any of these it was not applied, and may be.
+
+    Attributes:
+        seen: it is in the shop.
+        note: what the shop has otherwise than it was sent.
+        wait: seconds for which it may still arrive.
+        failed: why it is not there and must not be tried again.
+    """
 
     seen: ShipmentSeen | None = None
     note: str | None = None
@@ -29,16 +34,25 @@ class WriteOutcome:
 def outcome_of(
     entry: Entry, shipments: Sequence[ShipmentSeen], *, age: float, settle: float, most: int
 ) -> WriteOutcome:
-    """`age`: seconds since it was sent, or since its answer was given up on, by the time when the
-    reading of `shipments` began; `most`: attempts. What the shop had before it was sent is never
-    taken for it."""
+    """Finds a written shipment among those that the shop has now.
+
+    Shipments that the shop had before it was sent never count.
+
+    Args:
+        entry: of the journal.
+        shipments: of the order, read just now.
+        age: seconds since it was sent, or since its answer was given up on, when the reading of
+            `shipments` began.
+        settle: settling time in seconds.
+        most: attempts.
+    """
     parcel = Parcel.from_json(entry.plan)
     answer = entry.after or {}
-    told, rejected = answer.get("shipment_id"), answer.get("rejected")
+    answered_id, rejected = answer.get("shipment_id"), answer.get("rejected")
     known = set((entry.before or {}).get("shipment_ids", ()))
     new = [seen for seen in shipments if seen.shipment_id not in known]
-    # An id that the shop does not list may be garbage: the number still tells.
-    ours = [seen for seen in new if seen.shipment_id == told] or [
+    # An id that the shop does not list may be garbage: the number still identifies it.
+    ours = [seen for seen in new if seen.shipment_id == answered_id] or [
         seen for seen in new if matches(parcel, seen)
     ]
     if ours:
@@ -48,8 +62,10 @@ def outcome_of(
         return WriteOutcome(wait=max(rest, 0.1))
     if rejected is not None:
         return WriteOutcome(failed=str(rejected))
-    if told is not None:
-        return WriteOutcome(failed=f"the shop answered with shipment {told}, but does not have it")
+    if answered_id is not None:
+        return WriteOutcome(
+            failed=f"the shop answered with shipment {answered_id}, but does not have it"
+        )
     if entry.attempts >= most:
         return WriteOutcome(failed=f"not applied in {entry.attempts} attempts: {entry.reason}")
     return WriteOutcome()

@@ -1,6 +1,6 @@
 """What all orders of one push share: carriers, SKUs and statuses of the integration.
 
-Not here: what they are used for.
+Not here: what they are used for (`order`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ReferenceData:
 
 
 def read_reference_data(connection: psycopg.Connection[Any], integration: str) -> ReferenceData:
-    """As they are now."""
+    """Reads it as it is now."""
     skus = connection.execute(
         "SELECT sku, product_code FROM fulfilment.sku_map WHERE integration = %s", [integration]
     ).fetchall()

@@ -1,7 +1,7 @@
-"""An order's status after its parcels are in: owed in the journal, written alone, read back.
+"""An order's status after its shipments: queued in the journal, written alone, read back.
 
-Exactly once, as parcels are (`order_push`). Shops up to 4.7 recalculate an order when its status is
-written, so there it travels with the last parcel (reference 8.8, 9.2). Not here: which status
+Exactly once, as shipments are (`order`). Shops up to 4.7 re-price an order when its status is
+written, so there it is sent with the last shipment (reference 8.8, 9.2). Not here: which status
 (`order_status`).
 """
 
@@ -23,26 +23,33 @@ from cscart_pipelines.fulfilment.journal import Entry, Kind, State
 from cscart_pipelines.fulfilment.push_session import PushContext
 from cscart_pipelines.fulfilment.shipments.order_status import TargetStatus, target_status
 
-MOST_ATTEMPTS = 3
-"""Times that a write without an answer is tried; then a person must look."""
-NO_VEHICLE = (
-    "left alone: this version of CS-Cart would recalculate the order, and no parcel was left that"
-    " could carry the status"
+MAX_ATTEMPTS = 3
+"""Times that a write without an answer is tried; then a person must check it."""
+NO_SHIPMENT_LEFT = (
+    "left as it is: this version of CS-Cart would recalculate the order, and no parcel was left to"
+    " send the status with"
 )
 
 
-class InDoubtError(Exception):
-    """Something of the order may be on its way: look again after `seconds`."""
+class UnconfirmedWriteError(Exception):
+    """A write to the order may still be on its way: read again after `seconds`."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"look again in {seconds:.0f} s")
+        super().__init__(f"read again in {seconds:.0f} s")
         self.seconds = seconds
 
 
 class StatusPush:
-    """The status of one order. `statuses`: letter to description and inventory flag. `ages`: entry
-    id to seconds since it was sent, or since its answer was given up on, by the time when the
-    reading of the order began."""
+    """The status of one order.
+
+    Args:
+        context: of the push.
+        statuses: letter to description and inventory flag.
+        order_id: the order.
+        number: its order number.
+        ages: entry id to seconds since it was sent, or since its answer was given up on, when the
+            reading of the order began.
+    """
 
     def __init__(
         self,
@@ -60,63 +67,75 @@ class StatusPush:
         self._ages = ages
         self.finished: list[Entry] = []
 
-    def wish(self, order: ShippableOrder, left: Decimal) -> TargetStatus:
-        """The status the order should have when so many pieces are left to ship."""
+    def target(self, order: ShippableOrder, left: Decimal) -> TargetStatus:
+        """Returns the status the order should have when `left` pieces are left to ship."""
         return target_status(order.status, left, self._context.settings, self._statuses)
 
-    def owed(self) -> Entry | None:
-        """The status entry of this order that is not finished."""
-        owed = self._journal.open_entries(Kind.ORDER_STATUS, order_id=self._order_id)
-        return owed[0] if owed else None
+    def pending_entry(self) -> Entry | None:
+        """Returns the status entry of this order that is not finished."""
+        pending = self._journal.open_entries(Kind.ORDER_STATUS, order_id=self._order_id)
+        return pending[0] if pending else None
 
-    def owe(self, order: ShippableOrder, left: Decimal) -> None:
-        """From now on the order's status is owed, whoever lives to write it. `left`: pieces that
-        will be left when the parcels of this transaction are in."""
+    def queue(self, order: ShippableOrder, left: Decimal) -> None:
+        """Queues the status update in the journal, within the caller's transaction.
+
+        `left`: pieces that will be left when the shipments of this transaction are in.
+        """
         settings = self._context.settings
         if not (settings.shipped_status or settings.partially_shipped_status):
             return
-        intended = {"to": self.wish(order, left).letter, "on_board": self._context.recalculates}
-        owed = self.owed()
-        if owed is None:
+        intended = {
+            "to": self.target(order, left).letter,
+            "with_shipment": self._context.reprices_orders,
+        }
+        pending = self.pending_entry()
+        if pending is None:
             before = {"status": order.status, "total": str(order.total)}
             self._journal.plan(
                 Kind.ORDER_STATUS, self._number, intended, before=before, order_id=self._order_id
             )
-        elif owed.state is State.PLANNED:
-            self._journal.replan(owed, intended)
+        elif pending.state is State.PLANNED:
+            self._journal.replan(pending, intended)
 
-    def on_board(self) -> str | None:
-        """The status that travels with the order's last parcel, in shops that re-price otherwise.
+    def status_with_shipment(self) -> str | None:
+        """Returns the status to send with the order's last shipment, where it re-prices otherwise.
 
-        The journal says so before it is sent.
+        The journal says `applying` before it is sent.
         """
-        owed = self.owed()
-        if not (self._context.recalculates and owed and owed.plan.get("to")):
+        pending = self.pending_entry()
+        if not (self._context.reprices_orders and pending and pending.plan.get("to")):
             return None
-        self._journal.applying(owed)
-        return str(owed.plan["to"])
+        self._journal.applying(pending)
+        return str(pending.plan["to"])
 
-    def settle(self, order: ShippableOrder) -> None:
-        """What became of a status in doubt, before anything more is done to the order: what is
-        shipped next owes another one. Raises InDoubtError."""
-        owed = self.owed()
-        if owed is not None and owed.in_doubt:
-            self._settle(owed, order, self._ages.get(owed.id, 0.0))
+    def reconcile(self, order: ShippableOrder) -> None:
+        """Finds out what became of an unconfirmed status before anything more is done.
+
+        Raises:
+            UnconfirmedWriteError: it may still be on its way.
+        """
+        pending = self.pending_entry()
+        if pending is not None and pending.unconfirmed:
+            self._reconcile(pending, order, self._ages.get(pending.id, 0.0))
 
     def write(self, order: ShippableOrder) -> None:
-        """Writes the status that is owed, now that the tracking is in. Raises InDoubtError."""
-        self.settle(order)  # it may have travelled with a parcel just now
-        owed = self.owed()
-        if owed is None:
+        """Writes the queued status, now that the shipments are in.
+
+        Raises:
+            UnconfirmedWriteError: it is not known yet whether it was applied.
+        """
+        self.reconcile(order)  # it may have travelled with a parcel just now
+        pending = self.pending_entry()
+        if pending is None:
             return
-        wish = self.wish(order, order.left)
-        if wish.letter is None or self._context.recalculates:
-            reason = NO_VEHICLE if wish.letter else wish.reason
-            self.finished.append(self._journal.finish(owed, State.SKIPPED, reason=reason))
+        target = self.target(order, order.left)
+        if target.letter is None or self._context.reprices_orders:
+            reason = NO_SHIPMENT_LEFT if target.letter else target.reason
+            self.finished.append(self._journal.finish(pending, State.SKIPPED, reason=reason))
             return
         before = {"status": order.status, "total": str(order.total)}
-        planned = self._journal.replan(owed, {"to": wish.letter}, before=before)
-        self._write(planned, wish.letter)
+        planned = self._journal.replan(pending, {"to": target.letter}, before=before)
+        self._write(planned, target.letter)
 
     def _write(self, planned: Entry, letter: str) -> None:
         client, settings = self._context.client, self._context.settings
@@ -127,7 +146,7 @@ class StatusPush:
                 self._order_id,
                 letter,
                 notify_customer=settings.notify_customer,
-                again=partial(self._journal.sent_again, entry),
+                again=partial(self._journal.record_resend, entry),
             )
         except AmbiguousWriteError as error:
             entry = self._journal.ambiguous(entry, str(error))
@@ -140,15 +159,15 @@ class StatusPush:
         else:
             entry = self._journal.answered(entry, {"answered": True})
         order = read_order(client, self._order_id)
-        if not self._settle(entry, order, entry.seconds_since_sent or 0.0):
-            raise InDoubtError(0)  # not applied: once more from the start
+        if not self._reconcile(entry, order, entry.seconds_since_sent or 0.0):
+            raise UnconfirmedWriteError(0)  # not applied: once more from the start
 
-    def _settle(self, entry: Entry, order: ShippableOrder, age: float) -> bool:
-        """True when the entry is finished; else it may be written again. Raises InDoubtError."""
+    def _reconcile(self, entry: Entry, order: ShippableOrder, age: float) -> bool:
+        """Returns True when the entry is finished; else it may be written again."""
         journal, letter = self._journal, entry.plan.get("to")
         answered = bool((entry.after or {}).get("answered"))
         after = {"status": order.status, "total": str(order.total)}
-        if order.updated_at is not None:  # tells the feed of orders this write from later changes
+        if order.updated_at is not None:  # for the order export: this write and later changes
             after["updated_at"] = order.updated_at.isoformat()
         if order.status == letter:
             total = (entry.before or {}).get("total", after["total"])
@@ -157,14 +176,14 @@ class StatusPush:
             )
             self.finished.append(journal.finish(entry, State.VERIFIED, after=after, reason=note))
             return True
-        rest = self._context.settle - max(age, 0.0)
-        if not answered and entry.plan.get("on_board"):
-            # It went with a parcel that is settled by now: if that one arrived, so did this.
+        rest = self._context.settling_seconds - max(age, 0.0)
+        if not answered and entry.plan.get("with_shipment"):
+            # It was sent with a parcel that is settled by now: if that one arrived, so did this.
             journal.replan(entry)
             return False
         if not answered and rest > 0:
-            raise InDoubtError(max(rest, 0.1))
-        if not answered and entry.attempts < MOST_ATTEMPTS:
+            raise UnconfirmedWriteError(max(rest, 0.1))
+        if not answered and entry.attempts < MAX_ATTEMPTS:
             journal.replan(entry)
             return False
         if answered:

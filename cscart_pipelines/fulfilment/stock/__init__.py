@@ -1,1 +1,1 @@
-"""Stock levels from the inbox into the shop: rules, circuit breaker, writing, undo."""
+"""Stock levels from the inbox into the shop: rules, circuit breaker, writes, undo."""

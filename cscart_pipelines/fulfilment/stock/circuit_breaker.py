@@ -1,7 +1,7 @@
-"""The circuit breaker: a push that would empty the shop is held until a person has looked.
+"""The circuit breaker: a push that would empty the shop is held until a person releases it. Pure.
 
-Pure. An export that broke half-way looks like a warehouse that burnt down; the second is rarer.
-Not here: empty feeds and feeds older than the last one (`intake`), what holding means (`stock`).
+Not here: empty feeds and feeds older than the last one (`feeds/ingest_stock`), what holding means
+(`inbox`).
 """
 
 from __future__ import annotations
@@ -17,26 +17,28 @@ class BreakerDecision:
 
     emptied: int
     stocked: int
-    most: Decimal
+    threshold: Decimal
 
     @property
     def held(self) -> str | None:
         """Why the push is held; None if it is not."""
-        if self.emptied == 0 or self.emptied <= self.most * self.stocked:
+        if self.emptied == 0 or self.emptied <= self.threshold * self.stocked:
             return None
         return (
             f"held: {self.emptied:,} of the {self.stocked:,} products with stock would be set to"
-            f" zero, more than {float(self.most) * 100:g} %"
+            f" zero, more than {float(self.threshold) * 100:g} %"
         )
 
 
-def judge(
+def evaluate(
     amounts: Mapping[int, Decimal | None], on_hand: Mapping[int, Decimal], most_to_zero: Decimal
 ) -> BreakerDecision:
-    """The verdict over one feed, whatever the rules make of it.
+    """Evaluates one feed, whatever the rules make of it.
 
-    `amounts`: what every product of the shop has now, by product id, read live where it was read
-    (products that are not tracked left out); `on_hand`: what the feed says.
+    Args:
+        amounts: what every tracked product of the shop has now, by product id.
+        on_hand: what the feed says, by product id.
+        most_to_zero: the largest share of stocked products that may become zero, 0 to 1.
     """
     stocked = {product_id for product_id, amount in amounts.items() if (amount or 0) > 0}
     emptied = sum(

@@ -1,8 +1,8 @@
 """The inbox of stock levels as the push sees it: what waits, and what became of each row.
 
 Rows go from waiting to done or refused; the circuit breaker holds them, a person releases them. A
-row that was replaced by a newer level while its push was under way is left alone: the newer one
-waits. All inside the caller's transaction. Not here: how rows get in (`intake`), judging them.
+row that was replaced by a newer level while its push was under way is left alone. All inside the
+caller's transaction. Not here: how rows get in (`feeds/ingest_stock`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RELEASED = "released by a person: the circuit breaker lets it through"
 
 
 @dataclass(frozen=True)
-class Level:
+class StockLevel:
     """One row of the inbox, or of a file in a dry run."""
 
     sku: str
@@ -37,6 +37,7 @@ class Level:
 
     @property
     def released(self) -> bool:
+        """True if a person has released it: the circuit breaker lets it through."""
         return self.reason == RELEASED
 
     @property
@@ -53,11 +54,15 @@ def release(
     *,
     feed_id: int | None = None,
 ) -> None:
-    """What is held at this moment may pass the circuit breaker; held feeds are marked.
+    """Lets what is held now pass the circuit breaker; held feeds are marked.
 
-    Rows that merely wait are not among it: nobody has looked at them. `rows`: those of a file that
-    the person has named, also where they wait; its rows without an `as_of` are known by their
-    `feed_id`.
+    Rows that merely wait are not among it: no person has seen them.
+
+    Args:
+        connection: within the caller's transaction.
+        integration: key of the integration.
+        rows: of a file that was named, released also where they wait.
+        feed_id: of that file; identifies its rows without an `as_of`.
     """
     connection.execute(
         "UPDATE fulfilment.feeds SET state = 'released' WHERE integration = %(key)s AND id IN"
@@ -84,9 +89,11 @@ def release(
     )
 
 
-def hold(connection: Connection, integration: str, levels: Sequence[Level], reason: str) -> None:
-    """Held until released or replaced by newer levels; their feeds are marked."""
-    settle_all(connection, integration, [(level, "held", reason) for level in levels])
+def hold(
+    connection: Connection, integration: str, levels: Sequence[StockLevel], reason: str
+) -> None:
+    """Holds levels until they are released or replaced by newer ones; their feeds are marked."""
+    update_states(connection, integration, [(level, "held", reason) for level in levels])
     connection.execute(
         "UPDATE fulfilment.feeds SET state = 'held', reason = %(reason)s"
         " WHERE integration = %(key)s AND id IN (SELECT feed_id FROM fulfilment.stock_levels"
@@ -95,8 +102,8 @@ def hold(connection: Connection, integration: str, levels: Sequence[Level], reas
     )
 
 
-def candidates(connection: Connection, integration: str, *, held: bool = False) -> list[Level]:
-    """Rows that wait, those that wait longest first, and those refused for an unknown SKU.
+def candidates(connection: Connection, integration: str, *, held: bool = False) -> list[StockLevel]:
+    """Returns waiting rows, the oldest first, and those refused for an unknown SKU.
 
     `held`: held rows too, for a dry run of their release.
     """
@@ -107,11 +114,11 @@ def candidates(connection: Connection, integration: str, *, held: bool = False) 
         " OR state = 'refused' AND starts_with(reason, %s)) ORDER BY received_at, sku",
         [integration, held, UNKNOWN],
     ).fetchall()
-    return [Level(**row) for row in rows]
+    return [StockLevel(**row) for row in rows]
 
 
 def waiting_count(connection: Connection, integration: str) -> int:
-    """Rows that the next push will take."""
+    """Returns how many rows the next push will take."""
     (found,) = connection.execute(
         "SELECT count(*) FROM fulfilment.stock_levels WHERE integration = %s AND state = 'waiting'",
         [integration],
@@ -119,7 +126,7 @@ def waiting_count(connection: Connection, integration: str) -> int:
     return int(found[0])
 
 
-def settle(
+def update_state(
     connection: Connection,
     integration: str,
     sku: str,
@@ -129,28 +136,28 @@ def settle(
     *,
     journal_id: int | None = None,
 ) -> None:
-    """Done, refused or held, unless a newer level has come meanwhile."""
+    """Marks a level as done, refused or held, unless a newer one has come meanwhile."""
     connection.execute(
-        _SETTLE,
+        _UPDATE_STATE,
         {**_values(integration, sku, key), "to": state, "reason": reason, "journal": journal_id},
     )
 
 
-def settle_all(
+def update_states(
     connection: Connection,
     integration: str,
-    outcomes: Iterable[tuple[Level, str, str | None]],
+    outcomes: Iterable[tuple[StockLevel, str, str | None]],
 ) -> None:
-    """The same for many rows at once: the level, its new state and the reason."""
+    """Does the same for many rows at once: the level, its new state and the reason."""
     rows = [
         {**_values(integration, level.sku, level.key), "to": to, "reason": why, "journal": None}
         for level, to, why in outcomes
     ]
     if rows:
-        connection.cursor().executemany(_SETTLE, rows)
+        connection.cursor().executemany(_UPDATE_STATE, rows)
 
 
-_SETTLE = (
+_UPDATE_STATE = (
     "UPDATE fulfilment.stock_levels SET state = %(to)s, reason = %(reason)s,"
     " journal_id = coalesce(%(journal)s, journal_id),"
     " settled_at = CASE WHEN %(to)s IN ('done', 'refused') THEN clock_timestamp() END"

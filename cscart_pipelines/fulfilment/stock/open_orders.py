@@ -1,7 +1,7 @@
 """What was ordered since stock was counted: pieces the shop has sold and the count still holds.
 
 Read live from the shop, since the warehouse's orders are as old as the last synchronisation. Not
-here: what is done with the pieces (`stock_rules`).
+here: what is done with the pieces (`rules`).
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from cscart_pipelines.cscart.paginator import ReverseOffsetPaginator
 from cscart_pipelines.cscart.quantities import total
 from cscart_pipelines.cscart.records.orders import parse_order
 
-INSTALLED = frozenset("PCOY")
+DEFAULT_STOCK_HOLDING = frozenset("PCOY")
 """Statuses that take stock as a shop is installed (reference 8.5): for accounts that may not read
 the statuses."""
 _WITH_DETAILS = (50, 25, 5, 1)
 _ROWS = (250, 50, 10, 1)
-BROKEN_IN_A_ROW = 5
-"""So many details one after the other that cannot be read are no broken orders."""
+MAX_UNREADABLE_IN_A_ROW = 5
+"""Unreadable details in a row from which on the shop, and not the orders, is the cause."""
 
 
 @dataclass
 class OpenOrders:
-    """Who bought what, and when. `notes`: orders that could not be read."""
+    """Pieces sold by product, with the order's time. `notes`: orders that could not be read."""
 
     sold: dict[int, list[tuple[datetime, Decimal]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def pieces(self, product_id: int, since: datetime) -> Decimal:
-        """Pieces of a product in orders placed at `since` or later.
+        """Returns pieces of a product in orders placed at `since` or later.
 
         Orders have whole seconds: one in the very second counts as later, because counting a sale
         twice shows a piece too few, and missing it sells one that is not there.
@@ -49,14 +49,14 @@ class OpenOrders:
 
 
 def stock_holding_statuses(connection: psycopg.Connection[Any], integration: str) -> frozenset[str]:
-    """The letters of order statuses that take stock in this shop."""
+    """Returns the letters of order statuses that take stock in this shop."""
     rows = connection.execute(
         "SELECT status, inventory FROM cscart.statuses WHERE integration = %s AND type = 'O'"
         " AND deleted_at IS NULL",
         [integration],
     ).fetchall()
     if not any(inventory for _, inventory in rows):
-        return INSTALLED
+        return DEFAULT_STOCK_HOLDING
     return frozenset(letter for letter, inventory in rows if inventory == "D")
 
 
@@ -66,10 +66,19 @@ def read_open_orders(
     letters: Collection[str],
     since: datetime,
 ) -> OpenOrders:
-    """Orders placed at `since` or later, in one of the statuses. Raises ShopError.
+    """Reads orders placed at `since` or later, in one of the statuses.
 
     With details in the list one request tells fifty orders, otherwise each is asked for alone. An
     order that the shop cannot show is noted and left out.
+
+    Args:
+        client: of the shop.
+        capabilities: as probed by the connection test.
+        letters: of the statuses.
+        since: on the shop's clock.
+
+    Raises:
+        ShopError: the list could not be read.
     """
     found = OpenOrders()
     if not letters:
@@ -110,31 +119,31 @@ def _add(
 def _rows(
     client: ShopClient,
     params: Mapping[str, Any],
-    slim: Mapping[str, Any],
+    light_params: Mapping[str, Any],
     sizes: tuple[int, ...],
     found: OpenOrders,
 ) -> Iterator[Mapping[str, Any]]:
-    def poison(order_id: int | str | None, position: int, reason: str) -> None:
+    def unreadable(order_id: int | str | None, position: int, reason: str) -> None:
         found.notes.append(
             f"order {order_id or '?'} cannot be read ({reason}): its pieces are not taken off"
         )
 
-    walk = ReverseOffsetPaginator(
+    pages = ReverseOffsetPaginator(
         fetcher(client, "orders", params),
         size=sizes[0],
         sizes=sizes,
         growing_tail=True,
-        identify=identifier(client, "orders", "order_id", slim),
-        on_unreadable=poison,
+        identify=identifier(client, "orders", "order_id", light_params),
+        on_unreadable=unreadable,
     )
-    for page in walk:
+    for page in pages:
         yield from page.rows
 
 
 def _details(
     client: ShopClient, rows: Iterable[Mapping[str, Any]], found: OpenOrders
 ) -> Iterator[Mapping[str, Any]]:
-    broken = 0
+    unreadable_in_a_row = 0
     for order_id in dict.fromkeys(integer(row.get("order_id")) for row in rows):
         if order_id is None:
             continue
@@ -143,13 +152,13 @@ def _details(
         except NotFoundError:
             continue  # deleted meanwhile
         except TransientShopError as error:
-            broken += 1
-            if not error.lighter_may_help or broken >= BROKEN_IN_A_ROW:
+            unreadable_in_a_row += 1
+            if not error.lighter_may_help or unreadable_in_a_row >= MAX_UNREADABLE_IN_A_ROW:
                 raise
             found.notes.append(
                 f"order {order_id} cannot be read ({error}): its pieces are not taken off"
             )
             continue
-        broken = 0
+        unreadable_in_a_row = 0
         if isinstance(body, dict):
             yield body

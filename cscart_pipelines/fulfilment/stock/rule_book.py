@@ -1,7 +1,7 @@
-"""Where the stock rules are kept: those of an integration and those of single SKUs.
+"""Where stock rules are kept: those of an integration and those of single SKUs.
 
-Also the CSV in which rules of SKUs come (`sku,buffer,safety_quantity,cap`). Not here: what a rule
-does to an amount (`stock_rules`).
+Also the CSV of rules for SKUs (`sku,buffer,safety_quantity,cap`). Not here: what a rule does to an
+amount (`rules`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import psycopg
 
 from cscart_pipelines.cscart.quantities import json_number
 from cscart_pipelines.fulfilment.feeds.csv_reader import read_csv
-from cscart_pipelines.fulfilment.feeds.fields import required_word
+from cscart_pipelines.fulfilment.feeds.fields import required_text
 from cscart_pipelines.fulfilment.feeds.text import lines_of
 from cscart_pipelines.fulfilment.stock.rules import (
     Buffer,
@@ -38,7 +38,7 @@ COLUMNS = ("sku", *READERS)
 
 
 def read_rules(connection: Connection, integration: str) -> RuleBook:
-    """The rules of the integration and of its SKUs."""
+    """Returns the rules of the integration and of its SKUs."""
     row = connection.execute(
         "SELECT buffer, safety_quantity, cap, subtract_open_orders, most_to_zero"
         " FROM fulfilment.stock_rules WHERE integration = %s",
@@ -51,7 +51,7 @@ def read_rules(connection: Connection, integration: str) -> RuleBook:
 
 
 def read_sku_rules(connection: Connection, integration: str) -> dict[str, SkuRules]:
-    """The rules of single SKUs, by SKU as it was written."""
+    """Returns the rules of single SKUs, by SKU as it was written."""
     rows = connection.execute(
         "SELECT sku, buffer, safety_quantity, cap FROM fulfilment.sku_stock_rules"
         " WHERE integration = %s ORDER BY sku",
@@ -63,8 +63,8 @@ def read_sku_rules(connection: Connection, integration: str) -> dict[str, SkuRul
     }
 
 
-def change_rules(connection: Connection, integration: str, changed: Mapping[str, Any]) -> None:
-    """Sets rules of the integration by name. Two who change them at once do so one by one."""
+def update_rules(connection: Connection, integration: str, changed: Mapping[str, Any]) -> None:
+    """Sets rules of the integration by name; concurrent changes are applied one by one."""
     if not changed:
         return
     names = ("buffer", "safety_quantity", "cap", "subtract_open_orders", "most_to_zero")
@@ -82,12 +82,12 @@ def change_rules(connection: Connection, integration: str, changed: Mapping[str,
                 )
 
 
-def change_sku_rules(
+def replace_sku_rules(
     connection: Connection, integration: str, rules: Mapping[str, SkuRules]
 ) -> None:
     """Sets the rules of SKUs; what they had before is replaced as a whole."""
     with connection.transaction():
-        forget_sku_rules(connection, integration, rules)
+        delete_sku_rules(connection, integration, rules)
         connection.cursor().executemany(
             "INSERT INTO fulfilment.sku_stock_rules"
             " (integration, sku, buffer, safety_quantity, cap) VALUES (%s, %s, %s, %s, %s)",
@@ -98,8 +98,8 @@ def change_sku_rules(
         )
 
 
-def forget_sku_rules(connection: Connection, integration: str, skus: Collection[str]) -> int:
-    """Takes the rules of SKUs away, upper and lower case the same; how many there were."""
+def delete_sku_rules(connection: Connection, integration: str, skus: Collection[str]) -> int:
+    """Deletes the rules of SKUs, whatever their case. Returns how many there were."""
     return connection.execute(
         "DELETE FROM fulfilment.sku_stock_rules WHERE integration = %s AND lower(sku) = ANY(%s)",
         [integration, [sku.lower() for sku in skus]],
@@ -107,10 +107,11 @@ def forget_sku_rules(connection: Connection, integration: str, skus: Collection[
 
 
 def read_sku_file(data: bytes) -> dict[str, SkuRules]:
-    """Rules of SKUs from CSV; an empty cell is the integration's rule, `none` no cap.
+    """Reads rules of SKUs from CSV; an empty cell is the integration's rule, `none` no cap.
 
-    Raises UnreadableFileError, and ValueError with the line: half a file of rules is worse than
-    the old ones.
+    Raises:
+        UnreadableFileError: nothing can be read of the file.
+        ValueError: with the line; half a file of rules is worse than the old ones.
     """
     unknown: set[str] = set()
     found: dict[str, SkuRules] = {}
@@ -124,7 +125,7 @@ def read_sku_file(data: bytes) -> dict[str, SkuRules]:
             if record.problem is not None:
                 raise ValueError(record.problem)
             cells = {name: bare(str(record.cells.get(name, ""))) for name in READERS}
-            sku = required_word(record.cells.get("sku", ""), "sku")
+            sku = required_text(record.cells.get("sku", ""), "sku")
             if (first := lines_by_sku.setdefault(sku.lower(), record.line)) != record.line:
                 raise ValueError(f"{sku} has rules in line {first} already")
             rules = {name: READERS[name](text) for name, text in cells.items() if text}
@@ -137,7 +138,7 @@ def read_sku_file(data: bytes) -> dict[str, SkuRules]:
 
 
 def shown(value: Any) -> Any:
-    """A rule as plain data: a buffer as text, `none` for no cap of a SKU."""
+    """Returns a rule as plain data: a buffer as text, `none` for no cap of a SKU."""
     if isinstance(value, Decimal):
         return json_number(value) if value.is_finite() else "none"
     return str(value) if isinstance(value, Buffer) else value

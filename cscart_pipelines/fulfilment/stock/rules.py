@@ -1,10 +1,8 @@
-"""From stock on hand to the amount that the shop shall show, by the rules of integration and SKU.
+"""From stock on hand to the amount that the shop shows, by the rules of integration and SKU. Pure.
 
-Pure. The steps follow one another, each on what the one before has left: orders since the count are
-taken off, the buffer is kept back, what is at or below the safety quantity becomes 0, the cap cuts.
-None of them raises an amount, so a shop never shows more than the feed says. Not here: where rules
-are kept (`stock_rule_book`), which product is meant (`stock_matching`), when a feed is held
-(`stock_breaker`), the writing (`stock_writer`).
+Each step works on what the one before has left: orders since the count, buffer, safety quantity,
+cap. None of them raises an amount, so a shop never shows more than the feed says. Not here: where
+rules are kept (`rule_book`), when a feed is held (`circuit_breaker`), the writing (`writer`).
 """
 
 from __future__ import annotations
@@ -16,9 +14,9 @@ from decimal import ROUND_FLOOR, Decimal
 
 from cscart_pipelines.cscart.quantities import NOTHING, is_whole, shown, tidy
 
-MOST = 8_388_607
+MAX_AMOUNT = 8_388_607
 """The shop's column holds no more, and cuts what is above without a word (reference 5)."""
-NEVER_OVERSOLD = 10**9
+MAX_OVERSOLD = 10**9
 WHOLE, WEIGHED = Decimal(1), Decimal("0.001")
 """The smallest step of an amount: pieces, or thousandths where a shop sells by weight."""
 NO_CAP = Decimal("Infinity")
@@ -32,13 +30,13 @@ class RefusedLevelError(ValueError):
 
 @dataclass(frozen=True)
 class Buffer:
-    """What is kept back: so many pieces, or so many percent of what there is."""
+    """What is kept back: pieces, or a percentage of what there is."""
 
     amount: Decimal = NOTHING
     percent: bool = False
 
     def of(self, available: Decimal) -> Decimal:
-        """How much of it is kept back."""
+        """Returns how much of it is kept back."""
         return available * self.amount / 100 if self.percent else self.amount
 
     def __str__(self) -> str:
@@ -58,11 +56,12 @@ class SkuRules:
 class StockRules:
     """The rules for one SKU, or of one integration; the defaults hold where nothing is set.
 
-    buffer                kept back, in pieces or percent
-    safety_quantity       what is left and not above it is written as 0
-    cap                   the shop never shows more
-    subtract_open_orders  take off what was ordered since the level was counted
-    most_to_zero          share of the stocked products that one feed may set to zero
+    Attributes:
+        buffer: kept back, in pieces or percent.
+        safety_quantity: what is left and not above it is written as 0.
+        cap: the shop never shows more.
+        subtract_open_orders: take off what was ordered since the level was counted.
+        most_to_zero: share of the stocked products that one feed may set to zero, 0 to 1.
     """
 
     buffer: Buffer = field(default_factory=Buffer)
@@ -74,7 +73,7 @@ class StockRules:
     """Names of rules that are the SKU's own."""
 
     def with_own(self, rules: SkuRules) -> StockRules:
-        """These rules with those of a SKU in their places."""
+        """Returns these rules with those of a SKU in their places."""
         own = {name: value for name, value in vars(rules).items() if value is not None}
         changed = replace(self, **own, own=frozenset(own))
         return replace(changed, cap=None) if changed.cap == NO_CAP else changed
@@ -88,8 +87,10 @@ class RuleBook:
     by_sku: Mapping[str, SkuRules] = field(default_factory=dict)
 
     def of(self, *names: str) -> StockRules:
-        """The rules for a SKU. `names`: the SKU and its product code; upper and lower case are the
-        same where no rule has the very name."""
+        """Returns the rules for a SKU.
+
+        `names`: the SKU and its product code; case is ignored where no rule has the very name.
+        """
         for name in (*names, *(name.casefold() for name in names)):
             if name in self.by_sku:
                 return self.general.with_own(self.by_sku[name])
@@ -105,6 +106,7 @@ class Amount:
 
     @property
     def note(self) -> str | None:
+        """The steps as one text; None without any."""
         return "; ".join(self.steps) or None
 
 
@@ -115,17 +117,23 @@ def amount_for(
     *,
     fractions: bool = False,
 ) -> Amount:
-    """What the shop shall show of a level. Never negative, never more than the level.
+    """Returns what the shop shall show of a level: never negative, never more than the level.
 
-    `ordered`: what was ordered since it was counted; `fractions`: the shop sells by weight, else
-    what the rules leave is rounded down to whole pieces. Raises RefusedLevelError for a quantity
-    that is missing, has a fraction of a piece, or is more than a shop can hold.
+    Args:
+        quantity: on hand, as the feed says.
+        rules: of the SKU.
+        ordered: pieces ordered since it was counted.
+        fractions: the shop sells by weight; else the result is rounded down to whole pieces.
+
+    Raises:
+        RefusedLevelError: the quantity is missing, has a fraction of a piece, or is more than
+            a shop can hold.
     """
     if quantity is None or not quantity.is_finite():
         raise RefusedLevelError("no quantity")
-    if quantity > MOST:
+    if quantity > MAX_AMOUNT:
         raise RefusedLevelError(f"quantity {shown(quantity)} is more than a shop can hold")
-    if quantity < -NEVER_OVERSOLD:
+    if quantity < -MAX_OVERSOLD:
         raise RefusedLevelError(f"quantity {shown(quantity)} is less than any shop can have sold")
     steps: list[str] = []
     if quantity < 0:
@@ -142,25 +150,25 @@ def amount_for(
         steps.append(f"{tidy(ordered)} ordered since it was counted")
         amount = max(amount - ordered, NOTHING)
     if amount > 0 and (kept := rules.buffer.of(amount)) > 0:
-        steps.append(f"buffer {rules.buffer}{_whose(rules, 'buffer')}")
+        steps.append(f"buffer {rules.buffer}{_origin(rules, 'buffer')}")
         amount = max(amount - kept, NOTHING)
-    amount = _down(amount, fractions=fractions)
+    amount = _round_down(amount, fractions=fractions)
     if 0 < amount <= rules.safety_quantity:
         steps.append(
-            f"safety quantity {tidy(rules.safety_quantity)}{_whose(rules, 'safety_quantity')}"
+            f"safety quantity {tidy(rules.safety_quantity)}{_origin(rules, 'safety_quantity')}"
         )
         amount = NOTHING
     if rules.cap is not None and amount > rules.cap:
-        steps.append(f"cap {tidy(rules.cap)}{_whose(rules, 'cap')}")
-        amount = _down(max(rules.cap, NOTHING), fractions=fractions)
+        steps.append(f"cap {tidy(rules.cap)}{_origin(rules, 'cap')}")
+        amount = _round_down(max(rules.cap, NOTHING), fractions=fractions)
     return Amount(amount, tuple(steps))
 
 
-def _whose(rules: StockRules, name: str) -> str:
+def _origin(rules: StockRules, name: str) -> str:
     return " of this SKU" if name in rules.own else ""
 
 
-def _down(amount: Decimal, *, fractions: bool) -> Decimal:
+def _round_down(amount: Decimal, *, fractions: bool) -> Decimal:
     return tidy(amount.quantize(WEIGHED if fractions else WHOLE, ROUND_FLOOR))
 
 
@@ -168,14 +176,14 @@ def _down(amount: Decimal, *, fractions: bool) -> Decimal:
 
 
 def read_number(text: str) -> Decimal:
-    """A quantity of a rule. Raises ValueError with a reason."""
+    """Reads the quantity of a rule. Raises ValueError with a reason."""
     if not _NUMBER.fullmatch(text.strip()):
         raise ValueError(f"{text!r} is no quantity; expected a number from 0 on, as 5 or 2.5")
     return tidy(Decimal(text.strip()))
 
 
 def read_buffer(text: str) -> Buffer:
-    """Pieces or percent: 2, or 10%. Raises ValueError with a reason."""
+    """Reads pieces or percent: 2, or 10%. Raises ValueError with a reason."""
     number, sign, rest = text.partition("%")
     try:
         if rest.strip():
@@ -191,7 +199,7 @@ def read_buffer(text: str) -> Buffer:
 
 
 def read_cap(text: str) -> Decimal:
-    """A quantity, or NO_CAP for `none`. Raises ValueError with a reason."""
+    """Reads a quantity, or NO_CAP for `none`. Raises ValueError with a reason."""
     if text.strip().casefold() == "none":
         return NO_CAP
     try:
@@ -200,8 +208,8 @@ def read_cap(text: str) -> Decimal:
         raise ValueError(f"{text!r} is no cap; expected a number from 0 on, or none") from None
 
 
-def orders_explain(before: Decimal, planned: Decimal, now: Decimal) -> bool:
-    """True if `now` can only be the planned amount less what was ordered since it was written.
+def explained_by_orders(before: Decimal, planned: Decimal, now: Decimal) -> bool:
+    """Returns True if `now` can only be the planned amount less what was ordered since.
 
     Orders only lower an amount. If the write was to raise it, an amount between the two was not
     there before; if it was to lower it, one below the planned amount was not either. Anything else

@@ -1,7 +1,7 @@
 """Which product of the shop a SKU is: by product code, through the mapping table where it has one.
 
-Against the warehouse's copy of the catalogue; the writing looks at the shop again. Product codes
-are not unique and may be empty (reference 11.1): nothing is ever guessed. Not here: reading amounts
+Against the warehouse's copy of the catalogue; the writer reads the shop again. Product codes are
+not unique and may be empty (reference 11.1): nothing is ever guessed. Not here: reading amounts
 from the shop, the rules for amounts.
 """
 
@@ -57,9 +57,12 @@ class Catalogue:
                 self._folded.setdefault(code.casefold(), []).append(product)
 
     def match(self, sku: str) -> CatalogueProduct:
-        """The product: the code as it is written, else the only one that differs in case alone.
+        """Returns the product: the code as written, else the only one that differs in case alone.
 
-        Marks of a spreadsheet around the SKU do not matter. Raises NoMatchError.
+        Marks of a spreadsheet around the SKU do not matter.
+
+        Raises:
+            NoMatchError: no product, or several, or one whose amount is not written.
         """
         name = clean(sku, "sku")
         code = self._map.get(sku, self._map.get(name, name)).strip()
@@ -71,14 +74,14 @@ class Catalogue:
             ids = ", ".join(str(product.product_id) for product in found[:5])
             more = ", …" if len(found) > 5 else ""
             raise NoMatchError(f"{len(found)} products have {said}: {ids}{more}")
-        reason = unfit(found[0].tracking, found[0].product_type)
+        reason = unwritable_reason(found[0].tracking, found[0].product_type)
         if reason is not None:
             raise NoMatchError(reason)
         return found[0]
 
 
-def unfit(tracking: str | None, product_type: str | None) -> str | None:
-    """Why a product's amount is not written, None if it is (reference 11.1, 11.4)."""
+def unwritable_reason(tracking: str | None, product_type: str | None) -> str | None:
+    """Returns why a product's amount is not written, None if it is (reference 11.1, 11.4)."""
     if tracking == "D":
         return "the shop does not track the stock of this product"
     if tracking == "O":
@@ -89,7 +92,7 @@ def unfit(tracking: str | None, product_type: str | None) -> str | None:
 
 
 def read_catalogue(connection: psycopg.Connection[Any], integration: str) -> Catalogue:
-    """All products that the last synchronisation saw, and the mapping table."""
+    """Reads all products that the last synchronisation saw, and the mapping table."""
     rows = connection.execute(
         "SELECT product_id, coalesce(product_code, ''), amount, tracking, product_type"
         " FROM cscart.products WHERE integration = %s AND deleted_at IS NULL ORDER BY product_id",

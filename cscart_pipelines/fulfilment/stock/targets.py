@@ -1,6 +1,6 @@
-"""What is wanted of products: an amount each, whoever wants it (a feed, an undo).
+"""Target amounts of products, from a feed or from an undo, and whether they can be written.
 
-Not here: working the amounts out (`stock_rules`), writing them (`stock_writer`).
+Not here: working the amounts out (`rules`), writing them (`writer`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from cscart_pipelines.cscart.quantities import json_number
 from cscart_pipelines.cscart.stock_reads import ProductStock
 from cscart_pipelines.fulfilment.journal import Kind, State
 from cscart_pipelines.fulfilment.report import PushReport, RefusedRow, WrittenChange
-from cscart_pipelines.fulfilment.stock.inbox import Level
-from cscart_pipelines.fulfilment.stock.sku_matching import unfit
+from cscart_pipelines.fulfilment.stock.inbox import StockLevel
+from cscart_pipelines.fulfilment.stock.sku_matching import unwritable_reason
 from cscart_pipelines.integrations.limit import Limit
 
 SPLIT = "split by warehouses"
@@ -28,13 +28,19 @@ IS_SPLIT = (
 
 @dataclass(frozen=True)
 class StockTarget:
-    """One product's amount. `amount_at`: the amount wanted, from what the shop has just now."""
+    """The target amount of one product.
 
-    target: str
+    Attributes:
+        name: the journal's target: the SKU.
+        amount_at: the amount to write, from what the shop has just now.
+        level: of the inbox; None for an undo.
+    """
+
+    name: str
     product_id: int
     product_code: str
     amount_at: Callable[[Decimal], Decimal]
-    level: Level | None = None
+    level: StockLevel | None = None
     plan: dict[str, Any] | None = None
     """What else the journal shall remember."""
     note: str | None = None
@@ -47,8 +53,8 @@ class StockTarget:
         return None if on_hand is None else json_number(on_hand)
 
 
-def obstacle(product: ProductStock | None, product_code: str, limit: Limit) -> str | None:
-    """Why the product, as the shop has it now, is not written to; None if it may be."""
+def write_obstacle(product: ProductStock | None, product_code: str, limit: Limit) -> str | None:
+    """Returns why the product, as the shop has it now, is not written to; None if it may be."""
     if product is None:
         return "the shop has no such product any more"
     if product.product_code.strip().casefold() != product_code.strip().casefold():
@@ -58,33 +64,36 @@ def obstacle(product: ProductStock | None, product_code: str, limit: Limit) -> s
         return f"the product belongs to company {product.company_id}; taken is only {only}"
     if product.amount is None:
         return "the shop does not show the amount of this product"
-    return unfit(product.tracking, product.product_type)
+    return unwritable_reason(product.tracking, product.product_type)
 
 
 def preview(
-    report: PushReport, wishes: Iterable[StockTarget], live: dict[int, ProductStock], limit: Limit
+    report: PushReport,
+    targets: Iterable[StockTarget],
+    shop_stock: dict[int, ProductStock],
+    limit: Limit,
 ) -> None:
-    """What `StockWriter.write` would do, into the report; nothing is journalled or written."""
-    for wish in wishes:
-        product = live.get(wish.product_id)
-        reason = obstacle(product, wish.product_code, limit)
-        source = wish.level.source if wish.level else None
+    """Adds what `StockWriter.write` would do to the report; nothing is journalled or written."""
+    for target in targets:
+        product = shop_stock.get(target.product_id)
+        reason = write_obstacle(product, target.product_code, limit)
+        source = target.level.source if target.level else None
         if reason is not None or product is None or product.amount is None:
-            report.refusals.append(RefusedRow(wish.target, reason or "", source))
+            report.refusals.append(RefusedRow(target.name, reason or "", source))
             continue
         before = {"amount": json_number(product.amount)}
-        after = {"amount": json_number(wish.amount_at(product.amount))}
+        after = {"amount": json_number(target.amount_at(product.amount))}
         if before == after:
             report.unchanged += 1
         else:
             report.changes.append(
                 WrittenChange(
                     str(Kind.STOCK),
-                    wish.target,
+                    target.name,
                     str(State.PLANNED),
                     before,
                     after,
-                    wish.note,
-                    wish.feed,
+                    target.note,
+                    target.feed,
                 )
             )

@@ -1,7 +1,7 @@
-"""Taking back what one run wrote: the amounts of its products, as they were before.
+"""Undo of one run's stock writes: the amounts of its products, as they were before.
 
 An undo is a run like any other: journalled, read back, and to be undone itself. Only stock can be
-taken back; a shipment has been mailed. Not here: the writing (`stock_writer`).
+undone; a shipment has been mailed. Not here: the writing (`writer`).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from cscart_pipelines.cscart.quantities import NOTHING, tidy
 from cscart_pipelines.cscart.stock_reads import ProductStock, read_amounts
 from cscart_pipelines.fulfilment.push_session import PushContext, finish
 from cscart_pipelines.fulfilment.report import PushReport, RefusedRow
-from cscart_pipelines.fulfilment.stock.reconcile import settle_open, still_open
+from cscart_pipelines.fulfilment.stock.reconcile import read_unconfirmed, reconcile_open_entries
 from cscart_pipelines.fulfilment.stock.targets import StockTarget, preview
 from cscart_pipelines.fulfilment.stock.writer import StockWriter
 
-SHORTEST = 6
+MIN_RUN_ID_LENGTH = 6
 """Characters of a run's id that are taken for it."""
 
 
@@ -40,44 +40,53 @@ class _Written:
 
 
 def undo(context: PushContext, run_id: str) -> PushReport:
-    """Restores the amounts that a run changed and that nobody has restored or replaced since.
+    """Restores the amounts that a run changed and that were not restored or replaced since.
 
     What was sold since stays sold: if the shop shows less (or more) than the run wrote, the
     difference is kept. A product that a later run wrote is refused: undo that run first. Undoing
-    twice changes nothing. `run_id`: at least six characters that only one run begins with.
+    twice changes nothing.
 
-    Raises LookupError if no such run wrote stock, and otherwise as `push_stock`.
+    Args:
+        context: of the push session.
+        run_id: at least six characters that only one run begins with.
+
+    Raises:
+        LookupError: no such run wrote stock.
+        ShopError: the shop does not work.
+        PushFailedError: as in `push_stock`.
     """
     started, calls = time.monotonic(), context.client.stats.calls
     key, connection = context.integration.key, context.journal.connection
     report = PushReport(key, "stock", dry_run=context.dry_run)
     run = _run(connection, key, run_id)
-    doubtful = still_open(context) if context.dry_run else settle_open(context, report)
-    wishes: list[StockTarget] = []
-    targets: set[str] = set()
+    unconfirmed = (
+        read_unconfirmed(context) if context.dry_run else reconcile_open_entries(context, report)
+    )
+    targets: list[StockTarget] = []
+    names: set[str] = set()
     written = _written(connection, key, run)
-    live = read_amounts(context.client, [each.product_id for each in written])
+    shop_stock = read_amounts(context.client, [each.product_id for each in written])
     for each in written:
         if each.later_run is not None:
             reason = f"written again by a later run ({each.later_run}): undo that one first"
             report.refusals.append(RefusedRow(each.target, reason))
-        elif doubtful.holds(each.target, each.product_id) or len(wishes) == context.limit:
+        elif unconfirmed.holds(each.target, each.product_id) or len(targets) == context.limit:
             report.waiting += 1
         else:
             # A SKU may have been another product earlier; the journal has one open entry for each.
-            twin = each.target in targets
-            target = f"{each.target} (product {each.product_id})" if twin else each.target
-            targets.add(target)
-            wishes.append(_wish(each, target, live.get(each.product_id)))
+            twin = each.target in names
+            name = f"{each.target} (product {each.product_id})" if twin else each.target
+            names.add(name)
+            targets.append(_target(each, name, shop_stock.get(each.product_id)))
     if context.dry_run:
-        preview(report, wishes, live, context.settings.limit)
+        preview(report, targets, shop_stock, context.settings.limit)
     else:
-        StockWriter(context, report).write(wishes, live)
+        StockWriter(context, report).write(targets, shop_stock)
     return finish(report, context.client, started, calls)
 
 
 def restored(before: Decimal, written: Decimal) -> Callable[[Decimal], Decimal]:
-    """The amount to restore, from what the shop has now: `before`, and what moved since is kept."""
+    """Returns the amount to restore from what the shop has now: later moves are kept."""
 
     def amount(now: Decimal) -> Decimal:
         return before if now == written else max(tidy(before + now - written), NOTHING)
@@ -85,7 +94,7 @@ def restored(before: Decimal, written: Decimal) -> Callable[[Decimal], Decimal]:
     return amount
 
 
-def _wish(each: _Written, target: str, product: ProductStock | None) -> StockTarget:
+def _target(each: _Written, name: str, product: ProductStock | None) -> StockTarget:
     note = None
     now = None if product is None else product.amount
     if now is not None and now != each.written:
@@ -94,7 +103,7 @@ def _wish(each: _Written, target: str, product: ProductStock | None) -> StockTar
         note = f"the shop has {now} and not {each.written} any more: {moved:+} since"
         note += "" if kept == moved else ", not below 0"
     return StockTarget(
-        target,
+        name,
         each.product_id,
         each.product_code,
         restored(each.before, each.written),
@@ -113,8 +122,10 @@ def _run(connection: psycopg.Connection[Any], key: str, run_id: str) -> str:
     runs = [row[0] for row in rows]
     if run_id in runs:
         return run_id
-    if len(run_id) < SHORTEST:
-        raise LookupError(f"{run_id!r} is too short for a run: give at least {SHORTEST} characters")
+    if len(run_id) < MIN_RUN_ID_LENGTH:
+        raise LookupError(
+            f"{run_id!r} is too short for a run: give at least {MIN_RUN_ID_LENGTH} characters"
+        )
     if not runs:
         raise LookupError(f"no run of {key} that wrote stock begins with {run_id!r}")
     if len(runs) > 1:

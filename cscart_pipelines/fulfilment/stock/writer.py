@@ -1,16 +1,8 @@
-"""Amounts into the shop, exactly once each: journal, write, read back, and again where it is safe.
+"""Amounts into the shop, exactly once each: journal, write, read back, again where it is safe.
 
-Takes products with the amounts wanted, whoever wants them (a feed, an undo). A chunk of products
-costs one request to read, one per write, and one to read back. Not here: which amounts (`stock`,
-`undo`), and what a run that died has left (`stock_doubts`).
-
-What reading back means. The planned amount: the write is there. After an answer of 200, the amount
-from before: perhaps a sale of the difference, so it is written again; twice so, the shop takes
-the write and does nothing, as it does with products split by warehouse (reference 11.5). Another
-amount: orders came in between, where nothing else explains it (`orders_explain`); otherwise it is
-written again. After no answer, the amount from before or one that nothing explains: the write may
-still be on its way, so it is looked at again when the settling time is over, and only then written
-again.
+Takes targets from a feed or an undo. A chunk of products costs one request to read, one per write,
+and one to read back. Not here: which amounts (`push`, `undo`), and what a run that ended has left
+(`reconcile`).
 """
 
 from __future__ import annotations
@@ -35,19 +27,19 @@ from cscart_pipelines.fulfilment.journal import Entry, Kind, State
 from cscart_pipelines.fulfilment.push_session import PushContext
 from cscart_pipelines.fulfilment.report import PushReport, RefusedRow, WrittenChange
 from cscart_pipelines.fulfilment.stock import inbox as stock_inbox
-from cscart_pipelines.fulfilment.stock.inbox import Level
-from cscart_pipelines.fulfilment.stock.rules import orders_explain
-from cscart_pipelines.fulfilment.stock.targets import IS_SPLIT, StockTarget, obstacle
+from cscart_pipelines.fulfilment.stock.inbox import StockLevel
+from cscart_pipelines.fulfilment.stock.rules import explained_by_orders
+from cscart_pipelines.fulfilment.stock.targets import IS_SPLIT, StockTarget, write_obstacle
 
-CUT_SHORT = "not sent: the push ended before"
-MOST_ATTEMPTS = 3
+PUSH_ENDED = "not sent: the push ended before"
+MAX_ATTEMPTS = 3
 
 
 class _Attempt:
-    """A wish on its way."""
+    """A target on its way."""
 
-    def __init__(self, wish: StockTarget, entry: Entry, before: Decimal) -> None:
-        self.wish = wish
+    def __init__(self, target: StockTarget, entry: Entry, before: Decimal) -> None:
+        self.target = target
         self.entry = entry
         self.before = before
         self.answered = False
@@ -61,70 +53,83 @@ class _Attempt:
 
 
 class StockWriter:
-    """Writes the wishes of one push. Outcomes go into the report as they are known."""
+    """Writes the targets of one push; outcomes go into the report as they are known.
+
+    What reading back means: the planned amount is the write. After an answer of 200, the amount
+    from before is perhaps a sale of the difference, so it is written again; twice so, the shop
+    takes the write and does nothing, as with products split by warehouse (reference 11.5). Another
+    amount means orders in between where nothing else explains it (`explained_by_orders`), else it
+    is written again. Without an answer, the amount from before or an unexplained one may change
+    yet: it is read again when the settling time is over, and only then written again.
+    """
 
     def __init__(self, context: PushContext, report: PushReport) -> None:
         self._context = context
         self._journal = context.journal
         self._key = context.integration.key
         self._report = report
-        self._doubts: list[_Attempt] = []
-        self._stop = threading.Event()
+        self._unconfirmed: list[_Attempt] = []
+        self._stopped = threading.Event()
 
-    def write(self, wishes: Sequence[StockTarget], seen: dict[int, ProductStock]) -> None:
-        """All of them. `seen`: the products as read before the push was judged.
+    def write(self, targets: Sequence[StockTarget], seen: dict[int, ProductStock]) -> None:
+        """Writes all targets.
 
-        Raises the ShopError that ended the push; what was not written then waits.
+        Args:
+            targets: with the amounts.
+            seen: the products as read before the circuit breaker was asked.
+
+        Raises:
+            ShopError: it ended the push; what was not written then waits.
         """
-        chunks = [wishes[start : start + PAGE] for start in range(0, len(wishes), PAGE)]
+        chunks = [targets[start : start + PAGE] for start in range(0, len(targets), PAGE)]
         for chunk in chunks:
             if self._context.client.closed:
                 break  # the run is cancelled: the rest waits
             # A single chunk was read a moment ago; the later of several were not.
             fresh = len(chunks) == 1
-            ids = [wish.product_id for wish in chunk]
+            ids = [target.product_id for target in chunk]
             self._chunk(chunk, seen if fresh else read_amounts(self._context.client, ids))
-        self._look_again()
-        for attempt in self._doubts:
-            self._say(attempt.entry, attempt.wish, State.AMBIGUOUS)
+        self._recheck_unconfirmed()
+        for attempt in self._unconfirmed:
+            self._report_change(attempt.entry, attempt.target, State.AMBIGUOUS)
 
     # --- one chunk -------------------------------------------------------------------------------
 
-    def _chunk(self, wishes: Sequence[StockTarget], live: dict[int, ProductStock]) -> None:
+    def _chunk(self, targets: Sequence[StockTarget], shop_stock: dict[int, ProductStock]) -> None:
         attempts: list[_Attempt] = []
         with self._journal.transaction() as connection:
-            done: list[tuple[Level, str, str | None]] = []
-            for wish in wishes:
-                product = live.get(wish.product_id)
-                reason = obstacle(product, wish.product_code, self._context.settings.limit)
+            done: list[tuple[StockLevel, str, str | None]] = []
+            for target in targets:
+                product = shop_stock.get(target.product_id)
+                reason = write_obstacle(product, target.product_code, self._context.settings.limit)
                 if reason is not None or product is None or product.amount is None:
-                    self._refused(wish, reason or "")
-                    done += [(wish.level, "refused", reason)] if wish.level else []
+                    self._report_refusal(target, reason or "")
+                    done += [(target.level, "refused", reason)] if target.level else []
                     continue
                 now = product.amount
-                amount = wish.amount_at(now)
+                amount = target.amount_at(now)
                 if now == amount:
                     self._report.unchanged += 1
-                    done += [(wish.level, "done", None)] if wish.level else []
+                    done += [(target.level, "done", None)] if target.level else []
                 else:
                     entry = self._journal.plan(
                         Kind.STOCK,
-                        wish.target,
-                        self._plan(wish, amount),
+                        target.name,
+                        self._plan(target, amount),
                         before={"amount": json_number(now)},
-                        product_id=wish.product_id,
+                        product_id=target.product_id,
                     )
-                    attempts.append(_Attempt(wish, entry, now))
-            stock_inbox.settle_all(connection, self._key, done)
+                    attempts.append(_Attempt(target, entry, now))
+            stock_inbox.update_states(connection, self._key, done)
         self._send_all(attempts)
 
-    def _plan(self, wish: StockTarget, amount: Decimal) -> dict[str, Any]:
-        row = {"row": wish.level.key, "feed": wish.feed} if wish.level else {}
+    def _plan(self, target: StockTarget, amount: Decimal) -> dict[str, Any]:
+        row = {"row": target.level.key, "feed": target.feed} if target.level else {}
         return {
             "amount": json_number(amount),
-            "product_code": wish.product_code,
+            "product_code": target.product_code,
             **row,
-            **(wish.plan or {}),
+            **(target.plan or {}),
         }
 
     def _send_all(self, attempts: Sequence[_Attempt]) -> None:
@@ -137,36 +142,38 @@ class StockWriter:
                 for future in futures:
                     future.result()
             except BaseException:
-                self._stop.set()  # what was not sent yet is not sent any more
+                self._stopped.set()  # what was not sent yet is not sent any more
                 raise
-        trouble: ShopError | None = None
+        shop_error: ShopError | None = None
         sent: list[_Attempt] = []
         for attempt in attempts:
             error = attempt.error
             if attempt.entry.state is State.PLANNED:
-                attempt.entry = self._journal.finish(attempt.entry, State.SKIPPED, reason=CUT_SHORT)
+                attempt.entry = self._journal.finish(
+                    attempt.entry, State.SKIPPED, reason=PUSH_ENDED
+                )
             elif error is None or isinstance(error, AmbiguousWriteError):
                 sent.append(attempt)
             elif isinstance(error, RejectedWriteError | NotFoundError):
                 self._finish(attempt, State.FAILED, str(error), row="refused")
             else:
                 self._finish(attempt, State.FAILED, f"not applied: {error}")
-                trouble = trouble or (error if isinstance(error, ShopError) else None)
+                shop_error = shop_error or (error if isinstance(error, ShopError) else None)
         self._read_back(sent)
-        if trouble is not None:
-            raise trouble
+        if shop_error is not None:
+            raise shop_error
 
     def _send(self, attempt: _Attempt) -> None:
-        if self._stop.is_set() or self._context.client.closed:  # the run is cancelled
+        if self._stopped.is_set() or self._context.client.closed:  # the run is cancelled
             return
         attempt.answered, attempt.error = False, None
         attempt.entry = self._journal.applying(attempt.entry)
         try:
             set_amount(
                 self._context.client,
-                attempt.wish.product_id,
+                attempt.target.product_id,
                 attempt.planned,
-                again=partial(self._journal.sent_again, attempt.entry),
+                again=partial(self._journal.record_resend, attempt.entry),
             )
             attempt.answered = True
         except AmbiguousWriteError as error:
@@ -175,10 +182,10 @@ class StockWriter:
         except RejectedWriteError as error:
             attempt.error = error
         except ShopError as error:
-            # Surely not applied. Only a product that is gone is its own trouble, not the shop's.
+            # Surely not applied. Only a missing product says nothing about the shop.
             attempt.error = error
             if not isinstance(error, NotFoundError):
-                self._stop.set()
+                self._stopped.set()
 
     # --- what became of it -----------------------------------------------------------------------
 
@@ -186,17 +193,19 @@ class StockWriter:
         if not sent:
             return
         try:
-            live = read_amounts(self._context.client, [each.wish.product_id for each in sent])
+            shop_stock = read_amounts(
+                self._context.client, [each.target.product_id for each in sent]
+            )
         except ShopError as error:
             for attempt in sent:
                 reason = f"not read back: {error}"
                 attempt.entry = self._journal.ambiguous(attempt.entry, reason)
             raise
         for attempt in sent:
-            if not self._settled(attempt, live.get(attempt.wish.product_id)):
-                self._doubts.append(attempt)
+            if not self._resolved(attempt, shop_stock.get(attempt.target.product_id)):
+                self._unconfirmed.append(attempt)
 
-    def _settled(
+    def _resolved(
         self, attempt: _Attempt, product: ProductStock | None, *, late: bool = False
     ) -> bool:
         """Finishes the entry if the shop tells how it ended. `late`: nothing is on its way now."""
@@ -204,15 +213,17 @@ class StockWriter:
         if product is None or now is None:
             if attempt.answered or late:
                 limit = self._context.settings.limit
-                reason = obstacle(product, attempt.wish.product_code, limit)
+                reason = write_obstacle(product, attempt.target.product_code, limit)
                 reason = reason or "no amount was read back"
                 self._finish(attempt, State.FAILED, reason, row="refused")
                 return True
             return False
         after = {"amount": json_number(now)}
         if now == attempt.planned:
-            self._finish(attempt, State.VERIFIED, attempt.wish.note, after=after, row="done")
-        elif (attempt.answered or late) and orders_explain(attempt.before, attempt.planned, now):
+            self._finish(attempt, State.VERIFIED, attempt.target.note, after=after, row="done")
+        elif (attempt.answered or late) and explained_by_orders(
+            attempt.before, attempt.planned, now
+        ):
             note = f"{tidy(attempt.planned - now)} fewer when it was read back: ordered in between"
             self._finish(attempt, State.VERIFIED, note, after=after, row="done")
         elif attempt.answered and now == attempt.before and not late and attempt.without_effect:
@@ -225,44 +236,46 @@ class StockWriter:
             return False
         return True
 
-    def _look_again(self) -> None:
-        """Those in doubt, when nothing can be on its way any more; written again if need be."""
-        while self._doubts:
-            if self._waited_in_vain():
-                return  # the run is cancelled: the next one looks
-            doubts = self._doubts
-            live = read_amounts(self._context.client, [each.wish.product_id for each in doubts])
-            self._doubts = []
-            again: list[_Attempt] = []
-            for attempt in doubts:
-                product = live.get(attempt.wish.product_id)
-                if self._settled(attempt, product, late=True):
+    def _recheck_unconfirmed(self) -> None:
+        """Reads unconfirmed writes again when they have settled; repeats them if need be."""
+        while self._unconfirmed:
+            if self._closed_while_waiting():
+                return  # the run is cancelled: the next one reads them
+            unconfirmed = self._unconfirmed
+            shop_stock = read_amounts(
+                self._context.client, [each.target.product_id for each in unconfirmed]
+            )
+            self._unconfirmed = []
+            retries: list[_Attempt] = []
+            for attempt in unconfirmed:
+                product = shop_stock.get(attempt.target.product_id)
+                if self._resolved(attempt, product, late=True):
                     continue
-                if attempt.entry.attempts >= MOST_ATTEMPTS:
-                    reason = f"not applied in {MOST_ATTEMPTS} attempts"
+                if attempt.entry.attempts >= MAX_ATTEMPTS:
+                    reason = f"not applied in {MAX_ATTEMPTS} attempts"
                     self._finish(attempt, State.FAILED, reason)
                 elif product is not None and product.amount is not None:
-                    again.append(self._replanned(attempt, product.amount))
-            for start in range(0, len(again), PAGE):
-                self._send_all(again[start : start + PAGE])
+                    retries.append(self._replanned(attempt, product.amount))
+            for start in range(0, len(retries), PAGE):
+                self._send_all(retries[start : start + PAGE])
 
     def _replanned(self, attempt: _Attempt, now: Decimal) -> _Attempt:
-        plan = self._plan(attempt.wish, attempt.wish.amount_at(now))
+        plan = self._plan(attempt.target, attempt.target.amount_at(now))
         attempt.entry = self._journal.replan(
             attempt.entry, plan, before={"amount": json_number(now)}
         )
         attempt.before = now
         return attempt
 
-    def _waited_in_vain(self) -> bool:
-        """Until the last unanswered write is settled. True if the client was closed meanwhile."""
-        silent = {each.entry.id for each in self._doubts if not each.answered}
+    def _closed_while_waiting(self) -> bool:
+        """Waits until unanswered writes are settled. True if the client was closed meanwhile."""
+        silent = {each.entry.id for each in self._unconfirmed if not each.answered}
         since = [
             entry.seconds_since_sent or 0.0
             for entry in self._journal.open_entries(Kind.STOCK)
             if entry.id in silent
         ]
-        left = self._context.settle - min(since, default=self._context.settle)
+        left = self._context.settling_seconds - min(since, default=self._context.settling_seconds)
         return left > 0 and self._context.client.pause(left)
 
     def _finish(
@@ -275,29 +288,29 @@ class StockWriter:
         row: str | None = None,
     ) -> None:
         """The end of an entry, and in the same transaction that of its row."""
-        wish = attempt.wish
+        target = attempt.target
         with self._journal.transaction() as connection:
             entry = self._journal.finish(attempt.entry, state, after=after, reason=reason)
-            if row is not None and wish.level is not None:
+            if row is not None and target.level is not None:
                 why = reason if row == "refused" else None
-                stock_inbox.settle(
-                    connection, self._key, wish.level.sku, wish.level.key, row, why,
+                stock_inbox.update_state(
+                    connection, self._key, target.level.sku, target.level.key, row, why,
                     journal_id=entry.id,
                 )  # fmt: skip
         attempt.entry = entry
-        self._say(entry, wish, state)
+        self._report_change(entry, target, state)
         if row == "refused":
-            self._refused(wish, reason or "")
+            self._report_refusal(target, reason or "")
 
-    def _say(self, entry: Entry, wish: StockTarget, state: State) -> None:
+    def _report_change(self, entry: Entry, target: StockTarget, state: State) -> None:
         after = entry.after or {"amount": entry.plan["amount"]}
-        note = entry.reason or wish.note
+        note = entry.reason or target.note
         self._report.changes.append(
             WrittenChange(
-                str(Kind.STOCK), wish.target, str(state), entry.before, after, note, wish.feed
+                str(Kind.STOCK), target.name, str(state), entry.before, after, note, target.feed
             )
         )
 
-    def _refused(self, wish: StockTarget, reason: str) -> None:
-        source = wish.level.source if wish.level else None
-        self._report.refusals.append(RefusedRow(wish.target, reason, source))
+    def _report_refusal(self, target: StockTarget, reason: str) -> None:
+        source = target.level.source if target.level else None
+        self._report.refusals.append(RefusedRow(target.name, reason, source))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cscart_pipelines.fulfilment import cancellation
-from cscart_pipelines.fulfilment.push_session import ENDED_EARLY, RoundKind, open_push
+from cscart_pipelines.fulfilment.push_session import ENDED_EARLY, PushKind, open_push
 from cscart_pipelines.fulfilment.report import PushReport
 from cscart_pipelines.fulfilment.shipments.push import push_shipments
 from cscart_pipelines.fulfilment.stock.push import push_stock
@@ -23,10 +23,10 @@ REMOVE = "DELETE FROM registry.integrations"
 
 @pytest.fixture(autouse=True)
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cancellation, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(cancellation, "POLL_SECONDS", 0.02)
 
 
-def push_and(at: Connected, kind: RoundKind, method: str, deed: str) -> PushReport:
+def push_and(at: Connected, kind: PushKind, method: str, deed: str) -> PushReport:
     """A push during whose first write somebody does a deed; it arrives when that was noticed."""
     done = threading.Event()
     with at.client(max_parallel=1) as client:
@@ -67,7 +67,7 @@ def test_no_other_level_is_written(connect: Connect) -> None:
 
 
 def test_the_first_look_does_not_wait(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cancellation, "LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr(cancellation, "POLL_SECONDS", 3600.0)
     at = connect()
     at.execute(DISABLE)
     with (

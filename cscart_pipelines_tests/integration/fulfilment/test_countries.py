@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from cscart_pipelines.fulfilment.countries import (
     NAMES,
-    NO_COUNTRIES,
+    NOT_COUNTRIES,
     Countries,
     countries_of,
-    plain,
+    normalise_name,
     read_countries,
     suggestions,
 )
@@ -25,7 +25,7 @@ NOBODY = countries_of([], [])
 ENGLISH = {
     code: name
     for code, name in Locale("en").territories.items()
-    if len(code) == 2 and code not in NO_COUNTRIES
+    if len(code) == 2 and code not in NOT_COUNTRIES
 }
 CS_CART = {
     "AN": "Netherlands Antilles", "AP": "Asia-Pacific", "AX": "Aland Islands",
@@ -209,9 +209,13 @@ def test_every_country_is_found_under_its_name(code: str, odd: str, case: type[s
 
 
 def test_no_name_of_the_table_is_in_cldr_or_twice() -> None:
-    names = [(plain(name), codes) for codes, all_of in NAMES.items() for name in all_of.split(";")]
+    names = [
+        (normalise_name(name), codes)
+        for codes, all_of in NAMES.items()
+        for name in all_of.split(";")
+    ]
     assert len({name for name, _ in names}) == len(names)
-    english = {plain(name): code for code, name in ENGLISH.items()}
+    english = {normalise_name(name): code for code, name in ENGLISH.items()}
     assert [name for name, codes in names if english.get(name) == codes] == []
     assert [name for name, codes in names if NOBODY.codes_of(name) != set(codes.split())] == []
 
@@ -231,15 +235,15 @@ def test_a_word_is_matched_or_reported(
     assert found.codes == frozenset().union(*(shop.codes_of(word) for word in words))
     assert found.unmatched == tuple(word for word in words if not shop.codes_of(word))
     for code, name in seen:
-        if code and plain(name or "") and not shop.codes_of(name or "") & {code.upper()}:
+        if code and normalise_name(name or "") and not shop.codes_of(name or "") & {code.upper()}:
             # Only a code goes before the shop's own name.
             assert (name or "").strip().upper() in shop.codes or NOBODY.codes_of(name or "")
 
 
 @given(st.text(max_size=20))
 def test_plain_names_are_plain(name: str) -> None:
-    assert not any(unicodedata.category(c)[0] in "ZPCS" for c in plain(name))
-    assert plain(name) == plain(name + "-") == plain(f" {name}  ")
+    assert not any(unicodedata.category(c)[0] in "ZPCS" for c in normalise_name(name))
+    assert normalise_name(name) == normalise_name(name + "-") == normalise_name(f" {name}  ")
 
 
 def test_countries_without_orders_are_the_english_ones() -> None:

@@ -31,11 +31,11 @@ def test_an_entry_goes_from_planned_to_verified(journal: Journal) -> None:
     assert (planned.state, planned.attempts, planned.sent_at) == (State.PLANNED, 0, None)
     assert planned.plan == {"quantities": {"1": 2}} and planned.before == {"left": {"1": 2}}
     sent = journal.applying(planned)
-    assert sent.in_doubt and sent.attempts == 1
+    assert sent.unconfirmed and sent.attempts == 1
     assert sent.seconds_since_sent is not None and sent.seconds_since_sent >= 0
     journal.answered(sent, {"shipment_id": 9})
     journal.finish(sent, State.VERIFIED)
-    (done,) = journal.of_order(7)
+    (done,) = journal.entries_of_order(7)
     assert (done.state, done.after, done.run_id) == (State.VERIFIED, {"shipment_id": 9}, "run-1")
     assert done.finished_at is not None
     assert journal.open_entries(Kind.SHIPMENT) == []
@@ -48,7 +48,7 @@ def test_what_was_surely_not_applied_is_planned_again_and_its_attempts_count(
     again = journal.replan(journal.ambiguous(sent, "no answer"), {"quantities": {"1": 1}})
     assert (again.state, again.attempts, again.sent_at, again.after) == ("planned", 1, None, None)
     assert again.plan == {"quantities": {"1": 1}} and again.before == {"left": {"1": 2}}
-    assert not again.in_doubt
+    assert not again.unconfirmed
     assert journal.applying(again).attempts == 2
 
 
@@ -59,7 +59,7 @@ def test_sending_once_more_is_the_same_attempt_and_young_again(journal: Journal)
     )
     (old,) = journal.open_entries(Kind.SHIPMENT)
     assert old.seconds_since_sent is not None and old.seconds_since_sent >= 3600
-    young = journal.sent_again(sent)
+    young = journal.record_resend(sent)
     assert young.seconds_since_sent is not None and young.seconds_since_sent < 3600
     assert young.attempts == 1
 
@@ -93,7 +93,7 @@ def test_a_sending_without_an_answer_is_doubted_from_the_moment_it_is_found(
     foreign.applying(parcel(foreign))
     _age(journal)
 
-    journal.doubt_unanswered(Kind.SHIPMENT, order_id=7)
+    journal.mark_unanswered(Kind.SHIPMENT, order_id=7)
     found = {entry.id: entry for entry in journal.open_entries(Kind.SHIPMENT, Kind.STOCK)}
     assert {key: str(entry.state) for key, entry in found.items()} == {
         silent.id: "ambiguous", told.id: "applying", planned.id: "planned",
@@ -107,7 +107,7 @@ def test_a_sending_without_an_answer_is_doubted_from_the_moment_it_is_found(
     assert [entry.state for entry in foreign.open_entries(Kind.SHIPMENT)] == ["applying"]
 
     _age(journal)
-    journal.doubt_unanswered(Kind.SHIPMENT)  # the first sight counts, not the second
+    journal.mark_unanswered(Kind.SHIPMENT)  # the first sight counts, not the second
     found = {entry.id: entry for entry in journal.open_entries(Kind.SHIPMENT)}
     assert (found[silent.id].seconds_since_sent or 0) >= 3600
     assert (found[other_order.id].seconds_since_sent or 0) < 3600
@@ -120,7 +120,7 @@ def test_a_target_has_one_open_entry(journal: Journal) -> None:
     journal.plan(Kind.ORDER_STATUS, "CS7 T1", {}, order_id=7)  # another kind is another target
     journal.finish(first, State.SKIPPED, reason="nothing to do")
     parcel(journal)
-    assert len(journal.of_order(7)) == 3
+    assert len(journal.entries_of_order(7)) == 3
 
 
 def test_open_entries_are_those_of_the_kinds_the_order_and_the_integration(
@@ -142,7 +142,7 @@ def test_a_transaction_that_fails_leaves_nothing(journal: Journal) -> None:
         with journal.transaction():
             parcel(journal, "CS7 T2")
         raise ZeroDivisionError
-    assert journal.of_order(7) == []
+    assert journal.entries_of_order(7) == []
 
 
 def test_threads_take_turns(journal: Journal) -> None:

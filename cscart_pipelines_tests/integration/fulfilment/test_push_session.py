@@ -9,10 +9,10 @@ import pytest
 
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.fulfilment.push_session import (
-    LONGEST_PAUSE,
-    ORDERS_PAUSE,
+    MAX_BACKOFF_SECONDS,
+    MAX_ORDER_BACKOFF_SECONDS,
     PushFailedError,
-    RoundKind,
+    PushKind,
     due,
     finish,
     open_push,
@@ -31,7 +31,7 @@ __all__ = ["connect"]
 
 def go(at: Connected, error: BaseException | None = None, **options: Any) -> None:
     """A round in which nothing is pushed."""
-    kind: RoundKind = options.pop("kind", "shipments")
+    kind: PushKind = options.pop("kind", "shipments")
     with (
         at.client() as client,
         open_push(
@@ -50,7 +50,7 @@ def record(at: Connected) -> list[tuple[Any, ...]]:
     )
 
 
-def may_go(at: Connected, kind: RoundKind = "shipments") -> bool:
+def may_go(at: Connected, kind: PushKind = "shipments") -> bool:
     with at.database.connect() as connection:
         return at.key in due(connection, kind)
 
@@ -66,7 +66,7 @@ def test_after_failures_the_next_round_by_itself_waits_longer_each_time(connect:
         assert ended and error == "order 7 failed"
         pauses.append(pause)
     assert pauses[:3] == [60, 120, 240]
-    assert pauses[-2:] == [LONGEST_PAUSE, LONGEST_PAUSE]
+    assert pauses[-2:] == [MAX_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS]
     assert not may_go(at)
     assert may_go(at, "stock")
     go(at)  # by hand it may go at any time
@@ -84,11 +84,11 @@ def test_orders_that_are_put_off_by_themselves_do_not_keep_the_shop_waiting(
         with pytest.raises(PushFailedError):
             go(at, PushFailedError("order 7 waits", report))
         pauses.append(record(at)[0][3])
-    assert pauses == [60, 120, 240, ORDERS_PAUSE, ORDERS_PAUSE]
+    assert pauses == [60, 120, 240, MAX_ORDER_BACKOFF_SECONDS, MAX_ORDER_BACKOFF_SECONDS]
     report.changes.append(WrittenChange("shipment", "8 T", "ambiguous"))
     with pytest.raises(PushFailedError):
         go(at, PushFailedError("order 8: in doubt", report))
-    assert record(at)[0][3] > ORDERS_PAUSE
+    assert record(at)[0][3] > MAX_ORDER_BACKOFF_SECONDS
 
 
 def test_of_an_error_that_is_not_ours_only_the_name_is_kept(connect: Connect) -> None:

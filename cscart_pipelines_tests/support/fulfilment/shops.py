@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.fulfilment.journal import State
-from cscart_pipelines.fulfilment.push_session import PushFailedError, RoundKind, open_push
+from cscart_pipelines.fulfilment.push_session import PushFailedError, PushKind, open_push
 from cscart_pipelines.fulfilment.report import PushReport
 from cscart_pipelines.fulfilment.shipments.push import push_shipments
 from cscart_pipelines.integrations import settings as integration_settings
@@ -85,7 +85,7 @@ class Connected:
         )
 
     def push(
-        self, kind: RoundKind = "shipments", *, client: dict[str, Any] | None = None, **options: Any
+        self, kind: PushKind = "shipments", *, client: dict[str, Any] | None = None, **options: Any
     ) -> PushReport:
         """One push; a report also when it failed. `settle` may be among the options."""
         settle = options.pop("settle", 0.0)

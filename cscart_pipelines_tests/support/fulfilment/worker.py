@@ -20,7 +20,7 @@ import psycopg
 
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.errors import ShopError
-from cscart_pipelines.fulfilment.push_session import PushFailedError, RoundKind, open_push
+from cscart_pipelines.fulfilment.push_session import PushFailedError, PushKind, open_push
 from cscart_pipelines.fulfilment.shipments.push import push_shipments
 from cscart_pipelines.fulfilment.shop_write_lock import ShopWriteLockedError
 from cscart_pipelines.fulfilment.stock.push import push_stock
@@ -30,7 +30,7 @@ from cscart_pipelines.settings import read_settings
 from cscart_pipelines.warehouse.connect import open_warehouse
 
 READ_TIMEOUT = 0.6
-KINDS: tuple[RoundKind, ...] = ("shipments", "stock")
+KINDS: tuple[PushKind, ...] = ("shipments", "stock")
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
 

@@ -46,13 +46,13 @@ def test_every_change_and_refusal_is_counted(report: PushReport) -> None:
 @given(reports)
 def test_troubles_are_what_a_person_must_look_at(report: PushReport) -> None:
     bad = sum(change.state in ("failed", "ambiguous") for change in report.changes)
-    assert len(report.troubles) == bad + len(report.postponed) + (report.held is not None)
+    assert len(report.problems) == bad + len(report.postponed) + (report.held is not None)
 
 
 def test_a_trouble_is_told_by_its_note_else_by_its_state() -> None:
     noted = WrittenChange("stock", "SKU", "failed", note="the shop has no such product")
     report = PushReport("shop", "stock", changes=[noted, WrittenChange("stock", "B", "ambiguous")])
-    assert report.troubles == ["SKU: the shop has no such product", "B: ambiguous"]
+    assert report.problems == ["SKU: the shop has no such product", "B: ambiguous"]
 
 
 def test_a_report_of_an_older_version_is_read() -> None:

@@ -1,7 +1,7 @@
-"""Rows of a parcel that the shop has already: written by us before, or by somebody else.
+"""Rows of a parcel that the shop has already: written by us before, or by its staff. Pure.
 
-Nothing is posted for them, even if the quantities differ; the reason says so. Pure. Not here:
-writes in doubt, which are read back before anything is planned (`order_push`).
+Nothing is posted for them, even if the quantities differ; the reason says so. Not here:
+unconfirmed writes, which are read back before anything is planned (`shipments/order`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cscart_pipelines.cscart.quantities import NOTHING, tidy
 from cscart_pipelines.fulfilment.journal import Entry, Kind
 from cscart_pipelines.fulfilment.models import ShipmentRow
 from cscart_pipelines.fulfilment.shipments.parcels.parcel import Parcel, matches, own_shipments
-from cscart_pipelines.fulfilment.shipments.parcels.quantities import Remainder
+from cscart_pipelines.fulfilment.shipments.parcels.quantities import RemainingQuantities
 from cscart_pipelines.fulfilment.shipments.parcels.rows import RequestedRow, key_of
 
 
@@ -32,8 +32,8 @@ class Adopted:
 
 
 @dataclass
-class Found:
-    """`new`: rows for which the shop has nothing."""
+class ExistingMatch:
+    """The rows of a parcel, divided by what the shop has. `new`: the shop has nothing."""
 
     adopted: list[Adopted] = field(default_factory=list)
     refusals: list[tuple[ShipmentRow, str]] = field(default_factory=list)
@@ -45,18 +45,25 @@ def match_existing(
     line: str,
     history: Sequence[Entry],
     shipments: Sequence[ShipmentSeen],
-    left: Remainder,
-) -> Found:
-    """Divides the rows of one parcel. `line`: the comments by which it is found without a number.
+    left: RemainingQuantities,
+) -> ExistingMatch:
+    """Divides the rows of one parcel into adopted, refused and new ones.
 
     Rows that a verified write of ours has carried out are done. The others are adopted by a
     shipment of the same number that is not ours; where there is none they are new, also if we have
     shipped other rows of the parcel.
+
+    Args:
+        group: the rows of the parcel.
+        line: the comments by which it is found without a number.
+        history: the order's journal.
+        shipments: those that the shop has.
+        left: to compare quantities by product code.
     """
-    found = Found()
+    found = ExistingMatch()
     if not group:
         return found
-    done = _done(group[0].tracking, history)
+    done = _rows_done(group[0].tracking, history)
     rest = []
     for each in group:
         if each.key not in done:
@@ -71,11 +78,11 @@ def match_existing(
             said = f"{quantity} pieces" if quantity else "all that was left"
             reason = f"this row was shipped already with {said}, as shipment {shipment_id}"
             found.refusals.append((each.row, reason))
-    theirs = _theirs(group[0].tracking, line, shipments, history)
-    if rest and theirs:
+    foreign = _foreign_shipments(group[0].tracking, line, shipments, history)
+    if rest and foreign:
         rows = tuple(each.row for each in rest)
-        reason = _reason(rest, theirs, left)
-        found.adopted.append(Adopted(rest[0].tracking, rows, theirs[0].shipment_id, reason))
+        reason = _adoption_reason(rest, foreign, left)
+        found.adopted.append(Adopted(rest[0].tracking, rows, foreign[0].shipment_id, reason))
     else:
         found.new = rest
     return found
@@ -84,19 +91,21 @@ def match_existing(
 def reserved_by_unconfirmed(
     history: Sequence[Entry], shipments: Sequence[ShipmentSeen], named: AbstractSet[str]
 ) -> list[dict[str, Decimal]]:
-    """Quantities of writes that may still turn out to be done: the shop does not show them. Not of
-    the parcels `named`, whose rows are planned just now."""
+    """Returns quantities of writes that may still arrive: the shop does not show them.
+
+    Parcels in `named` are left out: their rows are planned just now.
+    """
     ours = own_shipments(history)
-    strange = [seen for seen in shipments if seen.shipment_id not in ours]
+    foreign = [seen for seen in shipments if seen.shipment_id not in ours]
     parcels = [
         Parcel.from_json(entry.plan)
         for entry in history
-        if entry.kind is Kind.SHIPMENT and entry.in_doubt and entry.tracking not in named
+        if entry.kind is Kind.SHIPMENT and entry.unconfirmed and entry.tracking not in named
     ]
-    return [each.quantities for each in parcels if not any(matches(each, s) for s in strange)]
+    return [each.quantities for each in parcels if not any(matches(each, s) for s in foreign)]
 
 
-def _done(tracking: str, history: Sequence[Entry]) -> dict[str, tuple[int, str | None]]:
+def _rows_done(tracking: str, history: Sequence[Entry]) -> dict[str, tuple[int, str | None]]:
     """Rows of the parcel that verified writes of ours carried out: to shipment id and quantity."""
     done: dict[str, tuple[int, str | None]] = {}
     for shipment_id, entry in own_shipments(history).items():
@@ -111,11 +120,14 @@ def _plain(quantity: Any) -> str | None:
     return None if quantity is None else str(tidy(Decimal(quantity)))
 
 
-def _theirs(
+def _foreign_shipments(
     tracking: str, line: str, shipments: Sequence[ShipmentSeen], history: Sequence[Entry]
 ) -> list[ShipmentSeen]:
-    """Shipments that are this parcel and not ours. One of ours for another parcel, that somebody
-    gave this number since, is this parcel now; the same address in its comments says less."""
+    """Shipments that are this parcel and not ours.
+
+    One of ours for another parcel that was given this number since is this parcel now; the same
+    address in its comments says less.
+    """
     ours = own_shipments(history)
     held = {
         entry.after["shipment_id"]: entry.tracking
@@ -138,9 +150,11 @@ def _theirs(
     return found
 
 
-def _reason(rest: Sequence[RequestedRow], theirs: Sequence[ShipmentSeen], left: Remainder) -> str:
-    ids = ", ".join(str(seen.shipment_id) for seen in theirs)
-    has = left.by_code(seen.quantities for seen in theirs)
+def _adoption_reason(
+    rest: Sequence[RequestedRow], foreign: Sequence[ShipmentSeen], left: RemainingQuantities
+) -> str:
+    ids = ", ".join(str(seen.shipment_id) for seen in foreign)
+    has = left.by_code(seen.quantities for seen in foreign)
     asked: dict[str, Decimal] = {}
     for each in rest:
         if each.code is not None and each.pieces is not None:

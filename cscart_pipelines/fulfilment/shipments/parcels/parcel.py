@@ -1,6 +1,6 @@
-"""One parcel: what is sent to the shop for it, what the journal keeps, and how it is found again.
+"""One parcel: what is sent to the shop, what the journal keeps, how it is found again. Pure.
 
-Pure. Not here: which parcels there are (`parcels`).
+Not here: which parcels there are (`plan`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,14 @@ from cscart_pipelines.fulfilment.tracking_numbers import normalise_tracking
 
 @dataclass(frozen=True)
 class Parcel:
-    """A shipment to be created. `tracking`: normalised, with the order it names the parcel;
-    `tracking_number`: as it is sent, "" if it is not; `quantities`: item id to pieces, above 0;
-    `shipping_id`: the method of its lines; the shop demands one (reference 9.2)."""
+    """A shipment to be created.
+
+    Attributes:
+        tracking: normalised; with the order it names the parcel.
+        tracking_number: as it is sent; "" if it is not.
+        quantities: item id to pieces, above 0.
+        shipping_id: the method of its lines; the shop demands one (reference 9.2).
+    """
 
     tracking: str
     tracking_number: str
@@ -36,10 +41,11 @@ class Parcel:
 
     @property
     def pieces(self) -> Decimal:
+        """The sum of its quantities."""
         return total(self.quantities.values())
 
     def to_json(self) -> dict[str, Any]:
-        """For the journal; no names, addresses or e-mails."""
+        """Returns the plan for the journal; no names, addresses or e-mails."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain["shipped_at"] = _iso(self.shipped_at)
         plain["quantities"] = json_numbers(self.quantities)
@@ -48,7 +54,7 @@ class Parcel:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Parcel:
-        """What `to_json` made; other keys beside it are ignored."""
+        """Restores a parcel from `to_json`; other keys beside its own are ignored."""
         plain = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
         plain["shipped_at"] = _moment(plain["shipped_at"])
         plain["quantities"] = {item: from_json(each) for item, each in plain["quantities"].items()}
@@ -57,8 +63,11 @@ class Parcel:
 
 
 def matches(parcel: Parcel, seen: ShipmentSeen) -> bool:
-    """True if the shop's shipment is this parcel: the same number, however it is spelled; or, where
-    numbers are not sent, the same tracking address in the comments."""
+    """Returns True if the shop's shipment is this parcel.
+
+    It has the same number, however it is spelled; or, where numbers are not sent, the same tracking
+    address in its comments.
+    """
     if parcel.tracking and normalise_tracking(seen.tracking_number) == parcel.tracking:
         return True
     return (
@@ -69,7 +78,7 @@ def matches(parcel: Parcel, seen: ShipmentSeen) -> bool:
 
 
 def own_shipments(history: Iterable[Entry]) -> dict[int, Entry]:
-    """The shop's shipments that are verified writes of ours, by shipment id."""
+    """Returns the shop's shipments that are verified writes of ours, by shipment id."""
     return {
         int(entry.after["shipment_id"]): entry
         for entry in history

@@ -1,9 +1,8 @@
-"""Which parcels the rows of one order make: grouped, judged, looked for in the shop, filled.
+"""Which parcels the rows of one order make: grouped, checked, matched with the shop, filled. Pure.
 
-Pure. A row ends in exactly one place: a parcel to be posted, a shipment that the shop has already
-(adopted), or refused with a reason. Good rows go through beside refused ones. Not here: one row by
-itself (`parcel_rows`), number, carrier and comments (`parcel_labels`), pieces and SKUs
-(`parcel_quantities`), what was done before (`parcel_history`), the writes (`order_push`).
+A row ends in exactly one place: a parcel to be posted, a shipment that the shop has already
+(adopted), or refused with a reason; good rows go through beside refused ones. Not here: the single
+steps (`rows`, `fields`, `quantities`, `adoption`) and the writes (`shipments/order`).
 """
 
 from __future__ import annotations
@@ -24,9 +23,15 @@ from cscart_pipelines.fulfilment.shipments.parcels.adoption import (
     match_existing,
     reserved_by_unconfirmed,
 )
-from cscart_pipelines.fulfilment.shipments.parcels.fields import FieldConflicts, ShipmentFields
+from cscart_pipelines.fulfilment.shipments.parcels.fields import (
+    ShipmentFields,
+    ShipmentFieldsBuilder,
+)
 from cscart_pipelines.fulfilment.shipments.parcels.parcel import Parcel, matches
-from cscart_pipelines.fulfilment.shipments.parcels.quantities import Remainder, RowRefusedError
+from cscart_pipelines.fulfilment.shipments.parcels.quantities import (
+    RemainingQuantities,
+    RowRefusedError,
+)
 from cscart_pipelines.fulfilment.shipments.parcels.rows import RequestedRow, read_row
 from cscart_pipelines.fulfilment.tracking_numbers import normalise_tracking
 from cscart_pipelines.integrations.settings import IntegrationSettings
@@ -56,46 +61,56 @@ def plan(
     *,
     fractions: bool = False,
 ) -> OrderPlan:
-    """`rows` of this order as they were received; `history`: its journal; `fractions`: the shop's
-    shipments take quantities with a fraction; the rest as of now.
+    """Plans the parcels of one order.
 
-    Rows take from what is left in the order they were received. Entries of the history that are in
-    doubt should have been settled before; what they may have shipped is not given again.
+    Rows take from what is left in the order they were received. Unconfirmed entries of the history
+    should have been reconciled before; what they may have shipped is not given again.
+
+    Args:
+        order_number: for the reasons.
+        order: as the shop has it now.
+        shipments: as the shop has them now.
+        rows: as they were received.
+        history: the journal of the order.
+        settings: of the integration.
+        carriers: the integration's carriers.
+        sku_map: SKU of the fulfilment system to product code.
+        fractions: the shop's shipments take quantities with a fraction.
     """
     made = OrderPlan()
     if reason := _unshippable(order_number, order, settings):
         made.refusals = [(row, reason) for row in rows]
         return made
     named = {normalise_tracking(row.tracking_number) for row in rows}
-    in_doubt = reserved_by_unconfirmed(history, shipments, named)
-    left = Remainder(order, shipments, sku_map, in_doubt, fractions=fractions)
-    labels = FieldConflicts(settings, carriers, history)
+    reserved = reserved_by_unconfirmed(history, shipments, named)
+    left = RemainingQuantities(order, shipments, sku_map, reserved, fractions=fractions)
+    builder = ShipmentFieldsBuilder(settings, carriers, history)
     used: dict[str, ShipmentFields] = {}
     new: list[RequestedRow] = []
     for tracking, group in _groups(rows, left, settings, made).items():
-        label = labels.of(group)
-        made.refusals += label.refusals
+        fields = builder.build(group)
+        made.refusals += fields.refusals
         # Where the number is sent, only the number says which parcel a shipment is.
-        line = "" if settings.update_tracking_number else label.comments
-        found = match_existing(label.rows, line, history, shipments, left)
+        line = "" if settings.update_tracking_number else fields.comments
+        found = match_existing(fields.rows, line, history, shipments, left)
         made.adopted += found.adopted
         made.refusals += found.refusals
         if found.new:
-            used[tracking] = label
+            used[tracking] = fields
             new += found.new
-            if label.note and label.note not in made.notes:
-                made.notes.append(label.note)
+            if fields.note and fields.note not in made.notes:
+                made.notes.append(fields.note)
     filled = _fill(new, left, made)
     for tracking, (its_rows, quantities) in filled.items():
-        label = used[tracking]
-        shipping_id, note = _method(order, tracking, quantities)
+        fields = used[tracking]
+        shipping_id, note = _shipping_method(order, tracking, quantities)
         made.notes += [note] if note else []
         made.parcels.append(
             Parcel(
                 tracking=tracking,
-                tracking_number=label.tracking_number,
-                carrier=label.carrier,
-                comments=label.comments,
+                tracking_number=fields.tracking_number,
+                carrier=fields.carrier,
+                comments=fields.comments,
                 shipped_at=_earliest(its_rows, settings.zone),
                 quantities=quantities,
                 rows=tuple(its_rows),
@@ -122,7 +137,10 @@ def _unshippable(number: str, order: ShippableOrder, settings: IntegrationSettin
 
 
 def _groups(
-    rows: Sequence[ShipmentRow], left: Remainder, settings: IntegrationSettings, made: OrderPlan
+    rows: Sequence[ShipmentRow],
+    left: RemainingQuantities,
+    settings: IntegrationSettings,
+    made: OrderPlan,
 ) -> dict[str, list[RequestedRow]]:
     """Rows that make sense, by parcel; the others are refused."""
     groups: dict[str, list[RequestedRow]] = {}
@@ -137,7 +155,7 @@ def _groups(
 
 
 def _fill(
-    rows: Sequence[RequestedRow], left: Remainder, made: OrderPlan
+    rows: Sequence[RequestedRow], left: RemainingQuantities, made: OrderPlan
 ) -> dict[str, tuple[list[ShipmentRow], dict[str, Decimal]]]:
     """Parcel to its rows and quantities; parcels share what is left as their rows were received."""
     filled: dict[str, tuple[list[ShipmentRow], dict[str, Decimal]]] = {}
@@ -154,10 +172,10 @@ def _fill(
     return filled
 
 
-def _method(
+def _shipping_method(
     order: ShippableOrder, tracking: str, quantities: Mapping[str, Decimal]
 ) -> tuple[int, str | None]:
-    """The shipping method of a parcel, and a note where its lines have several.
+    """Returns the shipping method of a parcel, and a note where its lines have several.
 
     The shop keeps one method for a shipment, and one parcel must not become two shipments of the
     same number: the method that most of its pieces have stands for all.

@@ -1,6 +1,6 @@
-"""How many pieces of which line: SKUs found in the order, and what is left given out row by row.
+"""How many pieces of which line: SKUs found in the order, what is left given out row by row. Pure.
 
-Pure. Not here: what belongs into one parcel (`parcels`).
+Not here: what belongs into one parcel (`plan`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ class RowRefusedError(ValueError):
 
 
 def pieces_of(quantity: Decimal | None) -> Decimal | None:
-    """A quantity above 0 in its shortest form; None stays None. Raises RowRefusedError."""
+    """Returns a quantity above 0 in its shortest form; None stays None.
+
+    Raises:
+        RowRefusedError: it is no quantity that can be shipped.
+    """
     if quantity is None:
         return None
     if not quantity.is_finite():
@@ -36,7 +40,7 @@ def pieces_of(quantity: Decimal | None) -> Decimal | None:
     return tidy(quantity)
 
 
-class Remainder:
+class RemainingQuantities:
     """What is left of one order, while the rows of a plan take from it one after the other."""
 
     def __init__(
@@ -44,12 +48,19 @@ class Remainder:
         order: ShippableOrder,
         shipments: Sequence[ShipmentSeen],
         sku_map: Mapping[str, str],
-        in_doubt: Iterable[Mapping[str, Decimal]] = (),
+        reserved: Iterable[Mapping[str, Decimal]] = (),
         *,
         fractions: bool = False,
     ) -> None:
-        """`in_doubt`: quantities of writes that may still turn out to be done: not given again.
-        `fractions`: the shop's shipments take them."""
+        """Starts with what the shop has left.
+
+        Args:
+            order: as the shop has it.
+            shipments: as the shop has them.
+            sku_map: SKU of the fulfilment system to product code.
+            reserved: quantities of writes that may still arrive: not given again.
+            fractions: the shop's shipments take them.
+        """
         self._fractions = fractions
         self._order = order
         self._shipments = shipments
@@ -57,19 +68,19 @@ class Remainder:
         self._left = {line.item_id: line.left for line in order.lines}
         self._ordered = {line.item_id: line.ordered for line in order.lines}
         self._code = {line.item_id: (line.product_code or "").strip() for line in order.lines}
-        self._doubted: dict[str, Decimal] = {}
+        self._reserved: dict[str, Decimal] = {}
         self._given: dict[str, dict[str, Decimal]] = {}
         """Parcel to item id to pieces, in this plan."""
-        for quantities in in_doubt:
+        for quantities in reserved:
             for item, amount in quantities.items():
-                self._doubted[item] = tidy(self._doubted.get(item, NOTHING) + amount)
+                self._reserved[item] = tidy(self._reserved.get(item, NOTHING) + amount)
                 self._left[item] = max(tidy(self._left.get(item, NOTHING) - amount), NOTHING)
 
     def code_of(self, sku: str) -> str:
-        """The order's product code that a SKU means. Raises RowRefusedError.
+        """Returns the order's product code that a SKU means: mapped, exact, else by case.
 
-        Through the map if it is there; exactly, else in other upper and lower case if that is
-        clear.
+        Raises:
+            RowRefusedError: the order has no such product, or several.
         """
         mapped = _look_up(self._sku_map, sku) or sku
         codes = {code for code in self._code.values() if code}
@@ -85,8 +96,19 @@ class Remainder:
         raise RowRefusedError(f"{said} is not in this order; it has {has}")
 
     def take(self, tracking: str, code: str | None, pieces: Decimal | None) -> dict[str, Decimal]:
-        """Gives pieces of a code (None: of all lines) to a parcel, lines by item id; `pieces` None:
-        all that is left. Raises RowRefusedError, and gives nothing then."""
+        """Gives pieces to a parcel.
+
+        Args:
+            tracking: of the parcel.
+            code: product code; None for all lines.
+            pieces: None for all that is left.
+
+        Returns:
+            Item id to pieces.
+
+        Raises:
+            RowRefusedError: fewer are left; nothing is given then.
+        """
         items = sorted(item for item in self._left if code is None or self._code[item] == code)
         left = total(self._left[item] for item in items)
         if left == 0:
@@ -95,7 +117,7 @@ class Remainder:
             ordered = total(self._ordered[item] for item in items)
             raise RowRefusedError(
                 f"SKU {code}: {pieces} asked, {left} left of {ordered} ordered"
-                + self._elsewhere(items)
+                + self._where_shipped(items)
             )
         wanted = left if pieces is None else pieces
         given: dict[str, Decimal] = {}
@@ -115,7 +137,7 @@ class Remainder:
         return given
 
     def by_code(self, quantities: Iterable[Mapping[str, Decimal]]) -> dict[str, Decimal]:
-        """Pieces per product code."""
+        """Returns pieces per product code."""
         found: dict[str, Decimal] = {}
         for each in quantities:
             for item, amount in each.items():
@@ -146,11 +168,11 @@ class Remainder:
                 return "the order has nothing to ship"
             return f"everything has shipped already: shipments {_listed(ids)}"
         if code is None:
-            return "nothing is left of the order" + self._elsewhere(items)
+            return "nothing is left of the order" + self._where_shipped(items)
         ordered = total(self._ordered[item] for item in items)
-        return f"SKU {code}: nothing is left of {ordered} ordered" + self._elsewhere(items)
+        return f"SKU {code}: nothing is left of {ordered} ordered" + self._where_shipped(items)
 
-    def _elsewhere(self, items: list[str]) -> str:
+    def _where_shipped(self, items: list[str]) -> str:
         """Where the pieces went."""
         ids = {
             seen.shipment_id
@@ -162,12 +184,12 @@ class Remainder:
             for tracking, given in self._given.items()
             if any(given.get(item) for item in items)
         ]
-        doubted = total(self._doubted.get(item, NOTHING) for item in items)
+        reserved = total(self._reserved.get(item, NOTHING) for item in items)
         said = [f"shipments {_listed(ids)}"] if ids else []
         if parcels:
             said.append(f"rows before this one: {', '.join(parcels)}")
-        if doubted:
-            said.append(f"{doubted} in a write whose outcome is not known yet")
+        if reserved:
+            said.append(f"{reserved} in a write whose outcome is not known yet")
         return f" ({'; '.join(said)})" if said else ""
 
 

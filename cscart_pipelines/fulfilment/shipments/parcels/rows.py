@@ -1,6 +1,6 @@
-"""One row of a parcel, read by itself: is it clear what it asks for?
+"""One row of a parcel, read by itself: is it clear what it asks for? Pure.
 
-Pure. Not here: how rows get along with each other (`parcel_labels`, `parcels`).
+Not here: how rows of a parcel agree (`fields`, `plan`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from decimal import Decimal
 from cscart_pipelines.fulfilment.feeds import fields as values
 from cscart_pipelines.fulfilment.models import ShipmentRow
 from cscart_pipelines.fulfilment.shipments.parcels.quantities import (
-    Remainder,
+    RemainingQuantities,
     RowRefusedError,
     pieces_of,
 )
@@ -21,10 +21,16 @@ from cscart_pipelines.integrations.settings import IntegrationSettings
 
 @dataclass(frozen=True)
 class RequestedRow:
-    """A row that makes sense, its cells without what is not part of them. `place`: among the rows
-    as received; `number`: as it is sent, `tracking`: normalised; `code`: the order's product code,
-    None for everything; `pieces`: None for all that is left; `url`: "" also where URLs are switched
-    off."""
+    """A row that makes sense, its cells without what is not part of them.
+
+    Attributes:
+        place: among the rows as received.
+        number: as it is sent.
+        tracking: normalised.
+        code: the order's product code; None for everything.
+        pieces: None for all that is left.
+        url: "" also where URLs are switched off.
+    """
 
     place: int
     row: ShipmentRow
@@ -43,18 +49,22 @@ class RequestedRow:
 
 
 def key_of(sku: str) -> str:
-    """SKUs that differ in case or in marks around them name the same row."""
+    """Returns one key for SKUs that differ in case or in marks around them."""
     return values.clean(sku, "sku").casefold()
 
 
 def read_row(
-    place: int, row: ShipmentRow, left: Remainder, settings: IntegrationSettings
+    place: int, row: ShipmentRow, left: RemainingQuantities, settings: IntegrationSettings
 ) -> RequestedRow:
-    """Rows inserted by SQL are read as those of files. Raises RowRefusedError."""
+    """Reads a row; rows inserted by SQL are read as those of files.
+
+    Raises:
+        RowRefusedError: a cell cannot be used, or the order has no such SKU.
+    """
     try:
         number = values.tracking_number(row.tracking_number)
-        sku = values.word(row.sku, "sku")
-        carrier = values.word(row.carrier or "", "carrier")
+        sku = values.text_value(row.sku, "sku")
+        carrier = values.text_value(row.carrier or "", "carrier")
         url = values.tracking_url(row.tracking_url or "") if settings.update_tracking_url else ""
     except values.RefusedValueError as error:
         raise RowRefusedError(str(error)) from None

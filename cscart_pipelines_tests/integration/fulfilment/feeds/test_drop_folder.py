@@ -20,7 +20,12 @@ import psycopg
 import pytest
 
 from cscart_pipelines.fulfilment.feeds import drop_folder, drop_folder_paths
-from cscart_pipelines.fulfilment.feeds.drop_folder import folder, ingest_files, owner, waiting_files
+from cscart_pipelines.fulfilment.feeds.drop_folder import (
+    folder,
+    ingest_files,
+    owner_of,
+    waiting_files,
+)
 from cscart_pipelines.fulfilment.feeds.ingest import IngestResult, ingest
 from cscart_pipelines.integrations.lifecycle import Status
 from cscart_pipelines.integrations.registry import Integration
@@ -257,7 +262,7 @@ def test_done_is_kept_for_its_time(room: Room) -> None:
 # --- troubles ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", drop_folder_paths.ROOMS)
+@pytest.mark.parametrize("name", drop_folder_paths.SUBFOLDERS)
 def test_a_folder_that_is_something_else_is_reported_and_not_followed(
     room: Room, tmp_path: Path, name: str
 ) -> None:
@@ -361,7 +366,7 @@ def test_an_owner_is_told_of_each_file_that_waits(room: Room) -> None:
     (room.path / "taking/b.csv").write_text(GOOD)
     room.put("levels.csv", STOCK, "stock")
     found = waiting_files(room.settings, ["one"], age=0)
-    assert [owner(room.settings, path) for path in found] == [
+    assert [owner_of(room.settings, path) for path in found] == [
         ("one", "shipments"), ("one", "shipments"), ("one", "stock"),
     ]  # fmt: skip
     assert [path.name for path in found] == ["b.csv", "a.csv", "levels.csv"]
@@ -446,7 +451,7 @@ drop_folder.ingest_files(connection, settings, integration(), age=0)
 
 
 @pytest.mark.parametrize(
-    ("dies_before", "committed"), [("_parsed", False), ("ingest", False), ("_file_away", True)]
+    ("dies_before", "committed"), [("_parsed", False), ("ingest", False), ("_move_ingested", True)]
 )
 def test_a_killed_process_loses_and_doubles_nothing(
     room: Room, dies_before: str, committed: bool

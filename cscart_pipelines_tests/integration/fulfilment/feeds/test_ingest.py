@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cscart_pipelines.fulfilment.feeds import ingest_shipments
-from cscart_pipelines.fulfilment.feeds.duplicates import keep_newest, settle_repeated
+from cscart_pipelines.fulfilment.feeds.duplicates import drop_duplicates, keep_newest
 from cscart_pipelines.fulfilment.feeds.ingest import (
     IngestResult,
     ingest,
@@ -413,9 +413,9 @@ def _feed_file(inbox: Connection, rows: Sequence[Any]) -> IngestResult:
     """As `feed_files` leaves the rows of one file."""
     if rows and isinstance(rows[0], StockRow):
         newest, _ = keep_newest(rows)
-        kept, _ = settle_repeated(newest, lambda r: (r.sku,), lambda r: (r.quantity,))
+        kept, _ = drop_duplicates(newest, lambda r: (r.sku,), lambda r: (r.quantity,))
         return feed(inbox, kept)
-    unique, _ = settle_repeated(
+    unique, _ = drop_duplicates(
         rows, ingest_shipments.shipment_key, ingest_shipments.shipment_content
     )
     return feed(inbox, unique)

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cscart_pipelines.fulfilment.shipments.deferred_orders import (
-    FIRST_PAUSE,
-    LONGEST_PAUSE,
+    FIRST_BACKOFF,
+    MAX_BACKOFF,
     Connection,
+    add_order_numbers,
     clear,
     defer,
-    note_numbers,
     read_deferred,
 )
 from cscart_pipelines_tests.conftest import Database
@@ -27,19 +27,19 @@ def test_the_pause_doubles_up_to_a_quarter_of_a_day(warehouse_database: Database
         for number in range(30):
             pauses.append(defer(connection, "a", 7, ["7"], f"trouble {number}"))
             its_time_came(connection)
-        assert pauses[:4] == [FIRST_PAUSE * 2**n for n in range(4)]
+        assert pauses[:4] == [FIRST_BACKOFF * 2**n for n in range(4)]
         assert pauses == sorted(pauses)
-        assert pauses[-1] == LONGEST_PAUSE
+        assert pauses[-1] == MAX_BACKOFF
         row = connection.execute("SELECT failures, reason FROM fulfilment.put_off_orders")
         assert row.fetchall() == [(30, "trouble 29")]
         clear(connection, "a", 7)
-        assert defer(connection, "a", 7, ["7"], "again") == FIRST_PAUSE
+        assert defer(connection, "a", 7, ["7"], "again") == FIRST_BACKOFF
 
 
 def test_who_tries_before_the_time_does_not_make_it_longer(warehouse_database: Database) -> None:
     with warehouse_database.connect() as connection:
         for _ in range(5):
-            assert 0 < defer(connection, "a", 7, ["7"], "by name") <= FIRST_PAUSE
+            assert 0 < defer(connection, "a", 7, ["7"], "by name") <= FIRST_BACKOFF
         row = connection.execute("SELECT failures FROM fulfilment.put_off_orders").fetchone()
         assert row == (1,)
 
@@ -48,9 +48,9 @@ def test_all_spellings_of_a_number_are_kept(warehouse_database: Database) -> Non
     with warehouse_database.connect() as connection:
         defer(connection, "a", 7, ["CS7", "cs7"], "x")
         defer(connection, "a", 7, ["CS7"], "x")
-        note_numbers(connection, "a", 7, [" CS7", "cs7"])
-        note_numbers(connection, "a", 7, [])
-        note_numbers(connection, "a", 8, ["CS8"])  # nobody put it off
+        add_order_numbers(connection, "a", 7, [" CS7", "cs7"])
+        add_order_numbers(connection, "a", 7, [])
+        add_order_numbers(connection, "a", 8, ["CS8"])  # nobody put it off
         rows = connection.execute("SELECT order_id, order_numbers FROM fulfilment.put_off_orders")
         assert rows.fetchall() == [(7, [" CS7", "CS7", "cs7"])]
 

@@ -8,7 +8,12 @@ import pytest
 
 from cscart_pipelines.cscart.errors import TransientShopError
 from cscart_pipelines.fulfilment.push_session import open_push
-from cscart_pipelines.fulfilment.shipments.deleted import Missing, missing, sent_for, settle_missing
+from cscart_pipelines.fulfilment.shipments.deleted import (
+    DeletedShipment,
+    find_deleted,
+    resolve_deleted,
+    shipments_of_order,
+)
 from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected, connect
 
 __all__ = ["connect"]
@@ -25,19 +30,19 @@ def in_shop(at: Connected) -> Counter[str]:
     return Counter(one.tracking_number for one in at.shop.store.shipments.values())
 
 
-def found(at: Connected) -> list[Missing]:
+def found(at: Connected) -> list[DeletedShipment]:
     with at.database.connect() as connection:
-        return missing(connection, [at.key])
+        return find_deleted(connection, [at.key])
 
 
-def settle(at: Connected, parcels: list[Missing], *, again: bool) -> list[str]:
+def settle(at: Connected, parcels: list[DeletedShipment], *, again: bool) -> list[str]:
     with (
         at.client() as client,
         open_push(
             "shipments", at.database.warehouse, at.registry, at.settings, at.key, client=client
         ) as context,
     ):
-        return [verdict for _, verdict in settle_missing(context, parcels, again=again)]
+        return [verdict for _, verdict in resolve_deleted(context, parcels, again=again)]
 
 
 @pytest.fixture
@@ -88,7 +93,7 @@ def test_what_is_accepted_stays_away_and_is_told_no_more(shipped: Connected) -> 
     assert state == "skipped" and f"was shipment {one.shipment_id}; accepted" in reason
     # For good: neither by the same command, nor by the same file.
     with shipped.database.connect() as connection:
-        assert sent_for(connection, shipped.key, one.order_id) == []
+        assert shipments_of_order(connection, shipped.key, one.order_id) == []
     assert settle(shipped, [one], again=True) == []
     shipped.push()
     assert in_shop(shipped) == Counter(["B1"])
@@ -106,13 +111,15 @@ def test_another_parcel_of_the_order_does_not_bring_it_back(shipped: Connected) 
     assert in_shop(shipped) == Counter(["B1", "C1", "D1"])
     delete(shipped, "C1", "D1")
     with shipped.database.connect() as connection:
-        first, second = sent_for(connection, shipped.key, order)
+        first, second = shipments_of_order(connection, shipped.key, order)
     assert settle(shipped, [first], again=False) == ["accepted"]
     with shipped.database.connect() as connection:
-        assert sent_for(connection, shipped.key, order) == [second]
+        assert shipments_of_order(connection, shipped.key, order) == [second]
     assert settle(shipped, [second], again=True) == ["waits again"]
     with shipped.database.connect() as connection:
-        assert sent_for(connection, shipped.key, order) == [], "it waits; it is not accepted too"
+        assert shipments_of_order(connection, shipped.key, order) == [], (
+            "it waits; it is not accepted too"
+        )
     shipped.push()
     assert in_shop(shipped) == Counter(["B1", second.target.split()[1]])
 
@@ -140,7 +147,9 @@ def test_what_the_shop_still_has_is_left_alone(again: bool, shipped: Connected) 
     """The warehouse may be wrong or late; only the shop knows."""
     orders = list(shipped.shop.store.orders)
     with shipped.database.connect() as connection:
-        parcels = [one for order in orders for one in sent_for(connection, shipped.key, order)]
+        parcels = [
+            one for order in orders for one in shipments_of_order(connection, shipped.key, order)
+        ]
     verdicts = settle(shipped, parcels, again=again)
     assert verdicts == ["waits again" if again else "accepted", "there"]
     shipped.push()

@@ -17,7 +17,7 @@ from cscart_pipelines.cscart.errors import CredentialsRefusedError, ShopError
 from cscart_pipelines.fulfilment.orders.export import export, to_json, write_csv
 from cscart_pipelines.fulfilment.orders.pull import pull
 from cscart_pipelines.fulfilment.push_session import PushFailedError, open_push
-from cscart_pipelines.fulfilment.shipments.push import MOST_FAILED_ORDERS, push_shipments
+from cscart_pipelines.fulfilment.shipments.push import MAX_FAILED_IN_A_ROW, push_shipments
 from cscart_pipelines.fulfilment.shop_write_lock import ShopWriteLockedError, acquire
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.sandbox.http.responses import SandboxResponse
@@ -218,7 +218,7 @@ def test_a_status_the_shop_vetoes_is_told(connect: Connect) -> None:
     at.ship(str(order.order_id), UPS, carrier="UPS")
     report = at.push()
     assert at.journal()["order_status", "failed"] == 1
-    assert any("too little stock" in trouble for trouble in report.troubles)
+    assert any("too little stock" in trouble for trouble in report.problems)
 
 
 def test_mails_follow_the_setting_where_the_version_lets_it(connect: Connect) -> None:
@@ -420,22 +420,22 @@ def test_orders_that_break_one_after_the_other_keep_nobody_waiting_for_long(
     broken = poisoned(at, 20)
     good = at.order().order_id
     at.ship(str(good), "G-1", carrier="UPS")
-    first = at.push(client={"retries": 0}, by_itself=True)
-    assert MOST_FAILED_ORDERS <= len(first.postponed) < 12
+    first = at.push(client={"retries": 0}, automatic=True)
+    assert MAX_FAILED_IN_A_ROW <= len(first.postponed) < 12
     assert any("though the shop answers" in note for note in first.notes)
     assert len(at.shop.requests) < 12
     pushes = 1
     while not shipments(at, good):
-        at.push(client={"retries": 0}, by_itself=True)
+        at.push(client={"retries": 0}, automatic=True)
         pushes += 1
-    assert pushes <= 1 + len(broken) // MOST_FAILED_ORDERS
+    assert pushes <= 1 + len(broken) // MAX_FAILED_IN_A_ROW
     assert shipments(at, good) == [("G-1", "ups", 2)]
     # Whoever fails comes last the next time, so that what is new is not behind it.
     at.execute("UPDATE fulfilment.put_off_orders SET not_before = now()")
     newer = at.order().order_id
     at.ship(str(newer), "N-1", carrier="UPS")
     at.shop.requests.clear()
-    at.push(client={"retries": 0, "max_parallel": 1}, by_itself=True)
+    at.push(client={"retries": 0, "max_parallel": 1}, automatic=True)
     assert at.shop.requests[0].path.endswith(f"/orders/{newer}")
     assert shipments(at, newer) == [("N-1", "ups", 2)]
 
@@ -443,16 +443,16 @@ def test_orders_that_break_one_after_the_other_keep_nobody_waiting_for_long(
 def test_an_order_that_is_put_off_waits_for_its_time_or_for_a_person(connect: Connect) -> None:
     at = connect()
     (broken,) = poisoned(at, 1)
-    at.push(by_itself=True)
+    at.push(automatic=True)
     at.shop.requests.clear()
-    report = at.push(by_itself=True)
-    assert (report.waiting, report.troubles) == (1, [])
+    report = at.push(automatic=True)
+    assert (report.waiting, report.problems) == (1, [])
     assert not at.shop.requests
     assert at.push().postponed, "asked for by name"
     assert at.shop.requests
     at.execute("UPDATE fulfilment.put_off_orders SET not_before = now()")
     at.shop.faults.clear()
-    at.push(by_itself=True)
+    at.push(automatic=True)
     assert at.inbox() == [("done", None)]
     assert at.rows("SELECT FROM fulfilment.put_off_orders") == []
     assert at.shop.requests.count(method="POST") == 1
@@ -468,11 +468,11 @@ def test_an_outage_of_the_shop_puts_no_order_off(orders: int, connect: Connect) 
     at.shop.faults.add("server_error", status=503)
     for _ in range(3):
         with pytest.raises(ShopError):
-            at.push(client={"retries": 0}, by_itself=True)
+            at.push(client={"retries": 0}, automatic=True)
     assert at.rows("SELECT FROM fulfilment.put_off_orders") == []
     assert at.rows("SELECT failures FROM fulfilment.rounds") == [(3,)]
     at.shop.faults.clear()
-    at.push(by_itself=True)
+    at.push(automatic=True)
     assert len(at.shop.store.shipments) == orders
 
 
@@ -481,7 +481,7 @@ def test_a_shop_that_hides_its_version_is_not_in_trouble(connect: Connect) -> No
     poisoned(at, 6)
     at.shop.faults.add("login_page", path="/version")
     report = at.push(client={"retries": 0})
-    assert len(report.postponed) >= MOST_FAILED_ORDERS
+    assert len(report.postponed) >= MAX_FAILED_IN_A_ROW
 
 
 def test_an_order_put_off_in_doubt_does_not_slow_the_shop(connect: Connect) -> None:
@@ -493,12 +493,12 @@ def test_an_order_put_off_in_doubt_does_not_slow_the_shop(connect: Connect) -> N
     at.push(**hurried)
     assert at.journal()["shipment", "ambiguous"] == 1
     at.shop.faults.poison(order)
-    assert at.push(**hurried, by_itself=True).postponed
+    assert at.push(**hurried, automatic=True).postponed
     for _ in range(2):
         good = at.order().order_id
         at.ship(str(good), f"G{good}", carrier="UPS")
-        report = at.push(**hurried, by_itself=True)
-        assert report.troubles == []
+        report = at.push(**hurried, automatic=True)
+        assert report.problems == []
         assert shipments(at, good) == [(f"G{good}", "ups", 2)]
     at.shop.faults.clear()
     at.push()
@@ -526,7 +526,7 @@ def test_a_row_that_spells_its_number_otherwise_waits_with_the_others(connect: C
     at.ship(f"CS{order}", "A1", carrier="UPS")
     at.push(client={"retries": 0})
     at.ship(f" cs{order}", "B1", carrier="UPS")
-    at.push(by_itself=True)
+    at.push(automatic=True)
     waiting = "SELECT order_number FROM fulfilment.shipments WHERE state = 'waiting'"
     ((numbers,),) = at.rows("SELECT order_numbers FROM fulfilment.put_off_orders")
     assert sorted(numbers) == sorted(number for (number,) in at.rows(waiting))

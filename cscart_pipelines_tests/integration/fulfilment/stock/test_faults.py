@@ -64,7 +64,7 @@ def test_lost_answers_before_and_after_the_write_in_every_version(
     waited: list[float] = []
     report = push(shop, settle=60, client={"on_pause": waited.append})
     assert amounts(shop) == WANTED
-    assert report.counts["verified"] == 6 and report.troubles == []
+    assert report.counts["verified"] == 6 and report.problems == []
     assert set(states(shop).values()) == {"done"}
     # Those that were applied are not sent again; the others once, after the settling time.
     assert written(shop) == {"1": 2, "2": 1, "3": 2, "4": 1, "5": 1, "6": 2}
@@ -123,7 +123,7 @@ def test_three_attempts_are_all_there_are(connect: Connect) -> None:
     fault = shop.shop.faults.add("reset", method="PUT", path="/products/1")
     levels(shop, SKU_0001=5, SKU_0002=6)
     report = push(shop)
-    assert report.troubles == ["SKU-0001: not applied in 3 attempts"]
+    assert report.problems == ["SKU-0001: not applied in 3 attempts"]
     assert written(shop) == {"1": 3, "2": 1} and amounts(shop, 1, 2) == [100, 6]
     assert journal(shop) == [("SKU-0001", "failed", 3), ("SKU-0002", "verified", 1)]
     assert states(shop) == {"SKU-0001": "waiting", "SKU-0002": "done"}
@@ -153,7 +153,7 @@ def test_a_cancelled_push_leaves_its_doubts_to_the_next(connect: Connect) -> Non
     with a_round(shop, settle=60) as context:
         context.client.pause = lambda seconds: True  # type: ignore[method-assign]
         report = _report(context)
-    assert [c.state for c in report.changes] == ["ambiguous"] and report.troubles
+    assert [c.state for c in report.changes] == ["ambiguous"] and report.problems
     assert states(shop) == {"SKU-0001": "waiting"}
 
 
@@ -403,7 +403,7 @@ def test_a_killed_push_is_finished_by_the_next(connect: Connect, moment: str) ->
     first = push(shop, settle=3600, run_id="second")
     assert first.counts.get("failed", 0) == 0
     last = push(shop, settle=0, run_id="third")
-    assert last.troubles == [] and last.waiting == 0
+    assert last.problems == [] and last.waiting == 0
     assert amounts(shop) == WANTED and set(states(shop).values()) == {"done"}
     assert not {"planned", "applying", "ambiguous"} & {state for _, state, _ in journal(shop)}
     if moment == "read back":  # all had been applied: nobody sends them again

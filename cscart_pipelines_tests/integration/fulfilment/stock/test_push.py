@@ -355,7 +355,7 @@ def test_a_push_that_would_empty_the_shop_is_held_until_released(connect: Connec
     shop.execute("UPDATE fulfilment.stock_levels SET feed_id = %s", feed)
     dry = push(shop, dry_run=True)
     report = push(shop)
-    assert report.held and report.held in report.troubles
+    assert report.held and report.held in report.problems
     assert "4 of the 6 products" in report.held
     assert dry.held == report.held and len(dry.changes) == 5
     assert report.changes == [] and report.waiting == 5

@@ -131,7 +131,7 @@ def test_lost_answers_do_not_make_an_undo_twice(connect: Connect) -> None:
 def test_an_undo_that_failed_is_done_by_the_next(connect: Connect) -> None:
     shop = pushed(connect)
     fault = shop.shop.faults.add("reset", method="PUT", path="/products/1")
-    assert take_back(shop, RUN).troubles
+    assert take_back(shop, RUN).problems
     assert amounts(shop, 1, 2, 3) == [5, 100, 100]
     shop.shop.faults.rules.remove(fault)
     shop.shop.requests.clear()

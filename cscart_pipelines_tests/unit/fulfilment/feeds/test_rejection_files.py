@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cscart_pipelines.fulfilment.feeds.drop_folder import folder
-from cscart_pipelines.fulfilment.feeds.drop_folder_paths import file_done, make
+from cscart_pipelines.fulfilment.feeds.drop_folder_paths import make, move_to_done
 from cscart_pipelines.fulfilment.feeds.parse import Parsed
 from cscart_pipelines.fulfilment.feeds.rejection_files import write_late_rejections
 from cscart_pipelines.fulfilment.report import PushReport, RefusedRow
@@ -34,7 +34,7 @@ def put(done: Path, name: str, text: str = TEXT) -> Path:
     """As if taken in."""
     waiting = done.parent / name
     waiting.write_bytes(text.encode("utf-8", "surrogateescape"))
-    return file_done(waiting, done, [], Parsed([], []))
+    return move_to_done(waiting, done, [], Parsed([], []))
 
 
 def report(*refusals: RefusedRow, **options: object) -> PushReport:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cscart_pipelines.fulfilment.stock.circuit_breaker import judge
+from cscart_pipelines.fulfilment.stock.circuit_breaker import evaluate
 from cscart_pipelines.fulfilment.stock.open_orders import OpenOrders
 from cscart_pipelines.fulfilment.stock.rules import (
     NO_CAP,
@@ -19,7 +19,7 @@ from cscart_pipelines.fulfilment.stock.rules import (
     SkuRules,
     StockRules,
     amount_for,
-    orders_explain,
+    explained_by_orders,
     read_buffer,
 )
 from cscart_pipelines.fulfilment.stock.sku_matching import (
@@ -205,10 +205,10 @@ def test_what_is_no_buffer_is_refused(text: str) -> None:
 @given(pieces, pieces, st.integers(0, 30))
 def test_orders_explain_only_a_write_that_was_applied(before: int, planned: int, sold: int) -> None:
     """Without the write, orders of few pieces never look like a write with orders after it."""
-    assert not orders_explain(before, planned, planned)
+    assert not explained_by_orders(before, planned, planned)
     if sold < abs(planned - before):
-        assert not orders_explain(before, planned, before - sold)
-        assert orders_explain(before, planned, planned - sold) == (sold > 0)
+        assert not explained_by_orders(before, planned, before - sold)
+        assert explained_by_orders(before, planned, planned - sold) == (sold > 0)
 
 
 @given(pieces, pieces, pieces)
@@ -302,8 +302,8 @@ def test_a_match_is_the_only_one_there_is(codes: list[str], sku: str) -> None:
 
 def test_a_push_that_empties_too_much_is_held_and_says_of_how_many() -> None:
     shop = dict.fromkeys(range(10), 4) | {10: 0, 11: -3, 12: None}
-    half = judge(shop, dict.fromkeys(range(5), 0), Decimal("0.5"))
-    more = judge(shop, dict.fromkeys(range(6), 0), Decimal("0.5"))
+    half = evaluate(shop, dict.fromkeys(range(5), 0), Decimal("0.5"))
+    more = evaluate(shop, dict.fromkeys(range(6), 0), Decimal("0.5"))
     assert half.held is None
     assert more.held == (
         "held: 6 of the 10 products with stock would be set to zero, more than 50 %"
@@ -312,9 +312,9 @@ def test_a_push_that_empties_too_much_is_held_and_says_of_how_many() -> None:
 
 def test_products_without_stock_and_unknown_ones_do_not_count() -> None:
     shop: dict[int, int | None] = {1: 5, 2: 0, 3: -1}
-    assert judge(shop, {2: 0, 3: 0, 9: 0, 1: 3}, Decimal(0)).held is None
-    assert judge(shop, {1: 0}, Decimal(1)).held is None
-    assert judge(shop, {1: 0}, Decimal("0.99")).held is not None
+    assert evaluate(shop, {2: 0, 3: 0, 9: 0, 1: 3}, Decimal(0)).held is None
+    assert evaluate(shop, {1: 0}, Decimal(1)).held is None
+    assert evaluate(shop, {1: 0}, Decimal("0.99")).held is not None
 
 
 @given(
@@ -326,9 +326,9 @@ def test_what_a_killed_push_leaves_is_held_only_if_the_whole_was(
     shop: dict[int, int], wanted: dict[int, int], most: Decimal
 ) -> None:
     """A run that is killed half-way must not turn a good feed into a suspicious one."""
-    whole = judge(shop, wanted, most)
+    whole = evaluate(shop, wanted, most)
     half = dict(list(wanted.items())[: len(wanted) // 2])
     rest = {key: amount for key, amount in wanted.items() if key not in half}
     written = {key: half.get(key, amount) for key, amount in shop.items()}
     if whole.held is None:
-        assert judge(written, rest, most).held is None
+        assert evaluate(written, rest, most).held is None
