@@ -21,7 +21,7 @@ from cscart_pipelines.cli.reports import RAW
 from cscart_pipelines.cli.support import console, exit_codes
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.cscart.quantities import from_json, total
-from cscart_pipelines.fulfilment.countries import with_suggestions
+from cscart_pipelines.fulfilment.country_names import with_suggestions
 from cscart_pipelines.fulfilment.orders.export import OrderPage, export, to_json, write_csv
 from cscart_pipelines.fulfilment.orders.pull import PullReport, pull
 from cscart_pipelines.fulfilment.overview import last_cursors

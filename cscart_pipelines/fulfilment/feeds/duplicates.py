@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from cscart_pipelines.fulfilment.feeds.fields import EARLIEST
+from cscart_pipelines.fulfilment.feeds.time_fields import EARLIEST
 from cscart_pipelines.fulfilment.models import ShipmentRow, StockRow
 from cscart_pipelines.fulfilment.report import RefusedRow
 from cscart_pipelines.fulfilment.tracking_numbers import normalise_tracking

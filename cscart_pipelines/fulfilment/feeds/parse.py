@@ -14,7 +14,6 @@ from pathlib import PurePath
 from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
 
-from cscart_pipelines.fulfilment.feeds import fields as values
 from cscart_pipelines.fulfilment.feeds.csv_reader import Cells, Record, read_csv
 from cscart_pipelines.fulfilment.feeds.duplicates import (
     drop_duplicates,
@@ -23,9 +22,21 @@ from cscart_pipelines.fulfilment.feeds.duplicates import (
     shipment_key,
     target_of,
 )
-from cscart_pipelines.fulfilment.feeds.fields import RefusedValueError
+from cscart_pipelines.fulfilment.feeds.fields import (
+    RefusedValueError,
+    required_text,
+    text_value,
+    tracking_url,
+)
 from cscart_pipelines.fulfilment.feeds.json_reader import looks_like_json, read_json
+from cscart_pipelines.fulfilment.feeds.quantity_field import quantity
 from cscart_pipelines.fulfilment.feeds.text import UnreadableFileError, lines_of, printable
+from cscart_pipelines.fulfilment.feeds.time_fields import is_month_first, timestamp
+from cscart_pipelines.fulfilment.feeds.tracking_field import (
+    rounded_numbers,
+    rounded_reason,
+    tracking_number,
+)
 from cscart_pipelines.fulfilment.models import ShipmentRow, SkuRow, StockRow
 from cscart_pipelines.fulfilment.report import RefusedRow
 
@@ -81,20 +92,20 @@ def read_shipments(
     latest = now or datetime.now(UTC)
 
     def row_of(cells: Cells, source: str) -> ShipmentRow:
-        sku = values.text_value(cells.get("sku", ""), "sku")
-        quantity = values.quantity(cells.get("quantity", ""))
-        if quantity is not None and not sku:
+        sku = text_value(cells.get("sku", ""), "sku")
+        pieces = quantity(cells.get("quantity", ""))
+        if pieces is not None and not sku:
             raise RefusedValueError(
                 "has a quantity and no sku; name the sku, or leave both empty for all that is left"
             )
         return ShipmentRow(
-            order_number=values.required_text(cells.get("order_number", ""), "order_number"),
-            tracking_number=values.tracking_number(cells.get("tracking_number", "")),
+            order_number=required_text(cells.get("order_number", ""), "order_number"),
+            tracking_number=tracking_number(cells.get("tracking_number", "")),
             sku=sku,
-            quantity=quantity,
-            carrier=values.text_value(cells.get("carrier", ""), "carrier") or None,
-            tracking_url=values.tracking_url(cells.get("tracking_url", "")),
-            shipped_at=values.timestamp(cells.get("shipped_at", ""), "shipped_at", zone, latest),
+            quantity=pieces,
+            carrier=text_value(cells.get("carrier", ""), "carrier") or None,
+            tracking_url=tracking_url(cells.get("tracking_url", "")),
+            shipped_at=timestamp(cells.get("shipped_at", ""), "shipped_at", zone, latest),
             source=source,
         )
 
@@ -131,11 +142,11 @@ def read_stock(
     latest = now or datetime.now(UTC)
 
     def row_of(cells: Cells, source: str) -> StockRow:
-        sku = values.required_text(cells.get("sku", ""), "sku")
-        if (quantity := values.quantity(cells.get("quantity", ""), below_zero=True)) is None:
+        sku = required_text(cells.get("sku", ""), "sku")
+        if (on_hand := quantity(cells.get("quantity", ""), below_zero=True)) is None:
             raise RefusedValueError("quantity is empty")
-        said = values.timestamp(cells.get("as_of", ""), "as_of", zone, latest)
-        return StockRow(sku, quantity, said or as_of, source)
+        counted_at = timestamp(cells.get("as_of", ""), "as_of", zone, latest)
+        return StockRow(sku, on_hand, counted_at or as_of, source)
 
     parsed = _read(data, name, STOCK_COLUMNS, ("sku", "quantity"), row_of, target_of_cells)
     rows, older = keep_newest(parsed.rows)
@@ -156,8 +167,8 @@ def read_skus(data: bytes, name: str) -> Parsed[SkuRow]:
     """Reads rows of SKU and product code. Raises UnreadableFileError."""
 
     def row_of(cells: Cells, source: str) -> SkuRow:
-        sku = values.required_text(cells.get("sku", ""), "sku")
-        return SkuRow(sku, values.required_text(cells.get("product_code", ""), "product_code"))
+        sku = required_text(cells.get("sku", ""), "sku")
+        return SkuRow(sku, required_text(cells.get("product_code", ""), "product_code"))
 
     return _read(data, name, SKU_COLUMNS, SKU_COLUMNS, row_of, target_of_cells)
 
@@ -203,7 +214,7 @@ def _read(
 def _check_dates(record: Record) -> None:
     """Refuses the file if one date can only be month before day: the others would be a guess."""
     for column in DATES:
-        if values.is_month_first(cell := record.cells.get(column, "")):
+        if is_month_first(cell := record.cells.get(column, "")):
             raise UnreadableFileError(
                 f"line {record.line}: {column} {printable(str(cell).strip())[:40]} has the month"
                 " first, so what the other dates of the file mean would be a guess; write dates as"
@@ -213,10 +224,10 @@ def _check_dates(record: Record) -> None:
 
 def _refuse_rounded(parsed: Parsed[ShipmentRow]) -> None:
     """Refuses tracking numbers that are seen to be rounded only beside the others of the file."""
-    numbers = values.rounded_numbers(row.tracking_number for row in parsed.rows)
+    numbers = rounded_numbers(row.tracking_number for row in parsed.rows)
     for row in parsed.rows:
         if row.tracking_number in numbers:
-            reason = values.rounded_reason(row.tracking_number)
+            reason = rounded_reason(row.tracking_number)
             parsed.refusals.append(RefusedRow(target_of(row), reason, row.source))
     parsed.rows = [row for row in parsed.rows if row.tracking_number not in numbers]
 

@@ -9,13 +9,11 @@ from babel import Locale
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cscart_pipelines.fulfilment.countries import (
+from cscart_pipelines.fulfilment.countries import Countries, countries_of, read_countries
+from cscart_pipelines.fulfilment.country_names import (
     NAMES,
     NOT_COUNTRIES,
-    Countries,
-    countries_of,
     normalise_name,
-    read_countries,
     suggestions,
 )
 from cscart_pipelines_tests.conftest import Database

@@ -8,7 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from cscart_pipelines.fulfilment.feeds import fields as values
+from cscart_pipelines.fulfilment.feeds.fields import (
+    RefusedValueError,
+    clean,
+    text_value,
+    tracking_url,
+)
+from cscart_pipelines.fulfilment.feeds.tracking_field import tracking_number
 from cscart_pipelines.fulfilment.models import ShipmentRow
 from cscart_pipelines.fulfilment.shipments.parcels.quantities import (
     RemainingQuantities,
@@ -50,7 +56,7 @@ class RequestedRow:
 
 def key_of(sku: str) -> str:
     """Returns one key for SKUs that differ in case or in marks around them."""
-    return values.clean(sku, "sku").casefold()
+    return clean(sku, "sku").casefold()
 
 
 def read_row(
@@ -62,11 +68,11 @@ def read_row(
         RowRefusedError: a cell cannot be used, or the order has no such SKU.
     """
     try:
-        number = values.tracking_number(row.tracking_number)
-        sku = values.text_value(row.sku, "sku")
-        carrier = values.text_value(row.carrier or "", "carrier")
-        url = values.tracking_url(row.tracking_url or "") if settings.update_tracking_url else ""
-    except values.RefusedValueError as error:
+        number = tracking_number(row.tracking_number)
+        sku = text_value(row.sku, "sku")
+        carrier = text_value(row.carrier or "", "carrier")
+        url = tracking_url(row.tracking_url or "") if settings.update_tracking_url else ""
+    except RefusedValueError as error:
         raise RowRefusedError(str(error)) from None
     pieces = pieces_of(row.quantity)
     if not sku and pieces is not None:

@@ -14,13 +14,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cscart_pipelines.fulfilment.feeds import fields as feeds_fields
+from cscart_pipelines.fulfilment.feeds.fields import RefusedValueError
 from cscart_pipelines.fulfilment.feeds.parse import (
     Parsed,
     UnreadableFileError,
     read_shipments,
     read_stock,
 )
+from cscart_pipelines.fulfilment.feeds.tracking_field import tracking_number
 from cscart_pipelines.fulfilment.models import ShipmentRow, StockRow
 from cscart_pipelines.fulfilment.tracking_numbers import normalise_tracking
 
@@ -438,13 +439,13 @@ def test_stock_below_zero_is_read_and_told() -> None:
 @given(st.text(st.characters(codec="utf-8"), max_size=20))
 def test_a_number_that_is_taken_is_one_line_of_letters_and_digits(text: str) -> None:
     try:
-        number = feeds_fields.tracking_number(text)
-    except feeds_fields.RefusedValueError as error:
+        number = tracking_number(text)
+    except RefusedValueError as error:
         assert str(error).isprintable()
         return
     assert number.isascii() and number.isprintable() and number[0].isalnum()
     assert normalise_tracking(number).isalnum() or "_" in number or "/" in number
-    assert feeds_fields.tracking_number(number) == number
+    assert tracking_number(number) == number
     assert normalise_tracking(f"'{number}") == normalise_tracking(f'="{number}"')
 
 
