@@ -69,8 +69,8 @@ def test_an_integration_removed_while_the_pull_waits_keeps_none_from_theirs(
     room: ControlRoom,
 ) -> None:
     with small_shop(orders=1) as shop:
-        for key in ("gone", "stays"):
-            room.connect(key, shop, order_prefix=key.upper())
+        for key, company in (("gone", 2), ("stays", 1)):
+            room.connect(key, shop, order_prefix=key.upper(), companies=company)
         assert room.resync("stays").success
 
         def meanwhile() -> None:
