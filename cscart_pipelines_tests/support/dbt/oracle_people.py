@@ -58,7 +58,7 @@ FACT_COLUMNS = [
     "gross",
     "cancelled_orders",
     "failed_payment_orders",
-    "refunded",
+    "refunded_orders",
     "refunded_total",
     "discounted_purchases",
     "incomplete_orders",
