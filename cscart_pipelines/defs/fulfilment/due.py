@@ -25,7 +25,7 @@ ROWS = {
         SELECT integration, concat_ws(' ', 'rows', count(*), max(received_at))
         FROM fulfilment.shipments AS waiting
         WHERE state = 'waiting' AND NOT EXISTS (
-            SELECT FROM fulfilment.put_off_orders AS late
+            SELECT FROM fulfilment.deferred_orders AS late
             WHERE late.integration = waiting.integration AND late.not_before > now()
               AND waiting.order_number = ANY(late.order_numbers))
         GROUP BY integration
@@ -39,7 +39,7 @@ ENTRIES = """
     SELECT integration, concat_ws(' ', 'entries', count(*), max(id), sum(attempts))
     FROM fulfilment.journal AS open
     WHERE state IN ('planned', 'applying', 'ambiguous') AND kind = ANY(%s) AND NOT EXISTS (
-        SELECT FROM fulfilment.put_off_orders AS late
+        SELECT FROM fulfilment.deferred_orders AS late
         WHERE late.integration = open.integration AND late.order_id = open.order_id
           AND late.not_before > now())
     GROUP BY integration
@@ -50,7 +50,7 @@ ROUNDS = """
     FROM fulfilment.rounds WHERE kind = %s AND failures > 0
 """
 PUT_OFF = """
-    SELECT integration, concat_ws(' ', 'put off', sum(failures)) FROM fulfilment.put_off_orders
+    SELECT integration, concat_ws(' ', 'put off', sum(failures)) FROM fulfilment.deferred_orders
     WHERE not_before <= now() GROUP BY integration
 """
 

@@ -41,7 +41,7 @@ def defer(
     """
     row = connection.execute(
         """
-        INSERT INTO fulfilment.put_off_orders AS known
+        INSERT INTO fulfilment.deferred_orders AS known
             (integration, order_id, order_numbers, failures, not_before, reason)
         VALUES (%(key)s, %(order)s, %(numbers)s, 1, now() + %(first)s * interval '1 second',
                 %(reason)s)
@@ -75,7 +75,7 @@ def add_order_numbers(
     """Adds spellings of a deferred order's number: their rows wait for the same time."""
     connection.execute(
         """
-        UPDATE fulfilment.put_off_orders SET order_numbers =
+        UPDATE fulfilment.deferred_orders SET order_numbers =
             ARRAY(SELECT DISTINCT unnest(order_numbers || %(numbers)s::text[]) ORDER BY 1)
         WHERE integration = %(key)s AND order_id = %(order)s
           AND NOT order_numbers @> %(numbers)s::text[]
@@ -87,7 +87,7 @@ def add_order_numbers(
 def clear(connection: Connection, integration: str, order_id: int) -> None:
     """Ends the deferral: the order could be worked on."""
     connection.execute(
-        "DELETE FROM fulfilment.put_off_orders WHERE integration = %s AND order_id = %s",
+        "DELETE FROM fulfilment.deferred_orders WHERE integration = %s AND order_id = %s",
         [integration, order_id],
     )
 
@@ -95,7 +95,7 @@ def clear(connection: Connection, integration: str, order_id: int) -> None:
 def read_deferred(connection: Connection, integration: str) -> dict[int, bool]:
     """Returns the deferred orders and whether they are due; first those tried longest ago."""
     rows = connection.execute(
-        "SELECT order_id, not_before <= now() FROM fulfilment.put_off_orders"
+        "SELECT order_id, not_before <= now() FROM fulfilment.deferred_orders"
         " WHERE integration = %s ORDER BY tried_at, order_id",
         [integration],
     )

@@ -335,8 +335,8 @@ rounds = Table(
 )
 """The last push of each kind: what the sensors look at."""
 
-put_off_orders = Table(
-    "put_off_orders",
+deferred_orders = Table(
+    "deferred_orders",
     metadata,
     integration_column(),
     Column("order_id", BigInteger, nullable=False),

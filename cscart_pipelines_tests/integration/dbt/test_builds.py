@@ -264,7 +264,7 @@ def test_a_users_view_survives_builds_and_sees_the_new_rows(story: Story) -> Non
     seen = story.seen["dashboard"]
     assert isinstance(seen, pd.DataFrame)
     ada = seen[(seen.identity == "ada@post.gr") & (seen.integration == "tea")]
-    assert list(ada.n) == [2]
+    assert list(ada.purchases) == [2]
 
 
 def test_what_users_have_built_and_granted_is_there_after_every_build(story: Story) -> None:

@@ -101,7 +101,7 @@ def failed_round(room: ControlRoom, key: str, kind: str, pause: str) -> None:
 
 def put_off_order(room: ControlRoom, key: str, number: str, pause: str, failures: int) -> None:
     room.execute(
-        "INSERT INTO fulfilment.put_off_orders"
+        "INSERT INTO fulfilment.deferred_orders"
         " (integration, order_id, order_numbers, failures, not_before, reason) VALUES"
         " (%s, %s, ARRAY[%s], %s, now() + %s::interval, 'x') ON CONFLICT (integration, order_id)"
         " DO UPDATE SET failures = excluded.failures, not_before = excluded.not_before",

@@ -18,7 +18,7 @@ from cscart_pipelines_tests.conftest import Database
 
 
 def its_time_came(connection: Connection) -> None:
-    connection.execute("UPDATE fulfilment.put_off_orders SET not_before = now()")
+    connection.execute("UPDATE fulfilment.deferred_orders SET not_before = now()")
 
 
 def test_the_pause_doubles_up_to_a_quarter_of_a_day(warehouse_database: Database) -> None:
@@ -30,7 +30,7 @@ def test_the_pause_doubles_up_to_a_quarter_of_a_day(warehouse_database: Database
         assert pauses[:4] == [FIRST_BACKOFF * 2**n for n in range(4)]
         assert pauses == sorted(pauses)
         assert pauses[-1] == MAX_BACKOFF
-        row = connection.execute("SELECT failures, reason FROM fulfilment.put_off_orders")
+        row = connection.execute("SELECT failures, reason FROM fulfilment.deferred_orders")
         assert row.fetchall() == [(30, "trouble 29")]
         clear(connection, "a", 7)
         assert defer(connection, "a", 7, ["7"], "again") == FIRST_BACKOFF
@@ -40,7 +40,7 @@ def test_who_tries_before_the_time_does_not_make_it_longer(warehouse_database: D
     with warehouse_database.connect() as connection:
         for _ in range(5):
             assert 0 < defer(connection, "a", 7, ["7"], "by name") <= FIRST_BACKOFF
-        row = connection.execute("SELECT failures FROM fulfilment.put_off_orders").fetchone()
+        row = connection.execute("SELECT failures FROM fulfilment.deferred_orders").fetchone()
         assert row == (1,)
 
 
@@ -51,7 +51,7 @@ def test_all_spellings_of_a_number_are_kept(warehouse_database: Database) -> Non
         add_order_numbers(connection, "a", 7, [" CS7", "cs7"])
         add_order_numbers(connection, "a", 7, [])
         add_order_numbers(connection, "a", 8, ["CS8"])  # nobody put it off
-        rows = connection.execute("SELECT order_id, order_numbers FROM fulfilment.put_off_orders")
+        rows = connection.execute("SELECT order_id, order_numbers FROM fulfilment.deferred_orders")
         assert rows.fetchall() == [(7, [" CS7", "CS7", "cs7"])]
 
 
@@ -78,7 +78,7 @@ def test_every_order_of_every_shop_is_judged_by_itself(
 ) -> None:
     known: dict[tuple[str, int], bool] = {}
     with warehouse_database.connect() as connection:
-        connection.execute("DELETE FROM fulfilment.put_off_orders")
+        connection.execute("DELETE FROM fulfilment.deferred_orders")
         for shop, order, deed in deeds:
             if deed == "fail":
                 defer(connection, shop, order, [str(order)], "no answer")
@@ -88,7 +88,7 @@ def test_every_order_of_every_shop_is_judged_by_itself(
                 known.pop((shop, order), None)
             elif (shop, order) in known:
                 connection.execute(
-                    "UPDATE fulfilment.put_off_orders SET not_before = now()"
+                    "UPDATE fulfilment.deferred_orders SET not_before = now()"
                     " WHERE integration = %s AND order_id = %s",
                     [shop, order],
                 )

@@ -431,7 +431,7 @@ def test_orders_that_break_one_after_the_other_keep_nobody_waiting_for_long(
     assert pushes <= 1 + len(broken) // MAX_FAILED_IN_A_ROW
     assert shipments(at, good) == [("G-1", "ups", 2)]
     # Whoever fails comes last the next time, so that what is new is not behind it.
-    at.execute("UPDATE fulfilment.put_off_orders SET not_before = now()")
+    at.execute("UPDATE fulfilment.deferred_orders SET not_before = now()")
     newer = at.order().order_id
     at.ship(str(newer), "N-1", carrier="UPS")
     at.shop.requests.clear()
@@ -450,11 +450,11 @@ def test_an_order_that_is_put_off_waits_for_its_time_or_for_a_person(connect: Co
     assert not at.shop.requests
     assert at.push().postponed, "asked for by name"
     assert at.shop.requests
-    at.execute("UPDATE fulfilment.put_off_orders SET not_before = now()")
+    at.execute("UPDATE fulfilment.deferred_orders SET not_before = now()")
     at.shop.faults.clear()
     at.push(automatic=True)
     assert at.inbox() == [("done", None)]
-    assert at.rows("SELECT FROM fulfilment.put_off_orders") == []
+    assert at.rows("SELECT FROM fulfilment.deferred_orders") == []
     assert at.shop.requests.count(method="POST") == 1
     assert shipments(at, broken) == [(f"B-{broken}", "ups", 2)]
 
@@ -469,7 +469,7 @@ def test_an_outage_of_the_shop_puts_no_order_off(orders: int, connect: Connect) 
     for _ in range(3):
         with pytest.raises(ShopError):
             at.push(client={"retries": 0}, automatic=True)
-    assert at.rows("SELECT FROM fulfilment.put_off_orders") == []
+    assert at.rows("SELECT FROM fulfilment.deferred_orders") == []
     assert at.rows("SELECT failures FROM fulfilment.rounds") == [(3,)]
     at.shop.faults.clear()
     at.push(automatic=True)
@@ -511,12 +511,12 @@ def test_an_order_in_doubt_is_not_one_that_is_put_off(connect: Connect) -> None:
     at = connect()
     (order,) = poisoned(at, 1)
     at.push(client={"retries": 0})
-    assert at.rows("SELECT order_id FROM fulfilment.put_off_orders") == [(order,)]
+    assert at.rows("SELECT order_id FROM fulfilment.deferred_orders") == [(order,)]
     at.shop.faults.clear()
     at.shop.faults.add("reset", method="POST", count=1)
     at.push(settle=3600, client={"retries": 0, "hurried": True})
     assert at.journal()["shipment", "ambiguous"] == 1
-    assert at.rows("SELECT FROM fulfilment.put_off_orders") == []
+    assert at.rows("SELECT FROM fulfilment.deferred_orders") == []
 
 
 def test_a_row_that_spells_its_number_otherwise_waits_with_the_others(connect: Connect) -> None:
@@ -528,7 +528,7 @@ def test_a_row_that_spells_its_number_otherwise_waits_with_the_others(connect: C
     at.ship(f" cs{order}", "B1", carrier="UPS")
     at.push(automatic=True)
     waiting = "SELECT order_number FROM fulfilment.shipments WHERE state = 'waiting'"
-    ((numbers,),) = at.rows("SELECT order_numbers FROM fulfilment.put_off_orders")
+    ((numbers,),) = at.rows("SELECT order_numbers FROM fulfilment.deferred_orders")
     assert sorted(numbers) == sorted(number for (number,) in at.rows(waiting))
 
 
@@ -558,7 +558,7 @@ def test_an_order_cut_short_by_the_end_of_a_push_is_not_put_off(connect: Connect
         contextlib.suppress(PushFailedError),
     ):
         push_shipments(context)
-    assert at.rows("SELECT FROM fulfilment.put_off_orders") == []
+    assert at.rows("SELECT FROM fulfilment.deferred_orders") == []
     assert at.inbox() == [("waiting", None)]
 
 
