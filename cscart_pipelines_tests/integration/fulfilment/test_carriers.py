@@ -65,7 +65,7 @@ def test_the_star_takes_what_nothing_else_knows() -> None:
     assert carriers.code_of("Whoever") == CarrierCode("custom", computes_url=False, matched=True)
     assert carriers.code_of("UPS").code == "ups"
     assert carriers.code_of("*").code == "custom"
-    assert carriers.others == "custom" and BUILT_IN.others == ""
+    assert carriers.fallback == "custom" and BUILT_IN.fallback == ""
 
 
 def test_no_name_has_no_code_also_with_a_star() -> None:
