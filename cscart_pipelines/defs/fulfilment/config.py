@@ -63,10 +63,12 @@ def _files(config: PushConfig, kind: PushKind) -> FilesConfig:
 @dg.config_mapping
 def tracking_form(config: PushConfig) -> dg.RunConfig:
     """The form of `push_tracking` as the configuration of its steps."""
-    return dg.RunConfig(ops={"take_files": _files(config, "shipments"), "push_shipments": config})
+    return dg.RunConfig(
+        ops={"ingest_drop_folder": _files(config, "shipments"), "push_shipments": config}
+    )
 
 
 @dg.config_mapping
 def stock_form(config: StockConfig) -> dg.RunConfig:
     """The form of `push_stock` as the configuration of its steps."""
-    return dg.RunConfig(ops={"take_files": _files(config, "stock"), "push_levels": config})
+    return dg.RunConfig(ops={"ingest_drop_folder": _files(config, "stock"), "push_levels": config})

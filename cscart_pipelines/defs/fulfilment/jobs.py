@@ -38,7 +38,9 @@ Reports = list[dict[str, Any]]
 """`PushReport.to_json()` of each integration, with its `failure`; see `Outcome.to_json`."""
 
 
-@dg.op(name="take_files", description="Takes the files of the watched folder into the inboxes.")
+@dg.op(
+    name="ingest_drop_folder", description="Takes the files of the watched folder into the inboxes."
+)
 def ingest_drop_folder(
     context: dg.OpExecutionContext, config: FilesConfig, pipelines: Pipelines
 ) -> dict[str, str]:
@@ -103,7 +105,7 @@ def push_levels(
     troubles: dict[str, str],
 ) -> Iterator[Any]:
     def push(round_: PushContext) -> PushReport:
-        # For real `take_files` has released what was held; what is held since is looked at first.
+        # For real `ingest_drop_folder` has released what was held.
         return push_stock_levels(round_, release=config.release and config.dry_run)
 
     yield from _push(context, config, pipelines, "stock", push, troubles)

@@ -60,7 +60,7 @@ def to_ask(
 
 @dataclass(frozen=True)
 class Clock:
-    """The cursor of `stock_clock`: when it was looked at last, and whose time was missed."""
+    """The cursor of `stock_schedule`: when it was looked at last, and whose time was missed."""
 
     at: float | None = None
     """Epoch seconds; None: never."""

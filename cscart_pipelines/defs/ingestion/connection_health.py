@@ -9,7 +9,7 @@ from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.integrations import connection_health
 
 
-@dg.op(name="look_at_connections", pool="shop_api")
+@dg.op(name="check_shop_connections", pool="shop_api")
 def check_shop_connections(context: dg.OpExecutionContext, pipelines: Pipelines) -> None:
     """One light request per enabled shop; fails, and so alerts, when a shop refuses for good."""
     with pipelines.open() as premises:

@@ -40,7 +40,7 @@ class TargetedSyncConfig(dg.Config):
 
 
 @dg.op(
-    name="follow_visits",
+    name="sync_touched_records",
     pool="onsite",
     description="Reads orders and customers of recent visits from their shops again.",
 )
@@ -106,7 +106,7 @@ def onsite_events(
     request = dg.RunRequest(
         # Keys are remembered for ever, and the same order may be touched again.
         run_key=f"onsite-{now:.3f}",
-        run_config={"ops": {"follow_visits": {"config": {"only": keys}}}},
+        run_config={"ops": {"sync_touched_records": {"config": {"only": keys}}}},
         tags={TAG: SENSOR, "cscart/integrations": str(len(keys))},
     )
     return dg.SensorResult(run_requests=[request], cursor=asked.to_cursor())

@@ -12,9 +12,12 @@ from cscart_pipelines.onsite import retention
 AHEAD_ENOUGH = "Days ahead without a partition are taken by onsite.events_other until it is made."
 
 
-@dg.op(name="keep_events", description="Makes partitions of coming days and drops old ones.")
+@dg.op(
+    name="rotate_event_partitions",
+    description="Makes partitions of coming days and drops old ones.",
+)
 def rotate_event_partitions(context: dg.OpExecutionContext, pipelines: Pipelines) -> None:
-    """What somebody else was holding is left for tomorrow, and told."""
+    """Partitions that are locked are retried tomorrow; the run says which."""
     with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
         report = retention.keep(connection)
     for name in report.postponed:

@@ -163,8 +163,8 @@ def test_orders_for_fulfilment_follow_the_shop_in_a_job_of_their_own(graph: Asse
 @pytest.mark.parametrize(
     ("job", "steps"),
     [
-        ("push_tracking", {"take_files", "push_shipments"}),
-        ("push_stock", {"take_files", "push_levels"}),
+        ("push_tracking", {"ingest_drop_folder", "push_shipments"}),
+        ("push_stock", {"ingest_drop_folder", "push_levels"}),
     ],
 )
 def test_the_form_of_a_push_explains_itself(job: str, steps: set[str]) -> None:

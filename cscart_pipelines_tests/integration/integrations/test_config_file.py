@@ -201,6 +201,7 @@ OPTIONAL: dict[str, st.SearchStrategy[object]] = {
     "notify_customer": st.booleans(),
     "storefronts": st.lists(st.integers(1, 99), max_size=2),
     "companies": st.lists(st.integers(1, 99), max_size=2),
+    "default_country": st.sampled_from([None, "GR", "gb"]),
     "api_key_reference": st.none() | st.sampled_from(["env:TEA", "file:~/key: #1", "file:/k"]),
 }
 

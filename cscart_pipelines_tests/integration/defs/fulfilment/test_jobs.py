@@ -105,7 +105,7 @@ def test_files_are_taken_in_and_pushed_by_one_run(room: ControlRoom) -> None:
         put_file(room, "shop", "shipments", "b.csv", "nothing\nof use\n")
         result = run(room, "push_tracking")
         assert len(shop.store.shipments) == 2
-    taken = shown(room, result.run_id, "take_files")
+    taken = shown(room, result.run_id, "ingest_drop_folder")
     assert taken["files"] == 2
     assert "| shop | shipments/a.csv | taken | 3 |" in taken["which"]
     # A file of which nothing could be used is told once, by a run that fails.

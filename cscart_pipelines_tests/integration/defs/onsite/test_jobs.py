@@ -81,7 +81,7 @@ def pass_time(room: ControlRoom) -> None:
 
 
 def follow(room: ControlRoom, *only: str) -> dg.ExecuteInProcessResult:
-    config = {"ops": {"follow_visits": {"config": {"only": list(only)}}}}
+    config = {"ops": {"sync_touched_records": {"config": {"only": list(only)}}}}
     job = location().resolve_job_def(follow_onsite.name)
     return job.execute_in_process(
         instance=room.instance, run_config=config if only else None, raise_on_error=False
@@ -109,7 +109,7 @@ def orders(room: ControlRoom) -> list[tuple[Any, ...]]:
 
 
 def wanted(*keys: str) -> dict[str, Any]:
-    return {"ops": {"follow_visits": {"config": {"only": list(keys)}}}}
+    return {"ops": {"sync_touched_records": {"config": {"only": list(keys)}}}}
 
 
 def test_one_run_for_all_that_may_be_asked(
