@@ -1,4 +1,4 @@
-"""A load generator for the collector: `python -m benchmarks.collector_load ADDRESS KEY …`.
+"""A load generator for the collector: `python -m benchmarks.collector_load ADDRESS --key=KEY …`.
 
 A process of its own, and cheap: raw keep-alive connections in one event loop, bodies made before
 their second comes. Prints one JSON line: answers by status and the latency of each request that was
@@ -88,7 +88,7 @@ class Generator:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("address")
-    parser.add_argument("key")
+    parser.add_argument("--key", required=True)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--events", type=int, default=5, help="of one batch")

@@ -21,23 +21,28 @@ _LIFECYCLE, _INTERVAL = ("lifecycle_1", "lifecycle_2", "lifecycle_3"), (
     "interval_active", "interval_slipping",
 )  # fmt: skip
 STATISTICS: dict[str, tuple[str, ...]] = {
-    "vip": ("vip_rev_365", "mean_n_365"),
-    "small_spenders": ("small_rev_365", "bottom_aov"),
-    **dict.fromkeys(("aov_low", "aov_mid", "aov_high"), ("list_aov",)),
+    "vip": ("vip_revenue_365d", "mean_purchases_365d"),
+    "small_spenders": ("small_spender_revenue_365d", "bottom_average_order_value"),
+    **dict.fromkeys(("aov_low", "aov_mid", "aov_high"), ("list_average_order_value",)),
     **dict.fromkeys(("lifecycle_recent", "lifecycle_needs_nurturing", "lifecycle_at_risk",
                      "lifecycle_about_to_lose"), _LIFECYCLE),
-    **dict.fromkeys(("champions", "loyalists", "high_potential"), ("lifecycle_1", "list_aov")),
+    **dict.fromkeys(
+        ("champions", "loyalists", "high_potential"), ("lifecycle_1", "list_average_order_value")
+    ),
     **dict.fromkeys(("active_by_interval", "slipping_away", "lost_by_interval"), _INTERVAL),
-    "at_risk_high_value": ("lifecycle_2", "lifecycle_3", "vip_rev_365"),
+    "at_risk_high_value": ("lifecycle_2", "lifecycle_3", "vip_revenue_365d"),
     "discount_seekers": ("discount_share_limit",),
 }  # fmt: skip
 """Segments whose thresholds come from the list itself: columns of int_list_statistics."""
 WORDS: dict[str, tuple[str, str]] = {
-    "vip_rev_365": ("spent in 365 days, more than", "money"),
-    "mean_n_365": ("purchases in 365 days, at least", "number"),
-    "small_rev_365": ("spent in 365 days, less than", "money"),
-    "bottom_aov": ("where that is below zero: average order value, at most", "money"),
-    "list_aov": ("average order value of the list", "money"),
+    "vip_revenue_365d": ("spent in 365 days, more than", "money"),
+    "mean_purchases_365d": ("purchases in 365 days, at least", "number"),
+    "small_spender_revenue_365d": ("spent in 365 days, less than", "money"),
+    "bottom_average_order_value": (
+        "where that is below zero: average order value, at most",
+        "money",
+    ),
+    "list_average_order_value": ("average order value of the list", "money"),
     "lifecycle_1": ("days since the last purchase: recent below", "number"),
     "lifecycle_2": ("days since the last purchase: needs nurturing below", "number"),
     "lifecycle_3": ("days since the last purchase: at risk up to", "number"),

@@ -53,6 +53,12 @@
 {%- endmacro %}
 
 
+{% macro percent(share) -%}
+    {#- A share of the project's settings for people: 0.1 as '10 %'. -#}
+    {{ '%g' | format(100 * share) }} %
+{%- endmacro %}
+
+
 {% macro show_day(moment, timezone='timezone') -%}
     to_char({{ local_time(moment, timezone) }}, 'YYYY-MM-DD')
 {%- endmacro %}

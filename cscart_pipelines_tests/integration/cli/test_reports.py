@@ -107,7 +107,7 @@ def test_one_segment_is_explained_with_its_members(ask: Run) -> None:
     found = ask("segments", "tea", "aov_mid", "--json").json
     assert {**found, **size} == found
     assert len(found["people"]) == found["members"] == 2
-    assert found["thresholds"]["list_aov"].startswith("30.0")
+    assert found["thresholds"]["list_average_order_value"].startswith("30.0")
     assert (found["entered_7d"], found["left_30d"]) == (2, 0)
     done = ask("segments", "tea", "aov_mid", "--limit", "1")
     for words in ("Average order value from 0.67 up to 1.5", "threshold of this list:",

@@ -5,7 +5,7 @@
         aspect, 'refund_or_cancel_prone',
         'orders >= ' ~ var('prone_min_orders') ~ ' and cancelled_or_refunded_share >= ' ~ var('prone_share'),
         "cancelled_orders || ' cancelled and ' || refunded_orders || ' refunded of ' || orders || ' orders'",
-        'At least ' ~ var('prone_min_orders') ~ ' orders, at least ' ~ var('prone_share')
+        'At least ' ~ var('prone_min_orders') ~ ' orders, at least ' ~ percent(var('prone_share'))
         ~ ' of them cancelled or refunded'
     ) }}
     {{ segment(
@@ -16,7 +16,7 @@
         "discounted_purchases || ' of ' || purchases || ' purchases with a discount'",
         'At least ' ~ var('discount_min_purchases') ~ ' purchases; the share bought with a discount'
         ~ ' is at least the mean of the buyers plus ' ~ var('outlier_sd') ~ ' SD, or '
-        ~ var('discount_share')
+        ~ percent(var('discount_share'))
     ) }}
     {{ segment(
         aspect, 'abandoned_checkout', 'abandoned_at is not null',

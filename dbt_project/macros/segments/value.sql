@@ -12,15 +12,15 @@
         || purchases_365d || ' purchases; ' || " ~ show_number('net_revenue') ~ " || ' in all'",
         'Spent more in ' ~ var('value_days') ~ ' days than the mean of the buyers plus ' ~ sd
         ~ ' SD, with at least as many purchases as their mean; if none qualify, the top '
-        ~ var('vip_top_share') ~ ' of the buyers by net revenue'
+        ~ percent(var('vip_top_share')) ~ ' of the buyers by net revenue'
     ) }}
     {{ segment(
         aspect, 'small_spenders', 'is_small_spender',
         show_number('revenue_365d') ~ " || ' in " ~ var('value_days') ~ " days, average order ' || "
         ~ show_number('average_order_value'),
         'Spent less in ' ~ var('value_days') ~ ' days than the mean of the buyers minus ' ~ sd
-        ~ ' SD; if that is not above zero, the bottom ' ~ var('small_spender_share')
-        ~ ' of the buyers by average order value'
+        ~ ' SD; if that is not above zero, the bottom '
+        ~ percent(var('small_spender_share')) ~ ' of the buyers by average order value'
     ) }}
     {{ segment(
         aspect, 'aov_low', "order_value_band = 'low'", by_aov,
