@@ -23,8 +23,8 @@ import psutil
 from benchmarks.collector_load import ORIGIN
 from benchmarks.measure import cpu_of
 from benchmarks.options import Options
-from benchmarks.premises import Premises, premises
 from benchmarks.report import Aim, Report, Table
+from benchmarks.temporary_warehouse import TemporaryWarehouse, temporary_warehouse
 from cscart_pipelines.onsite.write_keys import write_key
 
 RATE = 2_000
@@ -47,7 +47,7 @@ def run(options: Options) -> Report:
         f"Onsite events, {seconds} s each", COLUMNS, note="204 after the commit in PostgreSQL"
     )
     aims = []
-    with premises() as place:
+    with temporary_warehouse() as place:
         with place.warehouse.connect(autocommit=True) as connection:
             connection.execute(
                 "INSERT INTO registry.integrations (integration, list_name, url, email, status,"
@@ -79,7 +79,7 @@ def run(options: Options) -> Report:
 
 
 @contextmanager
-def collector(place: Premises) -> Iterator[Running]:
+def collector(place: TemporaryWarehouse) -> Iterator[Running]:
     process = subprocess.Popen(
         [sys.executable, "-m", "cscart_pipelines.cli.main", "collector", "--port", "0"],
         stdout=subprocess.PIPE,
@@ -104,7 +104,7 @@ def collector(place: Premises) -> Iterator[Running]:
 
 
 def _measure(
-    place: Premises, running: Running, key: str, seconds: float, events: int, rate: float
+    place: TemporaryWarehouse, running: Running, key: str, seconds: float, events: int, rate: float
 ) -> tuple[float, float, float, float, int, float, float, float]:
     _load(running, key, 1, events, rate)  # warm: keys known, connection made, statements prepared
     cpu, server = cpu_of(running.process.pid), place.server_cpu()

@@ -17,9 +17,9 @@ from sqlalchemy import Table as SqlTable
 
 from benchmarks.measure import Cost, chunks, now, ratio
 from benchmarks.options import Options
-from benchmarks.premises import Premises, premises
 from benchmarks.report import Report, Table
 from benchmarks.shop import pages
+from benchmarks.temporary_warehouse import TemporaryWarehouse, temporary_warehouse
 from cscart_pipelines.cscart.records.content_hash import content_hash
 from cscart_pipelines.cscart.records.orders import parse_order
 from cscart_pipelines.warehouse.load import Loader, row_columns
@@ -39,7 +39,7 @@ Order = tuple[tuple[Any, ...], list[tuple[Any, ...]]]
 def run(options: Options) -> Report:
     options.say("preparing rows")
     orders = _orders(min(ORDERS, options.orders[-1]))
-    with premises() as place, place.warehouse.connect(autocommit=True) as connection:
+    with temporary_warehouse() as place, place.warehouse.connect(autocommit=True) as connection:
         ways = _Ways(connection, orders)
         works: dict[str, Callable[[], None]] = {
             BARE: ways.copy,
@@ -67,7 +67,7 @@ def _orders(count: int) -> list[Order]:
     return orders
 
 
-def _measure(place: Premises, work: Callable[[], None]) -> Cost:
+def _measure(place: TemporaryWarehouse, work: Callable[[], None]) -> Cost:
     started = now(place.server_cpu())
     work()
     return now(place.server_cpu()) - started

@@ -11,10 +11,10 @@ from __future__ import annotations
 from benchmarks.measure import Cost, rate, ratio, total
 from benchmarks.options import Options
 from benchmarks.parse import yardstick
-from benchmarks.premises import premises
 from benchmarks.report import Aim, Cell, Report, Table
 from benchmarks.shop import serve
 from benchmarks.sync_run import FIRST, RESYNC, SyncRun, register, run_sync
+from benchmarks.temporary_warehouse import temporary_warehouse
 
 START_UP = 3.0
 ORDERS_A_SECOND = 5_000
@@ -41,7 +41,7 @@ def run(options: Options) -> Report:
     reading = yardstick()
     for orders in options.orders:
         options.say(f"starting a shop of {orders:,} orders")
-        with serve(orders) as shop, premises() as place:
+        with serve(orders) as shop, temporary_warehouse() as place:
             register(place, shop)
             for kind in (FIRST, RESYNC):
                 options.say(f"{orders:,} orders, {kind}")

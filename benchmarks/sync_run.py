@@ -18,8 +18,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from benchmarks.measure import Cost
-from benchmarks.premises import Premises
 from benchmarks.shop import ShopProcess
+from benchmarks.temporary_warehouse import TemporaryWarehouse
 from cscart_pipelines.integrations import settings as integration_settings
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.lifecycle import Action
@@ -62,7 +62,7 @@ class SyncRun:
     """The yardstick of `parse` beside this run: microseconds of CPU per order."""
 
 
-def register(place: Premises, shop: ShopProcess) -> None:
+def register(place: TemporaryWarehouse, shop: ShopProcess) -> None:
     """The shop becomes an integration of the warehouse, tested as the command line does."""
     settings = integration_settings.check(
         {"integration": KEY, "list_name": KEY, "url": shop.url, "email": shop.email}
@@ -74,7 +74,7 @@ def register(place: Premises, shop: ShopProcess) -> None:
 
 
 def run_sync(
-    place: Premises,
+    place: TemporaryWarehouse,
     shop: ShopProcess,
     yardstick: Callable[[], float],
     *,

@@ -18,8 +18,8 @@ from pydantic import SecretStr
 from benchmarks import shop
 from benchmarks.measure import Cost
 from benchmarks.options import Options
-from benchmarks.premises import Premises, premises
 from benchmarks.report import Report, Table
+from benchmarks.temporary_warehouse import TemporaryWarehouse, temporary_warehouse
 from cscart_pipelines.cli.support.environment import dagster_environment
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.registry import Registry
@@ -35,7 +35,7 @@ def run(options: Options) -> Report:
     table = Table(
         "One tick over many shops of 200 orders", COLUMNS, note="Dagster's start included"
     )
-    with premises() as place, shop.serve(ORDERS) as served:
+    with temporary_warehouse() as place, shop.serve(ORDERS) as served:
         keys = _connect(place, served, shops)
         for name in ("first sync", "nothing changed"):
             before = served.requests_served()
@@ -51,7 +51,7 @@ def run(options: Options) -> Report:
     return Report("tick", [table], [])
 
 
-def _connect(place: Premises, served: shop.ShopProcess, shops: int) -> list[str]:
+def _connect(place: TemporaryWarehouse, served: shop.ShopProcess, shops: int) -> list[str]:
     registry = Registry(place.warehouse, place.settings)
     api_key = SecretStr(served.api_key)
     keys = [f"shop-{number:03}" for number in range(shops)]
@@ -65,7 +65,7 @@ def _connect(place: Premises, served: shop.ShopProcess, shops: int) -> list[str]
     return keys
 
 
-def _tick(place: Premises, keys: list[str]) -> Cost:
+def _tick(place: TemporaryWarehouse, keys: list[str]) -> Cost:
     server = place.server_cpu()
     started = time.monotonic()
     process = subprocess.Popen(

@@ -26,8 +26,8 @@ import requests
 from pydantic import SecretStr
 
 from benchmarks.options import Options
-from benchmarks.premises import Premises, premises
 from benchmarks.report import Aim, Report, Table
+from benchmarks.temporary_warehouse import TemporaryWarehouse, temporary_warehouse
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.registry import Registry
 from cscart_pipelines.integrations.settings import check
@@ -47,7 +47,7 @@ def run(options: Options) -> Report:
     )  # fmt: skip
     options.say("starting an instance")
     with (
-        premises() as place,
+        temporary_warehouse() as place,
         SandboxShop() as shop,
         running(place) as collector,
         place.warehouse.connect(autocommit=True) as connection,
@@ -62,7 +62,7 @@ def run(options: Options) -> Report:
 
 
 @contextmanager
-def running(place: Premises) -> Iterator[str]:
+def running(place: TemporaryWarehouse) -> Iterator[str]:
     """`cscart-pipelines up` until the block ends; yields the collector's address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -100,7 +100,9 @@ def running(place: Premises) -> Iterator[str]:
                 pass
 
 
-def _connect(place: Premises, connection: psycopg.Connection[Any], shop: SandboxShop) -> None:
+def _connect(
+    place: TemporaryWarehouse, connection: psycopg.Connection[Any], shop: SandboxShop
+) -> None:
     """An enabled integration; nothing has been read yet, and no list was ever built."""
     settings = check(
         {"integration": KEY, "list_name": "Visited", "url": shop.url, "email": shop.email}

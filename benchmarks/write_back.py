@@ -15,8 +15,8 @@ from pydantic import SecretStr
 
 from benchmarks.measure import rate, ratio
 from benchmarks.options import Options
-from benchmarks.premises import Premises, premises
 from benchmarks.report import Aim, Cell, Report, Table
+from benchmarks.temporary_warehouse import TemporaryWarehouse, temporary_warehouse
 from benchmarks.write_back_shop import FIRST_ORDER, SOLD, WriteBackShop, code, serve
 from cscart_pipelines.fulfilment.feeds.ingest import ingest
 from cscart_pipelines.fulfilment.feeds.parse import Parsed
@@ -47,14 +47,16 @@ def run(options: Options) -> Report:
     orders = shipments * len(LATENCIES) * len(KEYS)
     # A shop each: two integrations of one shop would hand its orders out twice.
     with contextlib.ExitStack() as stack:
-        place = stack.enter_context(premises())
+        place = stack.enter_context(temporary_warehouse())
         shops = {key: stack.enter_context(serve(orders, levels)) for key in KEYS.values()}
         bench = _Bench(place, shops, options)
         return bench.run(shipments, levels)
 
 
 class _Bench:
-    def __init__(self, place: Premises, shops: dict[str, WriteBackShop], options: Options) -> None:
+    def __init__(
+        self, place: TemporaryWarehouse, shops: dict[str, WriteBackShop], options: Options
+    ) -> None:
         self._place = place
         self._shops = shops
         self._say = options.say

@@ -1,6 +1,6 @@
 """What commands, runs and sensors work in: the settings, the opened warehouse and the registry.
 
-Not here: what is done in there, and which folders and processes belong to it (`cli.premises`).
+Not here: what is done in there, and which folders and processes belong to it (`cli.support`).
 """
 
 from __future__ import annotations

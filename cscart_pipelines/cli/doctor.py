@@ -81,17 +81,17 @@ def _look(settings: Settings) -> Iterator[Finding]:
     if settings.embedded and not home.ok:
         return
     with ExitStack() as stack:
-        premises: list[AppContext] = []
+        app: list[AppContext] = []
 
         def database() -> str:
-            premises.append(stack.enter_context(opened()))
-            return _database(premises[0])
+            app.append(stack.enter_context(opened()))
+            return _database(app[0])
 
         yield _finding("database", database)
-        if not premises:
+        if not app:
             return
         dagster = _start_look(settings)
-        yield from _shops(premises[0], premises[0].registry.all())
+        yield from _shops(app[0], app[0].registry.all())
         yield from _dagster(dagster)
 
 
@@ -158,12 +158,12 @@ def _dbt() -> str:
     return f"{sum(node['resource_type'] == 'model' for node in nodes)} models"
 
 
-def _database(premises: AppContext) -> str:
-    with premises.warehouse.connect(autocommit=True) as connection:
+def _database(app: AppContext) -> str:
+    with app.warehouse.connect(autocommit=True) as connection:
         version = connection.info.server_version
         size = database_size(connection)
-    kind = "embedded" if premises.settings.embedded else "by URL"
-    where = premises.warehouse.url.render_as_string(hide_password=True)
+    kind = "embedded" if app.settings.embedded else "by URL"
+    where = app.warehouse.url.render_as_string(hide_password=True)
     return (
         f"PostgreSQL {version // 10000}.{version % 10000} {kind}, {size},"
         f" schema {newest_revision()}, {where}"
@@ -173,13 +173,13 @@ def _database(premises: AppContext) -> str:
 # --- the shops -----------------------------------------------------------------------------------
 
 
-def _shops(premises: AppContext, known: list[Integration]) -> Iterator[Finding]:
+def _shops(app: AppContext, known: list[Integration]) -> Iterator[Finding]:
     """One line a shop. Each is asked by a thread of its own, which is not waited for too long."""
     asked = [one for one in known if one.status is not Status.DISABLED]
     answers: queue.Queue[Finding] = queue.Queue()
     for one in asked:
         threading.Thread(
-            target=lambda one: answers.put(_finding(one.key, lambda: _ask(premises, one))),
+            target=lambda one: answers.put(_finding(one.key, lambda: _ask(app, one))),
             args=[one],
             daemon=True,
         ).start()
@@ -201,9 +201,9 @@ def _shops(premises: AppContext, known: list[Integration]) -> Iterator[Finding]:
         yield Finding(key, False, f"no answer within {SHOPS_SECONDS:.0f} seconds")
 
 
-def _ask(premises: AppContext, one: Integration) -> str:
+def _ask(app: AppContext, one: Integration) -> str:
     """Asks the shop what a connection test asks. Raises what is wrong with it."""
-    found = test_connection(one.settings, premises.registry.api_key(one.key))
+    found = test_connection(one.settings, app.registry.api_key(one.key))
     if one.status is Status.FAILED:
         raise RuntimeError(
             f"answers now, but the last synchronisation failed: {one.status_reason}; "

@@ -49,10 +49,10 @@ def lists(
     as_json: Json = False,
 ) -> None:
     """All lists with their metrics; with KEY one list in full."""
-    with opened() as premises:
-        rows = overview(premises, key)
+    with opened() as app:
+        rows = overview(app, key)
         if key is not None and not rows:
-            premises.registry.get(key)  # says that there is none
+            app.registry.get(key)  # says that there is none
     if as_json:
         console.print_json(rows if key is None else rows[0])
     elif as_csv:
@@ -97,21 +97,21 @@ def segments(
         raise exit_codes.CommandError(
             "--raw goes with --export DIR or --csv", exit_codes.WRONG_USAGE
         )
-    with opened() as premises:
-        rows = segment_rows(premises, key)
+    with opened() as app:
+        rows = segment_rows(app, key)
         if not rows:
-            premises.registry.get(key)  # not built yet, or unknown
+            app.registry.get(key)  # not built yet, or unknown
             raise exit_codes.CommandError(_not_built(key), exit_codes.NOT_ALLOWED)
-        currency = str(overview(premises, key)[0]["currency"])
+        currency = str(overview(app, key)[0]["currency"])
         if segment is not None:
             known = {row["segment"]: row for row in rows}
             segment_report.check_name(segment, [*known], key)
             most = limit or (None if as_csv or as_json else segment_report.SHOWN)
-            with premises.warehouse.connect(autocommit=True) as connection:
+            with app.warehouse.connect(autocommit=True) as connection:
                 found = segment_report.explained(connection, key, known[segment], most)
         written = 0
         if export is not None:
-            written = export_members(premises, key, rows, export, raw=raw)
+            written = export_members(app, key, rows, export, raw=raw)
     if segment is not None:
         _print_segment(found, currency, as_csv=as_csv, as_json=as_json, raw=raw)
     elif as_json:
@@ -151,22 +151,22 @@ def _not_built(key: str) -> str:
 # --- reading -------------------------------------------------------------------------------------
 
 
-def overview(premises: AppContext, key: str | None) -> list[Row]:
+def overview(app: AppContext, key: str | None) -> list[Row]:
     """Lists with their metrics: all, or the one of an integration."""
-    with premises.warehouse.connect(autocommit=True) as connection:
+    with app.warehouse.connect(autocommit=True) as connection:
         return warehouse_reports.lists(connection, key)
 
 
-def segment_rows(premises: AppContext, key: str) -> list[Row]:
+def segment_rows(app: AppContext, key: str) -> list[Row]:
     """The segments of one list, Apifon's seven first."""
-    with premises.warehouse.connect(autocommit=True) as connection:
+    with app.warehouse.connect(autocommit=True) as connection:
         rows = warehouse_reports.segments(connection, key)
     order = {name: place for place, name in enumerate(APIFON)}
     return sorted(rows, key=lambda row: (order.get(row["segment"], 99), row["segment"]))
 
 
 def export_members(
-    premises: AppContext, key: str, rows: list[Row], folder: Path, *, raw: bool = False
+    app: AppContext, key: str, rows: list[Row], folder: Path, *, raw: bool = False
 ) -> int:
     """Writes one CSV per segment; a file appears whole or not at all.
 
@@ -177,7 +177,7 @@ def export_members(
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = 0
-    with premises.warehouse.connect() as connection:
+    with app.warehouse.connect() as connection:
         for row in rows:
             path = folder / f"{row['segment']}.csv"
             scratch = path.with_suffix(".csv.part")

@@ -41,12 +41,12 @@ def sql(
     """
     if query is None and (as_json or as_csv):  # a script's query comes in by the pipe
         query = sys.stdin.read()
-    with opened() as premises:
+    with opened() as app:
         if query is None:
-            _open_psql(premises.warehouse.connection_arguments())
+            _open_psql(app.warehouse.connection_arguments())
             return
         try:
-            result = run_statement(premises.warehouse, query, write=write)
+            result = run_statement(app.warehouse, query, write=write)
         except StatementError as error:
             raise exit_codes.CommandError(
                 f"PostgreSQL says: {error}", exit_codes.WRONG_USAGE
@@ -104,11 +104,11 @@ def dbt(context: typer.Context) -> None:
     """Run any dbt command on the warehouse: dbt build, dbt test, …"""
     beside = Path(sys.executable).with_name("dbt")
     program = str(beside) if beside.exists() else "dbt"
-    with opened() as premises:
-        premises.store_contacts()
+    with opened() as app:
+        app.store_contacts()
         code = subprocess.run(
             [program, *context.args],
-            env={**os.environ, **premises.warehouse.dbt_environment()},
+            env={**os.environ, **app.warehouse.dbt_environment()},
             cwd=PROJECT / "dbt_project",
             check=False,
         ).returncode

@@ -20,8 +20,8 @@ from cscart_pipelines.defs.shared import orphaned_runs
 
 
 def main() -> None:
-    with dg.DagsterInstance.get() as instance, open_context() as premises:
-        json.dump([_daemon(instance), _runs(instance), *_checks(premises)], sys.stdout)
+    with dg.DagsterInstance.get() as instance, open_context() as app:
+        json.dump([_daemon(instance), _runs(instance), *_checks(app)], sys.stdout)
 
 
 def _daemon(instance: dg.DagsterInstance) -> dict[str, Any]:
@@ -46,12 +46,12 @@ def _runs(instance: dg.DagsterInstance) -> dict[str, Any]:
     return {"check": "runs", "ok": not dead, "says": says}
 
 
-def _checks(premises: AppContext) -> Iterator[dict[str, Any]]:
+def _checks(app: AppContext) -> Iterator[dict[str, Any]]:
     """The asset checks that do not pass now, in one line each; a warning is told, and no fault."""
     found: list[tuple[str, dg.AssetCheckSeverity, list[tuple[Any, ...]]]] = []
-    for raw, rows in ingestion_checks.verdicts(premises, ingestion_checks.CHECKS):
+    for raw, rows in ingestion_checks.verdicts(app, ingestion_checks.CHECKS):
         found.append((raw.name, raw.severity, rows))
-    for check, lines in fulfilment_checks.verdicts(premises, fulfilment_checks.CHECKS):
+    for check, lines in fulfilment_checks.verdicts(app, fulfilment_checks.CHECKS):
         found.append((check.name, check.severity, list(lines)))
     for name, severity, findings in found:
         if findings:

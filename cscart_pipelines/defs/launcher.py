@@ -95,10 +95,10 @@ def _request(instance: DagsterInstance, keys: list[str], *, full: bool) -> dg.Ru
 
 def _partitions(instance: DagsterInstance, keys: list[str]) -> list[str]:
     """All partitions; they are made if the sensor has not been by yet."""
-    with Pipelines().open() as premises:
+    with Pipelines().open() as app:
         for key in keys:
-            premises.registry.get(key)
-        add, _ = difference(premises.registry.all(), list(instance.get_dynamic_partitions(NAME)))
+            app.registry.get(key)
+        add, _ = difference(app.registry.all(), list(instance.get_dynamic_partitions(NAME)))
     if add:
         instance.add_dynamic_partitions(NAME, add)
     return list(instance.get_dynamic_partitions(NAME))

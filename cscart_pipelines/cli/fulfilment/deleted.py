@@ -65,8 +65,8 @@ def deleted(
         raise exit_codes.CommandError(
             "--accept and --again exclude each other", exit_codes.WRONG_USAGE
         )
-    with opened() as premises:
-        parcels = _parcels(premises, key, order, settling=accept or again)
+    with opened() as app:
+        parcels = _parcels(app, key, order, settling=accept or again)
         if not (accept or again):
             _show(key, parcels, as_json=as_json, as_csv=as_csv)
             return
@@ -78,7 +78,7 @@ def deleted(
             )
             sent = console.count(len(parcels), "shipment")
             confirm(f"Of {sent} of {key}, as far as the shop has deleted them: {effect}", yes=yes)
-        outcome = _settle(premises, key, parcels, again=again) if parcels else []
+        outcome = _settle(app, key, parcels, again=again) if parcels else []
     if as_json:
         console.print_json([{**asdict(one), "outcome": verdict} for one, verdict in outcome])
     else:
@@ -88,12 +88,12 @@ def deleted(
 
 
 def _parcels(
-    premises: AppContext, key: str, order: str | None, *, settling: bool
+    app: AppContext, key: str, order: str | None, *, settling: bool
 ) -> list[DeletedShipment]:
     """Of one order, all that was ever sent when something is to be done: the shop tells which of it
     is missing, and the warehouse may not know yet."""
-    prefix = premises.registry.get(key).settings.order_prefix
-    with premises.warehouse.connect(autocommit=True) as connection:
+    prefix = app.registry.get(key).settings.order_prefix
+    with app.warehouse.connect(autocommit=True) as connection:
         if order is None:
             return find_deleted(connection, [key])
         order_id = order_id_of(connection, key, prefix, order)
@@ -103,15 +103,15 @@ def _parcels(
 
 
 def _settle(
-    premises: AppContext, key: str, parcels: list[DeletedShipment], *, again: bool
+    app: AppContext, key: str, parcels: list[DeletedShipment], *, again: bool
 ) -> list[tuple[DeletedShipment, Resolution]]:
     with (
         console.err.status("reading the shop"),
         push_session.open_push(
             "shipments",
-            premises.warehouse,
-            premises.registry,
-            premises.settings,
+            app.warehouse,
+            app.registry,
+            app.settings,
             key,
             run_id=f"deleted-{secrets.token_hex(4)}",
             wait=TURN_SECONDS,

@@ -76,9 +76,9 @@ def journal(
 
     With the values before and after, the outcome, and the run.
     """
-    with opened() as premises:
-        prefix = premises.registry.get(key).settings.order_prefix
-        with premises.warehouse.connect(autocommit=True) as connection:
+    with opened() as app:
+        prefix = app.registry.get(key).settings.order_prefix
+        with app.warehouse.connect(autocommit=True) as connection:
             order_id = None if order is None else order_id_of(connection, key, prefix, order)
             rows = overview.journal_entries(
                 connection, key, run=run, order_id=order_id, sku=sku, kind=kind, state=state,
@@ -120,14 +120,14 @@ def inbox(
 
     Also the last files that came in, and where the drop folders are.
     """
-    with opened() as premises:
-        premises.registry.get(key)
+    with opened() as app:
+        app.registry.get(key)
         if retry:
-            with premises.warehouse.connect(autocommit=True) as connection:
+            with app.warehouse.connect(autocommit=True) as connection:
                 overview.retry_refused(connection, key)
-        found = _inbox(premises, key, limit)
+        found = _inbox(app, key, limit)
         with contextlib.suppress(OSError):  # told by whoever takes files from there
-            folder(premises.settings, key)
+            folder(app.settings, key)
     if as_json:
         console.print_json(found)
         return
@@ -143,9 +143,9 @@ def inbox(
         console.out.print(f"  {console.plain(found[box]['folder'])}", soft_wrap=True)
 
 
-def _inbox(premises: AppContext, key: str, limit: int) -> Row:
+def _inbox(app: AppContext, key: str, limit: int) -> Row:
     found: Row = {"integration": key}
-    with premises.warehouse.connect(autocommit=True) as connection:
+    with app.warehouse.connect(autocommit=True) as connection:
         for box, table in TABLES.items():
             counts = overview.inbox_counts(connection, key, table)
             rows = overview.inbox_rows(connection, key, table, limit)
@@ -158,7 +158,7 @@ def _inbox(premises: AppContext, key: str, limit: int) -> Row:
                     {**row, "quantity": None if row["quantity"] is None else shown(row["quantity"])}
                     for row in rows
                 ],
-                "folder": str(premises.settings.home / "inbox" / key / box),
+                "folder": str(app.settings.home / "inbox" / key / box),
             }
         found["feeds"] = overview.last_feeds(connection, key)
     return found

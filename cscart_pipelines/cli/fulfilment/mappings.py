@@ -48,9 +48,9 @@ def carriers(
 ) -> None:
     """Show or change which carrier name is which code of the shop."""
     given = [_pair("--set", text, empty=True) for text in put or []]
-    with opened() as premises:
-        premises.registry.get(key)
-        with premises.warehouse.connect(autocommit=True) as connection:
+    with opened() as app:
+        app.registry.get(key)
+        with app.warehouse.connect(autocommit=True) as connection:
             with connection.transaction():
                 for name, code in given:
                     mappings.set_carrier(connection, key, name, code)
@@ -111,9 +111,9 @@ def skus(
     given = [_pair("--set", text) for text in put or []]
     if file is not None:
         given = [*_read_skus(file), *given]
-    with opened() as premises:
-        premises.registry.get(key)
-        with premises.warehouse.connect(autocommit=True) as connection:
+    with opened() as app:
+        app.registry.get(key)
+        with app.warehouse.connect(autocommit=True) as connection:
             with connection.transaction():
                 mappings.set_skus(connection, key, given)
                 for sku in unset or []:

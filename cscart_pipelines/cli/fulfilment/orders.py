@@ -30,7 +30,7 @@ from cscart_pipelines.warehouse.driver import Connection
 TABLE_ROWS = 50
 MOST = 2**63 - 1
 
-app = typer.Typer(
+commands = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Export orders; write tracking numbers and stock back.",
@@ -44,7 +44,7 @@ class Format(enum.StrEnum):
     JSON = "json"
 
 
-@app.command()
+@commands.command()
 def orders(
     key: Key,
     form: Annotated[
@@ -86,9 +86,9 @@ def orders(
         form = Format.CSV
     if raw and form is not Format.CSV:
         raise exit_codes.CommandError("--raw goes with --format csv", exit_codes.WRONG_USAGE)
-    with opened() as premises:
-        pulled = _pull(premises, key)
-        with premises.warehouse.connect(autocommit=True) as connection:
+    with opened() as app:
+        pulled = _pull(app, key)
+        with app.warehouse.connect(autocommit=True) as connection:
             _check_cursor(connection, key, since, changes=changes)
             most = TABLE_ROWS if form is None and limit is None else limit
             page = export(connection, key, since=since, changes=changes, limit=most)
@@ -99,21 +99,21 @@ def orders(
     _tell(key, page, pulled, most=most, changes=changes)
 
 
-app.command()(fulfilment_push.ship)
-app.command()(fulfilment_push.stock)
-app.command()(journal.journal)
-app.command()(fulfilment_push.undo)
-app.command()(deleted.deleted)
-app.command()(journal.inbox)
-app.command()(mappings.carriers)
-app.command()(mappings.skus)
-app.command()(stock_rules.rules)
+commands.command()(fulfilment_push.ship)
+commands.command()(fulfilment_push.stock)
+commands.command()(journal.journal)
+commands.command()(fulfilment_push.undo)
+commands.command()(deleted.deleted)
+commands.command()(journal.inbox)
+commands.command()(mappings.carriers)
+commands.command()(mappings.skus)
+commands.command()(stock_rules.rules)
 
 
-def _pull(premises: AppContext, key: str) -> PullReport:
+def _pull(app: AppContext, key: str) -> PullReport:
     """What the warehouse has by now goes into the feed first."""
-    integration = premises.registry.get(key)
-    with premises.warehouse.connect(autocommit=True) as connection:
+    integration = app.registry.get(key)
+    with app.warehouse.connect(autocommit=True) as connection:
         report = pull(connection, integration)
     if report.orders_total == 0 and integration.first_synced_at is None:
         raise exit_codes.CommandError(

@@ -130,8 +130,8 @@ def undo(
     Products get the amounts that they had before, less what was sold since.
     """
     wish = PushOptions("stock", key, None, dry_run=dry_run, as_json=as_json, undo=run)
-    with opened() as premises:
-        premises.registry.get(key)
+    with opened() as app:
+        app.registry.get(key)
         if not dry_run:
             confirm(
                 f"This writes the amounts from before the run {run} to the shop {key};"
@@ -140,7 +140,7 @@ def undo(
             )
         run_id = None if dry_run else f"undo-{secrets.token_hex(4)}"
         with console.err.status("restoring amounts"):
-            outcome = _here(premises, wish, run_id)
+            outcome = _here(app, wish, run_id)
     _judge(wish, outcome)
 
 
@@ -157,25 +157,25 @@ def _carry(wish: PushOptions) -> None:
         raise exit_codes.CommandError(
             "--queue: there is no FILE to put there", exit_codes.WRONG_USAGE
         )
-    with opened() as premises:
-        integration = premises.registry.get(wish.key)
-        closed = closed_reason(premises, integration, wish.kind)
+    with opened() as app:
+        integration = app.registry.get(wish.key)
+        closed = closed_reason(app, integration, wish.kind)
         if closed is not None and not wish.queue:
             raise NotAllowedError(closed)
-        parsed = None if wish.file is None else _parsed(premises, wish, integration)
+        parsed = None if wish.file is None else _parsed(app, wish, integration)
         if wish.dry_run:
             with console.err.status("comparing with the shop"):
-                outcome = _here(premises, wish, None, parsed)
+                outcome = _here(app, wish, None, parsed)
             _judge(wish, outcome, parsed=parsed)
             return
         _confirm(wish, parsed)
         receipt = None
         if parsed is not None:
-            with premises.warehouse.connect(autocommit=True) as connection:
+            with app.warehouse.connect(autocommit=True) as connection:
                 receipt = ingest(connection, wish.key, wish.kind, wish.source, parsed)
         if wish.release and (receipt is None or receipt.state == "taken"):
             # Now, not when the push has its turn: what is held until then nobody has looked at.
-            with premises.warehouse.connect() as connection:
+            with app.warehouse.connect() as connection:
                 rows, feed = (parsed.rows, receipt.feed_id) if parsed and receipt else ((), None)
                 stock_inbox.release(connection, wish.key, rows, feed_id=feed)
         if receipt is not None and not wish.as_json:
@@ -185,9 +185,9 @@ def _carry(wish: PushOptions) -> None:
         pushed = None
         stopped = wish.queue or (receipt is not None and receipt.state != "taken")
         files = not wish.release
-        if not stopped and waiting(premises, wish.key, wish.kind, files=files):
-            pushed = run_push(premises, wish.key, wish.kind, limit=wish.limit, files=files)
-        still_held = 0 if wish.queue else held(premises, wish.key, wish.kind)
+        if not stopped and waiting(app, wish.key, wish.kind, files=files):
+            pushed = run_push(app, wish.key, wish.kind, limit=wish.limit, files=files)
+        still_held = 0 if wish.queue else held(app, wish.key, wish.kind)
     _judge(wish, pushed, parsed=parsed, receipt=receipt, still_held=still_held)
 
 
@@ -207,26 +207,29 @@ def _confirm(wish: PushOptions, parsed: Parsed[Any] | None) -> None:
     )
 
 
-def _parsed(premises: AppContext, wish: PushOptions, integration: Integration) -> Parsed[Any]:
+def _parsed(app: AppContext, wish: PushOptions, integration: Integration) -> Parsed[Any]:
     assert wish.file is not None
     zone = integration.settings.zone
     try:
         return read_feed(wish.kind, wish.file, wish.source, zone)
     except UnreadableFileError as error:
         if not wish.dry_run:
-            with premises.warehouse.connect(autocommit=True) as connection:
+            with app.warehouse.connect(autocommit=True) as connection:
                 record_unreadable(connection, wish.key, wish.kind, wish.source, str(error))
         raise exit_codes.CommandError(f"{wish.source}: {error}", exit_codes.WRONG_USAGE) from None
 
 
 def _here(
-    premises: AppContext, wish: PushOptions, run_id: str | None, parsed: Parsed[Any] | None = None
+    app: AppContext,
+    wish: PushOptions,
+    run_id: str | None,
+    parsed: Parsed[Any] | None = None,
 ) -> PushResult:
     """In this process: what only looks, and what a person waits for without a bar."""
     rows = None if parsed is None else parsed.rows
     try:
         with push_session.open_push(
-            wish.kind, premises.warehouse, premises.registry, premises.settings, wish.key,
+            wish.kind, app.warehouse, app.registry, app.settings, wish.key,
             run_id=run_id, limit=wish.limit, dry_run=wish.dry_run, wait=TURN_SECONDS,
             ignore_disabled=wish.undo is not None,
         ) as context:  # fmt: skip

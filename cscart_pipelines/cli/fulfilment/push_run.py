@@ -43,38 +43,38 @@ class PushResult:
     """What ended the push before its time, the shop being away for one; the report goes so far."""
 
 
-def closed_reason(premises: AppContext, integration: Integration, kind: PushKind) -> str | None:
+def closed_reason(app: AppContext, integration: Integration, kind: PushKind) -> str | None:
     """Why nothing is written to this shop now."""
     try:
-        require(Action.PUSH, premises.registry.standing(integration))
+        require(Action.PUSH, app.registry.standing(integration))
     except NotAllowedError as error:
         return str(error)
     return disabled_reason(kind, integration.settings)
 
 
-def waiting(premises: AppContext, key: str, kind: PushKind, *, files: bool = True) -> int:
+def waiting(app: AppContext, key: str, kind: PushKind, *, files: bool = True) -> int:
     """Rows and files that wait, and writes that are not finished."""
     found = [
         path
-        for path in (waiting_files(premises.settings, [key]) if files else ())
-        if owner_of(premises.settings, path) == (key, kind)
+        for path in (waiting_files(app.settings, [key]) if files else ())
+        if owner_of(app.settings, path) == (key, kind)
     ]
-    with premises.warehouse.connect(autocommit=True) as connection:
+    with app.warehouse.connect(autocommit=True) as connection:
         rows = _open_rows(connection, key, kind)
         rows += _unknown(connection, key) if kind == "stock" else 0
         return rows + len(found) + _open_writes(connection, key, kind)
 
 
-def held(premises: AppContext, key: str, kind: PushKind) -> int:
+def held(app: AppContext, key: str, kind: PushKind) -> int:
     """Rows that wait for a person."""
     if kind == "shipments":
         return 0
-    with premises.warehouse.connect(autocommit=True) as connection:
+    with app.warehouse.connect(autocommit=True) as connection:
         return _open_rows(connection, key, kind, ("held",))
 
 
 def run_push(
-    premises: AppContext, key: str, kind: PushKind, *, limit: int | None, files: bool = True
+    app: AppContext, key: str, kind: PushKind, *, limit: int | None, files: bool = True
 ) -> PushResult:
     """Pushes what waits, now; with `files` those of the watched folder too.
 
@@ -84,9 +84,9 @@ def run_push(
     arguments = [f"--{job.replace('_', '-')}", key]
     arguments += ["--limit", str(limit)] if limit is not None else []
     arguments += [] if files else ["--no-files"]
-    child = start_child(premises, arguments)
+    child = start_child(app, arguments)
     with child.listened_to(STOPPING, STOPPED):
-        _watch(premises, child, key, kind)
+        _watch(app, child, key, kind)
     run_id = child.run_ids.get(job)
     for said in child.said:
         if said.get("event") == "report":
@@ -120,7 +120,7 @@ def _trouble(
     )
 
 
-def _watch(premises: AppContext, child: Child, key: str, kind: PushKind) -> None:
+def _watch(app: AppContext, child: Child, key: str, kind: PushKind) -> None:
     progress = Progress(
         SpinnerColumn(finished_text="[green]✓[/]"),
         TextColumn("{task.description}"),
@@ -128,7 +128,7 @@ def _watch(premises: AppContext, child: Child, key: str, kind: PushKind) -> None
         MofNCompleteColumn(),
         console=console.err,
     )
-    with progress, premises.warehouse.connect(autocommit=True) as connection:
+    with progress, app.warehouse.connect(autocommit=True) as connection:
         total = _open_rows(connection, key, kind)
         bar = progress.add_task("starting the run", total=None)
         ended = False

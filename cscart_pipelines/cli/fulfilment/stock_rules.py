@@ -92,9 +92,9 @@ def rules(
             exit_codes.WRONG_USAGE,
         )
     of_skus = {} if file is None else _read_file(file)
-    with opened() as premises:
-        premises.registry.get(key)
-        with premises.warehouse.connect(autocommit=True) as connection:
+    with opened() as app:
+        app.registry.get(key)
+        with app.warehouse.connect(autocommit=True) as connection:
             with connection.transaction():
                 for each in unset or []:
                     if not book.delete_sku_rules(connection, key, [each.strip()]):

@@ -36,12 +36,12 @@ def apply(
     The difference is shown first. Applying the same file again changes nothing.
     """
     wanted = config_file.read(file)
-    with opened(make=not dry_run) as premises:
-        with premises.warehouse.connect(autocommit=True) as connection:
+    with opened(make=not dry_run) as app:
+        with app.warehouse.connect(autocommit=True) as connection:
             wanted = [
                 translated(one, read_status_names(connection, one.integration)) for one in wanted
             ]
-        changes = config_file.plan(wanted, premises.registry.all())
+        changes = config_file.plan(wanted, app.registry.all())
         needed = [change for change in changes if change.needed]
         for change in needed:
             sign = "[green]+[/]" if change.new else "[yellow]~[/]"
@@ -50,7 +50,7 @@ def apply(
             )
             print_changes(change.differences)
             print_unknown_words(
-                premises, change.settings, ("countries",) if change.new else change.differences
+                app, change.settings, ("countries",) if change.new else change.differences
             )
         if not needed:
             console.out.print("Nothing to change.")
@@ -64,7 +64,7 @@ def apply(
         failures: list[BaseException] = []
         for change in needed:
             try:
-                _apply(premises, change)
+                _apply(app, change)
                 console.note(f"[green]✓[/] {change.settings.integration}")
             except Exception as error:
                 if exit_codes.code_of(error) is None:
@@ -81,16 +81,16 @@ def apply(
         )
 
 
-def _apply(premises: AppContext, change: config_file.PlannedChange) -> None:
+def _apply(app: AppContext, change: config_file.PlannedChange) -> None:
     settings = change.settings
     if not change.new:
         values = {name: after for name, (_, after) in change.differences.items()}
-        service_of(premises).edit(settings.integration, values)
+        service_of(app).edit(settings.integration, values)
         return
     api_key = secrets.resolve(settings.api_key_reference or "")
     found = test_connection(settings, api_key)
     can = found.model_dump(mode="json")
-    premises.registry.add(with_letters_of_shop(settings, api_key, can), api_key, can)
+    app.registry.add(with_letters_of_shop(settings, api_key, can), api_key, can)
 
 
 def export(
@@ -100,8 +100,8 @@ def export(
     ] = None,
 ) -> None:
     """Write all integrations as a file for `apply`, without keys."""
-    with opened() as premises:
-        text = config_file.export(premises.registry.all())
+    with opened() as app:
+        text = config_file.export(app.registry.all())
     if output is None:
         sys.stdout.write(text)
     else:

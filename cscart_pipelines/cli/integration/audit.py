@@ -33,7 +33,7 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """The audit trail: who did what when, and changes of status."""
-    with opened() as premises, premises.warehouse.connect(autocommit=True) as connection:
+    with opened() as app, app.warehouse.connect(autocommit=True) as connection:
         rows = trail.entries(connection, key, limit)
     if as_json:
         console.print_json(rows)
@@ -79,19 +79,19 @@ def purge_person(
             " +306912345678",
             exit_codes.WRONG_USAGE,
         )
-    with opened() as premises:
-        with premises.warehouse.connect(autocommit=True) as connection:
+    with opened() as app:
+        with app.warehouse.connect(autocommit=True) as connection:
             keys = known_integrations(connection)
         if integration is not None:
             if integration not in keys:
-                premises.registry.get(integration)  # says that there is none
+                app.registry.get(integration)  # says that there is none
             keys = [integration]
         confirm(
             f"This erases {person} in {console.count(len(keys), 'integration')} for good;"
             " orders stay, without the person",
             yes=yes,
         )
-        with premises.warehouse.connect(autocommit=True) as connection:
+        with app.warehouse.connect(autocommit=True) as connection:
             report = erase_person(connection, keys, person)
     if as_json:
         console.print_json(report)

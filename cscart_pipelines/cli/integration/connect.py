@@ -27,14 +27,14 @@ from cscart_pipelines.integrations.secrets import SecretError
 from cscart_pipelines.integrations.settings import InvalidSettingsError, check
 from cscart_pipelines.integrations.status_words import with_letters_of_shop
 
-app = typer.Typer(
+commands = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Connect shops, synchronise them, show their status.",
 )
 
 
-@app.command()
+@commands.command()
 def add(
     context: typer.Context,
     key: Key,
@@ -92,43 +92,43 @@ def add(
         raise InvalidSettingsError({**more, **problems}) from None
     if settings is None or problems:
         raise InvalidSettingsError(problems)
-    with opened(make=True) as premises:
-        _refuse_known(premises, settings.integration, settings.list_name)
+    with opened(make=True) as app:
+        _refuse_known(app, settings.integration, settings.list_name)
         with console.err.status(f"testing the connection to {settings.url}"):
             found = test_connection(settings, api_key)
         print_test(found)
         can = found.model_dump(mode="json")
         settings = with_letters_of_shop(settings, api_key, can)
-        premises.registry.add(settings, api_key, can)
+        app.registry.add(settings, api_key, can)
         console.note(
             f"[green]✓[/] {settings.integration} is saved: "
             f"list “{console.plain(settings.list_name)}”, "
             f"status {console.status('ready')}."
         )
-        print_unknown_words(premises, settings, ("countries",))
-        print_overlaps(premises, settings.integration)
+        print_unknown_words(app, settings, ("countries",))
+        print_overlaps(app, settings.integration)
         if start:
-            _start(premises, settings.integration)
+            _start(app, settings.integration)
         else:
             console.note(f"  Next: {console.command(f'integration start {settings.integration}')}")
 
 
-@app.command()
+@commands.command()
 def test(key: Key, as_json: Json = False) -> None:
     """Test the connection of an integration as it is saved."""
-    with opened() as premises:
-        integration = premises.registry.get(key)
-        api_key = premises.registry.api_key(key)
+    with opened() as app:
+        integration = app.registry.get(key)
+        api_key = app.registry.api_key(key)
         with console.err.status(f"testing the connection to {integration.settings.url}"):
             found = test_connection(integration.settings, api_key)
-        premises.registry.record_test(key, found.model_dump(mode="json"))
+        app.registry.record_test(key, found.model_dump(mode="json"))
         if as_json:
             console.print_json(found.model_dump(mode="json"))
         else:
             print_test(found)
 
 
-@app.command()
+@commands.command()
 def start(
     key: Key,
     background: Annotated[
@@ -136,42 +136,42 @@ def start(
     ] = False,
 ) -> None:
     """First synchronisation: read the shop, build its list."""
-    with opened() as premises:
-        _start(premises, key, background=background)
+    with opened() as app:
+        _start(app, key, background=background)
 
 
-app.command("resync")(resync)
-app.command("list")(integration_status.list_integrations)
-app.command("show")(integration_status.show)
-app.command("status")(integration_status.show_status)
+commands.command("resync")(resync)
+commands.command("list")(integration_status.list_integrations)
+commands.command("show")(integration_status.show)
+commands.command("status")(integration_status.show_status)
 
 
 # --- what the commands share ---------------------------------------------------------------------
 
 
-def _start(premises: AppContext, key: str, *, background: bool = False) -> None:
-    integration = premises.registry.get(key)
-    require(Action.START, premises.registry.standing(integration))
+def _start(app: AppContext, key: str, *, background: bool = False) -> None:
+    integration = app.registry.get(key)
+    require(Action.START, app.registry.standing(integration))
     if background:
-        ask_daemon(premises, [key], full=False)
+        ask_daemon(app, [key], full=False)
         return
-    print_overlaps(premises, key)
-    run_in_foreground(premises, [key])
-    now = premises.registry.get(key)
-    print_status(now, recent_runs(premises, key)[:1])
-    print_unknown_words(premises, now.settings, type(now.settings).model_fields)
+    print_overlaps(app, key)
+    run_in_foreground(app, [key])
+    now = app.registry.get(key)
+    print_status(now, recent_runs(app, key)[:1])
+    print_unknown_words(app, now.settings, type(now.settings).model_fields)
     console.note(f"  Next: {console.command(f'segments {key}')}")
 
 
-def print_overlaps(premises: AppContext, key: str) -> None:
+def print_overlaps(app: AppContext, key: str) -> None:
     """Prints which other integrations take the same orders, on standard error."""
-    for warning in integration_status.overlaps(premises, key):
+    for warning in integration_status.overlaps(app, key):
         console.err.print(f"[yellow]![/] {console.plain(warning)}", soft_wrap=True)
 
 
-def _refuse_known(premises: AppContext, key: str, list_name: str) -> None:
+def _refuse_known(app: AppContext, key: str, list_name: str) -> None:
     """Refuses before the test, which takes time; the constraints of the database come after."""
-    for one in premises.registry.all():
+    for one in app.registry.all():
         if one.key == key:
             raise InvalidSettingsError({"integration": f"{key!r} exists already"})
         if one.settings.list_name == list_name:

@@ -37,9 +37,9 @@ def logs(
 
     Also of runs that the schedule, a sensor or the UI has started.
     """
-    with opened() as premises:
-        premises.registry.get(key)
-        found = _read(premises, key, run)
+    with opened() as app:
+        app.registry.get(key)
+        found = _read(app, key, run)
     if found is None and run is not None:
         raise exit_codes.CommandError(f"there is no run {run!r}", exit_codes.WRONG_USAGE)
     if as_json:
@@ -50,8 +50,8 @@ def logs(
         _print(found)
 
 
-def _read(premises: AppContext, key: str, run: str | None) -> dict[str, Any] | None:
-    with premises.warehouse.connect(autocommit=True) as connection:
+def _read(app: AppContext, key: str, run: str | None) -> dict[str, Any] | None:
+    with app.warehouse.connect(autocommit=True) as connection:
         ids = json.dumps(sync_runs.run_ids(connection, key))
     done = subprocess.run(
         [sys.executable, "-m", "cscart_pipelines.defs.shared.run_log", key, ids,
@@ -59,7 +59,7 @@ def _read(premises: AppContext, key: str, run: str | None) -> dict[str, Any] | N
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, **dagster_environment(premises.settings)},
+        env={**os.environ, **dagster_environment(app.settings)},
         cwd=PROJECT,
     )  # fmt: skip
     if done.returncode:

@@ -29,9 +29,9 @@ GTM_ADVICE = (
 )
 
 
-def service_of(premises: AppContext) -> IntegrationService:
+def service_of(app: AppContext) -> IntegrationService:
     """The service that changes the integrations of this warehouse."""
-    return IntegrationService(premises.warehouse, premises.registry, premises.settings)
+    return IntegrationService(app.warehouse, app.registry, app.settings)
 
 
 def print_changes(changes: dict[str, tuple[Any, Any]]) -> None:
@@ -93,20 +93,18 @@ def edit(
     if api_key_env or api_key_file or new_api_key:
         fresh = options.read_key(api_key_env, api_key_file, api_key_ref)
         values["api_key_reference"] = None
-    with opened() as premises, console.err.status("checking"):
+    with opened() as app, console.err.status("checking"):
         if problems:
-            before = premises.registry.get(key).settings.model_dump()
+            before = app.registry.get(key).settings.model_dump()
             try:
                 check({**before, **values})
             except InvalidSettingsError as error:
                 problems = {**error.problems, **problems}
             raise InvalidSettingsError(problems)
-        edited = service_of(premises).edit(key, values, fresh)
-        with premises.warehouse.connect() as connection:
-            unknown = unknown_words(
-                connection, key, premises.registry.get(key).settings, values.keys()
-            )
-        print_overlaps(premises, key)
+        edited = service_of(app).edit(key, values, fresh)
+        with app.warehouse.connect() as connection:
+            unknown = unknown_words(connection, key, app.registry.get(key).settings, values.keys())
+        print_overlaps(app, key)
     if not edited.changes:
         console.out.print("Nothing to change.")
         return
@@ -124,8 +122,8 @@ def edit(
 
 def disable(key: Key) -> None:
     """Stop synchronising a shop; settings and data stay."""
-    with opened() as premises:
-        service_of(premises).disable(key)
+    with opened() as app:
+        service_of(app).disable(key)
     console.note(
         f"[green]✓[/] {key} is {console.status('disabled')}. {GTM_ADVICE}", soft_wrap=False
     )
@@ -133,9 +131,9 @@ def disable(key: Key) -> None:
 
 def enable(key: Key) -> None:
     """Synchronise a disabled shop again, from where it stopped."""
-    with opened() as premises:
-        status = service_of(premises).enable(key)
-        reason = premises.registry.get(key).status_reason
+    with opened() as app:
+        status = service_of(app).enable(key)
+        reason = app.registry.get(key).status_reason
     if status is not Status.FAILED:
         console.note(f"[green]✓[/] {key} is {console.status(status)}")
         return
@@ -164,8 +162,8 @@ def remove(
 
     For good. The data in the warehouse stays unless --purge-data is given.
     """
-    with opened() as premises:
-        gone = was_removed(premises.warehouse, key)
+    with opened() as app:
+        gone = was_removed(app.warehouse, key)
         if gone and not purge_data:
             raise exit_codes.CommandError(
                 f"{key} is removed already; its data stays until the key is used again,"
@@ -175,14 +173,14 @@ def remove(
         if gone:
             confirm(f"This deletes all data of {key} in the warehouse for good", yes=yes)
         else:
-            premises.registry.get(key)
+            app.registry.get(key)
             data = "all its data in the warehouse" if purge_data else "its data stays"
             confirm(
                 f"This deletes the integration {key} for good: settings, API key, watermarks"
                 f"{' and ' if purge_data else '; '}{data}",
                 yes=yes,
             )
-        purged = service_of(premises).remove(key, force=force, purge_data=purge_data)
+        purged = service_of(app).remove(key, force=force, purge_data=purge_data)
     if gone:
         console.note(f"[green]✓[/] the data of {key} is deleted")
     else:

@@ -78,9 +78,9 @@ def onsite(
     if problems:
         raise InvalidSettingsError(problems)
     changed = {name: value for name, value in given.items() if value is not None}
-    with opened() as premises:
-        own = shop_origins(premises.registry.get(key).settings.url)
-        with premises.warehouse.connect(autocommit=True) as connection:
+    with opened() as app:
+        own = shop_origins(app.registry.get(key).settings.url)
+        with app.warehouse.connect(autocommit=True) as connection:
             if retention_days is not None:
                 kept = site_settings.read_settings(connection, key)
                 if retention_days < kept["retention_days"]:

@@ -38,16 +38,16 @@ def resync(
     """
     if bool(keys) == every:
         raise InvalidSettingsError({"integration": "expected keys of integrations, or --all"})
-    with opened() as premises:
+    with opened() as app:
         if keys and len(set(keys)) == 1:
-            _one(premises, keys[0], full=full, background=background)
+            _one(app, keys[0], full=full, background=background)
         else:
-            _many(premises, list(dict.fromkeys(keys or ())), full=full, background=background)
+            _many(app, list(dict.fromkeys(keys or ())), full=full, background=background)
 
 
-def ask_daemon(premises: AppContext, keys: list[str], *, full: bool) -> None:
+def ask_daemon(app: AppContext, keys: list[str], *, full: bool) -> None:
     """Leaves the synchronisations to the daemon: those of one command are one run."""
-    with premises.warehouse.connect(autocommit=True) as connection:
+    with app.warehouse.connect(autocommit=True) as connection:
         request_sync(connection, keys, full=full)
     look = f"integration status {keys[0]}" if len(keys) == 1 else "integration list"
     console.out.print(
@@ -56,24 +56,24 @@ def ask_daemon(premises: AppContext, keys: list[str], *, full: bool) -> None:
     )
 
 
-def _one(premises: AppContext, key: str, *, full: bool, background: bool) -> None:
-    require(Action.RESYNC, premises.registry.standing(premises.registry.get(key)))
+def _one(app: AppContext, key: str, *, full: bool, background: bool) -> None:
+    require(Action.RESYNC, app.registry.standing(app.registry.get(key)))
     if background:
-        ask_daemon(premises, [key], full=full)
+        ask_daemon(app, [key], full=full)
         return
-    run_in_foreground(premises, [key], full=full)
-    print_status(premises.registry.get(key), recent_runs(premises, key)[:1])
+    run_in_foreground(app, [key], full=full)
+    print_status(app.registry.get(key), recent_runs(app, key)[:1])
     console.out.print(f"  Next: {console.command(f'segments {key}')}")
 
 
-def _many(premises: AppContext, named: list[str], *, full: bool, background: bool) -> None:
+def _many(app: AppContext, named: list[str], *, full: bool, background: bool) -> None:
     """`named`: empty for all. Unknown keys are refused before anything is begun."""
     for key in named:
-        premises.registry.get(key)
+        app.registry.get(key)
     refused: dict[str, str] = {}
     left_out: dict[str, str] = {}
     allowed: list[str] = []
-    for integration, standing in premises.registry.standings(named or None):
+    for integration, standing in app.registry.standings(named or None):
         reason = rejection_reason(Action.RESYNC, standing)
         if reason is None:
             allowed.append(integration.key)
@@ -83,9 +83,9 @@ def _many(premises: AppContext, named: list[str], *, full: bool, background: boo
             left_out[integration.key] = reason
     outcome: dict[str, Synced] = {}
     if allowed and background:
-        ask_daemon(premises, allowed, full=full)
+        ask_daemon(app, allowed, full=full)
     elif allowed:
-        outcome = run_many(premises, allowed, full=full)
+        outcome = run_many(app, allowed, full=full)
     elif not refused:
         console.out.print("There is no integration to synchronise.")
     for key, synced in sorted(outcome.items()):

@@ -27,9 +27,9 @@ Csv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
 def list_integrations(as_csv: Csv = False, as_json: Json = False) -> None:
     """All integrations: status, age of the data, last error."""
-    with opened() as premises:
-        integrations = premises.registry.all()
-        with premises.warehouse.connect(autocommit=True) as connection:
+    with opened() as app:
+        integrations = app.registry.all()
+        with app.warehouse.connect(autocommit=True) as connection:
             runs = sync_runs.running(connection)
     running = {key: progress_of(run) for key, run in runs.items()}
     if as_json or as_csv:
@@ -65,8 +65,8 @@ def list_integrations(as_csv: Csv = False, as_json: Json = False) -> None:
 
 def show(key: Key, as_json: Json = False) -> None:
     """All settings of an integration, without the API key."""
-    with opened() as premises:
-        integration = premises.registry.get(key)
+    with opened() as app:
+        integration = app.registry.get(key)
     if as_json:
         console.print_json({**summary(integration), "settings": _settings(integration)})
         return
@@ -79,10 +79,10 @@ def show(key: Key, as_json: Json = False) -> None:
 
 def show_status(key: Key, as_json: Json = False) -> None:
     """Status, reason, progress and last runs of an integration."""
-    with opened() as premises:
-        integration = premises.registry.get(key)
-        runs = recent_runs(premises, key)
-        warnings = overlaps(premises, key)
+    with opened() as app:
+        integration = app.registry.get(key)
+        runs = recent_runs(app, key)
+        warnings = overlaps(app, key)
     if as_json:
         progress = _numbers(progress_of(runs[0])) if runs else None
         told = {**summary(integration), "progress": progress, "runs": runs, "warnings": warnings}
@@ -118,9 +118,9 @@ def summary(integration: Integration) -> dict[str, Any]:
     }
 
 
-def overlaps(premises: AppContext, key: str) -> list[str]:
+def overlaps(app: AppContext, key: str) -> list[str]:
     """What other integrations take of the same shop."""
-    every = {one.key: one.settings for one in premises.registry.all()}
+    every = {one.key: one.settings for one in app.registry.all()}
     return overlap.warnings(every[key], every.values()) if key in every else []
 
 
@@ -138,9 +138,9 @@ def _shown(value: Any) -> str:
     return console.plain(", ".join(map(str, value)) if isinstance(value, tuple) else value)
 
 
-def recent_runs(premises: AppContext, key: str) -> list[dict[str, Any]]:
+def recent_runs(app: AppContext, key: str) -> list[dict[str, Any]]:
     """The last synchronisations of an integration, the newest first."""
-    with premises.warehouse.connect(autocommit=True) as connection:
+    with app.warehouse.connect(autocommit=True) as connection:
         return sync_runs.recent_runs(connection, key)
 
 

@@ -49,17 +49,17 @@ def tracking_file(
 
     Only for an enabled integration. How to import, publish and remove it: docs/onsite.md
     """
-    with opened() as premises:
-        integration = premises.registry.get(key)
-        require(Action.TRACKING_FILE, premises.registry.standing(integration))
-        collector_url = premises.settings.collector_url
+    with opened() as app:
+        integration = app.registry.get(key)
+        require(Action.TRACKING_FILE, app.registry.standing(integration))
+        collector_url = app.settings.collector_url
         if new_key:
             confirm(
                 f"This replaces the write key of {key}: events from the file that is published in"
                 f" Google Tag Manager now are refused {_after(keep_old_key)}",
                 yes=yes,
             )
-        with premises.warehouse.connect(autocommit=True) as connection:
+        with app.warehouse.connect(autocommit=True) as connection:
             if new_key:
                 rotate(connection, key, keep_old_for=timedelta(days=keep_old_key))
             file = tracking.tracking_file(connection, integration, collector_url)

@@ -56,8 +56,8 @@ def print_warnings(lines: Collection[str]) -> None:
 
 
 def print_unknown_words(
-    premises: AppContext, settings: IntegrationSettings, fields: Collection[str]
+    app: AppContext, settings: IntegrationSettings, fields: Collection[str]
 ) -> None:
     """Prints words without meaning on standard error; the integration may not be saved yet."""
-    with premises.warehouse.connect() as connection:
+    with app.warehouse.connect() as connection:
         print_warnings(unknown_words(connection, settings.integration, settings, fields))

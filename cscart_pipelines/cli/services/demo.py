@@ -44,19 +44,23 @@ def demo() -> None:
     started = time.monotonic()
     require_sandbox_data()
     console.out.print("[bold]A CS-Cart shop becomes lists, segments and metrics[/]\n")
-    with opened(make=True) as premises, running_sandbox() as url, contextlib.ExitStack() as stack:
-        collector, collector_url = start_collector(premises.settings, port=0)
+    with (
+        opened(make=True) as app,
+        running_sandbox() as url,
+        contextlib.ExitStack() as stack,
+    ):
+        collector, collector_url = start_collector(app.settings, port=0)
         stack.callback(child_processes.stop, collector)
         console.note(f"[green]✓[/] PostgreSQL, the sandbox shop ({url}) and the collector are up")
-        connect_demo(premises, url)
-        stack.callback(disable_demo, premises)
-        run_in_foreground(premises, [DEMO])
+        connect_demo(app, url)
+        stack.callback(disable_demo, app)
+        run_in_foreground(app, [DEMO])
         console.note("[green]✓[/] synchronised, lists and segments built\n")
-        reports.print_overview(reports.overview(premises, DEMO)[0])
+        reports.print_overview(reports.overview(app, DEMO)[0])
         console.out.print()
-        reports.print_segments(reports.segment_rows(premises, DEMO), DEMO)
+        reports.print_segments(reports.segment_rows(app, DEMO), DEMO)
         console.out.print()
-        show_visit(premises, DEMO, url, collector_url)
+        show_visit(app, DEMO, url, collector_url)
     console.out.print(
         f"\nDone in {time.monotonic() - started:.0f} s. The data stays to look at:\n"
         f'  {console.command("sql")} "{EXAMPLE_QUERY}"\n'
@@ -67,7 +71,7 @@ def demo() -> None:
     )
 
 
-def connect_demo(premises: AppContext, url: str) -> None:
+def connect_demo(app: AppContext, url: str) -> None:
     """Saves the integration `demo`, or updates it to the sandbox's present address."""
     from cscart_pipelines.sandbox.server import SandboxShop
 
@@ -78,32 +82,32 @@ def connect_demo(premises: AppContext, url: str) -> None:
     )
     found = test_connection(settings, key).model_dump(mode="json")
     try:
-        known = premises.registry.get(DEMO)
+        known = app.registry.get(DEMO)
     except UnknownIntegrationError:
-        premises.registry.add(settings, key, found)
+        app.registry.add(settings, key, found)
         console.note(f"[green]✓[/] connected as integration “{DEMO}”, the connection is tested")
         return
     if known.settings.url != url:
         # The sandbox's port changes from start to start; its host does not.
-        premises.registry.set_url(DEMO, url)
-    premises.registry.record_test(DEMO, found)
-    if premises.registry.get(DEMO).status is Status.DISABLED:
-        service_of(premises).enable(DEMO)
+        app.registry.set_url(DEMO, url)
+    app.registry.record_test(DEMO, found)
+    if app.registry.get(DEMO).status is Status.DISABLED:
+        service_of(app).enable(DEMO)
     console.out.print(f"[green]✓[/] integration “{DEMO}” is there already; it is updated")
 
 
-def disable_demo(premises: AppContext) -> None:
+def disable_demo(app: AppContext) -> None:
     """Disables `demo` at the end of its shop, which the schedule would report as unreachable."""
-    premises.registry.release_dead()
+    app.registry.release_dead()
     with contextlib.suppress(NotAllowedError, UnknownIntegrationError):
-        service_of(premises).disable(DEMO, NO_SHOP)
+        service_of(app).disable(DEMO, NO_SHOP)
 
 
-def request_demo_sync(premises: AppContext) -> None:
+def request_demo_sync(app: AppContext) -> None:
     """Asks the daemon for a synchronisation, where the status allows one."""
-    standing = premises.registry.standing(premises.registry.get(DEMO))
+    standing = app.registry.standing(app.registry.get(DEMO))
     if (
         rejection_reason(Action.START, standing) is None
         or rejection_reason(Action.RESYNC, standing) is None
     ):
-        ask_daemon(premises, [DEMO], full=False)
+        ask_daemon(app, [DEMO], full=False)

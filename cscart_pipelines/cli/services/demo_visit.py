@@ -109,9 +109,9 @@ class Visitor:
             time.sleep(0.1)
 
 
-def show_visit(premises: AppContext, key: str, shop_url: str, collector_url: str) -> None:
+def show_visit(app: AppContext, key: str, shop_url: str, collector_url: str) -> None:
     """A visit, and what it has changed, in a few lines. Raises CommandError."""
-    with premises.warehouse.connect(autocommit=True) as connection:
+    with app.warehouse.connect(autocommit=True) as connection:
         visitor = Visitor(shop_url, f"{collector_url}/v1/events/{write_key(connection, key)}")
         before = reports.subscriber_count(connection, key)
         with console.err.status("a visitor in the shop"):
@@ -123,9 +123,9 @@ def show_visit(premises: AppContext, key: str, shop_url: str, collector_url: str
             soft_wrap=True,
         )
         with console.err.status("following the visit into the shop"):
-            report = _follow(premises, connection, key)
+            report = _follow(app, connection, key)
         with console.err.status("bringing the list up to date"):
-            _build(premises)
+            _build(app)
         after = reports.subscriber_count(connection, key)
         console.note(
             f"[green]✓[/] followed into the shop with {report.calls} requests:"
@@ -175,12 +175,12 @@ def _visit(visitor: Visitor, connection: Connection, key: str) -> int:
     return int(order)
 
 
-def _follow(premises: AppContext, connection: Connection, key: str) -> TargetedReport:
+def _follow(app: AppContext, connection: Connection, key: str) -> TargetedReport:
     """What the job follow_onsite does for all shops, here for one."""
     touches = change_queue.due(connection, key)
     people = {one.value for one in touches if one.kind == change_queue.PERSON}
-    look = optimistic_load.begin(connection, premises.registry, key)
-    with open_client(look.integration, premises.registry, premises.settings, brief=True) as client:
+    look = optimistic_load.begin(connection, app.registry, key)
+    with open_client(look.integration, app.registry, app.settings, brief=True) as client:
         report = sync_targeted(
             connection,
             look,
@@ -192,11 +192,11 @@ def _follow(premises: AppContext, connection: Connection, key: str) -> TargetedR
     return report
 
 
-def _build(premises: AppContext) -> None:
+def _build(app: AppContext) -> None:
     beside = Path(sys.executable).with_name("dbt")
     done = subprocess.run(
         [str(beside) if beside.exists() else "dbt", "run", "--select", *MODELS],
-        env={**os.environ, **premises.warehouse.dbt_environment()},
+        env={**os.environ, **app.warehouse.dbt_environment()},
         cwd=PROJECT / "dbt_project",
         capture_output=True,
         text=True,

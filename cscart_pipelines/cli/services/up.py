@@ -55,7 +55,7 @@ def up(
     if with_sandbox:
         require_sandbox_data()
     signal.signal(signal.SIGTERM, _interrupt)
-    with opened(make=True) as premises, contextlib.ExitStack() as stack:
+    with opened(make=True) as app, contextlib.ExitStack() as stack:
         if port_is_taken(port):
             raise exit_codes.CommandError(
                 f"port {port} is taken; stop what uses it, or choose another with --port",
@@ -67,15 +67,15 @@ def up(
             if with_sandbox:
                 url = stack.enter_context(running_sandbox(SANDBOX_PORT))
                 console.note(f"[green]✓[/] sandbox shop at {url}")
-                demo.connect_demo(premises, url)
-                stack.callback(demo.disable_demo, premises)
-                demo.request_demo_sync(premises)
-            log = _log_file(premises.settings)
-            collector, address = start_collector(premises.settings, log=log)
+                demo.connect_demo(app, url)
+                stack.callback(demo.disable_demo, app)
+                demo.request_demo_sync(app)
+            log = _log_file(app.settings)
+            collector, address = start_collector(app.settings, log=log)
             stack.callback(stop, collector)
             console.note(f"[green]✓[/] collector at {address}")
-            events = Events(premises.warehouse, log)
-            services = start_dagster(premises.settings, port, log)
+            events = Events(app.warehouse, log)
+            services = start_dagster(app.settings, port, log)
             stack.callback(stop_all, services)
             services["collector"] = collector
             with console.err.status("loading the definitions"):

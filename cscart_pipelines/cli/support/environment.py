@@ -25,9 +25,9 @@ def opened(*, make: bool = False) -> Iterator[AppContext]:
     """
     if not make:
         need_home(read_settings())
-    with open_context() as premises:
-        premises.registry.release_dead()
-        yield premises
+    with open_context() as app:
+        app.registry.release_dead()
+        yield app
 
 
 def need_home(settings: Settings) -> None:

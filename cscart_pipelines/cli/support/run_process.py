@@ -134,20 +134,20 @@ class Synced:
     """The class of the error, for exit codes."""
 
 
-def run_many(premises: AppContext, keys: list[str], *, full: bool = False) -> dict[str, Synced]:
+def run_many(app: AppContext, keys: list[str], *, full: bool = False) -> dict[str, Synced]:
     """Synchronises several in one run, and rebuilds; says what became of each.
 
     Raises CommandError when the lists could not be rebuilt, or the run never got to the shops.
     """
-    last_run = _newest_run(premises)
+    last_run = _newest_run(app)
     arguments = ["--resync", *keys, *["--full"] * full, "--build"]
-    child = start_child(premises, arguments)
+    child = start_child(app, arguments)
     with child.listened_to(STOPPING, STOPPED):
-        _watch(premises, child, keys, last_run, build=True)
+        _watch(app, child, keys, last_run, build=True)
     if "resync" not in child.finished or child.finished.get("build_lists") is False:
-        _judge(premises, [], last_run, child)
-    premises.registry.release_dead()
-    with premises.warehouse.connect(autocommit=True) as connection:
+        _judge(app, [], last_run, child)
+    app.registry.release_dead()
+    with app.warehouse.connect(autocommit=True) as connection:
         results = sync_runs.results_of_run(connection, child.run_ids["resync"], keys)
     found = {
         key: Synced(row["stats"])
@@ -160,20 +160,20 @@ def run_many(premises: AppContext, keys: list[str], *, full: bool = False) -> di
 
 
 def run_in_foreground(
-    premises: AppContext, keys: list[str], *, full: bool = False, build: bool = True
+    app: AppContext, keys: list[str], *, full: bool = False, build: bool = True
 ) -> None:
     """Synchronises and rebuilds now, with a bar. Raises CommandError with the true reason."""
     arguments = ["--resync", *keys] * bool(keys) + ["--full"] * full + ["--build"] * build
-    last_run = _newest_run(premises)
-    child = start_child(premises, arguments)
+    last_run = _newest_run(app)
+    child = start_child(app, arguments)
     with child.listened_to(STOPPING, STOPPED):
-        _watch(premises, child, keys, last_run, build)
-    _judge(premises, keys, last_run, child)
+        _watch(app, child, keys, last_run, build)
+    _judge(app, keys, last_run, child)
 
 
-def start_child(premises: AppContext, arguments: list[str]) -> Child:
+def start_child(app: AppContext, arguments: list[str]) -> Child:
     """A process of Dagster that runs jobs now; its own log goes to a file in the home."""
-    log = _log_file(premises)
+    log = _log_file(app)
     with log.open("ab") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", "cscart_pipelines.defs.launcher", "--end-with-caller",
@@ -182,13 +182,13 @@ def start_child(premises: AppContext, arguments: list[str]) -> Child:
             stderr=stream,
             stdin=subprocess.PIPE,  # closed by the kernel when this process ends
             start_new_session=True,  # a Ctrl-C reaches this process, which hands it on once
-            env={**os.environ, **dagster_environment(premises.settings)},
+            env={**os.environ, **dagster_environment(app.settings)},
             cwd=PROJECT,
         )  # fmt: skip
     return Child(process, log)
 
 
-def _watch(premises: AppContext, child: Child, keys: list[str], last_run: int, build: bool) -> None:
+def _watch(app: AppContext, child: Child, keys: list[str], last_run: int, build: bool) -> None:
     progress = Progress(
         SpinnerColumn(finished_text="[green]✓[/]"),
         TextColumn("{task.description}"),
@@ -200,7 +200,7 @@ def _watch(premises: AppContext, child: Child, keys: list[str], last_run: int, b
     )
     many = len(keys) > 1
     names = ([SHOPS] if many else [*PHASES]) * bool(keys) + [LISTS] * build
-    with progress, premises.warehouse.connect(autocommit=True) as connection:
+    with progress, app.warehouse.connect(autocommit=True) as connection:
         starting: TaskID | None = progress.add_task("starting the run", total=None)
         bars: dict[str, TaskID] = {}
 
@@ -280,12 +280,12 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:,.0f}/s", style="dim")
 
 
-def _judge(premises: AppContext, keys: list[str], last_run: int, child: Child) -> None:
+def _judge(app: AppContext, keys: list[str], last_run: int, child: Child) -> None:
     """Turns the outcome into words: first of all what the registry says of the shops."""
     if child.code == 0:
         return
-    premises.registry.release_dead()
-    with premises.warehouse.connect(autocommit=True) as connection:
+    app.registry.release_dead()
+    with app.warehouse.connect(autocommit=True) as connection:
         failure = sync_runs.first_failure_after(connection, keys, last_run)
     if failure is not None:
         away = failure["error_kind"] in exit_codes.SHOP_KINDS
@@ -297,13 +297,13 @@ def _judge(premises: AppContext, keys: list[str], last_run: int, child: Child) -
     raise exit_codes.CommandError(f"{what}; the reason is at the end of {child.log}")
 
 
-def _newest_run(premises: AppContext) -> int:
-    with premises.warehouse.connect(autocommit=True) as connection:
+def _newest_run(app: AppContext) -> int:
+    with app.warehouse.connect(autocommit=True) as connection:
         return sync_runs.newest_run(connection)
 
 
-def _log_file(premises: AppContext) -> Path:
-    folder = private_folder(premises.settings.home / "logs")
+def _log_file(app: AppContext) -> Path:
+    folder = private_folder(app.settings.home / "logs")
     for old in sorted(folder.glob("run-*.log"))[:-30]:
         old.unlink(missing_ok=True)
     return folder / f"run-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.log"

@@ -68,12 +68,12 @@ def pull_shop_orders(
     keys = keys_of(context, config.only)
     reports: dict[str, PullReport] = {}
     failures: dict[str, str] = {}
-    with pipelines.open() as premises:
+    with pipelines.open() as app:
         wanted = fulfilment_checks.ORDERS in context.selected_asset_keys
-        with premises.warehouse.connect(autocommit=True) as connection:
+        with app.warehouse.connect(autocommit=True) as connection:
             for key in keys if wanted else []:
                 try:
-                    integration = premises.registry.get(key)
+                    integration = app.registry.get(key)
                     reports[key] = pull(connection, integration)
                 except UnknownIntegrationError as error:
                     context.log.info(str(error))  # removed meanwhile
@@ -84,7 +84,7 @@ def pull_shop_orders(
                         raise
                 else:
                     _log_materialisation(context, key, reports[key])
-        yield from fulfilment_checks.results(premises, context.selected_asset_check_keys)
+        yield from fulfilment_checks.results(app, context.selected_asset_check_keys)
     table = _outcome(reports, failures)
     context.log.info(f"orders of {len(reports)} integrations pulled\n{table.value}")
     if failures:
@@ -112,8 +112,11 @@ def pull_after_sync(
     """The cursor is the last request, see `pull_requests`."""
     pulled = PullCursor.from_cursor(context.cursor)
     present = list(context.instance.get_dynamic_partitions(NAME))
-    with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
-        users = {one.key for one in premises.registry.all() if uses_fulfilment(one.settings)}
+    with (
+        pipelines.open() as app,
+        app.warehouse.connect(autocommit=True) as connection,
+    ):
+        users = {one.key for one in app.registry.all() if uses_fulfilment(one.settings)}
         synced = {
             key: number
             for key, number in sync_runs.last_succeeded(connection).items()

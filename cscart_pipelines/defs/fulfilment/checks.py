@@ -120,11 +120,11 @@ def _missing(_: AppContext, connection: Connection, shops: list[Integration]) ->
     ]
 
 
-def _waits(premises: AppContext, connection: Connection, shops: list[Integration]) -> list[Finding]:
+def _waits(app: AppContext, connection: Connection, shops: list[Integration]) -> list[Finding]:
     """Stock waits for the integration's own time, and then no longer than a shipment."""
     tracking = [shop for shop in shops if not disabled_reason("shipments", shop.settings)]
     stock = {shop.key: shop for shop in shops if not disabled_reason("stock", shop.settings)}
-    found = _by(SHIPMENTS_WAIT)(premises, connection, tracking)
+    found = _by(SHIPMENTS_WAIT)(app, connection, tracking)
     now = time.time()
     levels = connection.execute(LEVELS_WAIT.encode(), {"keys": list(stock)}).fetchall()
     for key, count, oldest in levels:
@@ -132,13 +132,13 @@ def _waits(premises: AppContext, connection: Connection, shops: list[Integration
         time_came = next_time(settings.stock_schedule or "", settings.zone, oldest)
         if time_came is not None and time_came + PATIENCE < now:
             found.append((key, f"{count} stock levels beyond their time"))
-    for path in drop_folder.waiting_files(premises.settings, [shop.key for shop in tracking]):
+    for path in drop_folder.waiting_files(app.settings, [shop.key for shop in tracking]):
         try:
             arrived = path.stat().st_ctime  # of its name: moving a file keeps its other time
         except OSError:  # taken at this moment
             continue
         if arrived + PATIENCE < now:
-            key, kind = drop_folder.owner_of(premises.settings, path)
+            key, kind = drop_folder.owner_of(app.settings, path)
             found.append((key, f"the file {kind}/{path.name}"))
     return found
 
@@ -203,11 +203,11 @@ SPECS = [check.spec for check in CHECKS]
 
 
 def results(
-    premises: AppContext, selected: Collection[dg.AssetCheckKey]
+    app: AppContext, selected: Collection[dg.AssetCheckKey]
 ) -> Iterator[dg.AssetCheckResult]:
     """The verdicts of the selected checks, for the run that pulls orders."""
     chosen = [check for check in CHECKS if check.spec.key in selected]
-    for check, findings in verdicts(premises, chosen):
+    for check, findings in verdicts(app, chosen):
         yield dg.AssetCheckResult(
             check_name=check.name,
             asset_key=ORDERS,
@@ -217,11 +217,11 @@ def results(
         )
 
 
-def log_verdicts(context: dg.OpExecutionContext, premises: AppContext) -> None:
+def log_verdicts(context: dg.OpExecutionContext, app: AppContext) -> None:
     """The verdicts that a push may have changed. A push is not undone because they cannot be
     computed, so that is only logged."""
     try:
-        for check, findings in verdicts(premises, [one for one in CHECKS if one.in_pushes]):
+        for check, findings in verdicts(app, [one for one in CHECKS if one.in_pushes]):
             context.log_event(  # takes these too, though its types do not say so
                 dg.AssetCheckEvaluation(  # type: ignore[arg-type]
                     asset_key=ORDERS,
@@ -237,11 +237,11 @@ def log_verdicts(context: dg.OpExecutionContext, premises: AppContext) -> None:
 
 
 def verdicts(
-    premises: AppContext, checks: Collection[FulfilmentCheck]
+    app: AppContext, checks: Collection[FulfilmentCheck]
 ) -> Iterator[tuple[FulfilmentCheck, list[tuple[str, str, int]]]]:
     """Checks and what they find: integration, what, how many in all; the first so many."""
-    shops = [shop for shop in premises.registry.all() if shop.status in SERVED]
-    with premises.warehouse.connect(autocommit=True) as connection:
+    shops = [shop for shop in app.registry.all() if shop.status in SERVED]
+    with app.warehouse.connect(autocommit=True) as connection:
         for check in checks:
-            found = sorted(check.find(premises, connection, shops))
+            found = sorted(check.find(app, connection, shops))
             yield check, [(key, what, len(found)) for key, what in found[:SHOWN]]

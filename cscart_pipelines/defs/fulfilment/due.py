@@ -55,18 +55,18 @@ PUT_OFF = """
 """
 
 
-def pushable(premises: AppContext, kind: push_session.PushKind, keys: Collection[str]) -> list[str]:
+def pushable(app: AppContext, kind: push_session.PushKind, keys: Collection[str]) -> list[str]:
     """Those of the integrations that are switched on, and whose status allows it."""
     return [
         one.key
-        for one, standing in premises.registry.standings(keys)
+        for one, standing in app.registry.standings(keys)
         if not push_session.disabled_reason(kind, one.settings)
         and rejection_reason(Action.PUSH, standing) is None
     ]
 
 
 def waiting(
-    premises: AppContext, connection: psycopg.Connection[Any], kind: push_session.PushKind
+    app: AppContext, connection: psycopg.Connection[Any], kind: push_session.PushKind
 ) -> dict[str, str]:
     """What waits for each integration that may be pushed to now, as a text that changes with it."""
     found: dict[str, list[str]] = {}
@@ -74,7 +74,7 @@ def waiting(
         found.setdefault(key, []).append(said)
     for key, said in connection.execute(ENTRIES, [KINDS[kind]]).fetchall():
         found.setdefault(key, []).append(said)
-    for key, said in _files(premises, premises.registry.all()):
+    for key, said in _files(app, app.registry.all()):
         found.setdefault(key, []).append(said)
     due = push_session.due(connection, kind)
     found = {key: said for key, said in found.items() if key in due}
@@ -85,7 +85,7 @@ def waiting(
     for key, said in again:
         if key in found:
             found[key].append(said)
-    allowed = pushable(premises, kind, found)
+    allowed = pushable(app, kind, found)
     return {key: _digest(found[key]) for key in allowed}
 
 
@@ -99,15 +99,15 @@ def busy(connection: psycopg.Connection[Any], keys: Collection[str]) -> set[str]
     return set(advisory.holders(connection, Lock.SHOP_WRITE, keys))
 
 
-def _files(premises: AppContext, integrations: Iterable[Integration]) -> list[tuple[str, str]]:
+def _files(app: AppContext, integrations: Iterable[Integration]) -> list[tuple[str, str]]:
     keys = [one.key for one in integrations]
     found = []
-    for path in drop_folder.waiting_files(premises.settings, keys):
+    for path in drop_folder.waiting_files(app.settings, keys):
         try:
             changed = path.stat().st_mtime_ns
         except OSError:  # somebody has just taken it
             continue
-        key, kind = drop_folder.owner_of(premises.settings, path)
+        key, kind = drop_folder.owner_of(app.settings, path)
         found.append((key, f"{kind}/{path.name} {changed}"))
     return found
 

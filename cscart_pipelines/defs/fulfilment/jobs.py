@@ -52,8 +52,11 @@ def ingest_drop_folder(
         return troubles
     if not (config.files or config.release):
         return troubles
-    with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
-        for key in _keys(premises, config, config.kind, with_files=True):
+    with (
+        pipelines.open() as app,
+        app.warehouse.connect(autocommit=True) as connection,
+    ):
+        for key in _keys(app, config, config.kind, with_files=True):
             if config.release:
                 # Before the wait for the turn, and without new files: only what was held when it
                 # was asked for has been looked at.
@@ -61,8 +64,8 @@ def ingest_drop_folder(
                     stock_inbox.release(connection, key)
                 continue
             try:
-                integration = premises.registry.get(key)
-                receipts = drop_folder.ingest_files(connection, premises.settings, integration)
+                integration = app.registry.get(key)
+                receipts = drop_folder.ingest_files(connection, app.settings, integration)
             except Exception as error:  # one folder must not stop the others
                 troubles[key] = f"files could not be taken in: {type(error).__name__}: {error}"
                 context.log.exception(f"{key}: {troubles[key]}")
@@ -141,11 +144,11 @@ def _push(
 ) -> Iterator[Any]:
     """The output comes before the failure: what was done is shown, and told, either way."""
     outcome = PushOutcome()
-    with pipelines.open() as premises:
-        keys = _keys(premises, config, kind)
+    with pipelines.open() as app:
+        keys = _keys(app, config, kind)
         context.log.info(f"{kind} of {', '.join(keys) or 'no integration'}")
         pushes = PushBatch(
-            premises,
+            app,
             kind,
             push,
             context.run.run_id,
@@ -160,7 +163,7 @@ def _push(
             before = outcome.failures.get(key)
             outcome.failures[key] = f"{reason}; {before}" if before else reason
         if not config.dry_run:
-            fulfilment_checks.log_verdicts(context, premises)
+            fulfilment_checks.log_verdicts(context, app)
     shown = fulfilment_metadata.metadata(outcome.reports, outcome.failures, outcome.refused)
     yield dg.Output(outcome.to_json(), metadata=shown)
     if outcome.failures:
@@ -169,17 +172,17 @@ def _push(
 
 
 def _keys(
-    premises: AppContext, config: PushConfig, kind: PushKind, *, with_files: bool = False
+    app: AppContext, config: PushConfig, kind: PushKind, *, with_files: bool = False
 ) -> list[str]:
     """The integrations of this run. `with_files`: for whom files are taken in, nothing may wait
     in the inbox yet."""
     if config.integration is not None:
         keys = [config.integration]
-        return due.pushable(premises, kind, keys) if with_files else keys
+        return due.pushable(app, kind, keys) if with_files else keys
     if config.only:
-        return due.pushable(premises, kind, config.only)
-    with premises.warehouse.connect(autocommit=True) as connection:
-        return sorted(due.waiting(premises, connection, kind))
+        return due.pushable(app, kind, config.only)
+    with app.warehouse.connect(autocommit=True) as connection:
+        return sorted(due.waiting(app, connection, kind))
 
 
 def _log_receipts(context: dg.OpExecutionContext, key: str, receipts: list[IngestResult]) -> None:

@@ -66,7 +66,7 @@ class PushBatch:
 
     def __init__(
         self,
-        premises: AppContext,
+        app: AppContext,
         kind: PushKind,
         push: Push,
         run_id: str,
@@ -75,7 +75,7 @@ class PushBatch:
         dry_run: bool = False,
         named: bool = False,
     ) -> None:
-        self._premises = premises
+        self._app = app
         self._kind = kind
         self._push = push
         self._run_id = run_id
@@ -94,12 +94,12 @@ class PushBatch:
             yield key, outcome
 
     def _visit(self, key: str) -> PushReport:
-        premises = self._premises
+        app = self._app
         with open_push(
             self._kind,
-            premises.warehouse,
-            premises.registry,
-            premises.settings,
+            app.warehouse,
+            app.registry,
+            app.settings,
             key,
             run_id=self._run_id,
             limit=self._limit,
@@ -118,7 +118,7 @@ class PushBatch:
                 # However it ended: nobody will tell these refusals again.
                 for report in context.reports:
                     self._begun[key] = report
-                    write_late_rejections(premises.settings, report)
+                    write_late_rejections(app.settings, report)
                 self._clients.discard(context.client)
 
     def _end(self) -> None:

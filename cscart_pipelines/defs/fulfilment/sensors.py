@@ -53,8 +53,11 @@ def fulfilment_inbox(
         return dg.SkipReason("A push is queued or running.")
     now = time.time()
     asked = PushRequests.from_cursor(context.cursor)
-    with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
-        waiting = fulfilment_due.waiting(premises, connection, "shipments")
+    with (
+        pipelines.open() as app,
+        app.warehouse.connect(autocommit=True) as connection,
+    ):
+        waiting = fulfilment_due.waiting(app, connection, "shipments")
         for key in fulfilment_due.busy(connection, waiting):
             waiting.pop(key)  # whoever writes there takes what waits, or leaves it to the next look
     keys, asked = to_ask(waiting, asked, now)
@@ -86,16 +89,17 @@ def stock_schedule(
     """The cursor is the last look, see `write_back_clock.Clock`."""
     now = time.time()
     clock = Clock.from_cursor(context.cursor)
-    with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
+    with (
+        pipelines.open() as app,
+        app.warehouse.connect(autocommit=True) as connection,
+    ):
         due = push_session.due(connection, "stock")
         failed = fulfilment_due.failed(connection, "stock") & due
-        again = failed & set(
-            fulfilment_due.waiting(premises, connection, "stock") if failed else ()
-        )
+        again = failed & set(fulfilment_due.waiting(app, connection, "stock") if failed else ())
         in_runs = _in_runs(context.instance)
         # Who failed a moment ago is not due, not even at his own time: it comes under `again`.
-        came = {*(due & set(due_keys(_schedules(premises), clock, now))), *(again - in_runs)}
-        came = set(fulfilment_due.pushable(premises, "stock", came))
+        came = {*(due & set(due_keys(_schedules(app), clock, now))), *(again - in_runs)}
+        came = set(fulfilment_due.pushable(app, "stock", came))
         # Whose run is not over is owed: what that run has read may be older than this time.
         busy = fulfilment_due.busy(connection, came) | in_runs
     keys, after = resume(came, busy, now)
@@ -114,10 +118,10 @@ def stock_schedule(
     return dg.SensorResult(run_requests=requests, cursor=after.to_cursor())
 
 
-def _schedules(premises: AppContext) -> dict[str, tuple[str, ZoneInfo]]:
+def _schedules(app: AppContext) -> dict[str, tuple[str, ZoneInfo]]:
     return {
         one.key: (one.settings.stock_schedule, one.settings.zone)
-        for one in premises.registry.all()
+        for one in app.registry.all()
         if one.settings.update_stock and one.settings.stock_schedule
     }
 

@@ -78,10 +78,10 @@ def read_shop(
     reports: list[SyncReport] = []
     failures: dict[str, str] = {}
     refused: dict[str, str] = {}
-    with pipelines.open() as premises:
-        premises.registry.release_dead()
+    with pipelines.open() as app:
+        app.registry.release_dead()
         visits = SyncBatch(
-            premises,
+            app,
             entities,
             context.run.run_id,
             full=config.full,
@@ -102,7 +102,7 @@ def read_shop(
             else:
                 reports.append(report)
                 _log_materialisations(context, report)
-        yield from ingestion_checks.results(premises, context.selected_asset_check_keys)
+        yield from ingestion_checks.results(app, context.selected_asset_check_keys)
     _finish(context, reports, failures, refused)
 
 

@@ -162,11 +162,11 @@ SPECS = [check.spec for check in CHECKS]
 
 
 def results(
-    premises: AppContext, selected: Collection[dg.AssetCheckKey]
+    app: AppContext, selected: Collection[dg.AssetCheckKey]
 ) -> Iterator[dg.AssetCheckResult]:
     """The verdicts of the selected checks."""
     chosen = [check for check in CHECKS if check.spec.key in selected]
-    for check, findings in verdicts(premises, chosen):
+    for check, findings in verdicts(app, chosen):
         yield dg.AssetCheckResult(
             check_name=check.name,
             asset_key=["cscart", check.entity],
@@ -177,10 +177,10 @@ def results(
 
 
 def verdicts(
-    premises: AppContext, checks: Collection[RawCheck]
+    app: AppContext, checks: Collection[RawCheck]
 ) -> Iterator[tuple[RawCheck, list[tuple[Any, ...]]]]:
     """Checks and what they find: integration, what, how many in all; the first so many."""
-    with premises.warehouse.connect(autocommit=True) as connection:
+    with app.warehouse.connect(autocommit=True) as connection:
         for check in checks:
             yield check, connection.execute(_of_served_shops(check.query)).fetchall()
 

@@ -12,8 +12,8 @@ from cscart_pipelines.integrations import connection_health
 @dg.op(name="check_shop_connections", pool="shop_api")
 def check_shop_connections(context: dg.OpExecutionContext, pipelines: Pipelines) -> None:
     """One light request per enabled shop; fails, and so alerts, when a shop refuses for good."""
-    with pipelines.open() as premises:
-        findings = connection_health.check_connections(premises.warehouse, premises.registry)
+    with pipelines.open() as app:
+        findings = connection_health.check_connections(app.warehouse, app.registry)
     for finding in findings:
         context.log.warning(f"{finding.integration}: {finding.reason}")
     lasting = [finding for finding in findings if finding.permanent]

@@ -42,11 +42,11 @@ LARGEST_RUN = 250
 def hourly_resync(
     context: dg.ScheduleEvaluationContext, pipelines: Pipelines
 ) -> list[dg.RunRequest] | dg.RunRequest | dg.SkipReason:
-    with pipelines.open() as premises:
-        premises.registry.release_dead()
+    with pipelines.open() as app:
+        app.registry.release_dead()
         due: list[str] = []
         not_due: list[str] = []
-        for integration, standing in premises.registry.standings():
+        for integration, standing in app.registry.standings():
             (not_due if rejection_reason(Action.SCHEDULED, standing) else due).append(
                 integration.key
             )

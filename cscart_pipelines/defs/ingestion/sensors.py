@@ -34,9 +34,9 @@ REQUEST_TAG = f"{orphaned_runs.HIDDEN}lists_request"
 def sync_partitions(
     context: dg.SensorEvaluationContext, pipelines: Pipelines
 ) -> dg.SensorResult | dg.SkipReason:
-    with pipelines.open() as premises:
-        released = premises.registry.release_dead()
-        integrations = premises.registry.all()
+    with pipelines.open() as app:
+        released = app.registry.release_dead()
+        integrations = app.registry.all()
     for key in released:
         context.log.warning(f"{key}: its synchronisation was dead and has been ended")
     for run_id in orphaned_runs.fail_orphaned(context.instance):
@@ -69,7 +69,10 @@ def requested_syncs(
     """
     present = list(context.instance.get_dynamic_partitions(NAME))
     wanted: list[dg.RunRequest] = []
-    with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
+    with (
+        pipelines.open() as app,
+        app.warehouse.connect(autocommit=True) as connection,
+    ):
         for asked in pending_requests(connection):
             run_key = f"{'full' if asked.full else 'resync'}-{asked.requested_at.timestamp():.6f}"
             if _runs_of(context.instance, RUN_KEY, run_key):
@@ -93,7 +96,10 @@ def rebuild_lists(
 ) -> dg.SensorResult | dg.SkipReason:
     """The cursor is the last request, see `rebuild`."""
     asked = BuildCursor.from_cursor(context.cursor)
-    with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
+    with (
+        pipelines.open() as app,
+        app.warehouse.connect(autocommit=True) as connection,
+    ):
         finished = sync_runs.uncovered_by_builds(connection)
         running = sync_runs.running(connection)
     # What a visitor has just done does not wait for the synchronisations of other shops.

@@ -31,19 +31,19 @@ class SyncBatch:
 
     def __init__(
         self,
-        premises: AppContext,
+        app: AppContext,
         entities: Sequence[str],
         run_id: str,
         *,
         full: bool,
         scheduled: bool,
     ) -> None:
-        self._premises = premises
+        self._app = app
         self._entities = entities
         self._run_id = run_id
         self._full = full
         self._scheduled = scheduled
-        self._began = _warehouse_time(premises)
+        self._began = _warehouse_time(app)
         self._stop = threading.Event()
         self._clients: set[ShopClient] = set()
 
@@ -57,8 +57,8 @@ class SyncBatch:
             client.cancel(CANCELLED)
 
     def _visit(self, key: str) -> SyncReport:
-        premises = self._premises
-        integration = premises.registry.get(key)
+        app = self._app
+        integration = app.registry.get(key)
         act = Action.SCHEDULED if self._scheduled else Action.RESYNC
         if integration.status is Status.READY and not self._scheduled:
             act = Action.START
@@ -66,9 +66,17 @@ class SyncBatch:
         if self._scheduled and last is not None and last > self._began:
             raise NotAllowedError("it has been synchronised since this run began")
         lease = acquire(
-            premises.warehouse, premises.registry, key, act, full=self._full, run_id=self._run_id
+            app.warehouse,
+            app.registry,
+            key,
+            act,
+            full=self._full,
+            run_id=self._run_id,
         )
-        with lease, open_client(lease.integration, premises.registry, premises.settings) as client:
+        with (
+            lease,
+            open_client(lease.integration, app.registry, app.settings) as client,
+        ):
             self._clients.add(client)
             try:
                 self._check_for_stop()  # it may have come while the shop was opened
@@ -83,9 +91,9 @@ class SyncBatch:
             raise Stopped(CANCELLED)
 
 
-def _warehouse_time(premises: AppContext) -> datetime:
+def _warehouse_time(app: AppContext) -> datetime:
     """The clock that also stamps `last_synced_at`."""
-    with premises.warehouse.connect(autocommit=True) as connection:
+    with app.warehouse.connect(autocommit=True) as connection:
         row = connection.execute("SELECT now()").fetchone()
     assert row is not None
     moment: datetime = row[0]

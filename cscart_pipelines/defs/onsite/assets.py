@@ -42,10 +42,10 @@ def show_tracking_file(context: dg.AssetExecutionContext, pipelines: Pipelines) 
     """Each integration for itself; the run fails at the end if one may not have its file."""
     refused: dict[str, str] = {}
     made = 0
-    with pipelines.open() as premises:
+    with pipelines.open() as app:
         for key in keys_of(context):
             try:
-                shown = _file(premises, key)
+                shown = _file(app, key)
             except (NotAllowedError, UnknownIntegrationError) as error:
                 refused[key] = str(error)
                 continue
@@ -57,11 +57,11 @@ def show_tracking_file(context: dg.AssetExecutionContext, pipelines: Pipelines) 
         raise failure(refused, made, dg.MarkdownMetadataValue(table))
 
 
-def _file(premises: AppContext, key: str) -> dict[str, Any]:
-    integration = premises.registry.get(key)
-    require(Action.TRACKING_FILE, premises.registry.standing(integration))
-    collector = premises.settings.collector_url
-    with premises.warehouse.connect(autocommit=True) as connection:
+def _file(app: AppContext, key: str) -> dict[str, Any]:
+    integration = app.registry.get(key)
+    require(Action.TRACKING_FILE, app.registry.standing(integration))
+    collector = app.settings.collector_url
+    with app.warehouse.connect(autocommit=True) as connection:
         file = tracking.tracking_file(connection, integration, collector)
     shown: dict[str, Any] = {
         "container": dg.MetadataValue.json(json.loads(file)),

@@ -49,9 +49,9 @@ def sync_touched_records(
 ) -> None:
     """Each shop for itself; one that cannot be asked waits, and is an alert only if that lasts."""
     outcome = TargetedOutcome()
-    with pipelines.open() as premises:
-        keys = config.only or _due(premises)
-        for key, future in TargetedBatch(premises, context.run.run_id).follow(keys):
+    with pipelines.open() as app:
+        keys = config.only or _due(app)
+        for key, future in TargetedBatch(app, context.run.run_id).follow(keys):
             mistake = book(outcome, key, future)
             if mistake is not None:
                 context.log.error(f"{key}: unexpected failure", exc_info=mistake)
@@ -91,10 +91,13 @@ def onsite_events(
     if context.instance.get_runs(filters=filters, limit=1):
         return dg.SkipReason("A run of follow_onsite is queued or running.")
     now = time.time()
-    with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
+    with (
+        pipelines.open() as app,
+        app.warehouse.connect(autocommit=True) as connection,
+    ):
         change_queue.drop_needless(connection)
         waiting = change_queue.waiting(connection)
-        allowed = _allowed(premises, waiting)
+        allowed = _allowed(app, waiting)
     keys, asked = to_ask(
         {key: what for key, what in waiting.items() if key in allowed},
         PushRequests.from_cursor(context.cursor),
@@ -112,19 +115,19 @@ def onsite_events(
     return dg.SensorResult(run_requests=[request], cursor=asked.to_cursor())
 
 
-def _due(premises: AppContext) -> list[str]:
-    with premises.warehouse.connect(autocommit=True) as connection:
-        return sorted(_allowed(premises, change_queue.waiting(connection)))
+def _due(app: AppContext) -> list[str]:
+    with app.warehouse.connect(autocommit=True) as connection:
+        return sorted(_allowed(app, change_queue.waiting(connection)))
 
 
-def _allowed(premises: AppContext, waiting: dict[str, str]) -> set[str]:
+def _allowed(app: AppContext, waiting: dict[str, str]) -> set[str]:
     """Those that may be asked now. While one is synchronised, its rows wait: most of them are
     needless afterwards."""
     if not waiting:
         return set()
     return {
         one.key
-        for one, standing in premises.registry.standings(waiting)
+        for one, standing in app.registry.standings(waiting)
         if one.first_synced_at is not None and rejection_reason(Action.SCHEDULED, standing) is None
     }
 

@@ -18,7 +18,10 @@ AHEAD_ENOUGH = "Days ahead without a partition are taken by onsite.events_other 
 )
 def rotate_event_partitions(context: dg.OpExecutionContext, pipelines: Pipelines) -> None:
     """Partitions that are locked are retried tomorrow; the run says which."""
-    with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
+    with (
+        pipelines.open() as app,
+        app.warehouse.connect(autocommit=True) as connection,
+    ):
         report = retention.keep(connection)
     for name in report.postponed:
         context.log.warning(f"{name} was in use and is dropped tomorrow. {AHEAD_ENOUGH}")

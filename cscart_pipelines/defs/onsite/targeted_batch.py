@@ -71,8 +71,8 @@ class TargetedOutcome:
 class TargetedBatch:
     """The shops of one run."""
 
-    def __init__(self, premises: AppContext, run_id: str) -> None:
-        self._premises = premises
+    def __init__(self, app: AppContext, run_id: str) -> None:
+        self._app = app
         self._run_id = run_id
         self._clients: set[ShopClient] = set()
         self._ended = False
@@ -89,15 +89,15 @@ class TargetedBatch:
     def _visit(self, key: str) -> TargetedResult | None:
         if self._ended:
             raise ConcurrentSyncError(CANCELLED)
-        premises = self._premises
-        with premises.warehouse.connect(autocommit=True) as connection:
+        app = self._app
+        with app.warehouse.connect(autocommit=True) as connection:
             touches = touched.due(connection, key)
             if not touches:
                 return None
-            look = optimistic_load.begin(connection, premises.registry, key)
+            look = optimistic_load.begin(connection, app.registry, key)
             try:
                 with open_client(
-                    look.integration, premises.registry, premises.settings, brief=True
+                    look.integration, app.registry, app.settings, brief=True
                 ) as client:
                     report = self._read(connection, look, client, touches)
             except ConcurrentSyncError:

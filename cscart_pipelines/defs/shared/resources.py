@@ -17,8 +17,8 @@ class Pipelines(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @contextlib.contextmanager
     def open(self) -> Iterator[AppContext]:
-        with open_context(actor="dagster") as premises:
-            yield premises
+        with open_context(actor="dagster") as app:
+            yield app
 
 
 @dg.definitions

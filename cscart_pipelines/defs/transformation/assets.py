@@ -51,12 +51,15 @@ def lists(
 ) -> Iterator[Any]:
     """Runs `dbt build` over the warehouse: models and their tests, as assets and checks."""
     as_of = _moment(config.as_of)
-    with pipelines.open() as premises, premises.warehouse.connect(autocommit=True) as connection:
+    with (
+        pipelines.open() as app,
+        app.warehouse.connect(autocommit=True) as connection,
+    ):
         advisory.wait_for_session(
             connection, Lock.LIST_BUILD, reason="another build of the lists is running"
         )
         covered = sync_runs.covered_by_build_now(connection)
-        premises.store_contacts()
+        app.store_contacts()
         arguments = ["build", "--exclude-resource-type", "unit_test",
                      "--vars", json.dumps({"as_of": as_of})]  # fmt: skip
         target = _room_for(project.project_dir / project.target_path / "builds", context.run.run_id)
@@ -65,7 +68,7 @@ def lists(
             for seen in as_read():
                 context.log_event(seen)
         # dbt takes the connection from the environment, here and in the process it starts.
-        with _environment(premises.warehouse.dbt_environment()):
+        with _environment(app.warehouse.dbt_environment()):
             yield from dbt.cli(arguments, context=context, target_path=target).stream()
         if whole:
             sync_runs.record_build(connection, context.run.run_id, covered, as_of)

@@ -34,10 +34,10 @@ def test_a_daemon_that_does_not_run_is_told_and_no_fault() -> None:
 
 
 def test_checks_that_fail_are_told_with_what_they_found(desk: Desk) -> None:
-    premises = AppContext(desk.settings, desk.database.warehouse, desk.registry)
+    app = AppContext(desk.settings, desk.database.warehouse, desk.registry)
     desk.save()
     desk.put("shop", "enabled")
-    assert [one for one in instance_report._checks(premises) if not one["ok"]] == []
+    assert [one for one in instance_report._checks(app) if not one["ok"]] == []
     for number in (1, 2):
         desk.execute(
             "INSERT INTO cscart.rejects (integration, entity, entity_key, reason)"
@@ -47,7 +47,7 @@ def test_checks_that_fail_are_told_with_what_they_found(desk: Desk) -> None:
             "INSERT INTO fulfilment.stock_levels (integration, sku, quantity, as_of, state, reason)"
             " VALUES ('shop', %s, 1, now(), 'held', 'too many zeros')", str(number),
         )  # fmt: skip
-    found = {one["check"]: one for one in instance_report._checks(premises)}
+    found = {one["check"]: one for one in instance_report._checks(app)}
     assert found["readable"]["ok"]
     assert found["readable"]["says"] == "shop: 1: quantity: no number (and 1 more)"
     assert not found["nothing_held"]["ok"]

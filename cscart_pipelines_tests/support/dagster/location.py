@@ -53,7 +53,7 @@ class ControlRoom:
     environment: dict[str, str]
 
     @contextlib.contextmanager
-    def premises(self) -> Iterator[AppContext]:
+    def app(self) -> Iterator[AppContext]:
         """As `Pipelines` opens them, wherever the environment points now."""
         settings = read_settings(self.environment)
         with open_warehouse(settings) as warehouse:
@@ -66,8 +66,8 @@ class ControlRoom:
         known = {"integration": key, "list_name": key, "url": shop.url, "email": shop.email}
         settings = integration_settings.check({**known, **values})
         found = probe_connection(settings, SecretStr(shop.api_key)).model_dump(mode="json")
-        with self.premises() as premises:
-            premises.registry.add(settings, SecretStr(api_key or shop.api_key), found)
+        with self.app() as app:
+            app.registry.add(settings, SecretStr(api_key or shop.api_key), found)
         self.instance.add_dynamic_partitions("integration", [key])
 
     def execute(self, query: str, *arguments: Any) -> None:

@@ -230,8 +230,8 @@ class Journey:
 
     def follow(self) -> TargetedResult | None:
         """As the job `follow_onsite` does it, without Dagster. None: nothing was to be done."""
-        premises = AppContext(self.town.settings, self.connected.warehouse, self.connected.registry)
-        [(key, done)] = list(TargetedBatch(premises, "a run").follow([self.connected.key]))
+        app = AppContext(self.town.settings, self.connected.warehouse, self.connected.registry)
+        [(key, done)] = list(TargetedBatch(app, "a run").follow([self.connected.key]))
         assert key == self.connected.key
         return done.result()
 

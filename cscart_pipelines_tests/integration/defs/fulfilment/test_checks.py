@@ -58,8 +58,8 @@ def _put_back(pushed: ControlRoom) -> Iterator[None]:
 
 def red(room: ControlRoom) -> dict[str, str]:
     """Name and findings of the checks that do not pass."""
-    with room.premises() as premises:
-        found = list(results(premises, [check.spec.key for check in CHECKS]))
+    with room.app() as app:
+        found = list(results(app, [check.spec.key for check in CHECKS]))
     assert len(found) == len(CHECKS)
     return {
         str(one.check_name): str(one.metadata["which"].value) for one in found if not one.passed
@@ -173,8 +173,8 @@ def test_a_status_that_shipped_orders_cannot_get(pushed: ControlRoom) -> None:
 
 
 def test_a_file_that_nobody_takes(pushed: ControlRoom) -> None:
-    with pushed.premises() as premises:
-        path = folder(premises.settings, "shop") / "shipments" / "old.csv"
+    with pushed.app() as app:
+        path = folder(app.settings, "shop") / "shipments" / "old.csv"
     path.write_text("order_number,tracking_number\n")
     long_ago = time.time() - 7200
     os.utime(path, (long_ago, long_ago))

@@ -40,8 +40,8 @@ def inbox(room: ControlRoom) -> list[tuple[str, str]]:
 def put_file(room: ControlRoom, key: str, kind: str, name: str, text: str) -> Path:
     """A file that was written long ago."""
 
-    with room.premises() as premises:
-        path = folder(premises.settings, key) / kind / name
+    with room.app() as app:
+        path = folder(app.settings, key) / kind / name
     path.write_text(text)
     os.utime(path, (1_750_000_000, 1_750_000_000))
     return path
@@ -112,8 +112,8 @@ def test_files_are_taken_in_and_pushed_by_one_run(room: ControlRoom) -> None:
     failure = failure_of(result).step_failure_data.user_failure_data
     assert failure is not None
     assert "b.csv" in str(failure.description)
-    with room.premises() as premises:
-        place = folder(premises.settings, "shop") / "shipments"
+    with room.app() as app:
+        place = folder(app.settings, "shop") / "shipments"
     assert [path.name for path in (place / "refused").glob("*.csv")] == ["b.csv"]
     # What only the shop could tell is beside the file too, after what was seen on the way in.
     beside = (place / "done" / "a.csv.refused.csv").read_text().splitlines()
@@ -142,8 +142,8 @@ def test_refusals_are_told_also_when_the_shop_goes_away_after_them(room: Control
             table = shown(room, result.run_id, step)
             assert target in table["refusals"]
             assert "| shop | **failed**" in table["outcome"]
-            with room.premises() as premises:
-                place = folder(premises.settings, "shop") / kind / "done"
+            with room.app() as app:
+                place = folder(app.settings, "shop") / kind / "done"
             (_, line) = (place / f"{name}.refused.csv").read_text().splitlines()
             assert line.startswith("2,") and target in line
 
@@ -180,7 +180,7 @@ OFF = {"update_tracking_number": False, "update_tracking_url": False}
 def test_somebody_elses_turn_is_no_failure(room: ControlRoom) -> None:
     with pushable_shop(room, "shop") as shop:
         ship(room, "shop", order_numbers(shop)[0], "T-1")
-        with room.premises() as premises, acquire(premises.warehouse, "shop"):
+        with room.app() as app, acquire(app.warehouse, "shop"):
             result = run(room, "push_tracking")
         assert result.success
         assert not shop.store.shipments

@@ -169,7 +169,7 @@ def test_never_a_second_run_while_one_is_not_over(
 def test_a_run_of_the_command_line_keeps_only_its_own_shop_waiting(shops: ControlRoom) -> None:
     ship(shops, "a", "1", "T-1")
     ship(shops, "b", "1", "T-1")
-    with shops.premises() as premises, acquire(premises.warehouse, "a"):
+    with shops.app() as app, acquire(app.warehouse, "a"):
         config, cursor = tick(fulfilment_inbox, shops)
     assert config == {"only": ["b"], "limit": BATCH}
     end_runs(shops)
@@ -219,8 +219,8 @@ def test_unfinished_writes_are_looked_after(state: str, shops: ControlRoom) -> N
 
 
 def test_files_start_a_push_once_they_are_written(shops: ControlRoom) -> None:
-    with shops.premises() as premises:
-        path = folder(premises.settings, "a") / "shipments" / "new.csv"
+    with shops.app() as app:
+        path = folder(app.settings, "a") / "shipments" / "new.csv"
         path.write_text("order_number,tracking_number\n1,T-1\n")
     assert tick(fulfilment_inbox, shops)[0] == "Nothing waits that can be pushed now."
     minute_ago = time.time() - 60
@@ -264,7 +264,7 @@ def test_stock_is_not_pushed_where_it_is_switched_off_or_disabled(shops: Control
 
 
 def test_a_time_during_another_push_is_made_up_for(shops: ControlRoom) -> None:
-    with shops.premises() as premises, acquire(premises.warehouse, "a"):
+    with shops.app() as app, acquire(app.warehouse, "a"):
         config, cursor = tick(stock_schedule, shops, hours_ago(2))
     assert config == {"only": ["b"]}
     assert Clock.from_cursor(cursor).owed == ("a",)

@@ -52,8 +52,8 @@ def outcome(
         room.execute(
             "UPDATE registry.integrations SET status = 'disabled' WHERE integration = 'disabled'"
         )
-        with room.premises() as premises:
-            held = acquire(premises.warehouse, premises.registry, "syncing", Action.START)
+        with room.app() as app:
+            held = acquire(app.warehouse, app.registry, "syncing", Action.START)
             with held:
                 result = room.resync("first", "last", config={"full": False})
                 held.succeed({})

@@ -35,10 +35,10 @@ def loaded(
 
 
 def verdicts(room: ControlRoom) -> dict[str, dg.AssetCheckResult]:
-    with room.premises() as premises:
+    with room.app() as app:
         return {
             f"{one.asset_key.path[-1] if one.asset_key else ''}.{one.check_name}": one
-            for one in results(premises, KEYS)
+            for one in results(app, KEYS)
         }
 
 

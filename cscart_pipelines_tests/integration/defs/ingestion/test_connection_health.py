@@ -47,8 +47,8 @@ def test_a_replaced_key_fails_the_integration_before_the_next_hour(
         refusing.api_user.api_key = "another0key0another0key0another0"
         crashing.faults.add("server_error", count=None)
         assert not _look(room), "the run fails, and so alerts"
-    with room.premises() as premises:
-        found = {one.key: one for one in premises.registry.all()}
+    with room.app() as app:
+        found = {one.key: one for one in app.registry.all()}
     assert {key: one.status for key, one in found.items()} == {
         "well": Status.ENABLED,
         "refusing": Status.FAILED,
@@ -75,5 +75,5 @@ def test_a_shop_that_is_being_synchronised_is_left_to_its_run(room: ControlRoom)
         shop.api_user.api_key = "another0key0another0key0another0"
         assert advisory.try_lock_session(syncing, Lock.SYNC, "busy")
         _look(room)
-        with room.premises() as premises:
-            assert premises.registry.get("busy").status is Status.ENABLED
+        with room.app() as app:
+            assert app.registry.get("busy").status is Status.ENABLED

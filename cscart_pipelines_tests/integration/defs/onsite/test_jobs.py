@@ -424,9 +424,12 @@ def test_the_file_in_the_ui_is_that_of_the_command_line(
     result = make_file(room, "a")
     assert result.success
     shown = room.materialisations(result.run_id)["tracking_file", "a"]
-    with room.premises() as premises, premises.warehouse.connect(autocommit=True) as connection:
-        integration = premises.registry.get("a")
-        expected = tracking_file(connection, integration, premises.settings.collector_url)
+    with (
+        room.app() as app,
+        app.warehouse.connect(autocommit=True) as connection,
+    ):
+        integration = app.registry.get("a")
+        expected = tracking_file(connection, integration, app.settings.collector_url)
     assert shown["container"] == json.loads(expected)
     assert shown["command"].split()[:4] == ["cscart-pipelines", "integration", "tracking-file", "a"]
     assert shops["a"].api_key not in str(shown)

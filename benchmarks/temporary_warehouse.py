@@ -21,7 +21,7 @@ from cscart_pipelines.warehouse.connect import Warehouse, open_warehouse
 
 
 @dataclass(frozen=True)
-class Premises:
+class TemporaryWarehouse:
     """An empty, migrated warehouse. The server runs as long as this process is in here."""
 
     settings: Settings
@@ -37,14 +37,14 @@ class Premises:
 
 
 @contextmanager
-def premises() -> Iterator[Premises]:
+def temporary_warehouse() -> Iterator[TemporaryWarehouse]:
     home = Path(tempfile.mkdtemp(prefix="cscart-pipelines-bench-"))
     try:
         settings = read_settings({"CSCART_PIPELINES_HOME": str(home)})
         member = connect(settings.home)
         try:
             with open_warehouse(settings) as warehouse:
-                yield Premises(settings, warehouse, member)
+                yield TemporaryWarehouse(settings, warehouse, member)
         finally:
             member.leave()
             wait_until_stopped(home)
