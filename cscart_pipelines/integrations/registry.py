@@ -7,10 +7,10 @@ way. Not here: the rules themselves, testing a connection (`connection`), readin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import psycopg
@@ -23,7 +23,6 @@ from cscart_pipelines.integrations.lifecycle import Eligibility, Status
 from cscart_pipelines.integrations.settings import (
     IntegrationSettings,
     InvalidSettingsError,
-    fingerprint,
     from_row,
 )
 from cscart_pipelines.settings import Settings
@@ -41,7 +40,7 @@ class UnknownIntegrationError(LookupError):
 
 @dataclass(frozen=True)
 class Integration:
-    """One row of the book. The key of the shop is not in it; see `Registry.api_key`."""
+    """One row of the book. Of the shop's key only a hash is in it; see `Registry.api_key`."""
 
     settings: IntegrationSettings
     status: Status
@@ -55,6 +54,8 @@ class Integration:
     first_synced_at: datetime | None
     last_synced_at: datetime | None
     created_at: datetime
+    api_key_hash: bytes | None = field(default=None, repr=False)
+    """Of the sealed key (`secrets.KeyedHashes`); None where the key is a reference."""
 
     @property
     def key(self) -> str:
@@ -80,11 +81,15 @@ class Registry:
         if problem := settings.limit.unknowable(capabilities):
             raise InvalidSettingsError({"storefronts": problem})
         values = settings.model_dump()
-        values["api_key_sealed"] = None
-        if settings.api_key_reference is None:
-            values["api_key_sealed"] = secrets.seal(self._settings, api_key.get_secret_value())
+        hashes = secrets.KeyedHashes(self._settings)
+        key_hash = hashes.api_key(api_key)
+        sealed = settings.api_key_reference is None
+        values["api_key_sealed"] = (
+            secrets.seal(self._settings, api_key.get_secret_value()) if sealed else None
+        )
+        values["api_key_hash"] = key_hash if sealed else None
         values["capabilities"] = Jsonb(dict(capabilities))
-        values["tested_fingerprint"] = fingerprint(settings, api_key.get_secret_value())
+        values["tested_fingerprint"] = hashes.connection(settings.url, settings.email, key_hash)
         for name, value in values.items():
             if isinstance(value, tuple):
                 values[name] = list(value)
@@ -138,53 +143,33 @@ class Registry:
             ).fetchone()
         if row is None:
             raise UnknownIntegrationError(f"there is no integration {key!r}")
-        return self._opened(row)
-
-    def _opened(self, row: Mapping[str, Any]) -> SecretStr:
         if row["api_key_reference"]:
             return secrets.resolve(row["api_key_reference"])
         return secrets.unseal(self._settings, row["api_key_sealed"])
 
     def standing(self, integration: Integration) -> Eligibility:
-        """What the rules look at, with the key as it is now (a reference may have changed)."""
-        return self._standing(integration, lambda: self.api_key(integration.key))
+        """What the rules look at; a key by reference is read as it is now. No key is opened."""
+        return _eligibility(integration, self._hashes())
 
     def standings(
         self, among: Collection[str] | None = None
     ) -> list[tuple[Integration, Eligibility]]:
-        """Integrations with their standing, all without `among`: two queries, however many."""
-        with self._connect() as connection:
-            rows = connection.execute(
-                "SELECT integration, api_key_sealed, api_key_reference FROM registry.integrations"
-                " WHERE %(among)s::text[] IS NULL OR integration = ANY(%(among)s)",
-                {"among": None if among is None else list(among)},
-            ).fetchall()
-        keys = {row["integration"]: row for row in rows}
-        return [
-            (one, self._standing(one, partial(self._opened, keys[one.key])))
-            for one in self.all()
-            if one.key in keys
-        ]
+        """Integrations with their standing, all without `among`: one query, however many."""
+        hashes = self._hashes()
+        return [(one, _eligibility(one, hashes)) for one in self._read(among)]
 
-    @staticmethod
-    def _standing(integration: Integration, api_key: Callable[[], SecretStr]) -> Eligibility:
+    def _hashes(self) -> secrets.KeyedHashes | None:
         try:
-            key = api_key().get_secret_value()
-            tested = fingerprint(integration.settings, key) == integration.tested_fingerprint
-        except secrets.SecretError:
-            tested = False
-        return Eligibility(
-            status=integration.status,
-            synced_before=integration.first_synced_at is not None,
-            tested=tested,
-            permanent_failure=integration.failure_permanent,
-            failed_last=integration.attempts > 0 or integration.failure_permanent,
-        )
+            return secrets.KeyedHashes(self._settings)
+        except secrets.SecretError:  # then no key can be used, and no test counts
+            return None
 
     def record_test(self, key: str, capabilities: Mapping[str, Any]) -> None:
         """The connection of a saved integration passed a test with its present details."""
         integration = self.get(key)
-        passed = fingerprint(integration.settings, self.api_key(key).get_secret_value())
+        hashes, details = secrets.KeyedHashes(self._settings), integration.settings
+        key_hash = hashes.api_key(self.api_key(key))
+        passed = hashes.connection(details.url, details.email, key_hash)
         with self._connect() as connection:
             connection.execute(
                 "UPDATE registry.integrations SET capabilities = %s, tested_fingerprint = %s,"
@@ -262,6 +247,30 @@ def mark_failed(
         [reason, permanent, key],
     )
     return marked.rowcount > 0
+
+
+def _eligibility(integration: Integration, hashes: secrets.KeyedHashes | None) -> Eligibility:
+    tested = False
+    if hashes is not None:
+        with contextlib.suppress(secrets.SecretError):
+            tested = _fingerprint(integration, hashes) == integration.tested_fingerprint
+    return Eligibility(
+        status=integration.status,
+        synced_before=integration.first_synced_at is not None,
+        tested=tested,
+        permanent_failure=integration.failure_permanent,
+        failed_last=integration.attempts > 0 or integration.failure_permanent,
+    )
+
+
+def _fingerprint(integration: Integration, hashes: secrets.KeyedHashes) -> str:
+    """Of the connection as it is now. Raises SecretError where a reference leads nowhere."""
+    settings = integration.settings
+    if settings.api_key_reference:
+        key_hash = hashes.api_key(secrets.resolve(settings.api_key_reference))
+    else:
+        key_hash = integration.api_key_hash or b""
+    return hashes.connection(settings.url, settings.email, key_hash)
 
 
 def _integration(row: dict[str, Any]) -> Integration:

@@ -1,11 +1,12 @@
-"""How an API key is kept: sealed at rest, or as a reference to where somebody else keeps it.
+"""How an API key is kept: sealed at rest with a keyed hash beside it, or as a reference.
 
-Not here: who may see a key (nobody: it goes from here to the shop's client and nowhere else).
+Not here: who may see a key (it goes from here to the shop's client and nowhere else).
 """
 
 from __future__ import annotations
 
 import contextlib
+import hmac
 import os
 import re
 import tempfile
@@ -23,25 +24,57 @@ class SecretError(ValueError):
     """A key cannot be read or opened; the message says where it was looked for, not what it is."""
 
 
+class KeyedHashes:
+    """Hashes that tell whether an API key or a connection has changed, without opening a key.
+
+    They depend on the secret key of the installation: with another one nothing matches, as no
+    sealed key can be opened with it.
+
+    Raises:
+        SecretError: The secret key cannot be read.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._key = hmac.digest(_secret_key(settings), b"hashes of API keys", "sha256")
+
+    def api_key(self, api_key: SecretStr) -> bytes:
+        return self._hash(b"api key", api_key.get_secret_value().encode())
+
+    def connection(self, url: str, email: str, api_key_hash: bytes) -> str:
+        """Names the connection details that a test has passed."""
+        return self._hash(b"connection", url.encode(), email.lower().encode(), api_key_hash).hex()
+
+    def _hash(self, *parts: bytes) -> bytes:
+        return hmac.digest(self._key, b"\0".join(parts), "sha256")
+
+
 def sealer(settings: Settings) -> Fernet:
     """The lock of this installation: from the environment, or a key file made on first use."""
+    return Fernet(_secret_key(settings))
+
+
+def _secret_key(settings: Settings) -> bytes:
     if settings.secret_key is not None:
+        text = settings.secret_key.get_secret_value().encode()
         try:
-            return Fernet(settings.secret_key.get_secret_value())
+            Fernet(text)
         except ValueError:
             raise SecretError(
                 "CSCART_PIPELINES_SECRET_KEY is not a key; expected 32 random bytes in URL-safe "
                 "base64, as `python -c 'from cryptography.fernet import Fernet; "
                 "print(Fernet.generate_key().decode())'` prints"
             ) from None
+        return text
     path = settings.home / KEY_FILE
     try:
         if not path.exists():
             _make_key_file(path)
-        return Fernet(path.read_bytes().strip())
+        text = path.read_bytes().strip()
+        Fernet(text)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it holds no key"
         raise SecretError(f"the key file {path} cannot be used: {reason}") from None
+    return text
 
 
 def _make_key_file(path: Path) -> None:

@@ -40,7 +40,6 @@ from cscart_pipelines.integrations.settings import (
     IntegrationSettings,
     InvalidSettingsError,
     check,
-    fingerprint,
     host_of,
 )
 from cscart_pipelines.integrations.status_words import (
@@ -114,8 +113,9 @@ class IntegrationService:
             changes["api_key"] = ("••••", "changed")
             saved["api_key_reference"] = None
             saved["api_key_sealed"] = secrets.seal(self._settings, api_key.get_secret_value())
+            saved["api_key_hash"] = secrets.KeyedHashes(self._settings).api_key(api_key)
         elif saved.get("api_key_reference"):
-            saved["api_key_sealed"] = None
+            saved["api_key_sealed"] = saved["api_key_hash"] = None
         elif "api_key_reference" in saved:
             raise InvalidSettingsError({"api_key": "expected, where the reference to it goes"})
         if not changes:
@@ -125,7 +125,9 @@ class IntegrationService:
             effective = api_key or self._key_after(known, after)
             tested = test_connection(after, effective)
             saved["capabilities"] = Jsonb(tested.model_dump(mode="json"))
-            saved["tested_fingerprint"] = fingerprint(after, effective.get_secret_value())
+            hashes = secrets.KeyedHashes(self._settings)
+            key_hash = hashes.api_key(effective)
+            saved["tested_fingerprint"] = hashes.connection(after.url, after.email, key_hash)
             saved["failure_permanent"] = False
         can = tested.model_dump(mode="json") if tested else known.capabilities or {}
         if LIMITS & changes.keys() and (problem := after.limit.unknowable(can)):

@@ -7,7 +7,6 @@ whether a change is allowed in a status (`lifecycle`).
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -328,12 +327,6 @@ def _plain(kind: str, text: str) -> str:
         "invalid_key": "is no setting",
     }
     return plain.get(kind) or text.removeprefix("Value error, ")
-
-
-def fingerprint(settings: IntegrationSettings, api_key: str) -> str:
-    """Names the connection details that a test has passed; says nothing about the key itself."""
-    text = "\0".join((settings.url, settings.email.lower(), api_key))
-    return hashlib.blake2b(text.encode(), digest_size=16, person=b"connection").hexdigest()
 
 
 def host_of(url: str) -> str:

@@ -282,6 +282,11 @@ integrations = Table(
     Column("url", Text, nullable=False, comment="normalised base address, no trailing slash"),
     Column("email", Text, nullable=False),
     Column("api_key_sealed", LargeBinary, comment="encrypted; NULL when it is a reference"),
+    Column(
+        "api_key_hash",
+        LargeBinary,
+        comment="keyed, tells whether the key has changed; NULL when it is a reference",
+    ),
     Column("api_key_reference", Text, comment="env:NAME or file:/path"),
     Column("timezone", Text, nullable=False, server_default="UTC"),
     Column("currency", Text, nullable=False, server_default="EUR"),

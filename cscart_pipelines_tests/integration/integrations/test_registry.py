@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
+from cscart_pipelines.integrations import secrets
 from cscart_pipelines.integrations import settings as integration_settings
 from cscart_pipelines.integrations.lifecycle import Action, NotAllowedError, Status
 from cscart_pipelines.integrations.registry import (
@@ -116,6 +119,42 @@ def test_standings_are_those_of_each_one(registry: Registry, tmp_path: Path) -> 
     assert [standing.tested for _, standing in found] == [True, True, False]
     assert [one.key for one, _ in registry.standings({"c", "a", "nobody"})] == ["a", "c"]
     assert registry.standings([]) == []
+
+
+def test_standings_open_no_key_and_see_a_changed_one(
+    registry: Registry, warehouse_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_KEY", KEY.get_secret_value())
+    for number in range(20):
+        registry.add(checked(f"sealed-{number:02}"), KEY, FOUND)
+    registry.add(checked("by-reference", api_key_reference="env:SHOP_KEY"), KEY, FOUND)
+    opened = mock.Mock(wraps=secrets.unseal)
+    monkeypatch.setattr(secrets, "unseal", opened)
+    assert all(standing.tested for _, standing in registry.standings())
+    assert registry.standing(registry.get("sealed-00")).tested
+    opened.assert_not_called()
+    registry.api_key("sealed-00")
+    opened.assert_called_once()
+    # Another key than the tested one, sealed and by reference.
+    with warehouse_database.connect() as connection:
+        connection.execute(
+            "UPDATE registry.integrations SET api_key_hash = %s WHERE integration = 'sealed-07'",
+            [secrets.KeyedHashes(registry._settings).api_key(SecretStr("another-key"))],
+        )
+    monkeypatch.setenv("SHOP_KEY", "another-key")
+    untested = [one.key for one, standing in registry.standings() if not standing.tested]
+    assert untested == ["by-reference", "sealed-07"]
+
+
+def test_another_secret_key_leaves_no_connection_tested(
+    registry: Registry, warehouse_database: Database, settings: Settings
+) -> None:
+    registry.add(checked(), KEY, FOUND)
+    for key in (Fernet.generate_key().decode(), "no key"):
+        other = settings.model_copy(update={"secret_key": SecretStr(key)})
+        elsewhere = Registry(warehouse_database.warehouse, other)
+        assert not elsewhere.standing(elsewhere.get("shop")).tested
+    assert registry.standing(registry.get("shop")).tested
 
 
 def test_only_runs_without_a_process_are_released(

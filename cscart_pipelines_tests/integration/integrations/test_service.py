@@ -89,8 +89,11 @@ def test_a_key_becomes_a_reference_and_back(
     desk.save_shop(shop)
     monkeypatch.setenv("SHOP_KEY", shop.api_key)
     desk.acts.edit("shop", {"api_key_reference": "env:SHOP_KEY"})
-    sealed = "SELECT api_key_sealed IS NULL, api_key_reference FROM registry.integrations"
-    assert desk.rows(sealed) == [(True, "env:SHOP_KEY")]
+    sealed = (
+        "SELECT api_key_sealed IS NULL, api_key_hash IS NULL, api_key_reference"
+        " FROM registry.integrations"
+    )
+    assert desk.rows(sealed) == [(True, True, "env:SHOP_KEY")]
     # The key behind the reference is replaced: that is a change, and needs a test.
     monkeypatch.setenv("SHOP_KEY", "other")
     assert not desk.registry.standing(desk.registry.get("shop")).tested
@@ -99,7 +102,7 @@ def test_a_key_becomes_a_reference_and_back(
     with pytest.raises(InvalidSettingsError, match="api_key"):
         desk.acts.edit("shop", {"api_key_reference": None})
     desk.acts.edit("shop", {"api_key_reference": None}, SecretStr(shop.api_key))
-    assert desk.rows(sealed) == [(False, None)]
+    assert desk.rows(sealed) == [(False, False, None)]
     assert desk.registry.standing(desk.registry.get("shop")).tested
 
 

@@ -9,9 +9,16 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
+from pydantic import SecretStr
 
 from cscart_pipelines.integrations import secrets
-from cscart_pipelines.integrations.secrets import SecretError, resolve, seal, unseal
+from cscart_pipelines.integrations.secrets import (
+    KeyedHashes,
+    SecretError,
+    resolve,
+    seal,
+    unseal,
+)
 from cscart_pipelines.settings import Settings, read_settings
 from cscart_pipelines_tests.support.database.embedded import environment
 from cscart_pipelines_tests.support.shop.commands import KEY
@@ -29,6 +36,29 @@ def test_a_sealed_key_opens_again_and_does_not_show_it(tmp_path: Path) -> None:
     assert unseal(settings, sealed).get_secret_value() == KEY
     assert KEY not in repr(unseal(settings, sealed))
     assert seal(settings, KEY) != sealed
+
+
+def test_keyed_hashes_follow_every_connection_detail_and_the_secret_key(tmp_path: Path) -> None:
+    def connection(
+        home: str = "one",
+        url: str = "https://shop.example",
+        email: str = "admin@shop.example",
+        key: str = KEY,
+    ) -> str:
+        hashes = KeyedHashes(installation(tmp_path / home))
+        return hashes.connection(url, email, hashes.api_key(SecretStr(key)))
+
+    assert connection() == connection(email="ADMIN@shop.example")
+    changed = [
+        connection(key="other"),
+        connection(url="http://shop.example"),
+        connection(email="other@shop.example"),
+        connection(home="two"),
+    ]
+    assert len({connection(), *changed}) == 5
+    key_hash = KeyedHashes(installation(tmp_path / "one")).api_key(SecretStr(KEY))
+    assert KEY.encode() not in key_hash
+    assert key_hash != KeyedHashes(installation(tmp_path / "two")).api_key(SecretStr(KEY))
 
 
 def test_the_key_file_is_for_its_owner_only(tmp_path: Path) -> None:

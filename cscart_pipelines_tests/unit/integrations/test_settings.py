@@ -13,7 +13,6 @@ from cscart_pipelines.integrations.settings import (
     IntegrationSettings,
     InvalidSettingsError,
     check,
-    fingerprint,
     host_of,
 )
 
@@ -212,20 +211,6 @@ def test_a_schedule_that_passes_is_one_that_dagster_takes(text: str) -> None:
         assert set(error.problems) == {"stock_schedule"}
     else:
         assert schedule is None or is_valid_cron_string(schedule)
-
-
-def test_the_fingerprint_follows_every_connection_detail_and_nothing_else() -> None:
-    base = check(GOOD)
-    mark = fingerprint(base, "key")
-    assert fingerprint(check({**GOOD, "timezone": "Europe/Athens"}), "key") == mark
-    assert fingerprint(check({**GOOD, "email": "ADMIN@shop.example"}), "key") == mark
-    changed = [
-        fingerprint(base, "other"),
-        fingerprint(check({**GOOD, "url": "http://shop.example"}), "key"),
-        fingerprint(check({**GOOD, "email": "other@shop.example"}), "key"),
-    ]
-    assert len({mark, *changed}) == 4
-    assert "key" not in mark
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ DECLARE
     before jsonb := CASE WHEN TG_OP = 'INSERT' THEN '{}' ELSE to_jsonb(OLD) END;
     after jsonb := CASE WHEN TG_OP = 'DELETE' THEN '{}' ELSE to_jsonb(NEW) END;
     quiet text[] := ARRAY['updated_at', 'status_since', 'tested_at', 'last_synced_at',
-                          'capabilities', 'tested_fingerprint', 'created_at'];
+                          'capabilities', 'tested_fingerprint', 'api_key_hash', 'created_at'];
     changed jsonb;
 BEGIN
     SELECT coalesce(jsonb_object_agg(key, CASE

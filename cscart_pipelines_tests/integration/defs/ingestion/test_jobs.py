@@ -68,7 +68,9 @@ def test_hundreds_are_read_in_bounded_runs(room: ControlRoom) -> None:
         room.connect("a-000", shop)
     room.execute("UPDATE registry.integrations SET status = 'syncing'")
     room.execute("UPDATE registry.integrations SET status = 'enabled', first_synced_at = now()")
-    columns = "url, email, api_key_sealed, tested_fingerprint, status, first_synced_at"
+    columns = (
+        "url, email, api_key_sealed, api_key_hash, tested_fingerprint, status, first_synced_at"
+    )
     room.execute(
         f"INSERT INTO registry.integrations (integration, list_name, {columns})"
         f" SELECT 'a-' || lpad(n::text, 3, '0'), 'list ' || n, {columns}"
