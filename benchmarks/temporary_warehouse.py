@@ -43,7 +43,7 @@ def temporary_warehouse() -> Iterator[TemporaryWarehouse]:
         settings = read_settings({"CSCART_PIPELINES_HOME": str(home)})
         member = connect(settings.home)
         try:
-            with open_warehouse(settings) as warehouse:
+            with open_warehouse(settings, migrate=True) as warehouse:
                 yield TemporaryWarehouse(settings, warehouse, member)
         finally:
             member.leave()

@@ -34,17 +34,18 @@ class AppContext:
 
 
 @contextlib.contextmanager
-def open_context(*, actor: str | None = None) -> Iterator[AppContext]:
+def open_context(*, migrate: bool = False, actor: str | None = None) -> Iterator[AppContext]:
     """Opens the warehouse that the environment names, until the block ends.
 
     Args:
-        actor: The name in the audit trail, see `open_warehouse`.
+        migrate: Whether a missing or older schema is brought up to date, see `open_warehouse`.
+        actor: The name in the audit trail.
 
     Raises:
         SettingsError: A variable of the environment cannot be used.
-        WarehouseUnavailableError: The database does not answer.
+        WarehouseUnavailableError: The database does not answer, or has another schema.
         NoPlaceError: The embedded server has no folder that its account reaches.
     """
     settings = read_settings()
-    with open_warehouse(settings, actor=actor) as warehouse:
+    with open_warehouse(settings, migrate=migrate, actor=actor) as warehouse:
         yield AppContext(settings, warehouse, Registry(warehouse, settings))

@@ -19,7 +19,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from cscart_pipelines import __version__
-from cscart_pipelines.cli import doctor, reports, tools
+from cscart_pipelines.cli import doctor, migrate, reports, tools
 from cscart_pipelines.cli.fulfilment import orders
 from cscart_pipelines.cli.integration import apply as integration_apply
 from cscart_pipelines.cli.integration import audit, connect, logs, manage, onsite, tracking_file
@@ -54,6 +54,7 @@ commands.command()(demo.demo)
 commands.command()(up.up)
 commands.command()(sandbox.sandbox)
 commands.command()(collector.collector)
+commands.command()(migrate.migrate)
 commands.command()(tools.sql)
 commands.command("purge-person")(audit.purge_person)
 commands.command()(doctor.doctor)

@@ -15,7 +15,8 @@ import psycopg
 
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.integrations.lifecycle import Status
-from cscart_pipelines.warehouse.connect import Warehouse, WarehouseUnavailableError
+from cscart_pipelines.warehouse.connect import Warehouse
+from cscart_pipelines.warehouse.errors import WarehouseUnavailableError
 
 POLL_SECONDS = 2.0
 

@@ -26,7 +26,8 @@ from cscart_pipelines.integrations.registry import (
 from cscart_pipelines.integrations.secrets import SecretError
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
-from cscart_pipelines.warehouse.connect import Warehouse, WarehouseUnavailableError
+from cscart_pipelines.warehouse.connect import Warehouse
+from cscart_pipelines.warehouse.errors import WarehouseUnavailableError
 
 KEEPALIVES = {
     "tcp_keepalives_idle": "60",

@@ -1,7 +1,7 @@
 """The way into the warehouse: by URL, or through the embedded server.
 
-`open_warehouse` is what every other room uses: it joins or connects, brings the schema up to date
-and hands out connections. Not here: tables (`tables`), their changes (`migrate`), loading (`load`).
+`open_warehouse` is what every other package uses: it joins or connects, checks the schema and hands
+out connections. Not here: tables (`tables`), their changes (`migrate`), loading (`load`).
 """
 
 from __future__ import annotations
@@ -23,14 +23,11 @@ from cscart_pipelines.local_postgres.client import EmbeddedServerError, connect
 from cscart_pipelines.local_postgres.paths import NoPlaceError
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.warehouse import migrate as migrations
+from cscart_pipelines.warehouse.errors import SchemaOutdatedError, WarehouseUnavailableError
 
 CONNECT_SECONDS = 10
 OLDEST_SERVER = 150000
 SECRET_OPTIONS = ("password", "sslpassword")
-
-
-class WarehouseUnavailableError(RuntimeError):
-    """The database cannot be reached or used; the message says why, without a password."""
 
 
 class Warehouse:
@@ -97,14 +94,24 @@ def _current_user() -> str:
 
 @contextlib.contextmanager
 def open_warehouse(
-    settings: Settings, *, migrate: bool = True, actor: str | None = None
+    settings: Settings, *, migrate: bool = False, check: bool = True, actor: str | None = None
 ) -> Iterator[Warehouse]:
-    """Opens the configured warehouse with its schema up to date.
-
-    `actor` is whom the audit trail names; by default the account and machine.
+    """Opens the configured warehouse.
 
     Without a configured URL the embedded server is joined, and left when the process ends: leaving
-    earlier would stop and start it between two uses. Raises WarehouseUnavailableError.
+    earlier would stop and start it between two uses.
+
+    Args:
+        settings: Where the warehouse is.
+        migrate: Whether a missing or older schema is brought up to date, as at the start of a
+            service or of a person's command.
+        check: Whether the schema is looked at at all.
+        actor: The name in the audit trail; by default the account and machine.
+
+    Raises:
+        WarehouseUnavailableError: The database does not answer or is too old.
+        SchemaOutdatedError: It has to be migrated first.
+        SchemaTooNewError: It was migrated by a newer release.
     """
     if settings.embedded:
         try:
@@ -116,13 +123,34 @@ def open_warehouse(
     warehouse = Warehouse(url, actor)
     try:
         if migrate:
-            _bring_up_to_date(warehouse)
+            migrate_schema(warehouse)
+        elif check:
+            _check_schema(warehouse)
         yield warehouse
     finally:
         warehouse.close()
 
 
-def _bring_up_to_date(warehouse: Warehouse) -> None:
+def migrate_schema(warehouse: Warehouse) -> bool:
+    """Brings the schema up to date; False where it is already.
+
+    Raises:
+        WarehouseUnavailableError: As `open_warehouse`.
+    """
+    try:
+        _check_schema(warehouse)
+        return False
+    except SchemaOutdatedError:
+        pass
+    try:
+        migrations.upgrade(warehouse.engine)
+    except DBAPIError as error:
+        why = _why(warehouse.url, error.orig or error, "make the tables")
+        raise WarehouseUnavailableError(why) from None
+    return True
+
+
+def _check_schema(warehouse: Warehouse) -> None:
     with warehouse.connect(autocommit=True) as connection:
         version = connection.info.server_version
         if version < OLDEST_SERVER:
@@ -130,15 +158,9 @@ def _bring_up_to_date(warehouse: Warehouse) -> None:
                 f"the database is PostgreSQL {version // 10000}; version 15 or newer is needed"
             )
         try:
-            current = migrations.is_current(connection)
+            migrations.check(connection)
         except psycopg.Error as error:
             raise WarehouseUnavailableError(_why(warehouse.url, error, "read the schema")) from None
-    if not current:
-        try:
-            migrations.upgrade(warehouse.engine)
-        except DBAPIError as error:
-            why = _why(warehouse.url, error.orig or error, "make the tables")
-            raise WarehouseUnavailableError(why) from None
 
 
 def _why(url: URL, error: BaseException, what: str = "connect") -> str:

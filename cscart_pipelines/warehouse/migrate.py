@@ -1,4 +1,4 @@
-"""Bringing the schema up to date, safely when several processes start at once.
+"""Checking the schema, and bringing it up to date, safely when several processes start at once.
 
 The steps themselves are in `migrations/versions`, one file a step, written with Alembic. Not here:
 what a table looks like (`tables`; `analytics` for those that dbt owns).
@@ -16,38 +16,61 @@ from sqlalchemy import Engine, text
 
 from cscart_pipelines.warehouse import analytics
 from cscart_pipelines.warehouse.advisory import Lock
+from cscart_pipelines.warehouse.errors import SchemaOutdatedError, SchemaTooNewError
 
 HERE = Path(__file__).parent / "migrations"
 VERSION_SCHEMA = "registry"
 VERSION_TABLE = "alembic_version"
 
 
-class SchemaTooNewError(RuntimeError):
-    """The database was migrated by a newer release of this project."""
-
-
 @cache
-def newest_revision() -> str:
-    """The step that no other follows, read from the files: Alembic takes 0.3 s to import."""
+def _revisions() -> tuple[frozenset[str], str]:
+    """All steps and the last one, read from the files: Alembic takes 0.3 s to import."""
     said = [path.read_text(encoding="utf-8") for path in (HERE / "versions").glob("[0-9]*.py")]
     steps, before = (
         {found for text in said for found in re.findall(rf'^{name} = "(\w+)"', text, re.MULTILINE)}
         for name in ("revision", "down_revision")
     )
     (last,) = steps - before
-    return str(last)
+    return frozenset(steps), last
 
 
-def is_current(connection: psycopg.Connection[Any]) -> bool:
-    found = connection.execute(
-        "SELECT to_regclass(%s) IS NOT NULL", [f"{VERSION_SCHEMA}.{VERSION_TABLE}"]
-    ).fetchone()
-    if not found or not found[0]:
-        return False
-    row = connection.execute(
-        f"SELECT version_num FROM {VERSION_SCHEMA}.{VERSION_TABLE}"  # noqa: S608 - constants
-    ).fetchone()
-    return row is not None and row[0] == newest_revision()
+def newest_revision() -> str:
+    """The step that no other follows: what the code needs."""
+    return _revisions()[1]
+
+
+def current_revision(connection: psycopg.Connection[Any]) -> str | None:
+    """The step at which the database is; None without tables. The connection is in autocommit."""
+    try:
+        row = connection.execute(
+            f"SELECT version_num FROM {VERSION_SCHEMA}.{VERSION_TABLE}"  # noqa: S608 - constants
+        ).fetchone()
+    except psycopg.errors.UndefinedTable:
+        return None
+    return None if row is None else str(row[0])
+
+
+def check(connection: psycopg.Connection[Any]) -> None:
+    """Looks whether the database has the schema that the code needs; one query.
+
+    Raises:
+        SchemaOutdatedError: It has to be migrated first.
+        SchemaTooNewError: The code has to be updated first.
+    """
+    found, (known, needed) = current_revision(connection), _revisions()
+    if found == needed:
+        return
+    if found is not None and found not in known:
+        raise SchemaTooNewError(
+            f"the warehouse has schema {found} of a newer release, and this one knows up to"
+            f" {needed}: it must not write there; install the newer release here too"
+        )
+    has = "has no tables yet" if found is None else f"has schema {found} of an older release"
+    raise SchemaOutdatedError(
+        f"the warehouse {has}, and this release needs schema {needed}: nothing is read or written"
+        " until it is migrated; run `cscart-pipelines migrate`"
+    )
 
 
 def upgrade(engine: Engine) -> None:
@@ -69,6 +92,6 @@ def upgrade(engine: Engine) -> None:
             command.upgrade(config, "head")
         except CommandError as error:
             raise SchemaTooNewError(
-                f"the database has a schema of a newer release ({error}); update the project"
+                f"the warehouse has a schema of a newer release ({error}); install it here too"
             ) from None
         analytics.create_missing(connection)

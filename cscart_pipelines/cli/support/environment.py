@@ -20,12 +20,19 @@ PROJECT = Path(__file__).parents[3]
 def opened(*, make: bool = False) -> Iterator[AppContext]:
     """Opens the warehouse; synchronisations whose process is gone are ended first.
 
-    `make`: also where there is no home yet, which is made then. Raises CommandError otherwise: a
-    database of 44 MB in whatever folder a person happens to be in helps nobody.
+    Args:
+        make: Also where there is no home or no schema yet, which are made then. Otherwise only the
+            embedded database is migrated; that of a server is others' too.
+
+    Raises:
+        CommandError: There is no home, and none is to be made: a database of 44 MB in whatever
+            folder a person happens to be in is of no use.
+        SchemaOutdatedError: The database of a server has to be migrated first.
     """
+    settings = read_settings()
     if not make:
-        need_home(read_settings())
-    with open_context() as app:
+        need_home(settings)
+    with open_context(migrate=make or settings.embedded) as app:
         app.registry.release_dead()
         yield app
 

@@ -12,8 +12,7 @@ from cscart_pipelines.integrations.settings import InvalidSettingsError
 from cscart_pipelines.local_postgres.client import EmbeddedServerError
 from cscart_pipelines.local_postgres.paths import NoPlaceError
 from cscart_pipelines.settings import SettingsError
-from cscart_pipelines.warehouse.connect import WarehouseUnavailableError
-from cscart_pipelines.warehouse.migrate import SchemaTooNewError
+from cscart_pipelines.warehouse.errors import WarehouseUnavailableError
 
 DONE, RUN_FAILED, WRONG_USAGE, SHOP_UNREACHABLE, NOT_ALLOWED, STOPPED = 0, 1, 2, 3, 4, 130
 
@@ -51,11 +50,6 @@ def code_of(error: BaseException) -> int | None:
             | UnknownIntegrationError()
         ):
             return WRONG_USAGE
-        case (
-            WarehouseUnavailableError()
-            | EmbeddedServerError()
-            | NoPlaceError()
-            | SchemaTooNewError()
-        ):
+        case WarehouseUnavailableError() | EmbeddedServerError() | NoPlaceError():
             return RUN_FAILED
     return None

@@ -13,7 +13,7 @@ from cscart_pipelines.defs.shared.orphaned_runs import in_process_executor
 
 
 class Pipelines(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Opens the warehouse that the environment names, with its schema up to date."""
+    """Opens the warehouse that the environment names; one with another schema is refused."""
 
     @contextlib.contextmanager
     def open(self) -> Iterator[AppContext]:

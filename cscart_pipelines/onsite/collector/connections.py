@@ -13,7 +13,8 @@ from typing import Any
 import psycopg
 
 from cscart_pipelines.settings import Settings
-from cscart_pipelines.warehouse.connect import WarehouseUnavailableError, open_warehouse
+from cscart_pipelines.warehouse.connect import open_warehouse
+from cscart_pipelines.warehouse.errors import WarehouseUnavailableError
 
 ACTOR = "collector"
 FAST_FAILURE = {
@@ -43,8 +44,9 @@ class ConnectionFactory:
             WarehouseUnavailableError: The server cannot be reached.
         """
         with self._first:
+            first = not self._current
             with open_warehouse(
-                self._settings, migrate=not self._current, actor=ACTOR
+                self._settings, migrate=first, check=first, actor=ACTOR
             ) as warehouse:
                 arguments = {**FAST_FAILURE, **warehouse.connection_arguments()}
             self._current = True

@@ -16,7 +16,7 @@ import psycopg
 
 from cscart_pipelines.onsite.retention import keep
 from cscart_pipelines.onsite.write_keys import Site, load_sites
-from cscart_pipelines.warehouse.connect import WarehouseUnavailableError
+from cscart_pipelines.warehouse.errors import WarehouseUnavailableError
 
 log = logging.getLogger(__name__)
 

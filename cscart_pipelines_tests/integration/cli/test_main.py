@@ -25,16 +25,63 @@ from rich.cells import cell_len
 
 from cscart_pipelines.cli import doctor, main
 from cscart_pipelines.cli.support import console
-from cscart_pipelines.cli.support.environment import dagster_environment
+from cscart_pipelines.cli.support.environment import dagster_environment, opened
 from cscart_pipelines.cli.support.events import Events
 from cscart_pipelines.integrations.lifecycle import Action
 from cscart_pipelines.integrations.secrets import KEY_FILE
 from cscart_pipelines.integrations.sync_lock import acquire
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.settings import Settings
+from cscart_pipelines.warehouse.tables.core import SCHEMAS
+from cscart_pipelines_tests.support.database.embedded import Homes, using
+from cscart_pipelines_tests.support.database.embedded import homes as homes
+from cscart_pipelines_tests.support.database.embedded import template_home as template_home
 from cscart_pipelines_tests.support.shop.commands import KEY, Desk, Run, on_a_terminal
 from cscart_pipelines_tests.support.shop.commands import desk as desk
 from cscart_pipelines_tests.support.shop.commands import run as run
+
+# --- the schema ----------------------------------------------------------------------------------
+
+
+def test_migrate_makes_the_tables_that_other_commands_ask_for(run: Run, desk: Desk) -> None:
+    assert "the warehouse is at schema" in run("migrate").out
+    desk.execute(f"DROP SCHEMA {', '.join(SCHEMAS)} CASCADE")
+    refused = run("lists", "--json")
+    assert refused.code == 1
+    assert "has no tables yet" in refused.err
+    assert "cscart-pipelines migrate" in refused.err
+    found = {one["check"]: one for one in run("doctor", "--json").json}
+    assert not found["database"]["ok"]
+    assert "cscart-pipelines migrate" in found["database"]["says"]
+    done = run("migrate")
+    assert done.code == 0
+    assert "the warehouse is migrated to schema" in done.out
+    assert run("lists", "--json").json == []
+
+
+def test_migrate_refuses_the_schema_of_a_newer_release(run: Run, desk: Desk) -> None:
+    desk.execute("UPDATE registry.alembic_version SET version_num = '9999'")
+    for command in ("migrate", "lists"):
+        refused = run(command)
+        assert refused.code == 1
+        assert "schema 9999 of a newer release" in refused.err
+
+
+def test_migrate_makes_no_home(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("CSCART_PIPELINES_DATABASE_URL")
+    assert run("--home", str(tmp_path / "elsewhere"), "migrate").code == 2
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_command_migrates_the_embedded_database_itself(
+    homes: Homes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = homes.ready()
+    monkeypatch.setenv("CSCART_PIPELINES_HOME", str(home))
+    with using(home), opened() as app, app.warehouse.connect() as connection:
+        found = connection.execute("SELECT to_regclass('registry.integrations') IS NOT NULL")
+        assert found.fetchone() == (True,)
+
 
 # --- sql -----------------------------------------------------------------------------------------
 

@@ -9,17 +9,21 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import URL, make_url
 
 from cscart_pipelines.local_postgres.client import running, wait_until_stopped
 from cscart_pipelines.settings import Settings, read_settings
-from cscart_pipelines.warehouse.connect import (
-    Warehouse,
+from cscart_pipelines.warehouse import migrate
+from cscart_pipelines.warehouse.connect import Warehouse, migrate_schema, open_warehouse
+from cscart_pipelines.warehouse.errors import (
+    SchemaOutdatedError,
+    SchemaTooNewError,
     WarehouseUnavailableError,
-    open_warehouse,
 )
 from cscart_pipelines.warehouse.tables.core import SCHEMAS
 from cscart_pipelines_tests.conftest import Database
@@ -38,7 +42,10 @@ def _settings(home: Path, url: URL | str) -> Settings:
 
 
 def _refusal(home: Path, url: URL | str) -> str:
-    with pytest.raises(WarehouseUnavailableError) as caught, open_warehouse(_settings(home, url)):
+    with (
+        pytest.raises(WarehouseUnavailableError) as caught,
+        open_warehouse(_settings(home, url), migrate=True),
+    ):
         pass
     assert caught.value.__cause__ is None  # a traceback would show the driver's own words
     assert "\n" not in str(caught.value)
@@ -107,7 +114,8 @@ def test_without_a_url_the_embedded_server_is_joined_migrated_and_left_at_the_en
         "from cscart_pipelines.local_postgres.client import running\n"
         "settings = read_settings()\n"
         "for _ in range(2):\n"
-        "    with open_warehouse(settings) as warehouse, warehouse.connect() as connection:\n"
+        "    with open_warehouse(settings, migrate=True) as warehouse:\n"
+        "        connection = warehouse.connect()\n"
         "        print(connection.execute('SELECT count(*) FROM cscart.orders').fetchone()[0])\n"
         "print(running(settings.home))"
     )
@@ -141,13 +149,57 @@ def test_a_home_that_cannot_be_used_is_an_unavailable_warehouse(tmp_path: Path) 
 
 
 def test_an_empty_database_is_migrated_only_when_asked(settings: Settings) -> None:
-    with open_warehouse(settings, migrate=False) as warehouse:
+    with open_warehouse(settings) as warehouse:
         with warehouse.engine.begin() as connection:
             connection.execute(text(f"DROP SCHEMA {', '.join(SCHEMAS)} CASCADE"))
-        with open_warehouse(settings, migrate=False), warehouse.connect() as raw:
+        with pytest.raises(SchemaOutdatedError) as refused, open_warehouse(settings):
+            pass
+        assert "has no tables yet" in str(refused.value)
+        assert "nothing is read or written" in str(refused.value)
+        assert "`cscart-pipelines migrate`" in str(refused.value)
+        with open_warehouse(settings, check=False), warehouse.connect() as raw:
             assert raw.execute("SELECT to_regclass('cscart.orders')").fetchone() == (None,)
-        with open_warehouse(settings), warehouse.connect() as raw:
+        with open_warehouse(settings, migrate=True), warehouse.connect() as raw:
             assert raw.execute("SELECT to_regclass('cscart.orders')").fetchone() != (None,)
+        assert not migrate_schema(warehouse)
+
+
+def test_an_older_schema_is_refused_until_it_is_migrated(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = migrate.newest_revision()
+    monkeypatch.setattr(migrate, "_revisions", lambda: (frozenset({newest, "9000"}), "9000"))
+    needs = f"has schema {newest} of an older release, and this release needs schema 9000"
+    with pytest.raises(SchemaOutdatedError, match=needs), open_warehouse(settings):
+        pass
+
+
+def test_a_newer_schema_is_refused_also_by_who_would_migrate(
+    settings: Settings, warehouse_database: Database
+) -> None:
+    with warehouse_database.connect() as connection:
+        connection.execute("UPDATE registry.alembic_version SET version_num = '9999'")
+    for wanted in (False, True):
+        with (
+            pytest.raises(SchemaTooNewError, match=r"9999 of a newer release.*install the newer"),
+            open_warehouse(settings, migrate=wanted),
+        ):
+            pass
+
+
+def test_the_schema_is_checked_with_one_query(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    execute = psycopg.Connection.execute
+
+    def counted(self: psycopg.Connection[Any], query: Any, *more: Any, **named: Any) -> Any:
+        asked.append(query)
+        return execute(self, query, *more, **named)
+
+    monkeypatch.setattr(psycopg.Connection, "execute", counted)
+    with open_warehouse(settings):
+        assert len(asked) == 1
 
 
 # --- refusals ------------------------------------------------------------------------------------

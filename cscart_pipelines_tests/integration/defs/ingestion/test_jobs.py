@@ -12,6 +12,8 @@ from cscart_pipelines.defs.ingestion.jobs import hourly_resync, resync_request
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
+from cscart_pipelines.warehouse.errors import SchemaOutdatedError
+from cscart_pipelines.warehouse.tables.core import SCHEMAS
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, control_room
 from cscart_pipelines_tests.support.shop.sandboxes import small_shop
@@ -126,3 +128,10 @@ def test_integrations_without_a_partition_keep_none_waiting() -> None:
     request = resync_request(["gone"], ["a"])
     assert request.partition_key is None
     assert not set(ends) & set(request.tags)
+
+
+def test_ticks_and_runs_check_the_schema_and_never_migrate(room: ControlRoom) -> None:
+    room.execute(f"DROP SCHEMA {', '.join(SCHEMAS)} CASCADE")
+    with pytest.raises(SchemaOutdatedError, match="run `cscart-pipelines migrate`"):
+        tick(room)
+    assert room.rows("SELECT to_regclass('registry.integrations')") == [(None,)]
