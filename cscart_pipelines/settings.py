@@ -63,6 +63,8 @@ class Settings(BaseModel):
     write_settle: float = 60.0
     """Seconds after which a write without an answer, and not to be seen in the shop, counts as not
     applied. Longer than the slowest request the shop's web server lets run."""
+    run_retention_days: int = 90
+    """Dagster's runs are deleted after so many days; 0 keeps all."""
     collector_url: str = "http://127.0.0.1:8767"
     """Where visitors' browsers reach the collector, without a slash at the end."""
     collector: CollectorSettings = CollectorSettings()
@@ -122,6 +124,12 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
                 f"{PREFIX}WRITE_SETTLE_SECONDS is {settle!r}; expected a number, 1 to 3600"
             )
         values["write_settle"] = float(settle)
+    if days := env.get(f"{PREFIX}RUN_RETENTION_DAYS"):
+        if not days.isdecimal() or int(days) > 3650:
+            raise SettingsError(
+                f"{PREFIX}RUN_RETENTION_DAYS is {days!r}; expected days, 0 (keep all) to 3650"
+            )
+        values["run_retention_days"] = int(days)
     if collector := env.get(f"{PREFIX}COLLECTOR_URL"):
         values["collector_url"] = _collector_url(collector)
     values["collector"] = _collector(env)

@@ -126,6 +126,19 @@ def test_other_numbers_of_parallel_requests_are_refused_with_the_range(bad: str)
         read_settings({"CSCART_PIPELINES_API_PARALLEL": bad})
 
 
+@pytest.mark.parametrize(("text", "days"), [("0", 0), ("1", 1), ("3650", 3650)])
+def test_runs_are_kept_for_some_days_or_for_ever(text: str, days: int) -> None:
+    settings = read_settings({"CSCART_PIPELINES_RUN_RETENTION_DAYS": text})
+    assert settings.run_retention_days == days
+    assert read_settings({}).run_retention_days == 90
+
+
+@pytest.mark.parametrize("bad", ["-1", "3651", "30 days", "1.5"])
+def test_other_numbers_of_days_are_refused_with_the_range(bad: str) -> None:
+    with pytest.raises(SettingsError, match=r"CSCART_PIPELINES_RUN_RETENTION_DAYS is .* to 3650"):
+        read_settings({"CSCART_PIPELINES_RUN_RETENTION_DAYS": bad})
+
+
 def test_importing_the_settings_reads_nothing() -> None:
     code = "import cscart_pipelines.settings, os; print('imported')"
     broken = {"CSCART_PIPELINES_DATABASE_URL": "broken", "CSCART_PIPELINES_API_PARALLEL": "x"}

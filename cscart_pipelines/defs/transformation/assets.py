@@ -17,7 +17,12 @@ import dagster as dg
 from dagster_dbt import DbtCliResource, dbt_assets
 
 from cscart_pipelines.defs.shared.resources import Pipelines
-from cscart_pipelines.defs.transformation.dbt_project import Translator, dbt_executable, dbt_project
+from cscart_pipelines.defs.transformation.dbt_project import (
+    Translator,
+    builds_folder,
+    dbt_executable,
+    dbt_project,
+)
 from cscart_pipelines.defs.transformation.source_assets import as_read
 from cscart_pipelines.integrations import sync_runs
 from cscart_pipelines.warehouse import advisory
@@ -62,7 +67,7 @@ def lists(
         app.store_contacts()
         arguments = ["build", "--exclude-resource-type", "unit_test",
                      "--vars", json.dumps({"as_of": as_of})]  # fmt: skip
-        target = _room_for(project.project_dir / project.target_path / "builds", context.run.run_id)
+        target = _room_for(builds_folder(), context.run.run_id)
         whole = len(context.selected_asset_keys) == len(lists.keys)
         if whole:
             for seen in as_read():

@@ -32,6 +32,12 @@ def dbt_project() -> DbtProject:
     return project
 
 
+def builds_folder() -> Path:
+    """Where each build has a folder of its own, named by its run."""
+    project = dbt_project()
+    return project.project_dir / project.target_path / "builds"
+
+
 def dbt_executable() -> str:
     """dbt of the environment this process runs in, also when that is not on the PATH."""
     beside = Path(sys.executable).with_name("dbt")

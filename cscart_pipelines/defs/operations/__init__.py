@@ -1,0 +1,1 @@
+"""What keeps Dagster itself in order over months."""
