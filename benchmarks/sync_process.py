@@ -15,7 +15,7 @@ from benchmarks.measure import Cost, cpu_of, now, peak_memory
 from cscart_pipelines.integrations.connection import open_client
 from cscart_pipelines.integrations.lifecycle import Action
 from cscart_pipelines.integrations.registry import Registry
-from cscart_pipelines.integrations.sync_lock import acquire
+from cscart_pipelines.integrations.sync_runs.lock import acquire
 from cscart_pipelines.settings import read_settings
 from cscart_pipelines.sync import run as sync_run
 from cscart_pipelines.sync.context import EntityReport, SyncContext

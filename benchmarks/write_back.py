@@ -29,7 +29,7 @@ from cscart_pipelines.integrations import settings as integration_settings
 from cscart_pipelines.integrations.connection import open_client, test_connection
 from cscart_pipelines.integrations.lifecycle import Action
 from cscart_pipelines.integrations.registry import Registry
-from cscart_pipelines.integrations.sync_lock import acquire
+from cscart_pipelines.integrations.sync_runs.lock import acquire
 from cscart_pipelines.sync.run import synchronise
 
 LATENCIES = (0, 50)

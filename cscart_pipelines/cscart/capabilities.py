@@ -18,7 +18,6 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from cscart_pipelines.cscart.address import Params, Style, normalise_base_url
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.coerce import entries, integer, mapping
 from cscart_pipelines.cscart.errors import (
@@ -31,9 +30,10 @@ from cscart_pipelines.cscart.errors import (
     ShopTooOldError,
     TransientShopError,
 )
+from cscart_pipelines.cscart.http.address import Params, Style, normalise_base_url
+from cscart_pipelines.cscart.http.responses import ApiResponse
+from cscart_pipelines.cscart.http.scheme import wrong_scheme
 from cscart_pipelines.cscart.lists import refuse_bare_list
-from cscart_pipelines.cscart.responses import ApiResponse
-from cscart_pipelines.cscart.scheme import wrong_scheme
 
 FAR_FUTURE = 4102444800
 """2100-01-01: no order was updated after it."""

@@ -26,9 +26,6 @@ import requests
 import urllib3.exceptions
 from pydantic import SecretStr
 
-from cscart_pipelines.cscart import error_mapping
-from cscart_pipelines.cscart.address import ApiAddress, Params, Style, normalise_base_url
-from cscart_pipelines.cscart.cancellable_session import OpenConnections
 from cscart_pipelines.cscart.errors import (
     AmbiguousWriteError,
     RequestCancelledError,
@@ -37,15 +34,18 @@ from cscart_pipelines.cscart.errors import (
     TransientShopError,
     UnreachableError,
 )
-from cscart_pipelines.cscart.request_stats import Call, CallStats
-from cscart_pipelines.cscart.responses import (
+from cscart_pipelines.cscart.http import error_mapping
+from cscart_pipelines.cscart.http.address import ApiAddress, Params, Style, normalise_base_url
+from cscart_pipelines.cscart.http.cancellable_session import OpenConnections
+from cscart_pipelines.cscart.http.request_stats import Call, CallStats
+from cscart_pipelines.cscart.http.responses import (
     KEPT_HEADERS,
     ApiResponse,
     NotJsonError,
     parse_body,
     parse_date,
 )
-from cscart_pipelines.cscart.session import open_session, read_whole
+from cscart_pipelines.cscart.http.session import open_session, read_whole
 
 __all__ = ["ApiResponse", "Call", "CallStats", "ShopClient"]
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cscart_pipelines.cscart.address import Params
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.coerce import Raw, integer, mapping
 from cscart_pipelines.cscart.errors import PermanentShopError, ShopTooOldError, TransientShopError
+from cscart_pipelines.cscart.http.address import Params
+from cscart_pipelines.cscart.http.responses import ApiResponse
 from cscart_pipelines.cscart.paginator import Fetch, ListAnswer
-from cscart_pipelines.cscart.responses import ApiResponse
 
 Row = dict[str, Any]
 

@@ -31,11 +31,11 @@ from cscart_pipelines.cscart.coerce import (
     text,
 )
 from cscart_pipelines.cscart.errors import NotFoundError, PermanentShopError, TransientShopError
+from cscart_pipelines.cscart.http.responses import ApiResponse
 from cscart_pipelines.cscart.lists import read_page
 from cscart_pipelines.cscart.quantities import NOTHING, json_numbers, tidy, total
 from cscart_pipelines.cscart.records.orders import line_name, parent_of
-from cscart_pipelines.cscart.responses import ApiResponse
-from cscart_pipelines.cscart.shipping import ShippingMethod, method_of, shipping_methods
+from cscart_pipelines.cscart.records.shipping import ShippingMethod, method_of, shipping_methods
 
 _PAGE = 250
 _MOST_PAGES = 40

@@ -23,8 +23,8 @@ from cscart_pipelines.cscart.coerce import (
     text,
 )
 from cscart_pipelines.cscart.errors import NotFoundError
+from cscart_pipelines.cscart.http.responses import ApiResponse
 from cscart_pipelines.cscart.lists import read_page
-from cscart_pipelines.cscart.responses import ApiResponse
 
 PAGE = 50
 """Products per request: their ids go into the address, which servers cut at a few thousand

@@ -29,9 +29,9 @@ from cscart_pipelines.fulfilment.cancellation import cancel_when_disabled
 from cscart_pipelines.fulfilment.journal import Journal
 from cscart_pipelines.fulfilment.report import PushReport
 from cscart_pipelines.fulfilment.shop_write_lock import acquire
+from cscart_pipelines.integrations.conflicts.overlap import siblings
 from cscart_pipelines.integrations.connection import open_client
 from cscart_pipelines.integrations.lifecycle import Action, NotAllowedError, require
-from cscart_pipelines.integrations.overlap import siblings
 from cscart_pipelines.integrations.registry import Integration, Registry
 from cscart_pipelines.integrations.settings import IntegrationSettings
 from cscart_pipelines.settings import Settings

@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from cscart_pipelines.integrations.sync_lock import KEEPALIVES
+from cscart_pipelines.integrations.sync_runs.lock import KEEPALIVES
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines.warehouse.connect import Warehouse

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from cscart_pipelines.integrations.order_prefix_conflicts import ambiguities
-from cscart_pipelines.integrations.overlap import clashes
+from cscart_pipelines.integrations.conflicts.order_prefixes import ambiguities
+from cscart_pipelines.integrations.conflicts.overlap import clashes
 from cscart_pipelines.integrations.registry import Integration
 from cscart_pipelines.integrations.settings import (
     IntegrationSettings,

@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from cscart_pipelines.cscart.address import Style
 from cscart_pipelines.cscart.capabilities import Capabilities, probe
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.errors import AccessDeniedError, ShopError
+from cscart_pipelines.cscart.http.address import Style
 from cscart_pipelines.integrations.registry import Integration, Registry
 from cscart_pipelines.integrations.settings import IntegrationSettings
 from cscart_pipelines.settings import Settings

@@ -18,7 +18,9 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
-from cscart_pipelines.integrations import order_prefix_conflicts, overlap, secrets
+from cscart_pipelines.integrations import secrets
+from cscart_pipelines.integrations.conflicts import order_prefixes as order_prefix_conflicts
+from cscart_pipelines.integrations.conflicts import overlap
 from cscart_pipelines.integrations.lifecycle import Eligibility, Status
 from cscart_pipelines.integrations.settings import (
     IntegrationSettings,

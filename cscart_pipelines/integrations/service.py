@@ -20,7 +20,9 @@ from pydantic import SecretStr
 
 from cscart_pipelines.cscart.capabilities import Capabilities
 from cscart_pipelines.cscart.status_names import StatusNames
-from cscart_pipelines.integrations import audit, order_prefix_conflicts, overlap, secrets
+from cscart_pipelines.integrations import audit, secrets
+from cscart_pipelines.integrations.conflicts import order_prefixes as order_prefix_conflicts
+from cscart_pipelines.integrations.conflicts import overlap
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.lifecycle import (
     Action,

@@ -24,7 +24,7 @@ from pydantic import (
     field_validator,
 )
 
-from cscart_pipelines.cscart.address import InvalidAddressError, normalise_base_url
+from cscart_pipelines.cscart.http.address import InvalidAddressError, normalise_base_url
 from cscart_pipelines.identity import region_of, region_of_zone
 from cscart_pipelines.integrations.limit import Limit
 

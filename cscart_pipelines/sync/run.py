@@ -16,7 +16,7 @@ import psycopg
 
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.errors import AccessDeniedError, PermanentShopError, ShopError
-from cscart_pipelines.integrations.sync_lock import SyncSession
+from cscart_pipelines.integrations.sync_runs.lock import SyncSession
 from cscart_pipelines.sync import customers, products, shipments, statuses
 from cscart_pipelines.sync.batch_sizes import BatchSizes
 from cscart_pipelines.sync.clock import ShopClock

@@ -16,16 +16,20 @@ from typing import Any
 
 import psycopg
 
-from cscart_pipelines.cscart.address import Params
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.coerce import integer, mapping, text
 from cscart_pipelines.cscart.errors import NotFoundError, TransientShopError
+from cscart_pipelines.cscart.http.address import Params
 from cscart_pipelines.cscart.lists import read_page
 from cscart_pipelines.cscart.records.customers import parse_customer
 from cscart_pipelines.cscart.records.orders import parse_order
 from cscart_pipelines.identity import read_email, sha256, written
 from cscart_pipelines.integrations.limit import Limit
-from cscart_pipelines.integrations.optimistic_load import SyncSnapshot, load_if_unchanged, record
+from cscart_pipelines.integrations.sync_runs.optimistic_load import (
+    SyncSnapshot,
+    load_if_unchanged,
+    record,
+)
 from cscart_pipelines.sync.erasure_filter import ErasureFilter
 from cscart_pipelines.sync.orders.reader import Loadable, loadable
 from cscart_pipelines.sync.row_handlers import PreparedRows, RawRow, parse_rows, plain_handler

@@ -25,7 +25,7 @@ ONCE_A_DAY = ("products.amount", "statuses", "categories")
 PROGRAM = """
 import sys
 from cscart_pipelines.integrations.connection import open_client
-from cscart_pipelines.integrations.sync_lock import acquire
+from cscart_pipelines.integrations.sync_runs.lock import acquire
 from cscart_pipelines.integrations.lifecycle import Action
 from cscart_pipelines.integrations.registry import Registry
 from cscart_pipelines.settings import read_settings

@@ -91,6 +91,13 @@ def test_the_files_that_the_architecture_names_exist() -> None:
     } == set()
 
 
+def test_no_package_holds_more_than_fifteen_modules() -> None:
+    """The layout rule of CONTRIBUTING.md."""
+    folders = [path.parent for path in (PROJECT / "cscart_pipelines").rglob("__init__.py")]
+    modules = {folder: len([*folder.glob("*.py")]) - 1 for folder in folders}
+    assert {str(f.relative_to(PROJECT)): n for f, n in modules.items() if n > 15} == {}
+
+
 def test_every_page_is_kept() -> None:
     """Pages that git does not have would be missing for everyone else."""
     if not (PROJECT / ".git").exists():

@@ -20,7 +20,7 @@ from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.integration.status import Json, Key
 from cscart_pipelines.cli.support import console, exit_codes
 from cscart_pipelines.cli.support.environment import PROJECT, dagster_environment, opened
-from cscart_pipelines.integrations import sync_runs
+from cscart_pipelines.integrations.sync_runs import history
 
 MARKS = {"error": "red", "critical": "red", "warning": "yellow"}
 
@@ -52,7 +52,7 @@ def logs(
 
 def _read(app: AppContext, key: str, run: str | None) -> dict[str, Any] | None:
     with app.warehouse.connect(autocommit=True) as connection:
-        ids = json.dumps(sync_runs.run_ids(connection, key))
+        ids = json.dumps(history.run_ids(connection, key))
     done = subprocess.run(
         [sys.executable, "-m", "cscart_pipelines.defs.shared.run_log", key, ids,
          *(["--run", run] if run else [])],

@@ -17,7 +17,7 @@ from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.cli.support.run_process import Synced, run_in_foreground, run_many
 from cscart_pipelines.integrations.lifecycle import Action, Status, rejection_reason, require
 from cscart_pipelines.integrations.settings import InvalidSettingsError
-from cscart_pipelines.integrations.sync_requests import request_sync
+from cscart_pipelines.integrations.sync_runs.requested import request_sync
 
 
 def resync(

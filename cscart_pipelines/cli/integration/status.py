@@ -15,10 +15,11 @@ import typer
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.support import console
 from cscart_pipelines.cli.support.environment import opened
-from cscart_pipelines.integrations import overlap, sync_runs
+from cscart_pipelines.integrations.conflicts import overlap
 from cscart_pipelines.integrations.lifecycle import Status
-from cscart_pipelines.integrations.progress import Progress, progress_of
 from cscart_pipelines.integrations.registry import Integration
+from cscart_pipelines.integrations.sync_runs import history
+from cscart_pipelines.integrations.sync_runs.progress import Progress, progress_of
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The integration's key.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -30,7 +31,7 @@ def list_integrations(as_csv: Csv = False, as_json: Json = False) -> None:
     with opened() as app:
         integrations = app.registry.all()
         with app.warehouse.connect(autocommit=True) as connection:
-            runs = sync_runs.running(connection)
+            runs = history.running(connection)
     running = {key: progress_of(run) for key, run in runs.items()}
     if as_json or as_csv:
         rows = [
@@ -141,7 +142,7 @@ def _shown(value: Any) -> str:
 def recent_runs(app: AppContext, key: str) -> list[dict[str, Any]]:
     """The last synchronisations of an integration, the newest first."""
     with app.warehouse.connect(autocommit=True) as connection:
-        return sync_runs.recent_runs(connection, key)
+        return history.recent_runs(connection, key)
 
 
 def _numbers(progress: Progress | None) -> dict[str, Any] | None:

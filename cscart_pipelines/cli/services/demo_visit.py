@@ -25,8 +25,8 @@ import requests
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.support import console, exit_codes
 from cscart_pipelines.cli.support.environment import PROJECT
-from cscart_pipelines.integrations import optimistic_load
 from cscart_pipelines.integrations.connection import open_client
+from cscart_pipelines.integrations.sync_runs import optimistic_load
 from cscart_pipelines.onsite import change_queue
 from cscart_pipelines.onsite.erasure import erase_order
 from cscart_pipelines.onsite.write_keys import write_key

@@ -13,7 +13,7 @@ from typing import Any
 
 from cscart_pipelines.cli.support import console
 from cscart_pipelines.fulfilment import overview
-from cscart_pipelines.integrations import sync_runs
+from cscart_pipelines.integrations.sync_runs import history
 from cscart_pipelines.warehouse.connect import Warehouse
 from cscart_pipelines.warehouse.driver import Connection, DatabaseError
 from cscart_pipelines.warehouse.statement import server_time
@@ -40,8 +40,8 @@ class Events:
         self._running: set[int] = set()
         self._away = False
         with self._connect() as connection:
-            self._sync = sync_runs.newest_run(connection)
-            self._build = sync_runs.newest_build(connection)
+            self._sync = history.newest_run(connection)
+            self._build = history.newest_build(connection)
             self._feed = overview.newest_feed(connection)
             self._written = server_time(connection)
 
@@ -73,7 +73,7 @@ class Events:
         """Integrations that are being synchronised."""
         try:
             with self._connect() as connection:
-                return [*sync_runs.running(connection)]
+                return [*history.running(connection)]
         except DatabaseError:
             return []
 
@@ -81,7 +81,7 @@ class Events:
         return self._warehouse.connect(autocommit=True)
 
     def _syncs(self, connection: Connection) -> list[str]:
-        rows = sync_runs.runs_after(connection, self._sync, self._running)
+        rows = history.runs_after(connection, self._sync, self._running)
         lines = []
         for row in rows:
             fresh = row["id"] > self._sync
@@ -104,7 +104,7 @@ class Events:
         return lines
 
     def _builds(self, connection: Connection) -> list[str]:
-        newest = sync_runs.newest_build(connection)
+        newest = history.newest_build(connection)
         new = newest > self._build
         self._build = newest
         return ["[green]✓[/] lists, segments and metrics are rebuilt"] * new

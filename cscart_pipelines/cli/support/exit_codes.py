@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cscart_pipelines.cscart.address import InvalidAddressError
 from cscart_pipelines.cscart.errors import ShopError
+from cscart_pipelines.cscart.http.address import InvalidAddressError
 from cscart_pipelines.fulfilment.shop_write_lock import ShopWriteLockedError
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.registry import UnknownIntegrationError

@@ -37,7 +37,7 @@ from rich.text import Text
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.support import console, exit_codes
 from cscart_pipelines.cli.support.environment import PROJECT, dagster_environment, private_folder
-from cscart_pipelines.integrations import sync_runs
+from cscart_pipelines.integrations.sync_runs import history
 
 DBT_LINE = re.compile(r"\b(\d+) of (\d+) (?!START)[A-Z]")
 PHASES = ("customers", "products", "orders", "statuses", "shipments")
@@ -148,7 +148,7 @@ def run_many(app: AppContext, keys: list[str], *, full: bool = False) -> dict[st
         _judge(app, [], last_run, child)
     app.registry.release_dead()
     with app.warehouse.connect(autocommit=True) as connection:
-        results = sync_runs.results_of_run(connection, child.run_ids["resync"], keys)
+        results = history.results_of_run(connection, child.run_ids["resync"], keys)
     found = {
         key: Synced(row["stats"])
         if row["state"] == "succeeded"
@@ -220,9 +220,9 @@ def _watch(app: AppContext, child: Child, keys: list[str], last_run: int, build:
         ended = False
         while not ended:
             ended = child.ended(0.25)
-            row = sync_runs.newest_after(connection, keys, last_run)
+            row = history.newest_after(connection, keys, last_run)
             if many and row and child.stage == "resync":
-                show(SHOPS, sync_runs.ended_after(connection, keys, last_run), len(keys))
+                show(SHOPS, history.ended_after(connection, keys, last_run), len(keys))
             elif row and not many and row["phase"] in PHASES:
                 show(row["phase"], row["rows_done"], row["rows_total"])
             if build and child.stage == "build_lists":
@@ -286,7 +286,7 @@ def _judge(app: AppContext, keys: list[str], last_run: int, child: Child) -> Non
         return
     app.registry.release_dead()
     with app.warehouse.connect(autocommit=True) as connection:
-        failure = sync_runs.first_failure_after(connection, keys, last_run)
+        failure = history.first_failure_after(connection, keys, last_run)
     if failure is not None:
         away = failure["error_kind"] in exit_codes.SHOP_KINDS
         raise exit_codes.CommandError(
@@ -299,7 +299,7 @@ def _judge(app: AppContext, keys: list[str], last_run: int, child: Child) -> Non
 
 def _newest_run(app: AppContext) -> int:
     with app.warehouse.connect(autocommit=True) as connection:
-        return sync_runs.newest_run(connection)
+        return history.newest_run(connection)
 
 
 def _log_file(app: AppContext) -> Path:

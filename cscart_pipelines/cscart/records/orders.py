@@ -34,7 +34,7 @@ from cscart_pipelines.cscart.coerce import (
     require_text,
     text,
 )
-from cscart_pipelines.cscart.shipping import (
+from cscart_pipelines.cscart.records.shipping import (
     ShippingMethod,
     ids_of,
     method_of,

@@ -22,9 +22,9 @@ from cscart_pipelines.defs.shared.orphaned_runs import HIDDEN
 from cscart_pipelines.defs.shared.partitions import NAME, integration_partitions, keys_of
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.fulfilment.orders.pull import PullReport, pull
-from cscart_pipelines.integrations import sync_runs
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.settings import uses_fulfilment
+from cscart_pipelines.integrations.sync_runs import history
 from cscart_pipelines.warehouse.tables import fulfilment
 
 REQUEST_TAG = f"{HIDDEN}orders_request"
@@ -119,7 +119,7 @@ def pull_after_sync(
         users = {one.key for one in app.registry.all() if uses_fulfilment(one.settings)}
         synced = {
             key: number
-            for key, number in sync_runs.last_succeeded(connection).items()
+            for key, number in history.last_succeeded(connection).items()
             if key in users and key in present
         }
     fate = fate_of(context.instance, REQUEST_TAG, pulled.request)

@@ -18,8 +18,8 @@ from cscart_pipelines.defs.transformation.build_policy import (
     Fate,
     decide,
 )
-from cscart_pipelines.integrations import optimistic_load, sync_runs
-from cscart_pipelines.integrations.sync_requests import delete_request, pending_requests
+from cscart_pipelines.integrations.sync_runs import history, optimistic_load
+from cscart_pipelines.integrations.sync_runs.requested import delete_request, pending_requests
 
 RUN_KEY = "dagster/run_key"
 REQUEST_TAG = f"{orphaned_runs.HIDDEN}lists_request"
@@ -100,8 +100,8 @@ def rebuild_lists(
         pipelines.open() as app,
         app.warehouse.connect(autocommit=True) as connection,
     ):
-        finished = sync_runs.uncovered_by_builds(connection)
-        running = sync_runs.running(connection)
+        finished = history.uncovered_by_builds(connection)
+        running = history.running(connection)
     # What a visitor has just done does not wait for the synchronisations of other shops.
     waited = [(n, PATIENCE if kind == optimistic_load.KIND else age) for n, age, kind in finished]
     registry = BuildState(waited, sorted(row["id"] for row in running.values()))

@@ -16,7 +16,7 @@ from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.defs.shared.parallel import for_each_shop
 from cscart_pipelines.integrations.connection import open_client
 from cscart_pipelines.integrations.lifecycle import Action, NotAllowedError, Status
-from cscart_pipelines.integrations.sync_lock import acquire
+from cscart_pipelines.integrations.sync_runs.lock import acquire
 from cscart_pipelines.sync.run import SyncReport, synchronise
 
 CANCELLED = "the run was cancelled; what was loaded stays"

@@ -18,12 +18,12 @@ from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.errors import RequestCancelledError, ShopError
 from cscart_pipelines.defs.shared.parallel import for_each_shop
-from cscart_pipelines.integrations import optimistic_load
 from cscart_pipelines.integrations.connection import open_client
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
-from cscart_pipelines.integrations.optimistic_load import ConcurrentSyncError
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.secrets import SecretError
+from cscart_pipelines.integrations.sync_runs import optimistic_load
+from cscart_pipelines.integrations.sync_runs.optimistic_load import ConcurrentSyncError
 from cscart_pipelines.onsite import change_queue as touched
 from cscart_pipelines.sync.targeted import TargetedReport, sync_targeted
 

@@ -24,7 +24,7 @@ from cscart_pipelines.defs.transformation.dbt_project import (
     dbt_project,
 )
 from cscart_pipelines.defs.transformation.source_assets import as_read
-from cscart_pipelines.integrations import sync_runs
+from cscart_pipelines.integrations.sync_runs import history
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
 
@@ -63,7 +63,7 @@ def lists(
         advisory.wait_for_session(
             connection, Lock.LIST_BUILD, reason="another build of the lists is running"
         )
-        covered = sync_runs.covered_by_build_now(connection)
+        covered = history.covered_by_build_now(connection)
         app.store_contacts()
         arguments = ["build", "--exclude-resource-type", "unit_test",
                      "--vars", json.dumps({"as_of": as_of})]  # fmt: skip
@@ -76,7 +76,7 @@ def lists(
         with _environment(app.warehouse.dbt_environment()):
             yield from dbt.cli(arguments, context=context, target_path=target).stream()
         if whole:
-            sync_runs.record_build(connection, context.run.run_id, covered, as_of)
+            history.record_build(connection, context.run.run_id, covered, as_of)
 
 
 def _moment(text: str | None) -> str:

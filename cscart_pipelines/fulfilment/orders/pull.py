@@ -18,7 +18,7 @@ from psycopg.rows import tuple_row
 from cscart_pipelines.cscart.status_names import INCOMPLETE
 from cscart_pipelines.fulfilment.countries import read_countries
 from cscart_pipelines.fulfilment.orders import pull_sql as statements
-from cscart_pipelines.integrations.overlap import siblings
+from cscart_pipelines.integrations.conflicts.overlap import siblings
 from cscart_pipelines.integrations.registry import Integration
 from cscart_pipelines.integrations.settings import IntegrationSettings
 from cscart_pipelines.integrations.status_words import read_status_names

@@ -29,7 +29,7 @@ from cscart_pipelines.cli.support.environment import dagster_environment, opened
 from cscart_pipelines.cli.support.events import Events
 from cscart_pipelines.integrations.lifecycle import Action
 from cscart_pipelines.integrations.secrets import KEY_FILE
-from cscart_pipelines.integrations.sync_lock import acquire
+from cscart_pipelines.integrations.sync_runs.lock import acquire
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.warehouse.tables.core import SCHEMAS

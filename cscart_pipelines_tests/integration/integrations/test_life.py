@@ -31,7 +31,7 @@ from cscart_pipelines.integrations.lifecycle import (
 )
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.settings import InvalidSettingsError, check
-from cscart_pipelines.integrations.sync_lock import SyncSession, acquire
+from cscart_pipelines.integrations.sync_runs.lock import SyncSession, acquire
 from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.support.shop.commands import KEY, PASSED, Desk
 from cscart_pipelines_tests.support.shop.commands import desk as desk

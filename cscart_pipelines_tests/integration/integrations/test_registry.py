@@ -18,7 +18,7 @@ from cscart_pipelines.integrations.registry import (
     UnknownIntegrationError,
 )
 from cscart_pipelines.integrations.settings import InvalidSettingsError
-from cscart_pipelines.integrations.sync_lock import acquire
+from cscart_pipelines.integrations.sync_runs.lock import acquire
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock

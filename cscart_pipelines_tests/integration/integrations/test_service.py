@@ -17,7 +17,7 @@ from cscart_pipelines.cscart.errors import CredentialsRefusedError, ShopError
 from cscart_pipelines.integrations.lifecycle import Action, NotAllowedError, rejection_reason
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.settings import InvalidSettingsError
-from cscart_pipelines.integrations.sync_lock import acquire
+from cscart_pipelines.integrations.sync_runs.lock import acquire
 from cscart_pipelines.onsite.write_keys import OPEN, REMOVED, load_sites, write_key
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.settings import Settings

@@ -16,13 +16,13 @@ import pytest
 from pydantic import SecretStr
 
 from cscart_pipelines.cscart.client import ShopClient
-from cscart_pipelines.cscart.responses import ApiResponse
+from cscart_pipelines.cscart.http.responses import ApiResponse
 from cscart_pipelines.integrations import settings as integration_settings
 from cscart_pipelines.integrations.connection import open_client
 from cscart_pipelines.integrations.connection import test_connection as probe_connection
 from cscart_pipelines.integrations.lifecycle import Action
 from cscart_pipelines.integrations.registry import Registry
-from cscart_pipelines.integrations.sync_lock import acquire
+from cscart_pipelines.integrations.sync_runs.lock import acquire
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.sync.batch_sizes import BatchSizes
 from cscart_pipelines.sync.run import SyncFailedError, synchronise

@@ -10,10 +10,10 @@ import pytest
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.errors import CredentialsRefusedError, TransientShopError
 from cscart_pipelines.identity import sha256, written
-from cscart_pipelines.integrations import optimistic_load
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
-from cscart_pipelines.integrations.optimistic_load import ConcurrentSyncError
 from cscart_pipelines.integrations.service import IntegrationService
+from cscart_pipelines.integrations.sync_runs import optimistic_load
+from cscart_pipelines.integrations.sync_runs.optimistic_load import ConcurrentSyncError
 from cscart_pipelines.privacy import erasure
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.sync import targeted

@@ -23,7 +23,7 @@ from cscart_pipelines.integrations import settings as integration_settings
 from cscart_pipelines.integrations.connection import test_connection as probe_connection
 from cscart_pipelines.integrations.lifecycle import Action
 from cscart_pipelines.integrations.registry import Registry
-from cscart_pipelines.integrations.sync_lock import acquire
+from cscart_pipelines.integrations.sync_runs.lock import acquire
 from cscart_pipelines.sandbox.server import API_KEY, SandboxShop
 from cscart_pipelines.sandbox.shop.model import Order
 from cscart_pipelines.settings import Settings

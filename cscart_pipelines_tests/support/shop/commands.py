@@ -137,7 +137,7 @@ class Desk:
             "import sys\n"
             "from cscart_pipelines.integrations.service import IntegrationService\n"
             "from cscart_pipelines.integrations.lifecycle import Action, NotAllowedError\n"
-            "from cscart_pipelines.integrations.sync_lock import acquire\n"
+            "from cscart_pipelines.integrations.sync_runs.lock import acquire\n"
             "from cscart_pipelines.integrations.registry import Registry\n"
             "from cscart_pipelines.integrations.settings import InvalidSettingsError, check\n"
             "from cscart_pipelines.settings import read_settings\n"

@@ -23,7 +23,7 @@ from cscart_pipelines.integrations import settings as integration_settings
 from cscart_pipelines.integrations.connection import test_connection as probe_connection
 from cscart_pipelines.integrations.lifecycle import Action
 from cscart_pipelines.integrations.registry import Registry
-from cscart_pipelines.integrations.sync_lock import SyncSession, acquire
+from cscart_pipelines.integrations.sync_runs.lock import SyncSession, acquire
 from cscart_pipelines.sandbox.api.render_entities import carrier_info
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.sandbox.shop.model import COUNTRIES

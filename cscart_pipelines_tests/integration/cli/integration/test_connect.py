@@ -12,7 +12,7 @@ import pytest
 
 from cscart_pipelines.cli import main as cli
 from cscart_pipelines.integrations.lifecycle import Action
-from cscart_pipelines.integrations.sync_lock import acquire
+from cscart_pipelines.integrations.sync_runs.lock import acquire
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines_tests.support.shop.commands import KEY, Desk, Result, Run, on_a_terminal
 from cscart_pipelines_tests.support.shop.commands import desk as desk

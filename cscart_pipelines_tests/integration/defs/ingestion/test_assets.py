@@ -12,7 +12,7 @@ import pytest
 from cscart_pipelines.defs.shared.failures import FAILED
 from cscart_pipelines.defs.shared.orphaned_runs import TAG
 from cscart_pipelines.integrations.lifecycle import Action
-from cscart_pipelines.integrations.sync_lock import acquire
+from cscart_pipelines.integrations.sync_runs.lock import acquire
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.dagster.location import (
     PYDANTIC,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cscart_pipelines.cscart.shipping import ShippingMethod
+from cscart_pipelines.cscart.records.shipping import ShippingMethod
 from cscart_pipelines.fulfilment.carriers import CarrierMap
 from cscart_pipelines.fulfilment.journal import State
 from cscart_pipelines.fulfilment.models import ShipmentRow

@@ -20,7 +20,7 @@ import requests
 from pydantic import SecretStr
 from requests.auth import AuthBase, HTTPBasicAuth
 
-from cscart_pipelines.cscart.cancellable_session import OpenConnections, TrackedAdapter
+from cscart_pipelines.cscart.http.cancellable_session import OpenConnections, TrackedAdapter
 
 MAX_BYTES = 256 * 1024 * 1024
 """A body beyond this is given up: a smaller page is the answer, not more memory."""

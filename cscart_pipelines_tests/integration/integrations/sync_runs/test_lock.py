@@ -11,7 +11,7 @@ import pytest
 from cscart_pipelines.integrations.lifecycle import Action, NotAllowedError, Status
 from cscart_pipelines.integrations.registry import DEAD_RUN, UnknownIntegrationError
 from cscart_pipelines.integrations.secrets import SecretError
-from cscart_pipelines.integrations.sync_lock import KEEPALIVES, acquire
+from cscart_pipelines.integrations.sync_runs.lock import KEEPALIVES, acquire
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock

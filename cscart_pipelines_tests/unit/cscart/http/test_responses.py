@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cscart_pipelines.cscart.responses import (
+from cscart_pipelines.cscart.http.responses import (
     NotJsonError,
     error_messages,
     parse_body,

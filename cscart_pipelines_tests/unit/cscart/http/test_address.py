@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cscart_pipelines.cscart.address import (
+from cscart_pipelines.cscart.http.address import (
     EXPECTED,
     ApiAddress,
     InvalidAddressError,

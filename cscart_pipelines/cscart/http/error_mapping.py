@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 import requests
 import urllib3.exceptions
 
-from cscart_pipelines.cscart.address import ApiAddress
 from cscart_pipelines.cscart.errors import (
     AccessDeniedError,
     ApiNotFoundError,
@@ -33,7 +32,8 @@ from cscart_pipelines.cscart.errors import (
     UnreachableError,
     privilege,
 )
-from cscart_pipelines.cscart.responses import (
+from cscart_pipelines.cscart.http.address import ApiAddress
+from cscart_pipelines.cscart.http.responses import (
     error_messages,
     looks_like_html,
     parse_date,

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import trustme
 
-from cscart_pipelines.cscart.cancellable_session import OpenConnections
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.errors import RequestCancelledError, ShopError
+from cscart_pipelines.cscart.http.cancellable_session import OpenConnections
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
 PATIENCE = 60

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cscart_pipelines.integrations import config_file, order_prefix_conflicts
+from cscart_pipelines.integrations import config_file
+from cscart_pipelines.integrations.conflicts import order_prefixes as order_prefix_conflicts
 from cscart_pipelines.integrations.settings import InvalidSettingsError
 from cscart_pipelines_tests.support.shop.commands import Desk
 from cscart_pipelines_tests.support.shop.commands import desk as desk

@@ -11,8 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cscart_pipelines.integrations import config_file
+from cscart_pipelines.integrations.conflicts.overlap import (
+    maybe_same_shop,
+    same_shop,
+    shared,
+    warnings,
+)
 from cscart_pipelines.integrations.limit import Limit
-from cscart_pipelines.integrations.overlap import maybe_same_shop, same_shop, shared, warnings
 from cscart_pipelines.integrations.settings import InvalidSettingsError, check
 from cscart_pipelines_tests.support.shop.commands import KEY, PASSED, Desk
 from cscart_pipelines_tests.support.shop.commands import desk as desk

@@ -1,0 +1,1 @@
+"""One HTTP exchange with a shop: addresses, sessions, answers, and the errors they become."""

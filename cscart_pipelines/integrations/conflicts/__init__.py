@@ -1,0 +1,1 @@
+"""What two integrations may not share: orders of one shop, prefixes of one client."""

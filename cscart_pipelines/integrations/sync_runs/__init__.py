@@ -1,0 +1,1 @@
+"""Synchronisations of an integration: the lock, the record, requests to the daemon."""
