@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.measure import cpu_of_family
 from cscart_pipelines.local_postgres.cleanup import postmaster
 from cscart_pipelines.local_postgres.client import Client, connect, wait_until_stopped
-from cscart_pipelines.local_postgres.paths import remove_place
+from cscart_pipelines.local_postgres.paths import remove_files
 from cscart_pipelines.settings import Settings, read_settings
 from cscart_pipelines.warehouse.connect import Warehouse, open_warehouse
 
@@ -30,7 +30,7 @@ class TemporaryWarehouse:
 
     def server_cpu(self) -> float:
         """CPU seconds of the whole server until now, all its sessions included."""
-        pid = postmaster(self.member.place.data)
+        pid = postmaster(self.member.paths.data)
         if pid is None:
             raise RuntimeError("the embedded PostgreSQL has ended")
         return cpu_of_family(pid)
@@ -46,8 +46,8 @@ def temporary_warehouse() -> Iterator[TemporaryWarehouse]:
             with open_warehouse(settings, migrate=True) as warehouse:
                 yield TemporaryWarehouse(settings, warehouse, member)
         finally:
-            member.leave()
+            member.disconnect()
             wait_until_stopped(home)
-            remove_place(home)
+            remove_files(home)
     finally:
         shutil.rmtree(home, ignore_errors=True)

@@ -44,7 +44,7 @@ def open_context(*, migrate: bool = False, actor: str | None = None) -> Iterator
     Raises:
         SettingsError: A variable of the environment cannot be used.
         WarehouseUnavailableError: The database does not answer, or has another schema.
-        NoPlaceError: The embedded server has no folder that its account reaches.
+        UnusableHomeError: The embedded server has no folder that its account reaches.
     """
     settings = read_settings()
     with open_warehouse(settings, migrate=migrate, actor=actor) as warehouse:

@@ -24,7 +24,7 @@ from psycopg import sql
 from sqlalchemy.engine import URL
 
 from cscart_pipelines.local_postgres.client import Client, connect, wait_until_stopped
-from cscart_pipelines.local_postgres.paths import remove_place
+from cscart_pipelines.local_postgres.paths import remove_files
 from cscart_pipelines.settings import Settings, read_settings
 from cscart_pipelines.warehouse import migrate
 from cscart_pipelines.warehouse.connect import Warehouse
@@ -108,9 +108,9 @@ def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
     member = connect(home)
     _quicken(member)
     yield member.url("postgres")
-    member.leave()
+    member.disconnect()
     # The last worker to leave cleans up; a server that the others still use is left to them.
-    if wait_until_stopped(home, seconds=5) and remove_place(home):
+    if wait_until_stopped(home, seconds=5) and remove_files(home):
         shutil.rmtree(home, ignore_errors=True)
 
 

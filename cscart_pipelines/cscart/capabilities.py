@@ -1,12 +1,12 @@
-"""What this shop can do, found by asking it, not by its version number (reference 20.2).
+"""The capabilities of a shop, found by requests, not by its version number (reference 20.2).
 
-Here belong the connection test and its few requests. Not here: what is done with the answer (sync
-chooses its recipe, the registry stores it).
+Here belong the connection test and its few requests. Not here: the use of the result (`sync`,
+`integrations.registry`).
 
-A shop without orders cannot show what it does with them. Then the rest decides: API version 2.1
+A shop without orders does not show how it lists them. Then other facts decide: API version 2.1
 means 4.11 or newer, which has details in the list (2.2, 18); 4.13 brought `updated_at` together
-with `_raw` fields of products (18), and took the combinations entity away (11.4). `orders_seen`
-says whether it was seen or concluded: if concluded, probe again once orders have come.
+with `_raw` fields of products (18), and removed the combinations entity (11.4). `orders_seen` is
+false if it was concluded so: then the shop is probed again once it has orders.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _STYLES: tuple[Style, ...] = ("rewrite", "api.php")
 
 
 class Readable(BaseModel):
-    """Which entities the user may read: the privileges of its user group (reference 3.2)."""
+    """The entities that the user may read, by the privileges of its group (reference 3.2)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,13 +54,13 @@ class Readable(BaseModel):
 
 
 class Capabilities(BaseModel):
-    """The outcome of a connection test; goes to and comes from JSON.
+    """The result of a connection test, stored as JSON.
 
     `orders_with_details`: the order list takes get_orders_data=1. `updated_at_filter`: it takes
     updated_at_from and _to. `user_type_required`: the user list answers 400 without user_type.
-    `updated_in_hours`: the product list takes it (all since 4.7, so assumed). `orders_total`: as
-    the shop counts them now, None if unreadable. `clock_skew`: seconds by which the shop's clock is
-    ahead of ours, None if it sends no Date. `family`: a guess at the version, for people.
+    `updated_in_hours`: the product list takes it (assumed, since 4.7 and later do). `orders_total`:
+    the shop's count, None if unreadable. `clock_skew`: seconds by which the shop's clock is ahead
+    of ours, None if it sends no Date. `family`: the likely version, for people.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -80,20 +80,22 @@ class Capabilities(BaseModel):
 
 
 class Connect(Protocol):
-    """Opens a client; ShopClient itself, or something with other time-outs."""
+    """Opens a client: ShopClient itself, or a function that sets other time-outs."""
 
     def __call__(
         self, base_url: str, email: str, api_key: SecretStr | str, *, style: Style
-    ) -> ShopClient: ...
+    ) -> ShopClient:
+        """Opens the client of a shop whose API has addresses of this style."""
+        ...
 
 
 def probe(
     base_url: str, email: str, api_key: SecretStr | str, *, connect: Connect = ShopClient
 ) -> Capabilities:
-    """Test the connection and see what the shop can do: about ten requests.
+    """Tests the connection and finds the shop's capabilities, in about ten requests.
 
     Raises:
-        ShopError: The subclass that names the trouble (UnreachableError, TlsError, ...).
+        ShopError: The subclass names the fault (UnreachableError, TlsError, …).
         InvalidAddressError: The address is not that of a shop.
     """
     try:
@@ -111,7 +113,7 @@ def _probe(base_url: str, email: str, api_key: SecretStr | str, connect: Connect
         with connect(base_url, email, api_key, style=style) as client:
             found = _find_api(client)
             if isinstance(found, ApiResponse):
-                return _look_around(client, style, found)
+                return _find_capabilities(client, style, found)
             failure = failure or found
     if isinstance(failure, NotFoundError):
         raise ShopTooOldError(
@@ -125,7 +127,7 @@ def _probe(base_url: str, email: str, api_key: SecretStr | str, connect: Connect
 
 
 def _find_api(client: ShopClient) -> ApiResponse | ShopError:
-    """The answer to GET /version, or why there is none in this style of addresses."""
+    """Returns the answer to GET /version, or the error in this style of addresses."""
     try:
         answer = client.get("version", heavy_retries=1)
     except (NotFoundError, ApiNotFoundError) as error:  # the latter: the web server's own 404 page
@@ -140,7 +142,7 @@ def _find_api(client: ShopClient) -> ApiResponse | ShopError:
 
 
 def _without_version(client: ShopClient) -> ApiResponse | None:
-    """A shop (or something before it) that hides its version, but has API 2.0 all the same."""
+    """Returns an answer for a shop (or proxy) that hides its version, but has API 2.0."""
     try:
         answer = client.get("orders", params={"items_per_page": 1}, heavy_retries=1)
     except CredentialsRefusedError:
@@ -157,7 +159,7 @@ def _without_version(client: ShopClient) -> ApiResponse | None:
     return replace(answer, body={"Version": "2.0"})
 
 
-def _look_around(client: ShopClient, style: Style, version: ApiResponse) -> Capabilities:
+def _find_capabilities(client: ShopClient, style: Style, version: ApiResponse) -> Capabilities:
     api_version = str(version.body["Version"])[:10]
     if api_version.startswith("1"):
         raise ShopTooOldError("The shop has only API 1.0: CS-Cart 4.7 or newer is needed.")
@@ -206,7 +208,7 @@ def _look_around(client: ShopClient, style: Style, version: ApiResponse) -> Capa
 
 
 def _ask(client: ShopClient, entity: str, params: Params) -> ApiResponse | None:
-    """The answer, or None where the user may not read the entity or the shop has none."""
+    """Returns the answer, or None if the user may not read the entity or the shop lacks it."""
     try:
         answer = client.get(entity, params=params)
     except (AccessDeniedError, NotFoundError):
@@ -223,7 +225,7 @@ def _may_read(client: ShopClient, entity: str) -> bool:
 
 
 def _newest_order(client: ShopClient) -> ApiResponse | None:
-    """A page with one order and its details; an older order if the newest is broken."""
+    """Reads a page with one order and its details; the oldest order if the newest is broken."""
     asked: dict[str, str | int] = {"get_orders_data": 1, "items_per_page": 1}
     try:
         return client.get("orders", params=asked, heavy_retries=1)
@@ -237,7 +239,7 @@ def _newest_order(client: ShopClient) -> ApiResponse | None:
 
 
 def _user_type_required(client: ShopClient) -> tuple[bool | None, bool]:
-    """Whether the user list needs user_type (None: unknown), and whether it may be read.
+    """Tells whether the user list needs user_type (None: unknown), and whether it may be read.
 
     The privilege is checked before the entity's own rules (reference 4.3), so 400 means yes to
     both.
@@ -254,7 +256,7 @@ def _user_type_required(client: ShopClient) -> tuple[bool | None, bool]:
 
 
 def _has_combinations(client: ShopClient) -> bool:
-    """Whether the entity exists: that is checked before privileges and parameters (4.3)."""
+    """Tells whether the entity exists, which is checked before privileges (reference 4.3)."""
     try:
         client.get("combinations", params={"product_id": 1})
     except (NotFoundError, ApiNotFoundError):
@@ -274,7 +276,7 @@ def _first_row(answer: ApiResponse, entity: str) -> Mapping[str, Any] | None:
 
 
 def _family(details: bool, by_change: bool, user_type_required: bool | None) -> str:
-    """The version as the reference's table of differences tells it (18)."""
+    """Returns the likely version, by the table of differences (reference 18)."""
     if user_type_required:
         return "4.16 or newer"
     if by_change:

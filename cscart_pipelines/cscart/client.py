@@ -1,13 +1,11 @@
-"""One shop's line: a session that asks, waits, retries and says plainly what went wrong.
+"""The client of one shop's API: authentication, time-outs, retries, limit of parallel requests.
 
-Here belong authentication, time-outs, retries, the limit of parallel requests and the counting of
-calls. Not here: addresses (address), reading bytes (answers), naming failures (failures), what to
-ask for (paging, lists and the sync room).
+Not here: addresses, bodies and errors of HTTP (`http`), what to request (`lists`, `writes`).
 
 Safe verbs are retried with full-jitter exponential back-off after network errors, 429, 5xx and
 pages that are not JSON (reference 7.4). A write is repeated only if it certainly never reached the
-shop (no connection, or 429); otherwise AmbiguousWriteError. Redirects
-are never followed: the key would travel.
+shop (no connection, or 429); otherwise AmbiguousWriteError is raised. Redirects are never followed,
+because the key would be sent to another address.
 """
 
 from __future__ import annotations
@@ -57,7 +55,7 @@ MAX_WAIT = 120.0
 
 @dataclass(frozen=True)
 class _Request:
-    """What one call asks for."""
+    """The request that one call makes, perhaps several times."""
 
     verb: str
     entity: str
@@ -77,12 +75,23 @@ class _Request:
 class ShopClient:
     """The API of one shop. Safe to use from several threads; close it, or use it in a `with`.
 
-    `base_url` is normalised (InvalidAddressError if it cannot be). `connect_timeout`,
-    `read_timeout`, `backoff` (base, cap) in seconds; the read time-out counts between two pieces of
-    an answer, a whole answer may take three times as long. `retries` counts
-    repetitions: 5 means 6 requests.
-    `max_parallel` requests are on their way at most, however many threads ask. `sleep`, `rng`:
-    for tests. `on_call` is told every request, in the thread that made it.
+    Args:
+        base_url: Is normalised.
+        email: Of the administrator whose key it is.
+        api_key: Is never shown in messages and logs.
+        style: How the web server hands requests to the API (reference 2.1, 2.3).
+        connect_timeout: Seconds.
+        read_timeout: Seconds between two pieces of an answer; a whole one may take three times as
+            long.
+        max_parallel: Requests under way at most, however many threads use the client.
+        retries: Repetitions: 5 means 6 requests.
+        backoff: Base and cap, seconds.
+        sleep: For tests.
+        rng: For tests.
+        on_call: Is called after every request, in the thread that made it.
+
+    Raises:
+        InvalidAddressError: `base_url` is not the address of a shop.
     """
 
     def __init__(
@@ -109,13 +118,15 @@ class ShopClient:
         self._backoff = backoff
         self._closed = threading.Event()
         self._cancelled: str | None = None
-        self._wires = OpenConnections()
+        self._open_connections = OpenConnections()
         self._sleep = sleep or self._closed.wait
         self._rng = rng or random.Random()  # noqa: S311 (spreads retries, hides nothing)
         self._on_call = on_call
         self._slots = threading.BoundedSemaphore(max_parallel)
         key = api_key if isinstance(api_key, SecretStr) else SecretStr(api_key)
-        self._session = open_session(self.address.base, email, key, max_parallel, self._wires)
+        self._session = open_session(
+            self.address.base, email, key, max_parallel, self._open_connections
+        )
 
     def __repr__(self) -> str:
         return f"ShopClient({self.address.base!r}, style={self.address.style!r})"
@@ -132,27 +143,27 @@ class ShopClient:
         self.close()
 
     def close(self) -> None:
-        """Close the kept connections; threads that wait for a retry give up."""
+        """Closes the kept connections; threads that wait for a retry give up."""
         self._closed.set()
         self._session.close()
 
     def cancel(self, reason: str) -> None:
-        """Close the client and cut what is on its way: every read fails at once.
+        """Closes the client and the connections of requests under way, which fail at once.
 
-        Reads raise RequestCancelledError(reason). Only for readers: a write that is cut may have
-        been done.
+        They raise RequestCancelledError(reason). Only for clients that read: a write may have been
+        done.
         """
         self._cancelled = reason
         self.close()
-        self._wires.cut()
+        self._open_connections.cut()
 
     @property
     def closed(self) -> bool:
-        """Somebody has closed it: whoever works through a list should begin nothing else."""
+        """Whether it was closed: then a loop over a list should begin no further request."""
         return self._closed.is_set()
 
     def pause(self, seconds: float) -> bool:
-        """Waits, as between two tries. True if the client was closed meanwhile: time to stop."""
+        """Waits between two tries. Returns True if the client was closed meanwhile."""
         return self._closed.wait(seconds)
 
     def get(
@@ -164,10 +175,15 @@ class ShopClient:
         retries: int | None = None,
         heavy_retries: int | None = None,
     ) -> ApiResponse:
-        """Read a list (no id) or one row.
+        """Reads a list, or one row.
 
-        `heavy_retries` replaces `retries` for failures that a lighter request might avoid (5xx,
-        time-outs, broken pages): a caller that can ask for less gives up on the large page sooner.
+        Args:
+            entity: `orders`, `users`, …
+            id: Of the row; None for the list.
+            params: Of the query.
+            retries: Instead of the client's.
+            heavy_retries: Instead of `retries` for failures that a smaller page might avoid (5xx,
+                time-outs, broken pages), for a caller that then requests one.
 
         Raises:
             TransientShopError: After the last retry.
@@ -176,11 +192,11 @@ class ShopClient:
         """
         limit = self._retries if retries is None else retries
         heavy = limit if heavy_retries is None else heavy_retries
-        asked = self._asked("GET", entity, id, params, None)
+        request = self._request("GET", entity, id, params, None)
         attempt = 0
         while True:
             self._raise_if_cancelled()
-            outcome = self._attempt(asked)
+            outcome = self._attempt(request)
             if isinstance(outcome, ApiResponse):
                 return outcome
             self._raise_if_cancelled()
@@ -188,7 +204,7 @@ class ShopClient:
                 raise outcome
             if attempt >= (min(limit, heavy) if outcome.lighter_may_help else limit):
                 raise outcome
-            self._wait(asked, outcome, attempt)
+            self._wait(request, outcome, attempt)
             attempt += 1
 
     def post(
@@ -197,14 +213,23 @@ class ShopClient:
         body: Mapping[str, Any],
         *,
         params: Params | None = None,
-        again: Callable[[], object] | None = None,
+        before_resend: Callable[[], object] | None = None,
     ) -> ApiResponse:
-        """Create a row. Raises RejectedWriteError if refused, AmbiguousWriteError if nobody knows.
+        """Creates a row.
 
-        `again` is called right before the request is sent another time, which may be minutes later;
-        what it raises ends the matter.
+        Args:
+            entity: `shipments`, …
+            body: Sent as JSON.
+            params: Of the query.
+            before_resend: Is called before the request is sent again, which may be minutes later;
+                an exception of it ends the call.
+
+        Raises:
+            RejectedWriteError: The shop refused it; nothing was changed.
+            AmbiguousWriteError: The answer was lost; it may have been done.
+            TransientShopError: It was not sent, even after the last retry.
         """
-        return self._write("POST", entity, None, body, params, again)
+        return self._write("POST", entity, None, body, params, before_resend)
 
     def put(
         self,
@@ -213,16 +238,16 @@ class ShopClient:
         body: Mapping[str, Any],
         *,
         params: Params | None = None,
-        again: Callable[[], object] | None = None,
+        before_resend: Callable[[], object] | None = None,
     ) -> ApiResponse:
-        """Change the sent fields of a row. Raises as `post`; 200 is no proof (reference 8.8)."""
-        return self._write("PUT", entity, id, body, params, again)
+        """Changes the sent fields of a row. Raises as `post`; 200 is no proof (reference 8.8)."""
+        return self._write("PUT", entity, id, body, params, before_resend)
 
     def delete(self, entity: str, id: int | str, *, params: Params | None = None) -> ApiResponse:
-        """Delete a row. Raises as `post`, and NotFoundError."""
+        """Deletes a row. Raises as `post`, and NotFoundError."""
         return self._write("DELETE", entity, id, None, params)
 
-    def _asked(
+    def _request(
         self,
         verb: str,
         entity: str,
@@ -248,37 +273,37 @@ class ShopClient:
         id: int | str | None,
         body: Mapping[str, Any] | None,
         params: Params | None,
-        again: Callable[[], object] | None = None,
+        before_resend: Callable[[], object] | None = None,
     ) -> ApiResponse:
         data = None if body is None else orjson.dumps(body)
-        asked = self._asked(verb, entity, id, params, data)
+        request = self._request(verb, entity, id, params, data)
         attempt = 0
         while True:
             self._raise_if_cancelled()
-            outcome = self._attempt(asked)
+            outcome = self._attempt(request)
             if isinstance(outcome, ApiResponse):
                 return outcome
             if isinstance(outcome, TlsError) and not outcome.certificate:
-                raise AmbiguousWriteError(f"It is not known whether {asked} was done: {outcome}")
+                raise AmbiguousWriteError(f"It is not known whether {request} was done: {outcome}")
             if not isinstance(outcome, TransientShopError):
                 raise outcome
             if not (isinstance(outcome, UnreachableError) or outcome.cause == "busy"):
-                raise AmbiguousWriteError(f"It is not known whether {asked} was done: {outcome}")
+                raise AmbiguousWriteError(f"It is not known whether {request} was done: {outcome}")
             if attempt >= self._retries:
                 raise outcome
-            self._wait(asked, outcome, attempt)
-            if again is not None:
-                again()
+            self._wait(request, outcome, attempt)
+            if before_resend is not None:
+                before_resend()
             attempt += 1
 
-    def _wait(self, asked: _Request, error: TransientShopError, attempt: int) -> None:
+    def _wait(self, request: _Request, error: TransientShopError, attempt: int) -> None:
         base, cap = self._backoff
         delay = self._rng.uniform(0, min(cap, base * 2 ** min(attempt, 30)))
         # Only 429 is obeyed: a crash page of shops up to 4.7 carries Retry-After: 300 as well
-        # (reference 7.2), and a broken order would make us sleep for half an hour.
+        # (reference 7.2), and a broken order would cost half an hour of waiting.
         if error.cause == "busy" and error.retry_after is not None:
             delay = max(delay, min(error.retry_after, MAX_WAIT))
-        log.warning("%s: %s Again in %.1f s.", asked, error, delay)
+        log.warning("%s: %s Again in %.1f s.", request, error, delay)
         self.stats.add_retry()
         self._sleep(delay)
         if self._closed.is_set():
@@ -289,11 +314,11 @@ class ShopClient:
         if self._cancelled is not None:
             raise RequestCancelledError(self._cancelled)
 
-    def _attempt(self, asked: _Request) -> ApiResponse | ShopError:
-        """One request. The error is returned, to be raised where no request hangs on to it."""
+    def _attempt(self, request: _Request) -> ApiResponse | ShopError:
+        """Sends one request. An error is returned, and raised where no request is chained to it."""
         with self._slots:
             started = time.monotonic()
-            sent = self._send(asked)
+            sent = self._send(request)
             seconds = time.monotonic() - started
         status, size = None, 0
         outcome: ApiResponse | ShopError
@@ -302,22 +327,22 @@ class ShopClient:
         else:
             response, content = sent
             status, size = response.status_code, len(content)
-            outcome = self._understand(asked, response, content, seconds)
+            outcome = self._interpret(request, response, content, seconds)
         error = None if isinstance(outcome, ApiResponse) else type(outcome).__name__
         notices = isinstance(outcome, ApiResponse) and outcome.notices
         self.stats.add(seconds=seconds, size=size, notices=notices)
-        log.debug("%s: %s, %.0f ms, %d bytes", asked, status or error, seconds * 1000, size)
+        log.debug("%s: %s, %.0f ms, %d bytes", request, status or error, seconds * 1000, size)
         if self._on_call is not None:
-            self._on_call(Call(asked.verb, asked.entity, status, seconds, size, error))
+            self._on_call(Call(request.verb, request.entity, status, seconds, size, error))
         return outcome
 
-    def _send(self, asked: _Request) -> tuple[requests.Response, bytes] | ShopError:
-        headers = {"Content-Type": "application/json"} if asked.data is not None else None
+    def _send(self, request: _Request) -> tuple[requests.Response, bytes] | ShopError:
+        headers = {"Content-Type": "application/json"} if request.data is not None else None
         try:
             response = self._session.request(
-                asked.verb,
-                asked.url,
-                data=asked.data,
+                request.verb,
+                request.url,
+                data=request.data,
                 headers=headers,
                 timeout=self._timeout,
                 allow_redirects=False,
@@ -325,12 +350,12 @@ class ShopClient:
             )
             return response, read_whole(response, deadline=3 * self._timeout[1])
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            return error_mapping.from_exception(error, self.address, str(asked))
+            return error_mapping.from_exception(error, self.address, str(request))
 
-    def _understand(
-        self, asked: _Request, response: requests.Response, content: bytes, seconds: float
+    def _interpret(
+        self, request: _Request, response: requests.Response, content: bytes, seconds: float
     ) -> ApiResponse | ShopError:
-        """An Answer for a success with JSON (or none, 204); the right error for all else."""
+        """Returns the response for a success with JSON (or 204), else the error."""
         status = response.status_code
         body, notices, is_json = None, False, True
         if status != 204:
@@ -344,12 +369,12 @@ class ShopClient:
                 body if is_json else None,
                 is_json,
                 address=self.address,
-                verb=asked.verb,
-                entity=asked.entity,
-                id=asked.id,
+                verb=request.verb,
+                entity=request.entity,
+                id=request.id,
             )
-        if not is_json and not (asked.verb == "DELETE" and not content.strip()):
-            return error_mapping.unreadable(content, self.address, str(asked))
+        if not is_json and not (request.verb == "DELETE" and not content.strip()):
+            return error_mapping.unreadable(content, self.address, str(request))
         headers = {k: v for k in KEPT_HEADERS if (v := response.headers.get(k)) is not None}
         date = parse_date(headers.get("date"))
         return ApiResponse(status, body, date, seconds, len(content), headers, notices)

@@ -1,11 +1,10 @@
-"""Loose JSON scalars: what a PHP shop sends where a number, a time or a text is meant.
+"""Coercion of JSON scalars: what a PHP shop sends for a number, a time or a text.
 
 Every column arrives as a string, computed values as numbers, unset ones as null, "", "0" or []
-(reference 5). The readers here take all of that. Those named `need_…` raise UnreadableRow where no
-value can be had; the others answer None: losing a discount that cannot be read is better than
-losing the order. Straight-line code: a first sync reads tens of millions of fields.
-
-Not here: which fields there are (orders, records).
+(reference 5); all of that is accepted. Functions named `require_…` raise UnreadableRowError if
+there is no value; the others return None, since an unreadable discount should not lose the order.
+The code is straight-line, because a first sync reads tens of millions of fields. Not here: which
+fields there are (`records`).
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class UnreadableRowError(ValueError):
 
 
 def text(value: Any) -> str | None:
-    """Text as the shop has it, less what PostgreSQL cannot store; None if empty or no scalar."""
+    """Reads text without what PostgreSQL cannot store; None if empty or no scalar."""
     if value.__class__ is str:
         if not value.isascii() or "\x00" in value:
             value = _REFUSED_BY_POSTGRESQL.sub("", value)
@@ -61,7 +60,7 @@ def text(value: Any) -> str | None:
 
 
 def label(value: Any) -> str | None:
-    """The name of something, for people: `text` without the HTML that shops have in names.
+    """Reads a name for people: `text` without the HTML that shops have in names.
 
     Entities become characters, tags of emphasis and line breaks go, white space is one space.
     """
@@ -76,7 +75,7 @@ def label(value: Any) -> str | None:
 
 
 def integer(value: Any) -> int | None:
-    """A whole number that fits into a bigint; None for anything else."""
+    """Reads a whole number that fits into a bigint; None for anything else."""
     if value.__class__ is str:
         if len(value) < 10 and value.isdigit() and value.isascii():
             return int(value)  # the usual case
@@ -94,7 +93,7 @@ def integer(value: Any) -> int | None:
 
 
 def require_key(value: Any, field: str) -> int:
-    """A row's id: a whole number above 0, or UnreadableRow."""
+    """Reads a row's id, a whole number above 0; else raises UnreadableRowError."""
     number = reference(value)
     if number is None:
         raise UnreadableRowError(field, "an id above 0")
@@ -102,7 +101,7 @@ def require_key(value: Any, field: str) -> int:
 
 
 def reference(value: Any) -> int | None:
-    """The id of something else; 0 means none."""
+    """Reads the id of another row; 0 means none."""
     if value is None:
         return None
     if value.__class__ is str and len(value) < 10 and value.isdigit() and value.isascii():
@@ -112,7 +111,7 @@ def reference(value: Any) -> int | None:
 
 
 def moment(value: Any) -> datetime | None:
-    """A Unix time in seconds as aware UTC; unset (0, "", null) and impossible times are None."""
+    """Reads a Unix time in seconds as aware UTC; None if unset (0, "", null) or impossible."""
     if value.__class__ is str and len(value) == 10 and value.isdigit() and value.isascii():
         seconds: int | None = int(value)
     else:
@@ -123,7 +122,7 @@ def moment(value: Any) -> datetime | None:
 
 
 def require_moment(value: Any, field: str) -> datetime:
-    """As `moment`, or UnreadableRow."""
+    """Reads as `moment`; raises UnreadableRowError instead of None."""
     result = moment(value)
     if result is None:
         raise UnreadableRowError(field, "a time in seconds since 1970")
@@ -131,12 +130,11 @@ def require_moment(value: Any, field: str) -> datetime:
 
 
 def money(value: Any) -> Decimal | None:
-    """An amount with 2 to 6 decimals; None if unset or no amount.
+    """Reads an amount with 2 to 6 decimals; None if unset or no amount.
 
-    Through the shortest text of a float, so 972.1 stays 972.10. Bad server settings print binary
-    noise (`677.9500000000000455`, reference 5): beyond six decimals nothing is meant, so it is
-    rounded there, and zeros after the second decimal are cut. The same amount therefore always
-    reads the same, "30.000000" (before 4.15) as "30.00".
+    A float is read by its shortest text, so 972.1 is 972.10. Some server settings print binary
+    noise (`677.9500000000000455`, reference 5): the amount is rounded to six decimals, and zeros
+    after the second are cut, so that equal amounts are equal: "30.000000" (before 4.15) is "30.00".
     """
     if value.__class__ is str:
         if value == "0.00":
@@ -177,7 +175,7 @@ def _canonical(value: str) -> Decimal | None:
 
 
 def require_money(value: Any, field: str) -> Decimal:
-    """As `money`, or UnreadableRow."""
+    """Reads as `money`; raises UnreadableRowError instead of None."""
     amount = money(value)
     if amount is None:
         raise UnreadableRowError(field, "an amount of money")
@@ -185,7 +183,7 @@ def require_money(value: Any, field: str) -> Decimal:
 
 
 def quantity(value: Any) -> Decimal | None:
-    """How many: pieces, or a weight with up to 6 decimals (reference 23); None for anything else.
+    """Reads a quantity: pieces, or a weight with up to 6 decimals (reference 23); else None.
 
     "1", "1.0", "1.000" and 1 are the same Decimal, 1; binary noise is rounded as in `money`.
     """
@@ -204,7 +202,7 @@ def quantity(value: Any) -> Decimal | None:
 
 
 def require_quantity(value: Any, field: str) -> Decimal:
-    """As `quantity`, or UnreadableRow."""
+    """Reads as `quantity`; raises UnreadableRowError instead of None."""
     amount = quantity(value)
     if amount is None:
         raise UnreadableRowError(field, "a quantity")
@@ -212,7 +210,7 @@ def require_quantity(value: Any, field: str) -> Decimal:
 
 
 def require_text(value: Any, field: str) -> str:
-    """As `text`, or UnreadableRow."""
+    """Reads as `text`; raises UnreadableRowError instead of None."""
     result = text(value)
     if result is None:
         raise UnreadableRowError(field, "a text that is not empty")
@@ -220,7 +218,7 @@ def require_text(value: Any, field: str) -> str:
 
 
 def entries(value: Any) -> list[tuple[str, Any]]:
-    """The entries of a map, which PHP sends as an object, as a list, or as [] (reference 5)."""
+    """Returns the entries of a map, which PHP sends as object, list, or [] (reference 5)."""
     if value.__class__ is dict:
         return list(value.items())
     if value.__class__ is list:
@@ -229,7 +227,7 @@ def entries(value: Any) -> list[tuple[str, Any]]:
 
 
 def require_object(value: Any) -> Raw:
-    """The row itself: an object, or UnreadableRow."""
+    """Returns the row if it is an object, else raises UnreadableRowError."""
     if value.__class__ is not dict:
         raise UnreadableRowError("row", "an object")
     row: Raw = value
@@ -237,5 +235,5 @@ def require_object(value: Any) -> Raw:
 
 
 def mapping(value: Any) -> Raw:
-    """An object, or an empty one where the shop sends anything else."""
+    """Returns an object, or an empty one if the shop sends anything else."""
     return value if value.__class__ is dict else {}

@@ -1,13 +1,13 @@
-"""What can go wrong with a shop, classed once: transient, permanent, unknown, or not awaited.
+"""The errors of a shop, in classes: transient, permanent, ambiguous, cancelled.
 
-Here belong the exceptions of this room and their words. Every message is one plain line for a
-tired operator: what happened and what to do. Never in a message: credentials, query strings,
-answers of the shop as they came. Not here: when to retry (client), what a run does about it (sync).
+Every message is one plain line for an operator: what happened and what to do. Never in a message:
+credentials, query strings, raw answers of the shop. Not here: when to retry (`client`), what a run
+does about it (`sync`).
 
-Three retry systems look at these classes (the client, the walk through pages, the run), so that
-they do not multiply: the client has already retried a `TransientShopError` when it is raised; a
-`PermanentShopError` is never retried by anybody; an `AmbiguousWriteError` must be read back first;
-`RequestCancelledError` ends whatever it meets.
+Client, paginator and run each decide about retries by these classes, so that retries do not
+multiply: the client has already retried a `TransientShopError` when it is raised; a
+`PermanentShopError` is never retried; after an `AmbiguousWriteError` the shop must be read first;
+`RequestCancelledError` ends the run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LIGHTER_MAY_HELP = frozenset({"cut", "timeout", "server", "page"})
 
 
 class ShopError(Exception):
-    """Something went wrong between us and the shop. The text is safe to show and to store."""
+    """A request to the shop failed. The message is safe to show and to store."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -41,7 +41,7 @@ class ShopError(Exception):
 class TransientShopError(ShopError):
     """The call failed, even after the client's own retries, but may work later.
 
-    `retry_after`: seconds the shop asked us to wait, if it did.
+    `retry_after`: seconds for which the shop asked to wait, if it did.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class NotFoundError(PermanentShopError):
 
 
 class ApiNotFoundError(PermanentShopError):
-    """Nothing at this address speaks CS-Cart's API: no rewriting, not a shop, or a web page."""
+    """The address does not serve CS-Cart's API: no rewriting, not a shop, or a web page."""
 
 
 class TlsError(PermanentShopError):
@@ -108,7 +108,7 @@ class TlsError(PermanentShopError):
 
 
 class RedirectRefusedError(PermanentShopError):
-    """The address redirects. We do not follow, because the key would travel (reference 7.4).
+    """The address redirects. It is not followed, because the key would be sent (reference 7.4).
 
     `suggested_base`: the base address to use instead, where the redirect tells it.
     """
@@ -125,11 +125,11 @@ class ShopTooOldError(PermanentShopError):
 
 
 class RejectedWriteError(PermanentShopError):
-    """The shop understood a write and said no: nothing was changed."""
+    """The shop understood a write and refused it: nothing was changed."""
 
 
 class AmbiguousWriteError(ShopError):
-    """A write was sent, and its outcome is unknown: read back before anything else."""
+    """A write was sent, and its outcome is unknown: it must be read back first."""
 
 
 class RequestCancelledError(ShopError):
@@ -150,6 +150,6 @@ _VERBS = ("GET", "POST", "PUT", "DELETE")
 
 
 def privilege(entity: str, verb: str = "GET") -> str | None:
-    """The privilege of a CS-Cart user group that allows `verb` on `entity` (reference 3.2)."""
+    """Returns the privilege of a user group that allows `verb` on `entity` (reference 3.2)."""
     known = _PRIVILEGES.get(entity)
     return known[_VERBS.index(verb)] if known and verb in _VERBS else None

@@ -1,7 +1,7 @@
-"""The lists of a shop: one page as a ListAnswer, and what a walk needs to read them all.
+"""The lists of a shop: one page as a ListAnswer, and the functions that the paginator takes.
 
-Here belong the envelope (reference 6.1), the stable sort keys (6.4) and short lists that need no
-walk. Not here: which lists to read, since when, and with which filters (the sync room).
+Here belong the envelope (reference 6.1), the stable sort keys (6.4), and short lists that need no
+paginator. Not here: which lists to read, since when, and with which filters (`sync`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ STABLE_SORT: dict[str, Params] = {
     "shipments": {"sort_by": "id", "sort_order": "asc"},
     "products": {"sort_by": "timestamp", "sort_order": "asc"},
 }
-"""Per entity an order in which new rows are appended (6.4). Products have no key by id: by creation
-time, to which the shop appends the id."""
+"""By entity the order in which new rows are appended (6.4). Products cannot be sorted by id: by
+creation time, to which the shop appends the id."""
 
 _SHORT_LIST_PAGE = 250
 _SHORT_LIST_PAGES = 400
@@ -40,7 +40,15 @@ def read_page(
     *,
     heavy_retries: int | None = None,
 ) -> ListAnswer[Row]:
-    """One page of a list, sorted by `STABLE_SORT`. Rows that are no objects are left out.
+    """Reads one page of a list, sorted by `STABLE_SORT`. Rows that are no objects are left out.
+
+    Args:
+        client: Of the shop.
+        entity: `orders`, `users`, …
+        page: From 1.
+        size: Rows per page.
+        params: Filters.
+        heavy_retries: As `ShopClient.get`.
 
     Raises:
         ShopTooOldError: The shop answers with a bare list.
@@ -70,7 +78,7 @@ def read_page(
 
 
 def _envelope(answer: ApiResponse, name: str) -> tuple[list[Any], Raw]:
-    """The rows and the parameters that the shop used."""
+    """Returns the rows, and the parameters that the shop used."""
     refuse_bare_list(answer.body, name)
     body = mapping(answer.body)
     found = body.get(name)
@@ -82,7 +90,7 @@ def _envelope(answer: ApiResponse, name: str) -> tuple[list[Any], Raw]:
 
 
 def refuse_bare_list(body: Any, name: str) -> None:
-    """Refuse rows without an envelope, as API 1.0 answers (reference 2.2).
+    """Refuses rows without an envelope, as API 1.0 answers (reference 2.2).
 
     Raises:
         ShopTooOldError: The body is a bare list.
@@ -98,10 +106,10 @@ def refuse_bare_list(body: Any, name: str) -> None:
 def fetcher(
     client: ShopClient, entity: str, params: Params | None = None, *, heavy_retries: int = 1
 ) -> Fetch[Row]:
-    """The `fetch` of a Walk through a list.
+    """Returns the `fetch` of a paginator for a list.
 
-    A page that fails for its weight is repeated `heavy_retries` times before the walk tries a
-    smaller one; a single row is retried as often as the client does.
+    A page that may be too heavy is repeated `heavy_retries` times before the paginator tries a
+    smaller one; a single row as often as the client does.
     """
 
     def fetch(page: int, size: int) -> ListAnswer[Row]:
@@ -114,9 +122,9 @@ def fetcher(
 def identifier(
     client: ShopClient, entity: str, key: str, params: Params | None = None
 ) -> Callable[[int], int | None]:
-    """The `identify` of a Walk: the id (`key`) at a position, from the list without details.
+    """Returns the `identify` of a paginator: reads the id (`key`) at a position of a list.
 
-    `params` must filter as the walk's list does, less what makes its rows heavy.
+    `params` are those of the list without the ones that make its rows heavy.
     """
 
     def identify(position: int) -> int | None:
@@ -127,11 +135,14 @@ def identifier(
 
 
 def read_short_list(client: ShopClient, entity: str, params: Params | None = None) -> list[Row]:
-    """All rows of a list that is short and stands still: statuses, categories, shippings.
+    """Reads all rows of a short list that rarely changes: statuses, categories, shippings.
 
-    Read forward until a page is not full and the total is reached: up to 4.7.1 their `total_items`
-    may be the size of the page (reference 6.3), and shops may allow fewer rows per page than asked
-    (23). A page that brings nothing new ends it, too.
+    The pages are read forward until one is not full and the total is reached: up to 4.7.1
+    `total_items` may be the size of the page (reference 6.3), and shops may allow fewer rows per
+    page than requested (23). A page without new rows ends the list, too.
+
+    Raises:
+        ShopError: As `read_page`.
     """
     rows: list[Row] = []
     for page in range(1, _SHORT_LIST_PAGES + 1):

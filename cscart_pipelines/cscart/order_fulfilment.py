@@ -1,8 +1,8 @@
-"""An order as somebody sees it who is about to ship it: what is left, what was shipped, and how.
+"""Live reads of an order before it is shipped: what is left to ship, and its shipments.
 
-Read live, for writing back; the warehouse's copy of an order is in `orders`. By allow-list like
-there: shipping methods may carry a carrier's credentials (reference 8.3). Not here: the writes
-(`writes`), and deciding about them (`fulfilment`).
+For writing back; the warehouse's copy of an order is parsed in `records.orders`. By allow-list as
+there, since shipping methods may hold a carrier's credentials (reference 8.3). Not here: the writes
+(`writes`), decisions about them (`fulfilment`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _MOST_PAGES = 40
 
 @dataclass(frozen=True)
 class ShippableLine:
-    """One line: how many were ordered and how many are still to ship (reference 8.4)."""
+    """One order line: quantities ordered and left to ship (reference 8.4)."""
 
     item_id: str
     product_id: int | None
@@ -51,14 +51,14 @@ class ShippableLine:
     product: str | None
     ordered: Decimal
     left: Decimal
-    """What no shipment holds yet; 0 for what is downloaded and never shipped."""
+    """The quantity that is in no shipment yet; 0 for downloads, which are never shipped."""
     method: ShippingMethod | None = None
-    """How the line is shipped: an order may have several methods, by shipping group."""
+    """Of the line's shipping group: an order may have several methods."""
 
 
 @dataclass(frozen=True)
 class ShippableOrder:
-    """One order, read just now. `ordered_at` in UTC, `total` in the shop's primary currency."""
+    """One order as the shop has it now. `ordered_at` in UTC, `total` in its primary currency."""
 
     order_id: int
     status: str
@@ -76,25 +76,25 @@ class ShippableOrder:
 
     @property
     def left(self) -> Decimal:
-        """What is still to ship."""
+        """The quantity left to ship."""
         return total(line.left for line in self.lines)
 
     @property
     def left_by_item(self) -> dict[str, int | float]:
-        """The same of each line, as JSON has it."""
+        """The quantity left of each line by item id, for JSON."""
         return json_numbers({line.item_id: line.left for line in self.lines})
 
 
 @dataclass(frozen=True)
 class ShipmentSeen:
-    """A shipment as the shop has it. `quantities`: item id to pieces."""
+    """A shipment as the shop has it. `quantities`: by item id."""
 
     shipment_id: int
     order_id: int | None
     tracking_number: str
     carrier: str
     tracking_url: str
-    """What the shop computes for a carrier it knows; empty for others (reference 9.5)."""
+    """As the shop computes it for a carrier it knows; empty for others (reference 9.5)."""
     comments: str
     shipped_at: datetime | None
     quantities: dict[str, Decimal]
@@ -102,20 +102,24 @@ class ShipmentSeen:
 
 
 def read_order(client: ShopClient, order_id: int) -> ShippableOrder:
-    """GET of the order's detail.
+    """Reads an order by its detail.
 
     Raises:
         NotFoundError: The shop has no such order.
-        UnreadableRowError: The answer lacks what an order must have.
+        UnreadableRowError: The answer lacks a field that every order has.
         ShopError: As the client raises.
     """
     return parse_shippable(_body(client.get("orders", id=order_id)))
 
 
 def read_shipments(client: ShopClient, order_id: int) -> list[ShipmentSeen]:
-    """All shipments of the order, by id. Raises UnreadableRow and what the client raises.
+    """Reads all shipments of the order, sorted by id.
 
-    Other orders' shipments are dropped: a filter that the shop does not know is ignored by it.
+    Shipments of other orders are dropped: a shop ignores filters that it does not know.
+
+    Raises:
+        UnreadableRowError: A shipment without a usable id.
+        ShopError: As the client raises.
     """
     found: dict[int, ShipmentSeen] = {}
     read: set[int] = set()
@@ -137,7 +141,7 @@ def read_shipments(client: ShopClient, order_id: int) -> list[ShipmentSeen]:
 
 
 def parse_shippable(raw: Raw) -> ShippableOrder:
-    """An order detail (reference 8.3). Raises UnreadableRowError."""
+    """Parses an order detail (reference 8.3). Raises UnreadableRowError."""
     get = require_object(raw).get
     if "products" not in raw:
         raise UnreadableRowError("products", "the order's lines")
@@ -169,7 +173,7 @@ def parse_shippable(raw: Raw) -> ShippableOrder:
 
 
 def parse_shipment_seen(raw: Raw) -> ShipmentSeen:
-    """A row of `/shipments` (reference 9.1). Raises UnreadableRowError."""
+    """Parses a row of `/shipments` (reference 9.1). Raises UnreadableRowError."""
     get = require_object(raw).get
     pieces = {key: quantity(value) for key, value in entries(get("products"))}
     return ShipmentSeen(

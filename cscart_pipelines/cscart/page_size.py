@@ -1,6 +1,6 @@
-"""How many rows a page may have: smaller after failures, larger again when that is sensible.
+"""The number of rows per page: smaller after failures, larger again after good pages.
 
-Only the choice of a size; which page comes next is the walk's business (`paginator`).
+Not here: which page comes next (`paginator`).
 """
 
 from __future__ import annotations
@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-_LONGEST_PATIENCE = 64
+_MOST_GOOD_PAGES = 64
 
 
 class AdaptivePageSize:
     """The current page size, from a chain in which each size divides the one before.
 
     Because of the chain a position that is a multiple of a size is one of every smaller size too:
-    the walk shrinks where it stands, and grows when its position fits. After a failure that one
-    broken row explains, it grows as soon as it fits. After one that nothing explains (a slow
-    shop), it waits for 1, 2, 4 … good pages, up to 64, before it tries the larger size again.
+    the size can shrink at any position, and grow at one that is a multiple of the larger size. It
+    grows at once if one broken row explained the failures. After unexplained failures (a slow shop)
+    1, 2, 4 … good pages, up to 64, must come before the larger size is tried again.
     """
 
     def __init__(self, size: int, sizes: Sequence[int]) -> None:
@@ -32,20 +32,20 @@ class AdaptivePageSize:
 
     @property
     def size(self) -> int:
-        """Rows per page now."""
+        """Rows of the next page."""
         return self._chain[self._at]
 
     def shrink(self) -> bool:
-        """Take the next smaller size; False if there is none."""
+        """Takes the next smaller size; returns False if there is none."""
         self._good = 0
         if self._at == len(self._chain) - 1:
             return False
         self._at += 1
-        self._patience = min(max(1, 2 * self._patience), _LONGEST_PATIENCE)
+        self._patience = min(max(1, 2 * self._patience), _MOST_GOOD_PAGES)
         return True
 
     def passed(self, size: int, remaining: int) -> None:
-        """A page of `size` was read, and `remaining` positions are left."""
+        """Counts a page of `size` that was read, with `remaining` positions left; may grow."""
         if size == self._chain[0]:
             self._patience = 0
         self._good += 1
@@ -53,7 +53,7 @@ class AdaptivePageSize:
             self._grow(remaining)
 
     def passed_unreadable(self, remaining: int) -> None:
-        """The failures had one broken row as their cause, and it lies behind."""
+        """Ends the effect of failures whose cause was one broken row, which is skipped now."""
         self._patience = 0
         self._grow(remaining)
 

@@ -1,33 +1,32 @@
-"""The walk through a list's pages that loses no row while the shop is in use.
+"""Reads all pages of a list from the last to the first, so that no row is lost while it changes.
 
-Here belongs the order in which pages are read and what counts as read. Not here: requests (a
-`fetch` is handed in; `lists` makes them), what rows mean, and keys: a row may come twice, and the
-merge by key makes that harmless. Nothing is remembered of the rows, so memory does not grow with
-the shop.
+Here belongs the order in which pages are read and what counts as read. Not here: requests (`lists`
+makes the `fetch`), what rows mean, and keys: a row may come twice, and the merge by key makes that
+harmless. Nothing of the rows is kept, so memory does not grow with the shop.
 
 A list is OFFSET/LIMIT over rows sorted by id ascending, counted anew for every page (reference
 6.5). Its rows may leave at any time, which pulls all later rows down. Read from the first page to
 the last, a row would slip into a page already read, and be missed. So the pages are read from the
 last to the first: what slips, slips into pages still to be read. The whole state is `remaining`,
 the number of positions not yet read: every row that was there at the start and still is has either
-been yielded or stands below that position. A walk that starts again from it loses nothing.
+been yielded or stands below that position. A paginator that continues from it loses nothing.
 
 Two kinds of list:
 
 - A window that can only shrink (orders whose `updated_at` lies in a span that is over). If its
   total grows all the same, as many positions are read again.
 - A list whose tail grows (users, shipments, products: there is no filter by time). New rows have
-  larger ids and are appended, so they move no other row, and the rows that were there are walked
-  as above. At the end the pages are read again from the smallest total seen on, once: that shows
-  what was appended. What slips through even then (rows left and came within one request, or after
-  the last one) is new since the start, and the next walk reads it.
+  larger ids and are appended, so they move no other row, and the rows that were there are read as
+  above. At the end the pages from the smallest total on are read again, once: that shows what was
+  appended. Rows missed even then (some left and some came within one request, or after the last
+  one) are new since the start, and the next reading finds them.
 
 The first answer tells the total. If it came from page 1 of several, its rows are yielded, but the
 page was read before the others: it is read again at the end if the total has changed since, and
 always where the tail grows, since there a departure may hide behind an arrival. One answer is
 taken for one moment: the shop counts and reads in two queries milliseconds apart.
 
-The walk ends by construction, since `remaining` only falls (it rises only with a new highest
+It ends by construction, since `remaining` only falls (it rises only with a new highest
 total), whatever a shop answers for a page past the end: nothing, or its last page again
 (reference 6.3).
 """
@@ -65,7 +64,7 @@ class ListAnswer(Generic[R]):
 
 @dataclass(frozen=True)
 class Page(Generic[R]):
-    """Rows to store, and how far along the walk is once they are.
+    """Rows to store, and the position from which to continue once they are stored.
 
     `remaining`: positions still unread; store it with the rows, in one transaction. `number`,
     `size`: the page asked for. `total`: the list's length as of this page, `date`: the shop's
@@ -82,28 +81,36 @@ class Page(Generic[R]):
 
 Fetch = Callable[[int, int], ListAnswer[R]]
 """Asks for (page, size); raises TransientShopError after its own retries."""
-_Asked = tuple[int, int]
+_Request = tuple[int, int]
 _Outcome = ListAnswer[R] | TransientShopError
 _Pending = Callable[[], list[_Outcome[R]]]
 
 _PAST_THE_END = 100_000_000
 MAX_UNREADABLE_IN_A_ROW = 10
-"""So many broken rows one after the other are no broken rows: the shop is broken."""
+"""After so many unreadable rows in a row the shop counts as broken, and the error is raised."""
 
 
 class ReverseOffsetPaginator(Generic[R]):
-    """Iterate once: yields Pages until every position has been read.
+    """Yields Pages until every position has been read; to be iterated once.
 
-    `fetch(page, size)` reads a page. `size`: rows per page to start with; `sizes`: what it may
-    shrink to, each a divisor of the one before. `remaining`: go on from there. `expected_total`:
-    the first request asks for the page that would then be the last one. `growing_tail`: new rows
-    may be appended meanwhile. `max_parallel`: pages on their way at once (1: no threads); a
-    growing list is read one page at a time, but ahead of the consumer.
+    A row that fails alone is skipped: `identify` reads its id; if that fails as well, the shop is
+    down, and the error is raised. Otherwise `on_unreadable` is called and an empty Page follows.
 
-    A row that fails alone is set aside: `identify(position)` reads that position from a list
-    without details and returns its id (None if it is gone); if that fails as well, the shop is
-    down, and the error is raised. Then `on_unreadable(id, position, reason)` is called and an empty
-    Page follows. Positions count from 0.
+    Args:
+        fetch: Reads a page: (page, size) to ListAnswer.
+        size: Rows per page to start with.
+        sizes: Those it may shrink to, each a divisor of the one before.
+        remaining: Where to continue; None from the end of the list.
+        expected_total: The first request is for the page that would then be the last.
+        growing_tail: New rows may be appended meanwhile.
+        max_parallel: Pages requested at once (1: no threads); of a growing list one at a time, but
+            ahead of the consumer.
+        identify: Reads the id at a position (from 0) of the list without details; None if no row
+            is there any more.
+        on_unreadable: Is called with (id, position, reason).
+
+    Raises:
+        ShopError: As `fetch` raises.
     """
 
     def __init__(
@@ -120,26 +127,26 @@ class ReverseOffsetPaginator(Generic[R]):
         on_unreadable: Callable[[int | str | None, int, str], object] | None = None,
     ) -> None:
         self._fetch = fetch
-        self._pace = AdaptivePageSize(size, sizes)
+        self._sizes = AdaptivePageSize(size, sizes)
         self.remaining = remaining
         self._expected_total = expected_total
         self._growing = growing_tail
         self._width = max(1, max_parallel)
         self._identify = identify
-        self._on_poison = on_unreadable
+        self._on_unreadable = on_unreadable
         self._threads: ThreadPoolExecutor | None = None
         self.total: int | None = None  # of the latest answer
         self._highest = 0
         self._lowest = 0
         self._head = 0  # positions below this were read first, by the opening request
         self._head_is_stale = growing_tail
-        self._alone_down_to: int | None = None  # pages above it are read one by one
+        self._sequential_down_to: int | None = None  # pages above it are read one by one
         self._unreadable_in_a_row = 0
 
     def __iter__(self) -> Iterator[Page[R]]:
         with ExitStack() as stack:
             if self._width > 1:
-                self._threads = ThreadPoolExecutor(self._width, "walk")
+                self._threads = ThreadPoolExecutor(self._width, "pages")
                 stack.callback(self._threads.shutdown, wait=False, cancel_futures=True)
             if self.remaining is None:
                 yield from self._open()
@@ -150,18 +157,18 @@ class ReverseOffsetPaginator(Generic[R]):
     # --- the first request ------------------------------------------------------------------------
 
     def _open(self) -> Iterator[Page[R]]:
-        """Learn the total, from page 1 or from the page expected to be the last."""
+        """Reads the total, with page 1 or the page expected to be the last."""
         while True:
-            size = self._pace.size
+            size = self._sizes.size
             number = max(1, -(-(self._expected_total or 0) // size))
             try:
                 answer = self._fetch(number, size)
-                if not (answer.cut and self._pace.shrink()):
+                if not (answer.cut and self._sizes.shrink()):
                     break
             except TransientShopError as error:
                 if not error.lighter_may_help:
                     raise
-                if not self._pace.shrink():
+                if not self._sizes.shrink():
                     answer = self._ask_elsewhere(number, error)
                     number = 0
                     break
@@ -176,7 +183,7 @@ class ReverseOffsetPaginator(Generic[R]):
         # Otherwise the list is longer than expected: that page comes again in its turn.
 
     def _ask_elsewhere(self, number: int, error: TransientShopError) -> ListAnswer[R]:
-        """The total, where the first position asked for is broken: past the end, or beside it.
+        """Reads the total past the end, or on another page, if the first one requested is broken.
 
         Past the end an order list is empty, so that no row can break it; other lists repeat their
         last row, which may be as broken.
@@ -196,36 +203,36 @@ class ReverseOffsetPaginator(Generic[R]):
         while asked:
             pages = self._digest(asked, pending())
             asked = self._next()
-            pending = self._submit(asked)  # on its way while the consumer stores these rows
+            pending = self._submit(asked)  # requested while the consumer stores these rows
             yield from pages
 
-    def _next(self) -> list[_Asked]:
-        """The pages to read at once, from the highest down; none when all is read."""
+    def _next(self) -> list[_Request]:
+        """Returns the pages to request at once, from the highest down; none if all is read."""
         remaining = self.remaining or 0
         if remaining <= 0:
             return []
-        size = self._pace.size
+        size = self._sizes.size
         last = -(-remaining // size)
         width = self._width
         if self._growing or self.total is None or size == 1:
             width = 1
-        elif self._alone_down_to is not None:
-            if remaining > self._alone_down_to:
+        elif self._sequential_down_to is not None:
+            if remaining > self._sequential_down_to:
                 width = 1
             else:
-                self._alone_down_to = None
+                self._sequential_down_to = None
         first = max(1, last - width + 1)
         if self._head and not self._head_is_stale:
             first = max(first, min(last, self._head // size + 1))
         return [(number, size) for number in range(last, first - 1, -1)]
 
-    def _digest(self, asked: list[_Asked], outcomes: list[_Outcome[R]]) -> list[Page[R]]:
-        """Pages from the answers. What does not count stays unread: `_next` asks for it again."""
+    def _digest(self, asked: list[_Request], outcomes: list[_Outcome[R]]) -> list[Page[R]]:
+        """Returns the pages that count as read; `_next` requests the others again."""
         if len(asked) == 1:
             (number, size), outcome = asked[0], outcomes[0]
             if isinstance(outcome, TransientShopError):
-                return self._lighten(number, size, outcome)
-            if outcome.cut and self._pace.shrink():
+                return self._retry_smaller(number, size, outcome)
+            if outcome.cut and self._sizes.shrink():
                 return []
             return [self._accept(outcome, number, size)]
         # Pages read at the same time count only if no row left meanwhile. Otherwise a row may have
@@ -234,15 +241,15 @@ class ReverseOffsetPaginator(Generic[R]):
             if isinstance(outcome, TransientShopError) and not outcome.lighter_may_help:
                 raise outcome
         answers = [o for o in outcomes if not isinstance(o, TransientShopError)]
-        if any(answer.cut for answer in answers) and self._pace.shrink():
+        if any(answer.cut for answer in answers) and self._sizes.shrink():
             return []
         if len(answers) < len(asked) or any(a.total != self.total for a in answers):
-            self._alone_down_to = (asked[-1][0] - 1) * asked[-1][1]
+            self._sequential_down_to = (asked[-1][0] - 1) * asked[-1][1]
             return []
         return [self._accept(answer, *page) for page, answer in zip(asked, answers, strict=True)]
 
     def _accept(self, answer: ListAnswer[R], number: int, size: int) -> Page[R]:
-        """Count a page as read."""
+        """Counts a page as read."""
         before = self.remaining or 0
         grown = 0 if self._growing or self.total is None else answer.total - self._highest
         self._note_total(answer)
@@ -257,11 +264,11 @@ class ReverseOffsetPaginator(Generic[R]):
             # No window should grow; if it does, unread rows moved up by as many positions.
             remaining = min(max(before, remaining) + grown, answer.total)
         remaining = self._settle(remaining)
-        self._pace.passed(size, remaining)
+        self._sizes.passed(size, remaining)
         return Page(answer.rows, remaining, answer.total, number, size, answer.date)
 
     def _settle(self, remaining: int) -> int:
-        """Set the state; what the opening request has read, and nothing moved since, is done."""
+        """Sets the state; the pages of the first request are done unless the list has changed."""
         if remaining <= self._head and not self._head_is_stale:
             remaining = 0
         self.remaining = remaining
@@ -278,11 +285,11 @@ class ReverseOffsetPaginator(Generic[R]):
 
     # --- pages that fail --------------------------------------------------------------------------
 
-    def _lighten(self, number: int, size: int, error: TransientShopError) -> list[Page[R]]:
-        """After a failure: a smaller page, or the one broken row set aside (reference 15)."""
+    def _retry_smaller(self, number: int, size: int, error: TransientShopError) -> list[Page[R]]:
+        """After a failure takes a smaller page, or skips the one broken row (reference 15)."""
         if not error.lighter_may_help:
             raise error
-        if self._pace.shrink():
+        if self._sizes.shrink():
             return []
         position = number - 1
         found = self._identify(position) if self._identify is not None else None
@@ -293,36 +300,36 @@ class ReverseOffsetPaginator(Generic[R]):
             if not again.lighter_may_help or self._unreadable_in_a_row >= MAX_UNREADABLE_IN_A_ROW:
                 raise
             reason = again.message
-        if self._on_poison is not None:
-            self._on_poison(found, position, reason)
-        self._pace.passed_unreadable(position)
+        if self._on_unreadable is not None:
+            self._on_unreadable(found, position, reason)
+        self._sizes.passed_unreadable(position)
         return [Page([], self._settle(position), self.total or 0, number, size)]
 
     # --- what was appended ------------------------------------------------------------------------
 
     def _read_tail(self) -> Iterator[Page[R]]:
-        """Once more from the smallest total seen to the latest, where the list has grown."""
+        """Reads again from the smallest total to the latest, if the list has grown."""
         if self.total is None or self.total <= self._lowest:
             return
         position = self._lowest
         while position < self.total:
-            size = self._pace.size
+            size = self._sizes.size
             number = position // size + 1
             try:
                 answer = self._fetch(number, size)
             except TransientShopError as error:
                 if error.lighter_may_help:
-                    return  # only rows newer than the walk: the next one reads them
+                    return  # only rows that are new since the start: the next reading finds them
                 raise
-            if answer.cut and self._pace.shrink():
+            if answer.cut and self._sizes.shrink():
                 continue
             position = number * size
             yield Page(answer.rows, 0, answer.total, number, size, answer.date)
 
     # --- sending ----------------------------------------------------------------------------------
 
-    def _submit(self, asked: list[_Asked]) -> _Pending[R]:
-        """Ask for pages; calling the result waits for their outcomes."""
+    def _submit(self, asked: list[_Request]) -> _Pending[R]:
+        """Requests pages; a call of the result waits for their outcomes."""
         threads = self._threads
         if threads is None:
             return lambda: [self._try(*page) for page in asked]

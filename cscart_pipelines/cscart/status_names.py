@@ -1,9 +1,9 @@
-"""Order statuses by letter or by name: what a word of the settings means in one shop.
+"""Order statuses by letter or by name: the meaning of a word of the settings in one shop.
 
 A shop's owner may rename statuses and add letters, so a word is looked up among the shop's present
 names, then among the names that CS-Cart ships (reference 8.5). A word is never cut to its first
 letter: that is what the shop does with it, and Shipped would become S. Not here: the statuses that
-the warehouse knows (`cscart.status_names`), writing a status (`writes`).
+the warehouse has (`integrations.status_words`), writing a status (`writes`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DEFAULT_NAMES: Mapping[str, tuple[str, ...]] = {
     "Y": ("Awaiting call",),
     INCOMPLETE: ("Incomplete",),
 }
-"""Older and newer shops, and spellings that people use (reference 8.5; seed 002)."""
+"""Names of older and newer shops, and usual spellings (reference 8.5; seed 002)."""
 
 
 def _exact(name: str) -> str:
@@ -40,7 +40,7 @@ def _exact(name: str) -> str:
 
 
 def _loose(name: str) -> str:
-    """Back Ordered, back-ordered and Backordered are one name; so are Απεστάλη and ΑΠΕΣΤΑΛΗ."""
+    """Reduces a name: Back Ordered and back-ordered are one, as are Απεστάλη and ΑΠΕΣΤΑΛΗ."""
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold())
     return "".join(c for c in plain if c.isalnum())
 
@@ -50,7 +50,7 @@ _DEFAULTS = {_loose(name): letter for letter, names in DEFAULT_NAMES.items() for
 
 @dataclass(frozen=True)
 class Resolved:
-    """What words mean: the letters, and the words that mean nothing in this shop."""
+    """The letters that words stand for, and the words that are no status of this shop."""
 
     letters: frozenset[str]
     unmatched: tuple[str, ...]
@@ -61,20 +61,20 @@ class StatusNames:
     """The statuses of one shop. Pure."""
 
     present: Mapping[str, str]
-    """Letter -> its name now, as the shop's list of statuses says."""
+    """The present name by letter, from the shop's list of statuses."""
     seen: frozenset[str] = frozenset()
-    """Letters that orders carry: also those of statuses that were deleted or are in no list."""
+    """Letters that orders carry, those of deleted and unlisted statuses included."""
 
     @property
     def known(self) -> frozenset[str]:
-        """Letters that mean something here. Before the list was read, those of every shop."""
+        """The letters of this shop; if its list was not read, those of every shop."""
         return self.seen | {INCOMPLETE} | frozenset(self.present or DEFAULT_NAMES)
 
     def letters(self, word: str) -> tuple[str, ...]:
-        """The letters that a word stands for; several if the shop has given a name twice.
+        """Returns the letters that a word stands for; several if two statuses have that name.
 
         A single letter is itself (a small one the capital, unless the shop has both). The shop's
-        present names go before the default ones, the same spelling before a similar one.
+        present names come before the default ones, the same spelling before a similar one.
         """
         word = word.strip()
         for letter in (word, word.upper()):
@@ -89,15 +89,16 @@ class StatusNames:
         return (default,) if default in self.known and default is not None else ()
 
     def letter(self, word: str) -> str | None:
-        """The one letter of a word; None if it means nothing here, or more than one status."""
+        """Returns the one letter of a word; None if it is no status, or several."""
         letters = self.letters(word)
         return letters[0] if len(letters) == 1 else None
 
     def name(self, letter: str) -> str:
-        """What people call it: the present name, the newest default one, or the letter."""
+        """Returns the present name, else the newest default one, else the letter."""
         return self.present.get(letter) or (*DEFAULT_NAMES.get(letter, (letter,))[:2],)[-1]
 
     def resolve(self, words: Iterable[str]) -> Resolved:
+        """Translates words into letters."""
         found: set[str] = set()
         unmatched: list[str] = []
         for word in words:
@@ -108,7 +109,7 @@ class StatusNames:
         return Resolved(frozenset(found), tuple(unmatched))
 
     def advice(self, word: str) -> str:
-        """What the shop has instead, the likely one first."""
+        """Returns a message about an unknown word: the likely status, and all of the shop."""
         spelled = {self.name(letter): letter for letter in sorted(self.present)}
         close = difflib.get_close_matches(word, spelled, n=1, cutoff=0.6)
         meant = f"did you mean {close[0]}? " if close else ""
@@ -121,7 +122,7 @@ class StatusNames:
 
 
 def read_names(client: ShopClient) -> StatusNames:
-    """The order statuses that the shop has now. Raises ShopError."""
+    """Reads the order statuses that the shop has now. Raises ShopError."""
     present: dict[str, str] = {}
     for raw in read_short_list(client, "statuses", {"type": "O"}):
         try:

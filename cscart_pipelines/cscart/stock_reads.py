@@ -1,7 +1,7 @@
-"""Products as somebody sees them who is about to write their stock: what the shop has just now.
+"""Live reads of products before their stock is written, a page of products in one request.
 
-Read live, a page of products in one request; the warehouse's copy is in `records`. Not here: the
-write (`writes`), and deciding about it (`fulfilment`).
+The warehouse's copy is parsed in `records.products`. Not here: the write (`writes`), decisions
+about it (`fulfilment`).
 """
 
 from __future__ import annotations
@@ -27,29 +27,32 @@ from cscart_pipelines.cscart.http.responses import ApiResponse
 from cscart_pipelines.cscart.lists import read_page
 
 PAGE = 50
-"""Products per request: their ids go into the address, which servers cut at a few thousand
+"""Products per request: their ids are in the address, which servers limit to a few thousand
 characters."""
 _SLIM = {"get_icon": 0, "get_detailed": 0, "get_additional": 0, "get_features": 0}
 
 
 @dataclass(frozen=True)
 class ProductStock:
-    """A product's stock, read just now. `amount` may be negative; None if the shop tells none."""
+    """A product's stock in the shop now. `amount` may be negative; None if it is not sent."""
 
     product_id: int
     product_code: str
     amount: Decimal | None
     tracking: str | None
-    """D: the shop does not count it; O: by option (up to 4.12); else it does (reference 11.1)."""
+    """D: not counted; O: counted by option (up to 4.12); else counted (reference 11.1)."""
     product_type: str | None
     company_id: int | None = None
 
 
 def read_amounts(client: ShopClient, product_ids: Collection[int]) -> dict[int, ProductStock]:
-    """The products by id; those that the shop has not (any more) are missing.
+    """Reads products by id; those that the shop does not have are missing in the result.
 
-    One request per page, a few at a time, and one more for each product without a category, which
-    no list shows (reference 11.1). Raises what the client raises.
+    That takes a request per page, a few at a time, and one more for each product without a
+    category, which no list shows (reference 11.1).
+
+    Raises:
+        ShopError: As the client raises.
     """
     ids = sorted(set(product_ids))
     parts = [ids[start : start + PAGE] for start in range(0, len(ids), PAGE)]

@@ -1,8 +1,8 @@
 """The writes to a shop that this project makes: a shipment, an order's status, a product's amount.
 
-One request each, with only the keys that are safe. They say that the shop took the request, never
-that it did it: the caller must read back (reference 8.8, 9.2, 11.3). All raise as the client does;
-a TransientShopError was surely not sent. Not here: what to write, when, and how often.
+One request each, with only the keys that are safe. A return means that the shop accepted the
+request, not that it did it: the caller must read back (reference 8.8, 9.2, 11.3). All raise as
+`ShopClient.post`. Not here: what to write, when, and how often (`fulfilment`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.coerce import mapping, reference
 from cscart_pipelines.cscart.quantities import json_number, json_numbers
 
-Again = Callable[[], object] | None
+BeforeResend = Callable[[], object] | None
 
 
 def create_shipment(
@@ -31,14 +31,24 @@ def create_shipment(
     shipped_at: datetime | None = None,
     notify_customer: bool = False,
     order_status: str | None = None,
-    again: Again = None,
+    before_resend: BeforeResend = None,
 ) -> int | None:
-    """POST of a shipment with explicit quantities (item id to pieces); its id if the shop told it.
+    """Creates a shipment with explicit quantities, and returns its id if the shop tells it.
 
-    The flag is sent only to say yes: any value that is not empty means yes, also "N" (reference
-    8.8). Up to 4.16 the shop mails whether asked or not, 4.7 never (9.2). `order_status` changes
-    the order's status in the same request, with that status' own e-mails: for shops that would
-    recalculate the order if its status were written by `set_order_status`.
+    Args:
+        client: Of the shop.
+        order_id: Of the order.
+        shipping_id: The shipping method.
+        quantities: By item id.
+        tracking_number: May be empty.
+        carrier: The shop's code of it; may be empty.
+        comments: Text of the shipment.
+        shipped_at: Time of the shipment; without it the shop sets the present time.
+        notify_customer: Is sent only if true: the shop takes any value that is not empty for yes,
+            "N" too (reference 8.8). Up to 4.16 the shop sends the mail anyway, 4.7 never (9.2).
+        order_status: Is set in the same request, with that status' own e-mails: for shops that
+            would recalculate the order in `set_order_status`.
+        before_resend: As in `ShopClient.post`.
     """
     body: dict[str, Any] = {
         "order_id": order_id,
@@ -57,7 +67,7 @@ def create_shipment(
         body["notify_user"] = "Y"
     if order_status:
         body["order_status"] = order_status
-    answer = client.post("shipments", body, again=again)
+    answer = client.post("shipments", body, before_resend=before_resend)
     return reference(mapping(answer.body).get("shipment_id"))
 
 
@@ -67,21 +77,21 @@ def set_order_status(
     status: str,
     *,
     notify_customer: bool = False,
-    again: Again = None,
+    before_resend: BeforeResend = None,
 ) -> None:
-    """PUT of the status alone: any other key would re-price the order (reference 8.8, 8.9).
+    """Sets the status alone: any other key would re-price the order (reference 8.8, 8.9).
 
-    Never for shops up to 4.7, which recalculate the order even then. The shop does not check the
+    Not for shops up to 4.7, which recalculate the order even then. The shop does not check the
     letter; the caller must.
     """
     body = {"status": status}
     if notify_customer:
         body["notify_user"] = "Y"
-    client.put("orders", order_id, body, again=again)
+    client.put("orders", order_id, body, before_resend=before_resend)
 
 
 def set_amount(
-    client: ShopClient, product_id: int, amount: Decimal, *, again: Again = None
+    client: ShopClient, product_id: int, amount: Decimal, *, before_resend: BeforeResend = None
 ) -> None:
-    """PUT of a product's absolute amount and nothing else (reference 11.3)."""
-    client.put("products", product_id, {"amount": json_number(amount)}, again=again)
+    """Sets a product's absolute amount and nothing else (reference 11.3)."""
+    client.put("products", product_id, {"amount": json_number(amount)}, before_resend=before_resend)

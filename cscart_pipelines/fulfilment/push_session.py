@@ -1,7 +1,7 @@
 """One push to one shop: is it allowed, the write lock, the connection, the record of how it ended.
 
-The last push of each kind is kept in `fulfilment.rounds` for the sensors: after a failure the next
-one waits, longer each time. Not here: what is pushed (`shipments/push`, `stock/push`).
+The last push of each kind is kept in `fulfilment.last_push_runs` for the sensors: after a failure
+the next one waits, longer each time. Not here: what is pushed (`shipments/push`, `stock/push`).
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ def due(connection: psycopg.Connection[Any], kind: PushKind) -> set[str]:
     """Returns the integrations without a running back-off: an automatic push may start now."""
     rows = connection.execute(
         "SELECT shop.integration FROM registry.integrations AS shop"
-        " LEFT JOIN fulfilment.rounds AS last ON last.integration = shop.integration"
+        " LEFT JOIN fulfilment.last_push_runs AS last ON last.integration = shop.integration"
         " AND last.kind = %s"
         " WHERE last.not_before IS NULL OR last.not_before <= now()",
         [kind],
@@ -246,7 +246,7 @@ def due(connection: psycopg.Connection[Any], kind: PushKind) -> set[str]:
 
 def _begin(connection: psycopg.Connection[Any], key: str, kind: str) -> None:
     connection.execute(
-        "INSERT INTO fulfilment.rounds (integration, kind) VALUES (%s, %s)"
+        "INSERT INTO fulfilment.last_push_runs (integration, kind) VALUES (%s, %s)"
         " ON CONFLICT (integration, kind) DO UPDATE SET started_at = now(), finished_at = NULL",
         [key, kind],
     )
@@ -260,7 +260,7 @@ def _end(
     max_backoff: int = MAX_BACKOFF_SECONDS,
 ) -> None:
     connection.execute(
-        "UPDATE fulfilment.rounds SET finished_at = now(), error = %(error)s,"
+        "UPDATE fulfilment.last_push_runs SET finished_at = now(), error = %(error)s,"
         " failures = CASE WHEN %(error)s::text IS NULL THEN 0 ELSE failures + 1 END,"
         " not_before = CASE WHEN %(error)s::text IS NULL THEN NULL ELSE now() + least("
         " 60 * power(2, least(failures, 10)), %(max_backoff)s) * interval '1 second' END"

@@ -1,1 +1,1 @@
-"""One connected shop: settings, secrets, status, and the rules between them."""
+"""One connected shop: its settings, secrets and status, and the rules between integrations."""

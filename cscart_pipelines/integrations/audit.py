@@ -1,4 +1,4 @@
-"""The audit trail: entries for what the database's own trigger does not see, and what it forgets.
+"""The audit trail: entries that no trigger writes, reads, and the deletion of settings from it.
 
 Not here: changes of an integration itself, which the trigger records.
 """
@@ -18,7 +18,10 @@ from cscart_pipelines.warehouse.connect import Warehouse
 def record(
     connection: psycopg.Connection[Any], integration: str, act: str, detail: Mapping[str, Any]
 ) -> None:
-    """Within the caller's transaction; the actor is the connection's, as with the trigger."""
+    """Adds an entry, within the caller's transaction.
+
+    The actor is the application name of the connection, as in entries of the trigger.
+    """
     connection.execute(
         "INSERT INTO registry.audit (integration, actor, act, detail)"
         " SELECT %s, coalesce(nullif(current_setting('application_name'), ''), session_user),"
@@ -28,7 +31,7 @@ def record(
 
 
 NO_SETTINGS = ("integration", "status", "attempts", "failure_permanent", "first_synced_at")
-"""What the entries of a removed integration go on telling."""
+"""What the entries of a removed integration keep."""
 _FORGET = r"""
     UPDATE registry.audit SET detail = CASE act
         WHEN 'removed' THEN jsonb_build_object(
@@ -40,17 +43,19 @@ _FORGET = r"""
         END
     WHERE integration = %s AND act <> 'person forgotten'
 """
-"""The host stays: people who were forgotten in that shop are recognised by it."""
+"""The host stays: the suppression list of erased people refers to it."""
 
 
 def forget_settings(connection: psycopg.Connection[Any], integration: str) -> None:
-    """Takes the values of settings out of the entries of an integration that is removed: the
-    e-mail address of the administrator, addresses, reasons. Who did what, and when, stays."""
+    """Deletes the values of settings from the entries of a removed integration.
+
+    These are the administrator's e-mail address, addresses, and reasons; actor, act and time stay.
+    """
     connection.execute(_FORGET, [list(NO_SETTINGS), integration])
 
 
 def was_removed(warehouse: Warehouse, integration: str) -> bool:
-    """Whether an integration of this key is not there any more, though there was one."""
+    """Tells whether an integration of this key existed and was removed."""
     with warehouse.connect(autocommit=True) as connection:
         row = connection.execute(
             "SELECT EXISTS (SELECT FROM registry.audit WHERE integration = %(key)s)"
@@ -63,7 +68,7 @@ def was_removed(warehouse: Warehouse, integration: str) -> bool:
 def entries(
     connection: psycopg.Connection[Any], integration: str | None, limit: int
 ) -> list[dict[str, Any]]:
-    """The newest entries of the trail, the newest first; None: of all integrations."""
+    """Returns the newest entries, the newest first; without `integration` those of all."""
     return (
         connection.cursor(row_factory=dict_row)
         .execute(

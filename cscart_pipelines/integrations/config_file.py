@@ -1,7 +1,7 @@
-"""Integrations as a file: read it, say what would change, do it. Secrets only by reference.
+"""A file of integrations: reads it, plans the changes, exports it. Secrets only by reference.
 
-Pure except for reading the file; the doing is `acts` and `registry`. Integrations that the file
-does not name are left alone.
+Pure except for reading the file. Integrations that the file does not name are left alone. Not here:
+carrying the plan out (`service`, `registry`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cscart_pipelines.integrations.settings import (
 
 @dataclass(frozen=True)
 class PlannedChange:
-    """One integration of the file: to add, to edit, or as it is."""
+    """What is to be done for one integration of the file: add it, edit it, or nothing."""
 
     settings: IntegrationSettings
     new: bool
@@ -33,13 +33,15 @@ class PlannedChange:
 
     @property
     def needed(self) -> bool:
+        """Whether something is to be done."""
         return self.new or bool(self.differences)
 
 
 def read(path: Path) -> list[IntegrationSettings]:
     """Reads `integrations: [{integration: …, url: …, api_key: env:NAME, …}]`.
 
-    Raises InvalidSettingsError with every problem of every entry.
+    Raises:
+        InvalidSettingsError: Names every problem of every entry.
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -90,8 +92,11 @@ def _loose(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plan(wanted: list[IntegrationSettings], known: list[Integration]) -> list[PlannedChange]:
-    """What the file asks for, against what is there. An entry without `api_key` leaves the key as
-    it is. Raises InvalidSettingsError for a new integration without one."""
+    """Compares the file with the registry. An entry without `api_key` keeps the key as it is.
+
+    Raises:
+        InvalidSettingsError: A new integration has no `api_key`.
+    """
     present = {one.key: one.settings.model_dump() for one in known}
     changes = []
     problems = {}
@@ -122,7 +127,7 @@ HEADER = """\
 
 
 def export(known: list[Integration]) -> str:
-    """The file that `read` takes, and in which `plan` finds nothing to change; no sealed keys."""
+    """Returns the file for `read`, in which `plan` finds no change; without sealed keys."""
     entries = []
     for one in known:
         values = one.settings.model_dump(mode="json", exclude_defaults=True)

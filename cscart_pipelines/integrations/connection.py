@@ -1,4 +1,4 @@
-"""From an integration to its shop: testing the connection, and opening a client with what it found.
+"""The connection of an integration to its shop: the test of it, and a client by its result.
 
 Not here: what the answers of a shop mean (`cscart`), where settings are kept (`registry`).
 """
@@ -19,7 +19,7 @@ from cscart_pipelines.integrations.settings import IntegrationSettings
 from cscart_pipelines.settings import Settings
 
 NEEDED = {"orders": "view_orders", "users": "view_users"}
-"""Without these there is no list; the rest only makes it richer (reference 3.2)."""
+"""Entities that every list needs, with the privilege that each takes (reference 3.2)."""
 USEFUL = {
     "products": "view_catalog",
     "categories": "view_catalog",
@@ -31,9 +31,12 @@ BRIEF: dict[str, Any] = {"connect_timeout": 5, "read_timeout": 20, "retries": 1}
 
 
 def test_connection(settings: IntegrationSettings, api_key: SecretStr) -> Capabilities:
-    """Asks the shop for everything the project needs. Raises the ShopError that names the trouble.
+    """Tests whether the shop answers and its user may read what every list needs.
 
-    Impatient: a person is waiting for the answer.
+    Time-outs are short, since a person waits for the result.
+
+    Raises:
+        ShopError: The subclass names the fault.
     """
 
     def connect(base_url: str, email: str, api_key: SecretStr | str, *, style: Style) -> ShopClient:
@@ -52,11 +55,11 @@ def test_connection(settings: IntegrationSettings, api_key: SecretStr) -> Capabi
     return found
 
 
-test_connection.__test__ = False  # type: ignore[attr-defined]  # its name is no invitation to pytest
+test_connection.__test__ = False  # type: ignore[attr-defined]  # no test of pytest
 
 
 def shortcomings(found: Capabilities) -> list[str]:
-    """What works without, but not as well; one line each, for whoever set the connection up."""
+    """Returns a line for each useful entity that cannot be read, for the person who connects."""
     return [
         f"{entity} cannot be read: the privilege {privilege} is missing, or the shop has none"
         for entity, privilege in USEFUL.items()
@@ -67,16 +70,24 @@ def shortcomings(found: Capabilities) -> list[str]:
 def open_client(
     integration: Integration, registry: Registry, settings: Settings, *, brief: bool = False
 ) -> ShopClient:
-    """A client for a tested integration. A shop that was empty when tested is probed again.
+    """Opens a client for a tested integration. A shop that had no orders then is tested again.
 
-    Raises SecretError. A probe that fails is left to the synchronisation, which will meet the same
-    trouble and knows whether it lasts. `brief`: for a few requests that may as well be made later;
-    it gives up soon, and probes nothing.
+    If that test fails, the client is opened all the same: the synchronisation will meet the fault,
+    and tells whether it is permanent.
+
+    Args:
+        integration: The shop.
+        registry: Has its key, and takes the result of a new test.
+        settings: Of the installation: how many requests may be under way at once.
+        brief: For a few requests that may also be made later: short time-outs, no test.
+
+    Raises:
+        SecretError: The API key cannot be read.
     """
     key = registry.api_key(integration.key)
     capabilities = integration.capabilities or {}
     if not brief and not capabilities.get("orders_seen", True):
-        # What it does with orders was concluded then, and may show by now.
+        # Without orders its capabilities were concluded from its version, not seen.
         with contextlib.suppress(ShopError):
             capabilities = test_connection(integration.settings, key).model_dump(mode="json")
             registry.record_test(integration.key, capabilities)

@@ -1,8 +1,7 @@
-"""Early warning: is every enabled shop still there, and does it still let us in?
+"""The connection check: one light request to every enabled shop, between two synchronisations.
 
-One light request per shop, between two synchronisations. A refusal that will not go away by itself
-(a replaced key, an API switched off) makes the integration failed at once, so that somebody can
-mend it before the data are old. Not here: the full connection test (`connection`).
+A permanent refusal (a replaced key, an API switched off) makes the integration failed at once, so
+that an operator can act before the data is old. Not here: the full connection test (`connection`).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ SHOPS_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class ConnectionFinding:
-    """What is wrong with one shop's connection."""
+    """The fault of one shop's connection."""
 
     integration: str
     reason: str
@@ -32,7 +31,7 @@ class ConnectionFinding:
 
 
 def check_connections(warehouse: Warehouse, registry: Registry) -> list[ConnectionFinding]:
-    """Asks every enabled shop for its version; marks those that refuse for good as failed."""
+    """Requests the version of every enabled shop; marks those that refuse for good as failed."""
     enabled = [one for one in registry.all() if one.status is Status.ENABLED]
     with ThreadPoolExecutor(SHOPS_AT_ONCE, "early-warning") as threads:
         found = list(threads.map(lambda one: _ask(registry, one), enabled))
@@ -64,7 +63,7 @@ def _ask(registry: Registry, integration: Integration) -> ConnectionFinding | No
 
 
 def _mark_failed(warehouse: Warehouse, finding: ConnectionFinding) -> None:
-    """Unless it is being synchronised just now: that run finds out by itself."""
+    """Marks the integration as failed, unless it is syncing: that run will meet the same fault."""
     with warehouse.connect(autocommit=True) as connection, connection.transaction():
         if advisory.try_lock(connection, Lock.SYNC, finding.integration):
             connection.execute(

@@ -1,8 +1,7 @@
-"""The life of an integration as one pure state machine: which act is allowed when.
+"""The life of an integration as one pure state machine: which action is allowed in which status.
 
-Command line, Dagster and any later front obey these rules; no I/O here. The words and conditions
-are those of seed 000. Not here: who enforces them against a second process (`registry`, through the
-database).
+Command line and Dagster obey these rules. Words and conditions are those of seed 000. Not here: the
+triggers that enforce them against a second process (`warehouse/migrations/sql`).
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """What an integration is at any moment (CONTRACT)."""
+    """The status of an integration (docs/contract.md)."""
 
     READY = "ready"
     SYNCING = "syncing"
@@ -22,7 +21,7 @@ class Status(StrEnum):
 
 
 class Action(StrEnum):
-    """What somebody may ask of an integration."""
+    """What a person or a schedule may ask of an integration."""
 
     START = "start"
     RESYNC = "resync"
@@ -36,19 +35,19 @@ class Action(StrEnum):
 
 
 class NotAllowedError(RuntimeError):
-    """The act is not allowed in the integration's status; the message says what to do instead."""
+    """The action is not allowed in this status; the message says what to do instead."""
 
 
 @dataclass(frozen=True)
 class Eligibility:
-    """What the rules look at."""
+    """The facts about an integration that the rules use."""
 
     status: Status
     synced_before: bool
     tested: bool
     """The connection details are those that passed the last test."""
     permanent_failure: bool = False
-    """The last failure will not go away by itself: credentials, privileges, settings."""
+    """A repetition cannot succeed: credentials, privileges or settings are wrong."""
     failed_last: bool = False
     """Nothing has succeeded since the last failure."""
 
@@ -89,7 +88,7 @@ _INSTEAD: dict[tuple[Action, Status], str] = {
 
 
 def rejection_reason(act: Action, standing: Eligibility) -> str | None:
-    """Why the act is not allowed now, in words that end with what to do; None when it is."""
+    """Returns why the action is not allowed and what to do instead; None if it is allowed."""
     status = standing.status
     if status not in _ALLOWED[act]:
         default = {
@@ -105,13 +104,17 @@ def rejection_reason(act: Action, standing: Eligibility) -> str | None:
 
 
 def require(act: Action, standing: Eligibility) -> None:
-    """Raises NotAllowedError unless the act is allowed."""
+    """Checks that an action is allowed.
+
+    Raises:
+        NotAllowedError: It is not; the message says what to do instead.
+    """
     if reason := rejection_reason(act, standing):
         raise NotAllowedError(f"{act} is not allowed: {reason}")
 
 
 def after_enable(standing: Eligibility) -> Status:
-    """Where an integration goes when it is enabled again: enabling mends no failure."""
+    """Returns the status after `enable`: an earlier failure is not forgotten."""
     if standing.failed_last:
         return Status.FAILED
     return Status.ENABLED if standing.synced_before else Status.READY

@@ -1,7 +1,8 @@
 """What an integration takes of an installation: all of it, or some companies or storefronts.
 
 The key of a root administrator reads every storefront of an installation (reference 13). Pure. Not
-here: two integrations that take the same (`overlap`), applying a changed limit (`acts`).
+here: two integrations that take the same (`conflicts.overlap`), applying a changed limit
+(`service`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Limit:
         return bool(self.companies or self.storefronts)
 
     def why_outside(self, company: int | None, storefront: int | None) -> str | None:
-        """Why an order is not taken; None: it is. An order that tells no id is not taken."""
+        """Returns why an order is not taken, or None. An order without the id is not taken."""
         for name, taken, found in (
             ("company", self.companies, company),
             ("storefront", self.storefronts, storefront),
@@ -38,11 +39,11 @@ class Limit:
         return None
 
     def takes_company(self, company: int | None) -> bool:
-        """Whether a product is taken."""
+        """Tells whether a product of this company is taken."""
         return not self.companies or company in self.companies
 
     def takes_account(self, company: int | None, user_id: int, buyers: Collection[int]) -> bool:
-        """Whether a customer is taken: of one of the companies, or a buyer in an order inside.
+        """Tells whether a customer is taken: of one of the companies, or a buyer of a taken order.
 
         Installations may share accounts between companies, and vendors have none of their own
         (reference 10.4).
@@ -50,20 +51,20 @@ class Limit:
         return not self or company in self.companies or user_id in buyers
 
     def order_filters(self, *, newer: bool) -> dict[str, Any]:
-        """Parameters of the order list (reference 8.2). `newer`: 4.11 or later."""
+        """Returns parameters of the order list (reference 8.2). `newer`: CS-Cart 4.11 or later."""
         filters = self.company_filters(newer=newer)
         if newer and self.storefronts:
             filters["storefront_id[]"] = list(self.storefronts)
         return filters
 
     def company_filters(self, *, newer: bool) -> dict[str, Any]:
-        """The same for products (reference 11.1)."""
+        """Returns parameters of the product list (reference 11.1)."""
         if len(self.companies) == 1:
             return {"company_id": self.companies[0]}
         return {"company_ids[]": list(self.companies)} if newer and self.companies else {}
 
     def unknowable(self, capabilities: Mapping[str, Any]) -> str | None:
-        """Why a shop that can only this cannot be limited so; None: it can."""
+        """Returns why a shop with these capabilities cannot be limited so, or None."""
         if self.storefronts and not capabilities.get("orders_with_details", True):
             return (
                 "orders of this version of CS-Cart do not tell their storefront (4.11 and later"

@@ -1,8 +1,7 @@
 """Order numbers: the client's prefix before the shop's order id (seed 002).
 
-Pure, and here and not in `fulfilment`, because integrations of one client are refused when their
-prefixes cannot be told apart. Not here: which integration an order number belongs to (whoever has a
-number knows the integration), and the refusal itself (`registry`).
+Pure; here and not in `fulfilment`, because integrations of one client are refused if their prefixes
+cannot be told apart. Not here: that refusal (`conflicts.order_prefixes`).
 """
 
 from __future__ import annotations
@@ -10,19 +9,19 @@ from __future__ import annotations
 import re
 
 MOST_DIGITS = 18
-"""Of an order id: what a bigint surely holds."""
+"""Of an order id: as many as a bigint surely holds."""
 _ID = re.compile(rf"[1-9][0-9]{{0,{MOST_DIGITS - 1}}}")
 
 
 def number_of(prefix: str, order_id: int) -> str:
-    """CS and 1000012 make CS1000012."""
+    """Returns the order number: CS and 1000012 make CS1000012."""
     return f"{prefix}{order_id}"
 
 
 def strip(prefix: str, order_number: str) -> int | None:
-    """The shop's order id; None if the number does not start with the prefix or has no id after.
+    """Returns the shop's order id; None if the number is not the prefix and an id.
 
-    Upper and lower case are the same to people and to fulfilment systems, so also here.
+    Upper and lower case count as the same, as for people and fulfilment systems.
     """
     number = order_number.strip()
     if number[: len(prefix)].casefold() != prefix.casefold():
@@ -32,7 +31,7 @@ def strip(prefix: str, order_number: str) -> int | None:
 
 
 def ambiguous(one: str, other: str) -> bool:
-    """True if some order number could belong to either prefix: CS and CS, "" and 1, A and A2."""
+    """Tells whether an order number could have either prefix: CS and CS, "" and 1, A and A2."""
     short, long = sorted((one.casefold(), other.casefold()), key=len)
     rest = long[len(short) :]
     if not long.startswith(short):

@@ -1,8 +1,8 @@
-"""The book of integrations in the warehouse: their settings, keys, status, and who is syncing.
+"""The table `registry.integrations`: settings, keys and status of all integrations.
 
-Obeys `lifecycle`, and lets the database enforce it between processes: names are unique there, and a
-synchronisation holds an advisory lock that the server frees when its connection ends in whatever
-way. Not here: the rules themselves, testing a connection (`connection`), reading a shop.
+Triggers and constraints of the database enforce the rules of `lifecycle` between processes; a
+synchronisation holds an advisory lock, which the server frees with its connection. Not here: the
+rules (`lifecycle`), the connection test (`connection`), changes (`service`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class UnknownIntegrationError(LookupError):
 
 @dataclass(frozen=True)
 class Integration:
-    """One row of the book. Of the shop's key only a hash is in it; see `Registry.api_key`."""
+    """One row of `registry.integrations`; of the API key only a hash (see `Registry.api_key`)."""
 
     settings: IntegrationSettings
     status: Status
@@ -61,11 +61,12 @@ class Integration:
 
     @property
     def key(self) -> str:
+        """The partition key everywhere."""
         return self.settings.integration
 
 
 class Registry:
-    """Reads and writes the book. Every method is one short transaction of its own."""
+    """Reads and writes integrations. Every method is one short transaction of its own."""
 
     def __init__(self, warehouse: Warehouse, settings: Settings) -> None:
         self._warehouse = warehouse
@@ -74,11 +75,12 @@ class Registry:
     def add(
         self, settings: IntegrationSettings, api_key: SecretStr, capabilities: Mapping[str, Any]
     ) -> None:
-        """Saves a new integration whose connection has just passed its test, with status ready.
+        """Saves a new integration whose connection has passed its test, with status ready.
 
-        Raises InvalidSettingsError when the key or the list name is taken, when order numbers of
-        the client could belong to two integrations, or when two integrations of one shop would hand
-        out the same orders.
+        Raises:
+            InvalidSettingsError: The key or the list name is taken, order numbers of the client
+                could belong to two integrations, or two integrations of one shop would export the
+                same orders.
         """
         if problem := settings.limit.unknowable(capabilities):
             raise InvalidSettingsError({"storefronts": problem})
@@ -125,7 +127,11 @@ class Registry:
             ) from None
 
     def get(self, key: str) -> Integration:
-        """Raises UnknownIntegrationError."""
+        """Returns one integration.
+
+        Raises:
+            UnknownIntegrationError: There is none of this key.
+        """
         for integration in self._read([key]):
             return integration
         raise UnknownIntegrationError(
@@ -133,10 +139,16 @@ class Registry:
         )
 
     def all(self) -> list[Integration]:
+        """Returns all integrations, sorted by key."""
         return self._read(None)
 
     def api_key(self, key: str) -> SecretStr:
-        """The shop's key, for its client only. Raises SecretError, UnknownIntegrationError."""
+        """Returns the API key, for the shop's client only.
+
+        Raises:
+            SecretError: It cannot be read or decrypted.
+            UnknownIntegrationError: There is no such integration.
+        """
         with self._connect() as connection:
             row = connection.execute(
                 "SELECT api_key_sealed, api_key_reference FROM registry.integrations"
@@ -150,13 +162,13 @@ class Registry:
         return secrets.unseal(self._settings, row["api_key_sealed"])
 
     def standing(self, integration: Integration) -> Eligibility:
-        """What the rules look at; a key by reference is read as it is now. No key is opened."""
+        """Returns the facts for `lifecycle`. A key by reference is read; no key is decrypted."""
         return _eligibility(integration, self._hashes())
 
     def standings(
         self, among: Collection[str] | None = None
     ) -> list[tuple[Integration, Eligibility]]:
-        """Integrations with their standing, all without `among`: one query, however many."""
+        """Returns integrations with the facts for `lifecycle`, in one query; all if no `among`."""
         hashes = self._hashes()
         return [(one, _eligibility(one, hashes)) for one in self._read(among)]
 
@@ -167,7 +179,7 @@ class Registry:
             return None
 
     def record_test(self, key: str, capabilities: Mapping[str, Any]) -> None:
-        """The connection of a saved integration passed a test with its present details."""
+        """Records that the connection has passed a test with its present details."""
         integration = self.get(key)
         hashes, details = secrets.KeyedHashes(self._settings), integration.settings
         key_hash = hashes.api_key(self.api_key(key))
@@ -188,7 +200,7 @@ class Registry:
             )
 
     def release_dead(self) -> list[str]:
-        """Ends synchronisations whose process is gone; returns their integrations.
+        """Marks synchronisations as failed whose process has died; returns their integrations.
 
         A live one holds its advisory lock, and the server frees the lock with the connection.
         """
@@ -229,10 +241,19 @@ def mark_failed(
     permanent: bool = False,
     kind: str | None = None,
 ) -> bool:
-    """Status failed, with reason, since when and how often; its running sync run likewise.
+    """Marks an integration and its running synchronisation as failed, within the transaction.
 
-    Within the caller's transaction. `run`: only if that run is still the one that runs; None is for
-    whoever holds the lock, and so knows that nobody runs. False if there was nothing to mark.
+    Args:
+        connection: Of the caller.
+        key: Of the integration.
+        run: Only this run, if it still runs; None for a caller that holds the sync lock, so that
+            no run is alive.
+        reason: For people.
+        permanent: A repetition cannot help.
+        kind: The class of the error.
+
+    Returns:
+        Whether the integration was syncing.
     """
     ended = connection.execute(
         "UPDATE registry.sync_runs SET state = 'failed', finished_at = now(), error = %(reason)s,"

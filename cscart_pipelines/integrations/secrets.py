@@ -1,6 +1,7 @@
-"""How an API key is kept: sealed at rest with a keyed hash beside it, or as a reference.
+"""API keys at rest: sealed (encrypted) with a keyed hash beside it, or a reference to a store.
 
-Not here: who may see a key (it goes from here to the shop's client and nowhere else).
+A key goes from here to the shop's client only, and is never shown. Not here: the table that holds
+it (`registry`).
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ KEY_FILE = "secret.key"
 
 
 class SecretError(ValueError):
-    """A key cannot be read or opened; the message says where it was looked for, not what it is."""
+    """A key cannot be read or decrypted; the message names its place, never the key."""
 
 
 class KeyedHashes:
-    """Hashes that tell whether an API key or a connection has changed, without opening a key.
+    """Hashes that show whether an API key or a connection has changed, without decrypting a key.
 
-    They depend on the secret key of the installation: with another one nothing matches, as no
-    sealed key can be opened with it.
+    They depend on the secret key of the installation: with another one no hash matches, as no
+    sealed key can be decrypted with it.
 
     Raises:
         SecretError: The secret key cannot be read.
@@ -38,10 +39,11 @@ class KeyedHashes:
         self._key = hmac.digest(_secret_key(settings), b"hashes of API keys", "sha256")
 
     def api_key(self, api_key: SecretStr) -> bytes:
+        """Returns the hash of an API key."""
         return self._hash(b"api key", api_key.get_secret_value().encode())
 
     def connection(self, url: str, email: str, api_key_hash: bytes) -> str:
-        """Names the connection details that a test has passed."""
+        """Returns the hash of connection details, by which a change after a test is noticed."""
         return self._hash(b"connection", url.encode(), email.lower().encode(), api_key_hash).hex()
 
     def _hash(self, *parts: bytes) -> bytes:
@@ -49,7 +51,11 @@ class KeyedHashes:
 
 
 def sealer(settings: Settings) -> Fernet:
-    """The lock of this installation: from the environment, or a key file made on first use."""
+    """Returns the cipher of this installation: its key is set, or in a file made on first use.
+
+    Raises:
+        SecretError: The key is malformed, or the file cannot be used.
+    """
     return Fernet(_secret_key(settings))
 
 
@@ -78,7 +84,7 @@ def _secret_key(settings: Settings) -> bytes:
 
 
 def _make_key_file(path: Path) -> None:
-    """Made under another name and linked: two at once agree on one key, and a crash leaves none."""
+    """Makes the file under another name and links it: two processes agree on one whole key."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, scratch = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # mode 0600
     try:
@@ -93,11 +99,16 @@ def _make_key_file(path: Path) -> None:
 
 
 def seal(settings: Settings, secret: str) -> bytes:
+    """Encrypts a key for the database. Raises SecretError as `sealer`."""
     return sealer(settings).encrypt(secret.encode())
 
 
 def unseal(settings: Settings, sealed: bytes) -> SecretStr:
-    """Raises SecretError when the key that sealed it is gone."""
+    """Decrypts a key of the database.
+
+    Raises:
+        SecretError: It was sealed with another secret key.
+    """
     try:
         return SecretStr(sealer(settings).decrypt(sealed).decode())
     except InvalidToken:
@@ -109,11 +120,16 @@ def unseal(settings: Settings, sealed: bytes) -> SecretStr:
 
 
 def is_reference(text: str) -> bool:
+    """Tells whether this is a reference, `env:NAME` or `file:/path`, and no key."""
     return text.startswith(("env:", "file:"))
 
 
 def resolve(reference: str) -> SecretStr:
-    """Reads a key from where `env:NAME` or `file:/path` points. Raises SecretError."""
+    """Reads the key that `env:NAME` or `file:/path` refers to.
+
+    Raises:
+        SecretError: There is none, or it is malformed.
+    """
     kind, _, where = reference.partition(":")
     if kind == "env":
         value = os.environ.get(where, "").strip()
@@ -132,13 +148,17 @@ def resolve(reference: str) -> SecretStr:
 
 
 def _name(where: str) -> str:
-    """Where it was looked for, unless somebody gave the key itself instead of its place."""
+    """Returns the name for a message, unless it looks like the key itself."""
     looks_like_a_key = re.fullmatch(r"(?=.*\d)[A-Za-z0-9]{16,}", where)
     return "that was named (is it the key itself?)" if looks_like_a_key else where
 
 
 def checked(value: str) -> SecretStr:
-    """A key that can travel in a header: printable, without blanks or colons."""
+    """Returns the key if it can be sent in a header: printable, no blanks.
+
+    Raises:
+        SecretError: It cannot.
+    """
     if not re.fullmatch(r"[\x21-\x7e]{1,256}", value):
         raise SecretError(
             "the API key is empty or has blanks or odd characters; copy it again from the "

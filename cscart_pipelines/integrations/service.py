@@ -1,8 +1,8 @@
-"""What is done to an integration over its life: edit, disable, enable, remove, purge.
+"""The actions on an integration: edit, disable, enable, remove, purge.
 
-Each act is one transaction that holds the integration's lock or row, so two at once, or one and a
-crash, leave either the old state or the new. Not here: the rules (`lifecycle`), starting
-synchronisations (`lease`), reading the book (`registry`).
+Each is one transaction that holds the integration's lock or row, so that two at once, or a crash,
+leave either the old state or the new. Not here: the rules (`lifecycle`), synchronisations
+(`sync_runs.lock`), reads (`registry`).
 """
 
 from __future__ import annotations
@@ -57,25 +57,25 @@ from cscart_pipelines.warehouse.connect import Warehouse
 from cscart_pipelines.warehouse.purge import purge_files, purge_integration, purge_outside
 
 RULE_BROKEN = "CS004"
-"""SQLSTATE of the triggers that hold the rules in the database."""
+"""SQLSTATE of the triggers that enforce the rules in the database."""
 STOP_SECONDS = 60.0
 BRIEF_SECONDS = 5.0
-"""Another act holds the lock for a moment only; a synchronisation shows in the status."""
+"""Another action holds the lock no longer than this; a synchronisation shows in the status."""
 CONNECTION_DETAILS = frozenset({"url", "email", "api_key", "api_key_reference"})
 REMOVE_INSTEAD = "cannot be changed: remove the integration and create a new one in its place"
 LIMITS = frozenset({"companies", "storefronts"})
-"""Settings whose change lets rows leave at once, and is followed by a full synchronisation."""
-BOOK = (
+"""Settings whose change deletes rows at once, and needs a full synchronisation afterwards."""
+INTEGRATION_TABLES = (
     "registry.sync_state", "registry.sync_requests", "registry.sweep_seen", "registry.sync_runs",
     "onsite.sites", "fulfilment.carriers", "fulfilment.sku_map", "fulfilment.stock_rules",
     "fulfilment.sku_stock_rules", "registry.integrations",
 )  # fmt: skip
-"""The settings of an integration, and how far its synchronisation has got."""
+"""The settings of an integration, and the state and record of its synchronisation."""
 
 
 @dataclass(frozen=True)
 class EditResult:
-    """What an edit changed: field -> (before, after); the key shows only as changed."""
+    """What an edit changed: field to (before, after); of the key only that it changed."""
 
     changes: dict[str, tuple[Any, Any]]
     test: Capabilities | None
@@ -83,7 +83,7 @@ class EditResult:
 
 
 class IntegrationService:
-    """The acts on the integrations of one warehouse."""
+    """The actions on the integrations of one warehouse."""
 
     def __init__(self, warehouse: Warehouse, registry: Registry, settings: Settings) -> None:
         self._warehouse = warehouse
@@ -95,7 +95,12 @@ class IntegrationService:
     ) -> EditResult:
         """Changes settings; a change of a connection detail is saved only after a passed test.
 
-        Raises InvalidSettingsError, NotAllowedError, and the ShopError of a failed test.
+        Raises:
+            InvalidSettingsError: Names every problem.
+            NotAllowedError: It is syncing.
+            ShopError: The connection test failed; nothing is saved.
+            SecretError: The API key cannot be read.
+            UnknownIntegrationError: There is none of this key.
         """
         known = self._registry.get(key)
         require(Action.EDIT, self._registry.standing(known))
@@ -138,21 +143,39 @@ class IntegrationService:
         return EditResult(changes, tested)
 
     def disable(self, key: str, reason: str | None = None) -> None:
-        """Raises NotAllowedError, UnknownIntegrationError; `enable` likewise."""
+        """Disables an integration: no schedule reads it or writes to its shop.
+
+        Raises:
+            NotAllowedError: It is syncing, or disabled already.
+            UnknownIntegrationError: There is none of this key.
+        """
         self._change_status(key, Action.DISABLE, lambda standing: Status.DISABLED, reason)
 
     def enable(self, key: str) -> Status:
-        """Failed, where it had failed before it was disabled. The schedule tries it again, also
-        after a failure that needs a person: the person has come back to it."""
+        """Enables a disabled integration, and returns its status: failed if it was that before.
+
+        The schedule then tries it again, also after a permanent failure.
+
+        Raises:
+            NotAllowedError: It is not disabled.
+            UnknownIntegrationError: There is none of this key.
+        """
         return self._change_status(key, Action.ENABLE, after_enable)
 
     def remove(self, key: str, *, force: bool = False, purge_data: bool = False) -> dict[str, int]:
-        """Deletes settings, key, watermarks and runs; with `purge_data` the shop's data as well.
+        """Deletes settings, key, watermarks and runs, and settings in the audit trail.
 
-        What the audit trail tells of the settings goes with them. While it is syncing only with
-        `force`, which stops the run first. With `purge_data` also for an integration that was
-        removed before. Returns the rows of data deleted per table. Raises NotAllowedError,
-        UnknownIntegrationError.
+        Args:
+            key: Of the integration; with `purge_data` also of one that was removed before.
+            force: Stops a synchronisation that is running; otherwise the removal is refused then.
+            purge_data: Deletes the shop's data too.
+
+        Returns:
+            Rows of data deleted, by table.
+
+        Raises:
+            NotAllowedError: It is syncing.
+            UnknownIntegrationError: There is none of this key.
         """
         if purge_data and audit.was_removed(self._warehouse, key):
             return self._purge_removed(key)
@@ -161,7 +184,7 @@ class IntegrationService:
             require(Action.REMOVE, standing)
         with self._locked(key, Action.REMOVE, force=force) as connection, connection.transaction():
             purged = purge_integration(connection, key) if purge_data else {}
-            for table in BOOK:
+            for table in INTEGRATION_TABLES:
                 connection.execute(
                     sql.SQL("DELETE FROM {} WHERE integration = %s").format(
                         sql.Identifier(*table.split("."))
@@ -189,14 +212,14 @@ class IntegrationService:
         fields: Collection[str],
         api_key: SecretStr | None,
     ) -> IntegrationSettings:
-        """Names of statuses as letters: as the shop has them now, else as it had them last."""
+        """Replaces names of statuses by letters: of the shop, else of the warehouse."""
         with self._warehouse.connect(autocommit=True) as connection:
             names = read_status_names(connection, known.key)
         told = None
         with contextlib.suppress(secrets.SecretError):
             key = api_key or self._key_after(known, after)
             told = ask_shop(after, key, known.capabilities or {})
-        if told is not None:  # orders may still carry letters that the shop has no name for
+        if told is not None:  # orders may carry letters that have no name in the shop
             names = StatusNames(told.present, names.seen)
         return as_letters(after, names, fields, certain=told is not None)
 
@@ -206,7 +229,7 @@ class IntegrationService:
         return self._registry.api_key(known.key)
 
     def _save(self, key: str, saved: Mapping[str, Any], tested: bool) -> None:
-        """Only what has changed: another edit at the same time may have changed something else."""
+        """Saves only what has changed: another edit may change other settings at the same time."""
         values = {k: list(v) if isinstance(v, tuple) else v for k, v in saved.items()}
         assignments = sql.SQL(", ").join(
             sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name))
@@ -264,9 +287,11 @@ class IntegrationService:
     def _locked(
         self, key: str, act: Action, *, force: bool = False
     ) -> Iterator[psycopg.Connection[Any]]:
-        """A connection that holds the integration's lock: nobody can begin to sync it.
+        """Yields a connection that holds the sync lock of the integration.
 
-        Raises NotAllowedError while it is syncing, UnknownIntegrationError.
+        Raises:
+            NotAllowedError: It is syncing, and `force` is not set.
+            UnknownIntegrationError: There is none of this key.
         """
         with self._warehouse.connect(autocommit=True) as connection:
             deadline = time.monotonic() + (STOP_SECONDS if force else BRIEF_SECONDS)
@@ -280,10 +305,10 @@ class IntegrationService:
                     advisory.end_holder(connection, Lock.SYNC, key)
                 time.sleep(0.1)
             try:
-                # With its lock free, a run that runs is gone.
+                # The lock was free: a run that is recorded as running has died.
                 with connection.transaction():
                     mark_failed(connection, key, None, DEAD_RUN)
-                self._registry.get(key)  # removed by whoever held the lock?
+                self._registry.get(key)  # it may have been removed under the lock
                 yield connection
             finally:
                 advisory.unlock(connection, Lock.SYNC, key)
@@ -301,7 +326,7 @@ def _refuse_fixed(before: IntegrationSettings, after: IntegrationSettings) -> No
 
 @contextlib.contextmanager
 def _rules() -> Iterator[None]:
-    """The database's refusals in the words of this room."""
+    """Raises the errors of this module for refusals of the database."""
     try:
         yield
     except psycopg.Error as error:

@@ -1,6 +1,6 @@
-"""The settings of one integration: what a person may say, checked field by field.
+"""The settings of one integration, checked field by field.
 
-Pure: nothing here asks the shop or the database. All mistakes are reported at once, each with the
+Pure: nothing here reads the shop or the database. All mistakes are reported at once, each with the
 field as the command line spells it and what is expected. Not here: how a key is kept (`secrets`),
 whether a change is allowed in a status (`lifecycle`).
 """
@@ -31,8 +31,7 @@ from cscart_pipelines.integrations.limit import Limit
 KEY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62})")
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|[^@\s]+@localhost")
 CLIENT_ID = re.compile(r"[^\W_][\w .@/:#&()-]{0,63}")
-"""It stands on every order that is handed out, and so in the cells of spreadsheets: nothing that
-one would run as a formula."""
+"""It is on every exported order, and so in spreadsheets: nothing that is read as a formula."""
 REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:[/~].*")
 ZONES = frozenset(available_timezones())
 TESTED_FIELDS = ("url", "email", "api_key_reference")
@@ -50,14 +49,14 @@ class InvalidSettingsError(ValueError):
 
 
 def _words(value: object) -> object:
-    """Comma lists as the command line gives them; an empty one means none."""
+    """Splits a list with commas, as the command line gives it; an empty one means none."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
 
 
 def _printable(value: str, most: int) -> str:
-    """One line that any table, header and terminal takes."""
+    """Returns the text on one line of printable characters."""
     value = " ".join(value.split())
     if not value or len(value) > most or not value.isprintable():
         raise ValueError(f"expected 1 to {most} printable characters")
@@ -65,7 +64,7 @@ def _printable(value: str, most: int) -> str:
 
 
 def _ids(value: object) -> object:
-    """Ids as the command line and a file give them: 1,2 or [1, 2]; each once, in order."""
+    """Reads ids as the command line and a file give them, 1,2 or [1, 2]; each once, sorted."""
     if value is None:
         return ()
     given = _words(str(value) if isinstance(value, int) and value is not True else value)
@@ -201,7 +200,7 @@ class IntegrationSettings(BaseModel):
     @field_validator("order_statuses")
     @classmethod
     def _status_words(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        """Letters or names, as given: what a name means is known where the shop's statuses are."""
+        """Keeps letters or names as given: `status_words` knows what a name means."""
         return tuple(dict.fromkeys(_printable(part, 120) for part in value))
 
     @field_validator("shipped_status", "partially_shipped_status")
@@ -257,22 +256,26 @@ class IntegrationSettings(BaseModel):
 
     @property
     def zone(self) -> ZoneInfo:
+        """The time zone of the shop."""
         return ZoneInfo(self.timezone)
 
     @property
     def phone_region(self) -> str | None:
-        """Where phones belong whose customer's country is not known: `default_country`, else the
-        country of the time zone; None for a zone of no country, as UTC."""
+        """The country (ISO 3166-1 alpha-2) of phone numbers without one.
+
+        It is `default_country`, else the country of the time zone; None for a zone of no country,
+        as UTC.
+        """
         return self.default_country or region_of_zone(self.timezone)
 
     @property
     def limit(self) -> Limit:
-        """What is taken of the installation."""
+        """The companies and storefronts of the installation that are taken."""
         return Limit(self.companies, self.storefronts)
 
 
 def from_row(row: Mapping[str, Any]) -> IntegrationSettings:
-    """A saved row: its settings were valid when they were saved, so they are not judged again."""
+    """Returns the settings of a saved row, which were checked when they were saved."""
     values: dict[str, Any] = {
         name: tuple(row[name]) if isinstance(row[name], list) else row[name]
         for name in IntegrationSettings.model_fields
@@ -281,7 +284,7 @@ def from_row(row: Mapping[str, Any]) -> IntegrationSettings:
 
 
 def uses_fulfilment(settings: IntegrationSettings) -> bool:
-    """True if some setting of fulfilment was made: only then orders are pulled by themselves."""
+    """Tells whether a setting of fulfilment is set: only then the schedule exports orders."""
     return any(
         (
             settings.user_id,
@@ -297,7 +300,11 @@ def uses_fulfilment(settings: IntegrationSettings) -> bool:
 
 
 def check(values: Mapping[str, Any]) -> IntegrationSettings:
-    """Reads settings from loose values. Raises InvalidSettingsError with every problem found."""
+    """Reads settings from values of a command line or a file.
+
+    Raises:
+        InvalidSettingsError: Names every problem.
+    """
     problems: dict[str, str] = {}
     found = None
     try:
@@ -316,7 +323,7 @@ def check(values: Mapping[str, Any]) -> IntegrationSettings:
 
 
 def _plain(kind: str, text: str) -> str:
-    """A message of the checking library as one of ours."""
+    """Returns a message of Pydantic in the words of the command line."""
     plain = {
         "missing": "is required",
         "extra_forbidden": "is no setting",
@@ -330,7 +337,7 @@ def _plain(kind: str, text: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """The host of a shop's address, in lower case: what an integration keeps for life."""
+    """Returns the host of a shop's address in lower case, which an integration keeps for life."""
     return (urlsplit(url).hostname or "").lower()
 
 

@@ -1,7 +1,7 @@
 """Statuses in the settings: given by letter or by name, kept as the letters of the shop.
 
-Not here: what a name means (`cscart.status_names`), words that became unknown later, which are told
-when the shop is synchronised.
+Not here: what a name means (`cscart.status_names`), words that became unknown later, which the
+synchronisation reports.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NEED_LETTERS = ("settled_statuses", "refund_statuses")
 def ask_shop(
     settings: IntegrationSettings, api_key: SecretStr, capabilities: Mapping[str, Any]
 ) -> StatusNames | None:
-    """The shop's statuses; None where it cannot be reached or does not show them."""
+    """Reads the shop's statuses; None if it cannot be reached or does not show them."""
     if not (capabilities.get("readable") or {}).get("statuses", True):
         return None
     with (
@@ -48,7 +48,7 @@ def ask_shop(
 
 
 def read_status_names(connection: psycopg.Connection[Any], integration: str) -> StatusNames:
-    """The statuses of a shop as they were synchronised last (at most a day ago)."""
+    """Reads the statuses of a shop from the warehouse, as they were synchronised last."""
     cursor = connection.cursor(row_factory=tuple_row)
     present = cursor.execute(
         "SELECT status, coalesce(description, '') FROM cscart.statuses"
@@ -64,7 +64,11 @@ def read_status_names(connection: psycopg.Connection[Any], integration: str) -> 
 def with_letters_of_shop(
     settings: IntegrationSettings, api_key: SecretStr, capabilities: Mapping[str, Any]
 ) -> IntegrationSettings:
-    """Asks the shop what the words mean, for an integration that is new. Raises as `as_letters`."""
+    """Replaces names by letters for a new integration, whose shop is asked for its statuses.
+
+    Raises:
+        InvalidSettingsError: As `as_letters`.
+    """
     if not any(getattr(settings, field) for field in FIELDS):
         return settings
     names = ask_shop(settings, api_key, capabilities)
@@ -78,11 +82,17 @@ def as_letters(
     *,
     certain: bool,
 ) -> IntegrationSettings:
-    """The settings with letters in place of names, in these fields.
+    """Returns the settings with letters in place of names.
 
-    `certain`: the shop has just told the names. Otherwise letters are taken as they are, and other
-    words wait for the next synchronisation where they can. Raises InvalidSettingsError for each
-    word that means no status, or means several where one is expected.
+    Args:
+        settings: As a person gave them.
+        names: The statuses of the shop.
+        fields: The settings to translate.
+        certain: The names are those that the shop has now. Otherwise letters are taken as they are,
+            and words that may wait are translated by the next synchronisation.
+
+    Raises:
+        InvalidSettingsError: A word means no status, or several where one is expected.
     """
     problems: dict[str, str] = {}
     for field in sorted(FIELDS & set(fields)):
@@ -107,7 +117,7 @@ def as_letters(
 def translated(
     settings: IntegrationSettings, names: StatusNames, fields: Collection[str] = FIELDS
 ) -> IntegrationSettings:
-    """The settings with letters in place of the words that `names` knows."""
+    """Returns the settings with letters in place of the words that `names` knows."""
     values: dict[str, Any] = {}
     for field in FIELDS & set(fields):
         words = _words(settings, field)

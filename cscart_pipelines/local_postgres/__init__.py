@@ -1,1 +1,1 @@
-"""The embedded PostgreSQL server for laptops, with which nothing else is concerned."""
+"""The embedded PostgreSQL server for laptops: its files, its processes, connecting to it."""

@@ -1,8 +1,8 @@
 """What an earlier PostgreSQL may have left on a data folder, and how to make it harmless.
 
-A keeper that was killed can leave a running server; a server that was killed can leave sessions
-busy with their last query, and files that name a process which is somebody else's by now. Standard
-library only, for the keeper. Not here: the server that is started next (`server`).
+A supervisor that was killed can leave a running server; a server that was killed can leave sessions
+busy with their last query, and files that name a process id which another program has by now.
+Standard library only, for the supervisor. Not here: the server that is started next (`server`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 SECONDS = 60.0
-"""How long each way of asking is given."""
+"""How long each signal is given to end the server."""
 
 
 def clear(data: Path, socket: Path) -> None:
@@ -38,7 +38,7 @@ def clear(data: Path, socket: Path) -> None:
 
 
 def postmaster(data: Path) -> int | None:
-    """The pid of a live postmaster of this data folder; a recycled pid does not count."""
+    """Returns the pid of a live postmaster of this data folder; a recycled pid does not count."""
     try:
         pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
         os.kill(pid, 0)
@@ -60,10 +60,11 @@ def _sessions(data: Path) -> list[int]:
 
 
 def _disown(pid_file: Path) -> None:
-    """Makes a dead server's pid file harmless without losing what else it guards.
+    """Replaces the pid in a dead server's pid file by that of this process.
 
-    PostgreSQL refuses to start while the process in it lives, which by now may be anybody's, unless
-    that is its parent. What stands below (its shared memory) it should still check.
+    PostgreSQL refuses to start while the process in the file lives, unless that is its parent; by
+    now another program may have the pid. The lines below (shared memory) are kept: PostgreSQL
+    checks them.
     """
     with contextlib.suppress(FileNotFoundError):
         descriptor = os.open(pid_file, os.O_RDWR | os.O_NOFOLLOW)

@@ -1,7 +1,7 @@
 """Locks that the kernel frees when their holder ends, in whatever way it ends.
 
-All of them are `flock` on files in one folder per home; who holds which is told in `embedded`. Not
-here: what is done under a lock.
+All of them are `flock` on files in one folder per home; `client` tells in which order they are
+taken. Not here: what is done under a lock.
 """
 
 from __future__ import annotations
@@ -13,23 +13,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 START = "start.lock"
-"""Held exclusively by whoever joins, starts or removes a server, one at a time."""
+"""Held exclusively by the one process that connects to, starts or removes a server."""
 USERS = "users.lock"
-"""Held shared by every user, exclusively by a keeper that is stopping the server."""
-KEEPER = "keeper.lock"
-"""Held exclusively by the keeper, from before the server starts until after it has stopped."""
+"""Held shared by every user, exclusively by a supervisor that is stopping the server."""
+SUPERVISOR = "supervisor.lock"
+"""Held exclusively by the supervisor, from before the server starts until after it has stopped."""
 
 
 def open_lock(path: Path) -> int:
-    """A descriptor that is not inherited by programs this process starts."""
+    """Opens a lock file. The descriptor is not inherited by programs that this process starts."""
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[int]:
-    """Waits for the lock and holds it; gives its descriptor, which may be handed to a child.
+    """Waits for the lock and holds it.
 
-    Raises FileNotFoundError when the folder went away while waiting.
+    Yields:
+        The descriptor of the lock, which may be handed to a child: the child then holds it too.
+
+    Raises:
+        FileNotFoundError: The folder was removed during the wait.
     """
     while True:
         lock = open_lock(path)
@@ -43,7 +47,7 @@ def exclusive(path: Path) -> Iterator[int]:
 
 
 def _still_there(lock: int, path: Path) -> bool:
-    """The folder may have been removed and made again: then the lock we waited for is nobody's."""
+    """False if the folder was removed and made again: then the lock excludes no process."""
     try:
         return os.path.samestat(os.fstat(lock), path.stat())
     except FileNotFoundError:
@@ -51,9 +55,10 @@ def _still_there(lock: int, path: Path) -> bool:
 
 
 def taken(path: Path) -> bool:
-    """Whether somebody holds the lock exclusively. Probing never looks like holding.
+    """Tells whether a process holds the lock exclusively.
 
-    A shared probe passes other probes, and the keeper waits the moment until it is gone.
+    The test takes the lock shared for a moment: that passes other tests, and a supervisor waits
+    until it is over.
     """
     try:
         lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)

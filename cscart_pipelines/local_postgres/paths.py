@@ -1,10 +1,10 @@
 """Where the embedded server's files lie.
 
 An ordinary user: everything lies in the project's home, private to that user. Root: the server runs
-as a service account (`account`). It keeps its data in the home when that account can already reach
+as a service account (`service_account`). It keeps its data in the home if that account can reach
 it, otherwise in a folder of its own below /var/lib; that is decided once and kept. Nothing that
-existed before has its mode or owner changed. Starting and stopping is not here (`embedded`,
-`keeper`).
+existed before has its mode or owner changed. Not here: starting and stopping (`client`,
+`supervisor`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from cscart_pipelines.local_postgres import file_locks
 from cscart_pipelines.local_postgres.service_account import (
     SERVICE_ACCOUNT,
     SERVICE_ROOT,
-    NoPlaceError,
+    UnusableHomeError,
     account_name,
     ensure_service_account,
     reachable_binaries,
@@ -36,11 +36,11 @@ from cscart_pipelines.local_postgres.service_account import (
 )
 
 __all__ = [
-    "NoPlaceError",
-    "Place",
+    "ServerPaths",
+    "UnusableHomeError",
     "control_folder",
-    "find_place",
-    "remove_place",
+    "find_paths",
+    "remove_files",
     "resolved",
 ]
 
@@ -51,11 +51,11 @@ LONGEST_SOCKET_PATH = 100
 
 
 @dataclass(frozen=True)
-class Place:
+class ServerPaths:
     """Resolved paths of one embedded server. `account` is None unless root drops to it."""
 
     control: Path
-    """Lock files and log; owned by whoever uses the project."""
+    """Lock files and log; owned by the account that uses the project."""
     data: Path
     socket: Path
     """The folder of the socket, private to the account that runs the server."""
@@ -74,53 +74,61 @@ class Place:
 
 
 def control_folder(home: Path) -> Path:
-    """Creates the home and the folder in it that holds the locks. Raises NoPlaceError."""
+    """Creates the home and the folder in it that holds the locks.
+
+    Raises:
+        UnusableHomeError: The path is no text, belongs to another account, or cannot be written.
+    """
     with resolved(home):
         home = _resolve(home)
         if "\n" in str(home) or not _is_text(home):
-            raise NoPlaceError("the path of CSCART_PIPELINES_HOME is not a line of plain text")
+            raise UnusableHomeError("the path of CSCART_PIPELINES_HOME is not a line of plain text")
         # Others may pass through a home made by root (to reach the data), never list it.
         mode = 0o711 if os.geteuid() == 0 else 0o700
         _make(home, mode)
         control = home / "postgres"
         _make(control, mode)
-        # Both ends of a link: whoever owns either could lead the server elsewhere.
+        # Both ends of a link: the owner of either could lead the server elsewhere.
         for uid in (control.lstat().st_uid, control.stat().st_uid):
             if uid != os.geteuid():
-                raise NoPlaceError(
+                raise UnusableHomeError(
                     f"{control} belongs to uid {uid}, and this is uid {os.geteuid()}; run as the "
                     "account that made it, or choose another CSCART_PIPELINES_HOME"
                 )
         return control
 
 
-def find_place(home: Path) -> Place:
+def find_paths(home: Path) -> ServerPaths:
     """Resolves and creates the folders of the embedded server that belongs to `home`.
 
-    Always the same answer for the same home. Raises NoPlaceError.
+    The same home always has the same paths.
+
+    Raises:
+        UnusableHomeError: The home, or the account, cannot hold a server.
     """
     control = control_folder(home)
     with resolved(control.parent):
         if os.geteuid() != 0:
             account_name(os.geteuid())
             socket = _socket_folder(control / "run", control, None)
-            return Place(control, control / "data", socket, wheel_binaries(), None)
+            return ServerPaths(control, control / "data", socket, wheel_binaries(), None)
         ensure_service_account()
         _make(SERVICE_ROOT, 0o755)
         base = _base(control)
         socket = _socket_folder(base / "run", control, SERVICE_ACCOUNT)
-        return Place(control, base / "data", socket, reachable_binaries(), SERVICE_ACCOUNT)
+        return ServerPaths(control, base / "data", socket, reachable_binaries(), SERVICE_ACCOUNT)
 
 
-def remove_place(home: Path) -> bool:
+def remove_files(home: Path) -> bool:
     """Deletes the server's data for good, also where it lies outside the home.
 
-    False, and nothing is deleted, while the server is in use or stopping.
+    Returns:
+        False, and nothing is deleted, while the server is in use or stopping.
     """
     control = home.resolve() / "postgres"
     try:
         return _remove_under_lock(home, control)
-    except FileNotFoundError:  # never there, or another process was faster
+    except FileNotFoundError:  # never made, or removed by another process meanwhile
         return True
 
 
@@ -129,13 +137,13 @@ def _remove_under_lock(home: Path, control: Path) -> bool:
         users = file_locks.open_lock(control / file_locks.USERS)
         try:
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if file_locks.taken(control / file_locks.KEEPER):
+            if file_locks.taken(control / file_locks.SUPERVISOR):
                 return False
-            place = find_place(home)
-            shutil.rmtree(place.socket, ignore_errors=True)
-            if place.account is not None:
-                shutil.rmtree(place.data.parent, ignore_errors=True)
-                _signpost(place.data.parent).unlink(missing_ok=True)
+            paths = find_paths(home)
+            shutil.rmtree(paths.socket, ignore_errors=True)
+            if paths.account is not None:
+                shutil.rmtree(paths.data.parent, ignore_errors=True)
+                _home_note(paths.data.parent).unlink(missing_ok=True)
             shutil.rmtree(control, ignore_errors=True)
         except BlockingIOError:
             return False
@@ -148,24 +156,24 @@ def _remove_under_lock(home: Path, control: Path) -> bool:
 
 
 def _base(control: Path) -> Path:
-    """The service account's folder for this home: what was decided first stays."""
+    """Returns the service account's folder for this home, as it was decided at the first start."""
     inside, note = control / "server", control / "place"
     if not note.exists():
         if reaches(control):
             _make(inside, 0o700, owner=SERVICE_ACCOUNT)
             return inside
         if (inside / "data").exists():
-            raise NoPlaceError(
+            raise UnusableHomeError(
                 f"the account {SERVICE_ACCOUNT} can no longer reach its data in {inside}; let "
                 "others pass through the folders above it again (chmod o+x), or choose another "
                 "CSCART_PIPELINES_HOME"
             )
         _write_once(note, secrets.token_hex(6))
     base = SERVICE_ROOT / f"server-{note.read_text().strip()}"
-    sign = _signpost(base)  # for whoever finds the folder later, and against copies of the home
+    sign = _home_note(base)  # tells operators whose folder this is; detects copies of the home
     claimed = Path(sign.read_text().rstrip("\n")) if sign.exists() else control.parent
     if claimed != control.parent and _reads_same(claimed / "postgres" / "place", note):
-        raise NoPlaceError(
+        raise UnusableHomeError(
             f"{control.parent} is a copy of {claimed} and names the same data; delete "
             f"{note} to start with an empty database"
         )
@@ -175,7 +183,7 @@ def _base(control: Path) -> Path:
     return base
 
 
-def _signpost(base: Path) -> Path:
+def _home_note(base: Path) -> Path:
     return base.with_name(f"{base.name}.home")
 
 
@@ -199,12 +207,12 @@ def _write_once(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def resolved(home: Path) -> Iterator[None]:
-    """Tells what the system refuses (rights, full or read-only disk) as a NoPlaceError."""
+    """Raises UnusableHomeError for what the system refuses: rights, a full or read-only disk."""
     try:
         yield
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        raise NoPlaceError(
+        raise UnusableHomeError(
             f"the embedded PostgreSQL cannot use the home {home}: {error.strerror}{where}; choose "
             "another CSCART_PIPELINES_HOME, or set CSCART_PIPELINES_DATABASE_URL"
         ) from None
@@ -265,12 +273,12 @@ def _socket_folder(wanted: Path, control: Path, owner: str | None) -> Path:
     try:
         _make(folder, 0o700, owner)
     except OSError:
-        if not os.path.lexists(folder):  # otherwise somebody took the place: see below
+        if not os.path.lexists(folder):  # otherwise another account has the name: see below
             raise
     found = folder.lstat()
     uid = pwd.getpwnam(owner).pw_uid if owner else os.geteuid()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or found.st_mode & 0o077:
-        raise NoPlaceError(
+        raise UnusableHomeError(
             f"{folder} belongs to another account or is open to others; remove it, or choose a "
             "shorter CSCART_PIPELINES_HOME"
         )

@@ -1,8 +1,7 @@
 """One PostgreSQL data folder and the postmaster on it, as a child of this process.
 
-Standard library only: the keeper imports this, and lives as long as the server does. Not here: who
-uses the server and when it ends (`keeper`), where its files lie (`place`), what a killed server
-left behind (`leftovers`).
+Standard library only, since the supervisor imports this. Not here: when the server is stopped
+(`supervisor`), where its files lie (`paths`), what a killed server left behind (`cleanup`).
 """
 
 from __future__ import annotations
@@ -59,19 +58,24 @@ class StartError(RuntimeError):
 class Server:
     """Starts and stops one postmaster. `start` and `stop` may be called from several threads."""
 
-    def __init__(self, place: dict[str, str | None]) -> None:
-        self._data = Path(place["data"] or "")
-        self._socket = Path(place["socket"] or "")
-        self._binaries = Path(place["binaries"] or "")
-        self._owner = str(place["owner"])
-        self._account = place["account"]
-        self._log = Path(place["control"] or "") / "server.log"
+    def __init__(self, paths: dict[str, str | None]) -> None:
+        self._data = Path(paths["data"] or "")
+        self._socket = Path(paths["socket"] or "")
+        self._binaries = Path(paths["binaries"] or "")
+        self._owner = str(paths["owner"])
+        self._account = paths["account"]
+        self._log = Path(paths["control"] or "") / "server.log"
         self._child: subprocess.Popen[bytes] | None = None
         self._turn = threading.Lock()
         self.stopping = False
 
     def start(self) -> None:
-        """Returns when the server accepts connections. Raises StartError, OSError."""
+        """Starts the server and waits until it accepts connections.
+
+        Raises:
+            StartError: It did not come up within START_SECONDS, or ended before.
+            OSError: A file or program cannot be used.
+        """
         with self._turn:
             if not (self._data / "PG_VERSION").exists():
                 self._initialise()
@@ -87,7 +91,7 @@ class Server:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
-                    preexec_fn=_end_with_keeper(signal.SIGINT),
+                    preexec_fn=_end_with_supervisor(signal.SIGINT),
                     **self._identity(),
                 )
             finally:
@@ -111,6 +115,7 @@ class Server:
             self._child.wait()
 
     def log(self, line: str) -> None:
+        """Appends a line to the server's log."""
         log = open_log(self._log)
         os.write(log, f"{line}\n".encode())
         os.close(log)
@@ -144,7 +149,7 @@ class Server:
              "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8",
              "--auth-local=peer", "--auth-host=reject"],
             capture_output=True, text=True, errors="replace", check=False, cwd="/",
-            preexec_fn=_end_with_keeper(signal.SIGKILL),
+            preexec_fn=_end_with_supervisor(signal.SIGKILL),
             **self._identity(),
         )  # fmt: skip
         if done.returncode:
@@ -155,7 +160,7 @@ class Server:
         uid, gid = scratch.stat().st_uid, scratch.stat().st_gid
         quoted = self._owner.replace('"', '""')
         for name, text in (
-            # Only the person this home belongs to may connect, whoever reaches the socket.
+            # Only the owner of this home may connect, even if others reach the socket.
             ("pg_hba.conf", "local all all peer map=owner\n"),
             ("pg_ident.conf", f'owner "{quoted}" {SUPERUSER}\nowner "{quoted}" analyst\n'),
             ("conf.d.cscart-pipelines.conf", CONFIGURATION),
@@ -196,23 +201,23 @@ class Server:
 
 
 def open_log(path: Path) -> int:
-    """For appending; private, because messages may quote what is in the tables."""
+    """Opens a log for appending; private, because messages may quote rows of the tables."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
-def _end_with_keeper(name: signal.Signals) -> Callable[[], None]:
-    """Linux: the child gets this signal when its keeper dies.
+def _end_with_supervisor(name: signal.Signals) -> Callable[[], None]:
+    """Returns what asks Linux to send this signal to the child when its supervisor dies.
 
-    What it returns runs in the child after the change of user, which would reset the request.
+    It runs in the child, after the change of user, which would reset the request.
     """
     return partial(_ask_for_signal, name, os.getpid())
 
 
-def _ask_for_signal(name: signal.Signals, keeper: int) -> None:
+def _ask_for_signal(name: signal.Signals, supervisor: int) -> None:
     for one in (signal.SIGINT, signal.SIGHUP):
         signal.signal(one, signal.SIG_DFL)  # it must not get lost before PostgreSQL handles it
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     if sys.platform == "linux":
         _LIBC.prctl(1, name)  # PR_SET_PDEATHSIG
-        if os.getppid() != keeper:  # it died before we could ask
+        if os.getppid() != supervisor:  # it died before we could ask
             os._exit(1)

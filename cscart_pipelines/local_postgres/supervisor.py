@@ -1,14 +1,13 @@
-"""The process that owns one embedded PostgreSQL: starts it, and stops it when nobody uses it.
+"""The process that owns one embedded PostgreSQL: starts it, and stops it after its last user.
 
-Every process that uses the server holds `users.lock` shared. The keeper waits for the exclusive
-one: the kernel grants it when the last user is gone, however it went, so a crash or kill -9 of a
-user never leaves a server behind. If the keeper itself is killed, the kernel tells PostgreSQL to
-stop (Linux), or the next keeper does.
+Every process that uses the server holds `users.lock` shared. The supervisor waits for the exclusive
+lock: the kernel grants it when the last user has ended, so a crash or kill -9 of a user never
+leaves a server behind. If the supervisor itself is killed, the kernel tells PostgreSQL to stop
+(Linux), or the next supervisor does.
 
-Started by `embedded` with its place as JSON; prints one line, `ready` or `failed: why`. Standard
-library only, and run without site-packages: nothing in the starter's environment can get in its
-way. Not here: who may use the server and how it is found (`embedded`, `place`), PostgreSQL itself
-(`server`).
+Started by `client` with its paths as JSON; prints one line, `ready` or `failed: why`. Standard
+library only, and run without site-packages: nothing in the starter's environment is imported. Not
+here: connecting (`client`), files (`paths`), PostgreSQL itself (`server`).
 """
 
 from __future__ import annotations
@@ -36,14 +35,15 @@ _stopping = threading.Lock()
 
 
 def main() -> None:
-    place = json.loads(sys.argv[-1])
-    control = Path(place["control"])
+    """Runs the supervisor: starts the server, then waits for the end of its last user."""
+    paths = json.loads(sys.argv[-1])
+    control = Path(paths["control"])
     # SIGTERM is waited for by a thread of its own, from the moment there is something to stop.
     signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGTERM})
     for name in (signal.SIGINT, signal.SIGHUP):
         signal.signal(name, lambda *_: None)  # unlike SIG_IGN, not inherited by PostgreSQL
-    alive = file_locks.open_lock(control / file_locks.KEEPER)
-    server = Server(place)
+    alive = file_locks.open_lock(control / file_locks.SUPERVISOR)
+    server = Server(paths)
     try:
         _hold_for_life(alive)
         server.start()
@@ -54,14 +54,14 @@ def main() -> None:
     for work in (_end_with_server, _end_on_request):
         threading.Thread(target=work, args=(server, alive), daemon=True).start()
     _answer("ready")
-    # Inherited from the starter: until here nobody else could join, even if the starter was killed.
-    os.close(int(place["start_lock"]))
+    # Inherited from the starter: until here no other process connects, even if that was killed.
+    os.close(int(paths["start_lock"]))
     fcntl.flock(users, fcntl.LOCK_EX)  # returns when the last user has gone
     _stop(server, alive)
 
 
 def _hold_for_life(alive: int) -> None:
-    """Whoever finds it taken knows that a keeper is there. Only probes hold it besides us."""
+    """Takes `supervisor.lock`, by which other processes see that a supervisor runs."""
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
@@ -69,12 +69,12 @@ def _hold_for_life(alive: int) -> None:
             return
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise StartError("another keeper holds this home") from None
+                raise StartError("another supervisor holds this home") from None
         time.sleep(0.005)
 
 
 def _answer(line: str) -> None:
-    """Tells the waiting starter, which may be gone already, and lets go of its pipe."""
+    """Tells the waiting starter, which may have ended already, and closes its pipe."""
     with contextlib.suppress(OSError):
         os.write(1, f"{line}\n".encode())
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -86,7 +86,7 @@ def _answer(line: str) -> None:
 def _stop(server: Server, alive: int) -> NoReturn:
     _stopping.acquire()  # never given back: the first one to come ends the process
     server.stop()
-    # In this order: whoever is waiting for users.lock (released by the exit) must find no keeper.
+    # In this order: a process that waits for users.lock (freed by the exit) finds no supervisor.
     fcntl.flock(alive, fcntl.LOCK_UN)
     os._exit(0)
 
@@ -97,7 +97,7 @@ def _end_on_request(server: Server, alive: int) -> None:
 
 
 def _end_with_server(server: Server, alive: int) -> None:
-    """A server that died (out of memory, killed) is started again; failing that, give up."""
+    """Starts a server again that died (out of memory, killed); ends if that fails."""
     deaths: list[float] = []
     while True:
         server.wait()
@@ -105,7 +105,7 @@ def _end_with_server(server: Server, alive: int) -> None:
             return
         now = time.monotonic()
         deaths = [*(then for then in deaths if now - then < DEATHS_WITHIN), now]
-        server.log("keeper: PostgreSQL has ended unexpectedly")
+        server.log("supervisor: PostgreSQL has ended unexpectedly")
         try:
             if len(deaths) > DEATHS:
                 raise StartError("it ended again and again")
@@ -113,7 +113,7 @@ def _end_with_server(server: Server, alive: int) -> None:
         except (StartError, OSError, subprocess.SubprocessError) as error:
             if server.stopping:
                 return
-            server.log(f"keeper gives up: {error}")
+            server.log(f"supervisor gives up: {error}")
             _stop(server, alive)
 
 

@@ -1,4 +1,4 @@
-"""The queue `onsite.touched`: orders and people named by onsite events, to be read from the shop.
+"""Orders and people named by onsite events, to be read from the shop: table `onsite.change_queue`.
 
 The collector adds rows; a targeted sync removes those it has read, unless an event named them again
 meanwhile. A row that the shop does not show yet is tried again after growing pauses, then dropped:
@@ -41,9 +41,9 @@ class QueuedChange:
 
 
 DUE = """
-    FROM onsite.touched AS touch
+    FROM onsite.change_queue AS touch
     WHERE touch.kind <> 'shop' AND touch.not_before <= clock_timestamp() AND NOT EXISTS (
-        SELECT FROM onsite.touched AS shop
+        SELECT FROM onsite.change_queue AS shop
         WHERE shop.integration = touch.integration AND shop.kind = 'shop'
           AND shop.not_before > clock_timestamp()
     )
@@ -68,9 +68,9 @@ AS_READ = """
       AND last_at = %(last_at)s
 """
 """The row as it was read: one that was named again since then has news that were not read."""
-REMOVE = f"DELETE FROM onsite.touched {AS_READ}"  # noqa: S608 - a constant
+REMOVE = f"DELETE FROM onsite.change_queue {AS_READ}"  # noqa: S608 - a constant
 DEFER = f"""
-    UPDATE onsite.touched SET attempts = attempts + 1,
+    UPDATE onsite.change_queue SET attempts = attempts + 1,
         not_before = clock_timestamp() + make_interval(secs => %(pause)s)
     {AS_READ}
 """  # noqa: S608 - a constant
@@ -130,7 +130,8 @@ def leave_alone(connection: psycopg.Connection[Any], integration: str) -> int:
     """
     row = connection.execute(
         """
-        INSERT INTO onsite.touched AS known (integration, kind, value, event, attempts, not_before)
+        INSERT INTO onsite.change_queue AS known
+            (integration, kind, value, event, attempts, not_before)
         VALUES (%(key)s, 'shop', '', 'no answer', 1,
                 clock_timestamp() + make_interval(secs => (%(pauses)s::int[])[1]))
         ON CONFLICT (integration, kind, value) DO UPDATE SET
@@ -148,7 +149,7 @@ def leave_alone(connection: psycopg.Connection[Any], integration: str) -> int:
 def answered(connection: psycopg.Connection[Any], integration: str) -> None:
     """Ends the pause of a shop that answered."""
     connection.execute(
-        "DELETE FROM onsite.touched WHERE integration = %s AND kind = 'shop'", [integration]
+        "DELETE FROM onsite.change_queue WHERE integration = %s AND kind = 'shop'", [integration]
     )
 
 
@@ -162,7 +163,7 @@ def drop_needless(connection: psycopg.Connection[Any]) -> int:
     """
     return connection.execute(
         """
-        DELETE FROM onsite.touched AS touch
+        DELETE FROM onsite.change_queue AS touch
         WHERE NOT EXISTS (
             SELECT FROM registry.integrations AS shop WHERE shop.integration = touch.integration
         ) OR touch.last_at < (

@@ -106,8 +106,8 @@ def erase_onsite(
             " AND email_sha256 = ANY(%(who)s)",
         )
     delete(
-        "onsite.touched",
-        "DELETE FROM onsite.touched WHERE integration = %(shop)s AND kind = 'person'"
+        "onsite.change_queue",
+        "DELETE FROM onsite.change_queue WHERE integration = %(shop)s AND kind = 'person'"
         " AND value = ANY(%(who)s)",
     )
     for schema, table in _built_tables(connection):

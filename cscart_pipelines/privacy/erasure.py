@@ -1,10 +1,9 @@
-"""Forgetting a person: their data leaves raw tables, marts and rejects, and does not come back.
+"""Erasure of a person: their data leaves raw tables, marts and rejects, and is not loaded again.
 
-Orders stay, without anything that names the person, so that revenue stays true. What the shop still
-has of them is recognised by hashes (of the address, and of the account's number) and not loaded
-again; deleting it in the shop is the shop's owner's duty. Not here: deleting whole integrations
-(`acts`), leaving them out while loading (`sync.forgotten`), orders for a fulfilment system
-(`forget_fulfilment`), visits (`forget_onsite`).
+Orders stay, without the columns that name the person, so that revenue stays correct. A suppression
+list of hashes (of addresses, accounts and orders) keeps out what the shop still has; its deletion
+there is the duty of the shop's owner. Not here: whole integrations (`warehouse.purge`), loading
+(`sync.erasure_filter`), tables of other packages (`fulfilment.erasure`, `onsite.erasure`).
 """
 
 from __future__ import annotations
@@ -32,35 +31,35 @@ PERSONAL_ORDER_COLUMNS = (
     "email", "firstname", "lastname", "phone", "company", "s_firstname", "s_lastname", "s_address",
     "s_address_2", "s_city", "s_zipcode", "s_phone", "user_id",
 )  # fmt: skip
-"""What names a person in an order; totals, country and status do not."""
+"""The columns of an order that name a person; totals, country and status do not."""
 PERSONAL_BUILT_COLUMNS = ("email", "identity", "customer_id")
-"""The same in the orders that the models make."""
-"""The lock that a build of lists holds: what it read before would bring the person back."""
+"""The same columns of `analytics.orders`."""
 
 
 def identity_hash(host: str, who: str) -> bytes:
-    """Recognises a forgotten person of that shop without keeping the address (or mobile)."""
+    """Returns the hash of an erased person's address or mobile in the shop at that host."""
     return _hash(host, f"email {normal(who)}")
 
 
 def order_hash(host: str, order_id: int) -> bytes:
-    """Recognises an order of a forgotten person, whatever the shop has made of it since."""
+    """Returns the hash of an erased person's order, whose address the shop may have changed."""
     return _hash(host, f"order {order_id}")
 
 
 def account_hash(host: str, user_id: int) -> bytes:
-    """Recognises a forgotten person's account, whose orders may carry other addresses."""
+    """Returns the hash of an erased person's account, whose orders may have other addresses."""
     return _hash(host, f"account {user_id}")
 
 
 def _hash(host: str, what: str) -> bytes:
-    """By host and not by key: a key that is used again for another shop starts clean."""
+    """Hashes with the host, not the key: a key used again for another shop has its own list."""
     return hashlib.blake2b(f"{host}\0{what}".encode(), digest_size=16, person=b"forgotten").digest()
 
 
 def suppressed_hashes(connection: psycopg.Connection[Any], integration: str) -> frozenset[bytes]:
+    """Returns the suppression list of an integration."""
     rows = connection.cursor(row_factory=tuple_row).execute(
-        "SELECT identity_hash FROM registry.forgotten WHERE integration = %s", [integration]
+        "SELECT identity_hash FROM registry.suppressed_people WHERE integration = %s", [integration]
     )
     return frozenset(bytes(row[0]) for row in rows)
 
@@ -68,15 +67,16 @@ def suppressed_hashes(connection: psycopg.Connection[Any], integration: str) -> 
 def suppress(
     connection: psycopg.Connection[Any], integration: str, hashes: Sequence[bytes]
 ) -> None:
+    """Adds hashes to the suppression list, within the caller's transaction."""
     connection.execute(
-        "INSERT INTO registry.forgotten (integration, identity_hash)"
+        "INSERT INTO registry.suppressed_people (integration, identity_hash)"
         " SELECT %s, unnest(%s::bytea[]) ON CONFLICT DO NOTHING",
         [integration, list(hashes)],
     )
 
 
 def known_integrations(connection: psycopg.Connection[Any]) -> list[str]:
-    """All that ever were: a removed one may have left its data."""
+    """Returns the keys of all integrations, also of removed ones, whose data may still exist."""
     rows = connection.execute(
         "SELECT integration FROM registry.integrations"
         " UNION SELECT DISTINCT integration FROM registry.audit ORDER BY 1"
@@ -87,13 +87,22 @@ def known_integrations(connection: psycopg.Connection[Any]) -> list[str]:
 def erase_person(
     connection: psycopg.Connection[Any], integrations: Sequence[str], who: str
 ) -> dict[str, dict[str, int]]:
-    """Purges one identity from these integrations: integration -> table -> rows touched.
+    """Erases one identity from these integrations, in one transaction.
 
-    `who`: an e-mail address or a mobile, in any spelling that the models take for the same one.
+    It waits for a build of lists that is running, which may have read the person before. An unknown
+    person gives an empty report, and is not loaded in future either.
 
-    One transaction for all; waits for a build of lists that is running. A person who is unknown
-    gives an empty report, and is not loaded in future either. Raises NotAllowedError, before
-    anything is changed, when one of the integrations is syncing: it would load them again.
+    Args:
+        connection: In autocommit mode.
+        integrations: Their keys.
+        who: An e-mail address or a mobile, in any spelling that the models read as the same one.
+
+    Returns:
+        Rows changed or deleted, by integration and table.
+
+    Raises:
+        NotAllowedError: One of the integrations is syncing and would load the person again;
+            nothing is changed.
     """
     report: dict[str, dict[str, int]] = {}
     with _locked(connection, integrations), connection.transaction():
@@ -103,20 +112,23 @@ def erase_person(
             store_contacts(connection, integration, region)
             touched = _erase_in(connection, integration, [normal(who, region)], [], region)
             report[integration] = touched
-            # Who was forgotten is nobody's business any more.
+            # The entry does not name the person.
             audit.record(connection, integration, "person forgotten", touched)
     return report
 
 
-def forget_accounts(
+def erase_accounts(
     connection: psycopg.Connection[Any], integration: str, accounts: Sequence[int]
 ) -> dict[str, int]:
-    """Purges people whom the shop has made anonymous, and their orders: table -> rows touched.
+    """Erases people whom the shop has made anonymous, and their orders.
 
-    The shop has written invented addresses over theirs, in orders without telling a change. The
-    accounts and the orders stay forgotten; the address does not: who registers with it again, or
-    has another account with it, is a customer as any other. Within the caller's transaction;
+    The shop has replaced their addresses by invented ones, in orders without a new `updated_at`.
+    Accounts and orders are suppressed for good; the address is not: a person who registers with it
+    again, or has another account with it, is a customer. Runs within the caller's transaction, and
     waits for a build of lists that is running.
+
+    Returns:
+        Rows changed or deleted, by table.
     """
     advisory.lock(connection, Lock.LIST_BUILD)
     region = _region(connection, integration)
@@ -166,7 +178,7 @@ def _erase_in(
     *,
     for_good: bool = True,
 ) -> dict[str, int]:
-    """Purges these identities and accounts; `for_good`: new rows with the identities, too."""
+    """Erases identities and accounts; `for_good` suppresses future rows of the identities too."""
     touched: dict[str, int] = {}
 
     def note(table: str, rows: int) -> None:
@@ -213,13 +225,13 @@ def _erase_in(
     for schema, table, columns in _tables_naming_people(connection):
         rows = _erase_in_table(connection, schema, table, columns, integration, gone, order_ids)
         note(f"{schema}.{table}", rows)
-    store_contacts(connection, integration, region)  # which forgets what no row has any more
+    store_contacts(connection, integration, region)  # deletes contacts that no row has any more
     return touched
 
 
 _IS_THEIRS = "integration = %(shop)s AND (identity = ANY(%(who)s) OR any_address = ANY(%(who)s))"
 """Of the views of `warehouse.contacts`. An address that is no identity (CS-Cart has invented it for
-a guest) can be purged all the same."""
+a guest) can be erased too."""
 _DELETE_ACCOUNTS = f"""
     DELETE FROM cscart.customers WHERE integration = %(shop)s AND (
         user_id = ANY(%(accounts)s)
@@ -236,7 +248,7 @@ _THEIR_ORDERS = f"""
 def _only_theirs(
     connection: psycopg.Connection[Any], integration: str, addresses: Collection[str]
 ) -> list[str]:
-    """Those of the addresses that nothing in the raw tables has any more."""
+    """Returns those of the addresses that no row of the raw tables has any more."""
     rows = connection.execute(
         "SELECT address FROM unnest(%(addresses)s::text[]) AS address WHERE NOT EXISTS ("
         " SELECT FROM cscart.customer_contacts WHERE integration = %(shop)s"
@@ -249,7 +261,7 @@ def _only_theirs(
 
 
 def _region(connection: psycopg.Connection[Any], integration: str) -> str | None:
-    """Where its phones without a country belong; None for an integration that was removed."""
+    """Returns the country of phones without one; None for an integration that was removed."""
     row = connection.execute(
         "SELECT default_country, timezone FROM registry.integrations WHERE integration = %s",
         [integration],
@@ -258,7 +270,7 @@ def _region(connection: psycopg.Connection[Any], integration: str) -> str | None
 
 
 def erase_comments(connection: psycopg.Connection[Any], integration: str) -> int:
-    """What staff wrote on shipments of orders that belong to nobody (any more)."""
+    """Erases the comments of staff on shipments of orders without a buyer."""
     return connection.execute(
         "UPDATE cscart.shipments AS sent SET comments = NULL FROM cscart.orders AS placed"
         " WHERE sent.integration = %s AND sent.comments IS NOT NULL"
@@ -281,7 +293,7 @@ def _host(connection: psycopg.Connection[Any], integration: str) -> str:
 def _tables_naming_people(
     connection: psycopg.Connection[Any],
 ) -> list[tuple[str, str, list[str]]]:
-    """Built tables with columns that hold an address, or the number of an order beside one."""
+    """Returns built tables with an address, and their columns of addresses and order numbers."""
     rows = connection.execute(
         """
         SELECT table_schema, table_name, array_agg(column_name::text ORDER BY column_name)
@@ -309,7 +321,7 @@ def _erase_in_table(
     identities: list[str],
     order_ids: list[int],
 ) -> int:
-    """Rows about the person go; orders for analysts stay, without the person."""
+    """Deletes the rows of a person; orders for analysts stay, without the person."""
     name = sql.Identifier(schema, table)
     match = sql.SQL(" OR ").join(
         sql.SQL("{} = ANY({})").format(

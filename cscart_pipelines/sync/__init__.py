@@ -1,1 +1,1 @@
-"""Shop to raw tables: what to read, since when, how far along."""
+"""Synchronisation of a shop to the raw tables: what is read, since when, how far."""

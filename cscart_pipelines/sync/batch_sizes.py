@@ -1,4 +1,4 @@
-"""How much is asked for and stored at a time.
+"""How many rows are asked for in one request and stored in one transaction.
 
 Page sizes are those to start with and to shrink to when a shop cannot serve them; each divides the
 one before. Not here: when to shrink (`cscart.paginator`).
@@ -26,5 +26,5 @@ class BatchSizes:
     newest_shipments: int = 50
     chunk_rows: int = 5000
     chunk_seconds: float = 1.0
-    """A chunk is committed at the latest then: what a crash costs of a slow shop's pages. The
-    progress is also the sign of life."""
+    """A chunk is committed at the latest after this: a crash costs no more of a slow shop's pages.
+    The commit also writes the heartbeat of the run."""

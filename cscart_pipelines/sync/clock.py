@@ -1,4 +1,4 @@
-"""The shop's own time, and how far it can be trusted.
+"""The time on the shop's clock, and the bounds of it where the shop does not tell.
 
 Windows and watermarks are on the shop's clock, because it stamps the changes (reference 14). Not
 here: which windows (`orders.windows`).
@@ -11,24 +11,27 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 UNCERTAIN = timedelta(days=1)
-"""How far off the clock of a shop that never tells its time may be: any time zone's worth."""
+"""How far off the clock of a shop that never tells its time may be: more than any time zone."""
 
 
 @dataclass(frozen=True)
 class ShopTime:
     """What is known about one moment on the shop's clock."""
 
-    surely_over: datetime
+    earliest: datetime
     """The shop's time is not before this: a watermark can stand here."""
-    surely_not_yet: datetime
+    latest: datetime
     """The shop's time is not after this: a window that ends here leaves nothing out."""
 
 
 class ShopClock:
-    """The shop's time from the Date header of its answers.
+    """The shop's time, from the Date header of its answers.
 
-    The header is cut to the second, so the reckoned time is never ahead of the shop. `ask` fetches
-    a Date header when the time is wanted before any answer came.
+    The header is cut to the second, so the computed time is never ahead of the shop.
+
+    Args:
+        ask: Fetches a Date header, for when the time is wanted before any answer came.
+        now: Our clock, in UTC.
     """
 
     def __init__(
@@ -42,19 +45,19 @@ class ShopClock:
         self._ahead: timedelta | None = None
 
     def observe(self, date: datetime | None) -> None:
-        """Takes note of an answer's Date header that has just come; safe from any thread."""
+        """Takes the Date header of an answer that has just come. Safe from any thread."""
         if date is not None:
             self._ahead = date - self._now()
 
     def now(self) -> ShopTime:
-        """UTC, whole seconds. Asks the shop once if it has not said anything yet."""
+        """Returns the shop's present time: UTC, whole seconds. Asks the shop once if need be."""
         if self._ahead is None and not self._asked:
             self._asked = True
             self.observe(self._ask())
         return self.at(self._now())
 
     def at(self, ours: datetime) -> ShopTime:
-        """What the shop's clock showed when ours showed that."""
+        """Returns what the shop's clock showed when ours showed `ours`."""
         if self._ahead is None:
             ours = ours.replace(microsecond=0)
             return ShopTime(ours - UNCERTAIN, ours + UNCERTAIN)

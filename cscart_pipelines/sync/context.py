@@ -23,7 +23,7 @@ from cscart_pipelines.warehouse.load import Changes, Loader
 
 R = TypeVar("R")
 Listener = Callable[[str, int, int | None], None]
-"""Told (phase, rows done, rows in all or None) whenever a step gets on."""
+"""Called with (phase, rows done, rows in all or None) whenever a step has stored rows."""
 
 
 @dataclass
@@ -46,7 +46,7 @@ class EntityReport:
     watermark_to: datetime | None = None
 
     def numbers(self) -> dict[str, Any]:
-        """For the record of the run and for Dagster."""
+        """Returns the report as plain values, for `registry.sync_runs` and for Dagster."""
         moments = {"watermark_from": self.watermark_from, "watermark_to": self.watermark_to}
         return {
             "rows": self.rows,
@@ -66,7 +66,7 @@ class EntityReport:
 
 @dataclass
 class SyncContext:
-    """One run over one shop."""
+    """One synchronisation of one shop."""
 
     client: ShopClient
     connection: psycopg.Connection[Any]
@@ -78,18 +78,18 @@ class SyncContext:
     """first, resync or full."""
     listener: Listener
     clock: ShopClock
-    forgotten: ErasureFilter
+    erasure_filter: ErasureFilter
     sizes: BatchSizes = field(default_factory=BatchSizes)
     limit: Limit = field(default_factory=Limit)
 
     def get(self, entity: str, **arguments: Any) -> ApiResponse:
-        """One safe request, which also sets the shop's clock."""
+        """Sends one GET and sets the shop's clock by its answer. Raises ShopError."""
         answer = self.client.get(entity, **arguments)
         self.clock.observe(answer.date)
         return answer
 
     def observing(self, fetch: Fetch[R]) -> Fetch[R]:
-        """The same fetch, setting the shop's clock with every page."""
+        """Returns the same fetch, which also sets the shop's clock by every page."""
 
         def fetch_and_observe(page: int, size: int) -> ListAnswer[R]:
             answer = fetch(page, size)
@@ -99,15 +99,16 @@ class SyncContext:
         return fetch_and_observe
 
     def can(self, capability: str) -> bool:
+        """Tells whether the connection test found this capability (`cscart.capabilities`)."""
         return bool(self.capabilities.get(capability))
 
     def count(self, query: str, *arguments: Any) -> int:
-        """The one number of a query whose first parameter is the integration."""
+        """Returns the one number of a query whose first parameter is the integration."""
         row = self.connection.execute(query, [self.integration, *arguments]).fetchone()
         return int(row[0]) if row else 0
 
     def warehouse_time(self) -> datetime:
-        """The clock that stamps `loaded_at` and `last_seen_at`."""
+        """Returns the time of the clock that stamps `loaded_at` and `last_seen_at`."""
         row = self.connection.execute("SELECT now()").fetchone()
         assert row is not None
         moment: datetime = row[0]

@@ -1,7 +1,7 @@
 """Registered customers: always a full sweep, since the shop tells no time of change.
 
-The reference (10.1, 10.2) knows no filter by change and no notice of deletion, so every row is read
-and compared by its hash. Guests are not here: they exist only in their orders.
+The API has no filter by change and no notice of deletion (reference 10.1, 10.2), so every row is
+read and compared by its hash. Not here: guests, who exist only in their orders.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ _GONE = "SELECT count(*) FROM cscart.customers WHERE integration = %s AND delete
 
 
 def sync_customers(context: SyncContext) -> EntityReport:
-    """Sweeps the customers of one shop. Raises ShopError."""
+    """Reads all customers of one shop and loads what differs.
+
+    Raises:
+        ShopError: The shop failed; what was loaded until then stays.
+    """
     started = time.monotonic()
     report = EntityReport(ENTITY)
     state = context.states.read(ENTITY)
@@ -38,20 +42,20 @@ def sync_customers(context: SyncContext) -> EntityReport:
         growing=True,
     )
 
-    consumer = context.forgotten.customers(
+    handler = context.erasure_filter.customers(
         plain_handler(context.loader, tables_core.customers, parse_customer, "user_id")
     )
     outside: set[int] = set()
     if context.limit:
-        consumer = only(consumer, "user_id", _taken(context), outside)
+        handler = only(handler, "user_id", _taken(context), outside)
     left = unfinished(state)
-    walked = _sweep(context, report, state, query, consumer)
-    if left is not None:  # its first part is as old as the run that was cut short
-        walked = _sweep(context, report, state, query, consumer)
+    result = _sweep(context, report, state, query, handler)
+    if left is not None:  # its first part is as old as the run that was interrupted
+        result = _sweep(context, report, state, query, handler)
     with context.connection.transaction():
-        state.totals["total"] = walked.total
+        state.totals["total"] = result.total
         context.states.save(state)
-    report.shop_total = walked.total - len(context.forgotten.accounts) - len(outside)
+    report.shop_total = result.total - len(context.erasure_filter.accounts) - len(outside)
     report.warehouse_total = context.count(
         "SELECT count(*) FROM cscart.customers WHERE integration = %s AND deleted_at IS NULL"
     )
@@ -80,19 +84,19 @@ def _sweep(
     report: EntityReport,
     state: EntityState,
     query: ListQuery,
-    consumer: RowHandler,
+    handler: RowHandler,
 ) -> ListResult:
     left = unfinished(state)
     began = datetime.fromisoformat(left["began"]) if left else datetime.now(UTC)
 
     def finish() -> None:
-        """Together with the tombstones."""
+        """Runs in the transaction that marks deletions."""
         _detach_orders(context)
         gone = context.count(_GONE)
         if gone < state.totals.get("gone", 0) + context.count(_GONE + " AND deleted_at = now()"):
-            # Some came back, perhaps with their orders, of which the shop says nothing.
+            # Some exist again, perhaps with their orders, which have no new `updated_at`.
             reset_reconciliation(context)
-        state.watermark = context.clock.at(began).surely_over
+        state.watermark = context.clock.at(began).earliest
         state.totals = {
             "gone": gone,
             "began": began.isoformat(),
@@ -100,13 +104,14 @@ def _sweep(
         }
 
     sweep = Sweep(tables_core.customers, finishing=finish)
-    return read_list(context, report, state, query, consumer, sweep=sweep)
+    return read_list(context, report, state, query, handler, sweep=sweep)
 
 
 def _detach_orders(context: SyncContext) -> None:
-    """Orders of accounts buried in this transaction: the shop sets their user to 0 silently (10.3).
+    """Removes the user of orders whose account is marked as deleted in this transaction.
 
-    Their hash goes too, so that the next reading of such an order counts as a change.
+    The shop does the same without a new `updated_at` (reference 10.3). The hash goes too, so that
+    the next reading of such an order counts as a change.
     """
     context.connection.execute(
         """

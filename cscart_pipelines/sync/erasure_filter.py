@@ -1,8 +1,8 @@
-"""People who are forgotten: what the shop still has of them is not loaded.
+"""Keeps erased people out of the warehouse, of whom the shop still has accounts and orders.
 
-By request (`purge-person`), or because the shop has made them anonymous. Their accounts are left
-out, their orders lose what names them. Where nobody is forgotten, nothing of this is done. Not
-here: forgetting a person (`privacy.erasure`).
+People are erased by request (`purge-person`), or because the shop has made them anonymous. Their
+accounts are left out, their orders lose the columns that name them. Not here: the erasure itself
+(`privacy.erasure`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from cscart_pipelines.integrations.settings import IntegrationSettings, host_of
 from cscart_pipelines.privacy.erasure import (
     PERSONAL_ORDER_COLUMNS,
     account_hash,
+    erase_accounts,
     erase_comments,
-    forget_accounts,
     identity_hash,
     order_hash,
     suppress,
@@ -35,13 +35,13 @@ _PLACE = dict.fromkeys(("s_state", "s_country", "s_country_name", "b_country", "
 
 @dataclass(frozen=True)
 class _Anonymised:
-    """Stands in a chunk for the row of an account that the shop has just made anonymous."""
+    """Stands in a chunk for the row of an account that the shop has newly made anonymous."""
 
     user_id: int
 
 
 class ErasureFilter:
-    """The forgotten people of one shop."""
+    """The suppression list of one shop, applied to rows before they are loaded."""
 
     def __init__(self, connection: psycopg.Connection[Any], settings: IntegrationSettings) -> None:
         self._connection = connection
@@ -52,15 +52,14 @@ class ErasureFilter:
         self.accounts: set[int] = set()
         """Accounts that this run has left out."""
 
-    def customers(self, consumer: RowHandler) -> RowHandler:
-        """The same, without forgotten accounts. Their numbers are remembered for their orders.
+    def customers(self, handler: RowHandler) -> RowHandler:
+        """Returns a handler without the erased accounts; their ids are kept for their orders.
 
-        An account that the shop has made anonymous (reference 10.1) becomes a forgotten one: with
-        its chunk, all that names the person leaves the warehouse.
+        An account that the shop has made anonymous (reference 10.1) is erased with its chunk.
         """
 
         def prepare(rows: list[RawRow]) -> PreparedRows:
-            prepared = consumer.prepare(rows)
+            prepared = handler.prepare(rows)
             anonymised = {str(raw.get("user_id")).strip() for raw in rows if _is_anonymised(raw)}
             if self._hashes or anonymised:
                 prepared.rows = [
@@ -73,25 +72,25 @@ class ErasureFilter:
         def load(rows: list[Any]) -> Changes:
             gone = [row.user_id for row in rows if isinstance(row, _Anonymised)]
             if not gone:
-                return consumer.load(rows)
-            touched = forget_accounts(self._connection, self._integration, gone)
-            changes = consumer.load([row for row in rows if not isinstance(row, _Anonymised)])
+                return handler.load(rows)
+            touched = erase_accounts(self._connection, self._integration, gone)
+            changes = handler.load([row for row in rows if not isinstance(row, _Anonymised)])
             return changes + Changes(updated=sum(touched.values()))
 
         return RowHandler(prepare, load)
 
     def order(self, row: OrderRow) -> OrderRow:
-        """The order as it is kept."""
+        """Returns the order as it may be stored: without names if its buyer was erased."""
         if not self._hashes or not self._is_theirs(row):
             return row
         row = row._replace(**_BLANK)  # type: ignore[arg-type]
         country = row.s_country or row.b_country or ""
-        if len(country) != 2 or not country.isupper():  # written over, as "Bo"
+        if len(country) != 2 or not country.isupper():  # overwritten by the add-on, as "Bo"
             row = row._replace(**_PLACE)  # type: ignore[arg-type]
         return row
 
     def clean_shipments(self) -> None:
-        """What staff wrote on the shipments of such orders."""
+        """Erases the comments of staff on the shipments of such orders."""
         if self._hashes:
             erase_comments(self._connection, self._integration)
 
@@ -105,7 +104,7 @@ class ErasureFilter:
     def _named(
         self, email: str | None, phones: tuple[str | None, ...], country: str | None
     ) -> bool:
-        """Whether one of these is forgotten; a phone counts where there is no usable e-mail."""
+        """Tells whether one of these is erased; a phone counts where no e-mail is usable."""
         if email and identity_hash(self._host, email) in self._hashes:
             return True
         address = read_email(email)
@@ -116,7 +115,7 @@ class ErasureFilter:
         return any(one and identity_hash(self._host, one) in self._hashes for one in mobiles)
 
     def _kept(self, row: tuple[Any, ...], anonymised: bool) -> list[Any]:
-        """The row of an account, what stands for it, or nothing."""
+        """Returns the row of an account, its `_Anonymised`, or nothing."""
         user = row[_USER]
         account = account_hash(self._host, user)
         known = account in self._hashes

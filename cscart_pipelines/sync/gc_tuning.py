@@ -1,7 +1,7 @@
-"""Fewer garbage collections while a shop is read: a fifth of the time went there.
+"""Fewer garbage collections while a shop is read: they took a fifth of the time.
 
-Pages become millions of short-lived objects without cycles; reference counting frees them, and the
-collector only looks through them again and again. Not here: anything else about speed.
+Pages become millions of short-lived objects without cycles, which reference counting frees; the
+collector only traverses them again and again. Not here: anything else about speed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _before = gc.get_threshold()
 
 @contextlib.contextmanager
 def relaxed_gc() -> Iterator[None]:
-    """Relaxes the collector of this process until the last of several shops is done."""
+    """Relaxes the collector of this process until the last of several synchronisations ends."""
     global _inside, _before
     with _lock:
         if _inside == 0:

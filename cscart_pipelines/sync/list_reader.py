@@ -1,8 +1,8 @@
-"""Reading one list of a shop into the warehouse, chunk by chunk, so that a crash costs one chunk.
+"""Reads one list of a shop into the warehouse, chunk by chunk, so that a crash costs one chunk.
 
-Rows, the place in the list and the progress commit together. Here belongs that pairing for any
-entity. Not here: in which order pages are read (`cscart.paging`), which lists to read (the entity
-modules), what rows mean (`consumers`), SQL (`warehouse.load`).
+Rows, the cursor and the progress commit together, for any entity. Not here: the order in which
+pages are read (`cscart.paginator`), which lists to read (the entity modules), what rows mean
+(`row_handlers`), SQL (`warehouse.load`).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from cscart_pipelines.sync.row_handlers import PreparedRows, RawRow, RowHandler
 from cscart_pipelines.sync.state import EntityState
 
 MAX_UNFINISHED_AGE = timedelta(days=2)
-"""An unfinished walk older than this starts anew."""
+"""An interrupted reading older than this starts anew."""
 
 
 @dataclass(frozen=True)
 class ListQuery:
-    """One list to walk through."""
+    """One list to read to its end."""
 
     entity: str
     """Of the API: `users`, `orders`, …"""
@@ -42,12 +42,12 @@ class ListQuery:
     """The parameters that make rows heavy; without them a broken row can be identified."""
     label: str = "all"
     resumable: bool = True
-    """False for a window that is cheap to repeat: its note would hide that of the whole walk."""
+    """False for a window that is cheap to repeat: its cursor would hide that of the whole list."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """The list holds every row of this table: what it lacks at the end is deleted in the shop."""
+    """The list holds every row of this table: at the end, rows that it lacks are deleted."""
 
     table: Table
     ordered_until: datetime | None = None
@@ -55,17 +55,17 @@ class Sweep:
     each_reject: bool = True
     """Every unreadable row shows as such in this list; if not, only rows without id are closed."""
     finishing: Callable[[], object] = lambda: None
-    """What belongs into the transaction that marks deletions."""
+    """Is called in the transaction that marks deletions."""
 
 
 @dataclass(frozen=True)
 class ListResult:
-    """A finished walk."""
+    """A list that was read to its end."""
 
     total: int
-    """What the shop said at last."""
+    """The shop's count, of the last answer."""
     quiet: bool
-    """The total stood still all the while, so that what was read is what the shop had."""
+    """The count did not change while the list was read: what was read is what the shop had."""
 
 
 def read_list(
@@ -73,31 +73,41 @@ def read_list(
     report: EntityReport,
     state: EntityState,
     query: ListQuery,
-    consumer: RowHandler,
+    handler: RowHandler,
     *,
     sweep: Sweep | None = None,
     until: datetime | None = None,
 ) -> ListResult:
-    """Walks through the list, or goes on where the last run stopped. Raises ShopError.
+    """Reads the list, from the cursor if the last run was interrupted.
 
-    With `until`, the watermark moves there together with the last rows.
+    Args:
+        context: The synchronisation.
+        report: Counts are added to it.
+        state: Of the entity; saved with every chunk.
+        query: The list.
+        handler: Parses and loads its rows.
+        sweep: The list is complete, so that rows it lacks are deleted in the shop.
+        until: The watermark after the last row, saved together with it.
+
+    Raises:
+        ShopError: The shop failed; chunks loaded until then stay, with the cursor.
     """
-    return ListSync(context, report, state, query, consumer, sweep, until).run()
+    return ListSync(context, report, state, query, handler, sweep, until).run()
 
 
 def unfinished(state: EntityState) -> dict[str, Any] | None:
-    """The walk that the last run left behind, if it is still worth going on with."""
-    note = state.walk
+    """Returns the cursor of an interrupted reading, if it is younger than MAX_UNFINISHED_AGE."""
+    cursor = state.page_cursor
     if (
-        note is None
-        or datetime.now(UTC) - datetime.fromisoformat(note["began"]) > MAX_UNFINISHED_AGE
+        cursor is None
+        or datetime.now(UTC) - datetime.fromisoformat(cursor["began"]) > MAX_UNFINISHED_AGE
     ):
         return None
-    return note
+    return cursor
 
 
 class ListSync:
-    """One walk: collects pages into chunks and commits them."""
+    """One reading of a list: collects pages into chunks and commits them."""
 
     def __init__(
         self,
@@ -105,7 +115,7 @@ class ListSync:
         report: EntityReport,
         state: EntityState,
         query: ListQuery,
-        consumer: RowHandler,
+        handler: RowHandler,
         sweep: Sweep | None,
         until: datetime | None,
     ) -> None:
@@ -113,23 +123,24 @@ class ListSync:
         self._report = report
         self._state = state
         self._query = query
-        self._consumer = consumer
+        self._handler = handler
         self._sweep = sweep
-        note = unfinished(state) if query.resumable else None
-        if note is None or note["label"] != query.label:
-            note = self._begin(until)
-        self._note: dict[str, Any] = dict(note)
+        cursor = unfinished(state) if query.resumable else None
+        if cursor is None or cursor["label"] != query.label:
+            cursor = self._begin(until)
+        self._cursor: dict[str, Any] = dict(cursor)
         self._chunk = PreparedRows()
-        self._poison: list[tuple[str, str]] = []
+        self._unreadable: list[tuple[str, str]] = []
         self._loading: Future[None] | None = None
 
     def run(self) -> ListResult:
+        """Reads the list to its end. Raises ShopError."""
         context, query, sizes = self._context, self._query, self._context.sizes
         pages = ReverseOffsetPaginator[RawRow](
             context.observing(fetcher(context.client, query.entity, query.params)),
             size=query.sizes[0],
             sizes=query.sizes,
-            remaining=self._note.get("remaining"),
+            remaining=self._cursor.get("remaining"),
             expected_total=self._state.totals.get("total") if query.growing else None,
             growing_tail=query.growing,
             max_parallel=context.client.max_parallel,
@@ -152,7 +163,7 @@ class ListSync:
                     last_commit = time.monotonic()
             self._commit(0, finished=True)
             self._wait()
-        return ListResult(self._note["total"], self._note["lowest"] == self._note["highest"])
+        return ListResult(self._cursor["total"], self._cursor["lowest"] == self._cursor["highest"])
 
     def _begin(self, until: datetime | None) -> dict[str, Any]:
         context = self._context
@@ -169,7 +180,7 @@ class ListSync:
             "began": began.isoformat(),
             "until": until.isoformat() if until else None,
             "part": 0,
-            # With an empty table nothing can be missing, so nothing needs remembering.
+            # With an empty table no row can be missing, so the ids seen need not be recorded.
             "remember": bool(has_rows),
             "total": 0,
             "lowest": None,
@@ -177,62 +188,64 @@ class ListSync:
         }
 
     def _take(self, page: Page[RawRow]) -> None:
-        """Prepared at once, while the next pages are on their way; loaded with its chunk."""
-        note = self._note
+        """Prepares a page while the next are requested; it is loaded with its chunk."""
+        cursor = self._cursor
         self._report.pages += 1
         self._report.rows += len(page.rows)
-        note["total"] = page.total
-        note["lowest"] = page.total if note["lowest"] is None else min(note["lowest"], page.total)
-        note["highest"] = max(note["highest"] or 0, page.total)
+        cursor["total"] = page.total
+        cursor["lowest"] = (
+            page.total if cursor["lowest"] is None else min(cursor["lowest"], page.total)
+        )
+        cursor["highest"] = max(cursor["highest"] or 0, page.total)
         if page.rows:
-            if self._consumer.compares:
-                self._wait()  # it asks the warehouse through the connection that loads
-            self._chunk.add(self._consumer.prepare(page.rows))
+            if self._handler.compares:
+                self._wait()  # it reads the warehouse through the connection that loads
+            self._chunk.add(self._handler.prepare(page.rows))
 
     def _commit(self, remaining: int, *, finished: bool = False) -> None:
-        """Hands the chunk over to be loaded, once the one before it is."""
+        """Hands the chunk to the loading thread, once the chunk before it is loaded."""
         self._wait()
         chunk, self._chunk = self._chunk, PreparedRows()
-        for key, reason in self._poison:
+        for key, reason in self._unreadable:
             chunk.rejects.append((key, reason))
             if key.isdecimal():
-                chunk.ids.append(int(key))  # broken, but there
-        self._poison = []
-        note = self._note
-        note["remaining"] = remaining
-        part = note["part"]
-        note["part"] += 1
-        self._loading = self._loader.submit(self._load, chunk, part, dict(note), finished)
+                chunk.ids.append(int(key))  # broken, but it exists
+        self._unreadable = []
+        cursor = self._cursor
+        cursor["remaining"] = remaining
+        part = cursor["part"]
+        cursor["part"] += 1
+        self._loading = self._loader.submit(self._load, chunk, part, dict(cursor), finished)
 
     def _wait(self) -> None:
         if self._loading is not None:
             loading, self._loading = self._loading, None
             loading.result()
 
-    def _load(self, chunk: PreparedRows, part: int, note: dict[str, Any], finished: bool) -> None:
-        """One transaction, in a thread of its own: nobody else may use the connection meanwhile."""
+    def _load(self, chunk: PreparedRows, part: int, cursor: dict[str, Any], finished: bool) -> None:
+        """Loads a chunk in one transaction; no other thread uses the connection meanwhile."""
         context, state = self._context, self._state
         with context.connection.transaction():
             if chunk.rows:
-                self._report.changes += self._consumer.load(chunk.rows)
+                self._report.changes += self._handler.load(chunk.rows)
             for key, reason in chunk.rejects:
                 context.loader.reject(state.entity, key, reason)
             self._report.rejected += len(chunk.rejects)
-            if note["remember"] and chunk.ids:
+            if cursor["remember"] and chunk.ids:
                 context.loader.record_seen_ids(state.entity, part, chunk.ids)
             if self._query.resumable:
-                state.walk = note
+                state.page_cursor = cursor
             if finished:
                 self._finish()
             context.states.save(state)
-            total, remaining = int(note["total"]), int(note["remaining"])
+            total, remaining = int(cursor["total"]), int(cursor["remaining"])
             context.listener(state.entity, max(0, total - remaining), total)
 
     def _finish(self) -> None:
-        context, state, note, sweep = self._context, self._state, self._note, self._sweep
-        began = datetime.fromisoformat(note["began"])
+        context, state, cursor, sweep = self._context, self._state, self._cursor, self._sweep
+        began = datetime.fromisoformat(cursor["began"])
         if sweep is not None:
-            if note["remember"]:
+            if cursor["remember"]:
                 self._report.deleted += context.loader.soft_delete_missing(
                     sweep.table, state.entity, began, ordered_until=sweep.ordered_until
                 )
@@ -240,10 +253,10 @@ class ListSync:
             state.swept_at = datetime.now(UTC)
             sweep.finishing()
         if self._query.resumable:
-            state.walk = None
-        if note["until"]:
-            state.watermark = datetime.fromisoformat(note["until"])
+            state.page_cursor = None
+        if cursor["until"]:
+            state.watermark = datetime.fromisoformat(cursor["until"])
 
     def _set_aside(self, found: int | str | None, position: int, reason: str) -> None:
-        """A row that breaks its page; stored with the page that follows."""
-        self._poison.append((f"position:{position}" if found is None else str(found), reason))
+        """Keeps a row that breaks its page; it is stored with the next chunk."""
+        self._unreadable.append((f"position:{position}" if found is None else str(found), reason))

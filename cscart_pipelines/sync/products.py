@@ -1,8 +1,8 @@
 """Products and their categories: what changed since the last run, all of them once a day.
 
-Orders change stock without touching a product's time of change (reference 11.3), so amounts are
-true only after a sweep. Categories have no filter at all; a shop that does not hand them out loses
-the names of categories, nothing else.
+Orders change stock but not a product's time of change (reference 11.3), so amounts are exact only
+after a sweep. Categories have no filter at all; without the right to read them only their names are
+missing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ SLIM = {"get_icon": 0, "get_detailed": 0, "get_additional": 0, "get_features": 0
 
 
 def sync_products(context: SyncContext) -> EntityReport:
-    """Brings the products of one shop up to date. Raises ShopError."""
+    """Brings the products of one shop up to date.
+
+    Raises:
+        ShopError: The shop failed; what was loaded until then stays.
+    """
     started = time.monotonic()
     report = EntityReport(ENTITY)
     state = context.states.read(ENTITY)
@@ -37,7 +41,7 @@ def sync_products(context: SyncContext) -> EntityReport:
     left = unfinished(state)
     if _sweep_is_due(context, state):
         _sweep(context, report, state)
-        if left is not None:  # its first part is as old as the run that was cut short
+        if left is not None:  # its first part is as old as the run that was interrupted
             _changes(context, report, state)
     else:
         _changes(context, report, state)
@@ -52,13 +56,13 @@ def sync_products(context: SyncContext) -> EntityReport:
     return report
 
 
-def _consumer(context: SyncContext, outside: set[int]) -> RowHandler:
+def _handler(context: SyncContext, outside: set[int]) -> RowHandler:
     """Products of other companies are left out; storefronts do not show in them."""
-    consumer = plain_handler(context.loader, tables_core.products, parse_product, "product_id")
+    handler = plain_handler(context.loader, tables_core.products, parse_product, "product_id")
     if not context.limit.companies:
-        return consumer
+        return handler
     return only(
-        consumer,
+        handler,
         "product_id",
         lambda raw: context.limit.takes_company(integer(raw.get("company_id"))),
         outside,
@@ -73,25 +77,25 @@ def _params(context: SyncContext) -> dict[str, Any]:
 def _sweep(context: SyncContext, report: EntityReport, state: EntityState) -> None:
     outside: set[int] = set()
     query = ListQuery(ENTITY, "product_id", _params(context), context.sizes.products, growing=True)
-    walked = read_list(
+    result = read_list(
         context,
         report,
         state,
         query,
-        _consumer(context, outside),
+        _handler(context, outside),
         sweep=Sweep(tables_core.products),
-        until=context.clock.now().surely_over,
+        until=context.clock.now().earliest,
     )
-    state.totals = {"total": walked.total}
-    report.shop_total = walked.total - len(outside)
+    state.totals = {"total": result.total}
+    report.shop_total = result.total - len(outside)
     _categories(context)
 
 
 def _changes(context: SyncContext, report: EntityReport, state: EntityState) -> None:
     now = context.clock.now()
     assert state.watermark is not None
-    # The shop counts the hours on its own clock, whatever that shows.
-    hours = math.ceil((now.surely_not_yet - state.watermark).total_seconds() / 3600) + 1
+    # The shop counts the hours on its own clock.
+    hours = math.ceil((now.latest - state.watermark).total_seconds() / 3600) + 1
     query = ListQuery(
         ENTITY,
         "product_id",
@@ -101,7 +105,7 @@ def _changes(context: SyncContext, report: EntityReport, state: EntityState) -> 
         label="changed",
         resumable=False,
     )
-    read_list(context, report, state, query, _consumer(context, set()), until=now.surely_over)
+    read_list(context, report, state, query, _handler(context, set()), until=now.earliest)
 
 
 def _sweep_is_due(context: SyncContext, state: EntityState) -> bool:
@@ -114,11 +118,11 @@ def _categories(context: SyncContext) -> None:
     try:
         raw = read_short_list(context.client, "categories")
     except PermanentShopError:
-        return  # not for this account, or not in this shop: lines keep the category's id
-    consumer = plain_handler(context.loader, tables_core.categories, parse_category, "category_id")
-    prepared = consumer.prepare(raw)
+        return  # no right to read them, or no such entity: products keep the category's id
+    handler = plain_handler(context.loader, tables_core.categories, parse_category, "category_id")
+    prepared = handler.prepare(raw)
     with context.connection.transaction():
         began = context.warehouse_time()
-        consumer.load(prepared.rows)
+        handler.load(prepared.rows)
         context.loader.record_seen_ids("categories", 0, prepared.ids)
         context.loader.soft_delete_missing(tables_core.categories, "categories", began)

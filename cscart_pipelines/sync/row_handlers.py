@@ -1,6 +1,6 @@
-"""What is made of the raw rows of a page: parsed and compared at once, loaded with their chunk.
+"""Row handlers: raw rows of a page are parsed and compared at once, loaded with their chunk.
 
-Not here: reading pages (`list_reader`), consumers of orders (`orders.reader`).
+Not here: reading pages (`list_reader`), the handlers of orders (`orders.reader`).
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ class PreparedRows:
     """Rows ready to be loaded."""
 
     rows: list[Any] = field(default_factory=list)
-    """As the consumer's `load` takes them."""
+    """In the form that the handler's `load` takes."""
     ids: list[int] = field(default_factory=list)
-    """What the shop has, whether it could be read or not."""
+    """Of all rows that the shop has, readable or not."""
     rejects: list[tuple[str, str]] = field(default_factory=list)
     """(key, reason)"""
 
     def add(self, other: PreparedRows) -> None:
+        """Appends the rows of another page."""
         self.rows += other.rows
         self.ids += other.ids
         self.rejects += other.rejects
@@ -37,27 +38,33 @@ class PreparedRows:
 
 @dataclass(frozen=True)
 class RowHandler:
-    """What becomes of raw rows."""
+    """How the raw rows of one list are prepared and loaded."""
 
     prepare: Callable[[list[RawRow]], PreparedRows]
-    """Outside any transaction: may ask the shop for more."""
+    """Runs outside any transaction; may read more from the shop."""
     load: Callable[[list[Any]], Changes]
-    """Within the transaction of the chunk: only the warehouse."""
+    """Runs within the transaction of the chunk; uses only the warehouse."""
     compares: bool = False
-    """`prepare` looks into the warehouse."""
+    """`prepare` reads the warehouse, through the connection that loads."""
 
 
 def parse_rows(
     rows: list[RawRow], id_field: str, parse: Callable[[RawRow], tuple[int, Any]]
 ) -> PreparedRows:
-    """`parse` gives (id, what to load); rows it cannot read are set aside with the reason."""
+    """Parses the rows of a page; those that cannot be read become rejects with the reason.
+
+    Args:
+        rows: As the shop sent them.
+        id_field: The name of their id.
+        parse: Returns (id, what to load) of a row; raises UnreadableRowError.
+    """
     prepared = PreparedRows()
     for raw in rows:
         try:
             key, row = parse(raw)
         except UnreadableRowError as error:
             known = integer(raw.get(id_field))
-            # Only a number is repeated: whatever else stands there may be anything.
+            # Only a number is stored as the key: any other value may be personal data.
             prepared.rejects.append(("unknown" if known is None else str(known), str(error)))
             if known is not None:
                 prepared.ids.append(known)
@@ -70,7 +77,7 @@ def parse_rows(
 def plain_handler(
     loader: Loader, table: Table, parse: Callable[[RawRow], tuple[Any, ...]], id_field: str
 ) -> RowHandler:
-    """For entities whose rows stand alone; the id is the first column."""
+    """Returns the handler of an entity whose rows stand alone; the id is the first column."""
 
     def read(raw: RawRow) -> tuple[int, Any]:
         row = parse(raw)
@@ -83,11 +90,12 @@ def plain_handler(
 
 
 def only(
-    consumer: RowHandler, id_field: str, takes: Callable[[RawRow], bool], outside: set[int]
+    handler: RowHandler, id_field: str, takes: Callable[[RawRow], bool], outside: set[int]
 ) -> RowHandler:
-    """The same, without the rows that the integration does not take: neither loaded nor seen.
+    """Returns a handler without the rows that the integration does not take.
 
-    Their ids are added to `outside`, since the shop may count them.
+    They are neither loaded nor count as seen. Their ids are added to `outside`, since the shop may
+    count them.
     """
 
     def prepare(rows: list[RawRow]) -> PreparedRows:
@@ -97,6 +105,6 @@ def only(
                 taken.append(raw)
             elif (number := integer(raw.get(id_field))) is not None:
                 outside.add(number)
-        return consumer.prepare(taken)
+        return handler.prepare(taken)
 
-    return replace(consumer, prepare=prepare)
+    return replace(handler, prepare=prepare)

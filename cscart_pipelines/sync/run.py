@@ -1,7 +1,6 @@
-"""One synchronisation of one shop: the steps in order, under a lease, with a true ending.
+"""One synchronisation of one shop: its steps in order, and the status that they lead to.
 
-Whoever starts it (command line, schedule, UI) comes through here. Not here: Dagster, and what each
-step reads.
+Command line, schedules and UI all start it here. Not here: Dagster, and what each step reads.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class SyncFailedError(RuntimeError):
     def __init__(self, reason: str, *, permanent: bool) -> None:
         super().__init__(reason)
         self.permanent = permanent
-        """It will not go away by itself: credentials, privileges, settings."""
+        """A repetition cannot help: credentials, privileges or settings are wrong."""
 
 
 @dataclass
@@ -68,10 +67,11 @@ class SyncReport:
     seconds: float = 0.0
 
     def written(self) -> int:
-        """Rows that this run changed in the warehouse."""
+        """Counts the rows that this run changed in the warehouse."""
         return sum(entity.changes.written for entity in self.entities.values())
 
     def numbers(self) -> dict[str, Any]:
+        """Returns the report as plain values, for `registry.sync_runs` and for Dagster."""
         return {
             "kind": self.kind,
             "seconds": round(self.seconds, 3),
@@ -81,37 +81,45 @@ class SyncReport:
 
 
 def synchronise(
-    lease: SyncSession,
+    session: SyncSession,
     client: ShopClient,
     *,
     entities: Collection[str] = ENTITIES,
     listener: Listener | None = None,
     sizes: BatchSizes | None = None,
 ) -> SyncReport:
-    """Brings the raw tables of the leased shop up to date and closes the lease.
+    """Brings the raw tables of a shop up to date and ends the session.
 
-    Raises SyncFailedError; what was loaded until then stays, and the next run goes on from there.
+    Args:
+        session: Holds the sync lock of the integration.
+        client: Reads the shop; its caller closes it.
+        entities: Those to read, of ENTITIES.
+        listener: Is called with the progress.
+        sizes: Rows per request and per transaction.
+
+    Raises:
+        SyncFailedError: What was loaded until then stays, and the next run continues from there.
     """
     started = time.monotonic()
-    integration = lease.integration
-    report = SyncReport(integration.key, lease.kind)
+    integration = session.integration
+    report = SyncReport(integration.key, session.kind)
 
     def listen(phase: str, done: int, total: int | None) -> None:
-        lease.progress(phase, done, total)
+        session.progress(phase, done, total)
         if listener is not None:
             listener(phase, done, total)
 
-    with lease, relaxed_gc():
+    with session, relaxed_gc():
         context = SyncContext(
             client=client,
-            connection=lease.connection,
-            loader=Loader(lease.connection, integration.key),
-            states=StateStore(lease.connection, integration.key),
+            connection=session.connection,
+            loader=Loader(session.connection, integration.key),
+            states=StateStore(session.connection, integration.key),
             integration=integration.key,
-            capabilities=lease.capabilities(),
-            kind=lease.kind,
+            capabilities=session.capabilities(),
+            kind=session.kind,
             listener=listen,
-            forgotten=ErasureFilter(lease.connection, integration.settings),
+            erasure_filter=ErasureFilter(session.connection, integration.settings),
             clock=ShopClock(ask=lambda: client.get("version").date),
             sizes=sizes or BatchSizes(),
             limit=integration.settings.limit,
@@ -130,30 +138,32 @@ def synchronise(
                     continue
                 step.calls = client.stats.calls - calls
                 report.entities[entity] = step
-            if lease.kind != "resync":
+            if session.kind != "resync":
                 context.loader.analyse(report.written())
             if report.written():
-                store_contacts(lease.connection, integration.key, integration.settings.phone_region)
+                store_contacts(
+                    session.connection, integration.key, integration.settings.phone_region
+                )
             report.calls = client.stats.snapshot()
             report.seconds = time.monotonic() - started
-            lease.succeed(report.numbers())
+            session.succeed(report.numbers())
         except ShopError as error:
             permanent = isinstance(error, PermanentShopError)
-            lease.fail(error.message, permanent=permanent, kind=type(error).__name__)
+            session.fail(error.message, permanent=permanent, kind=type(error).__name__)
             raise SyncFailedError(error.message, permanent=permanent) from error
         except psycopg.Error as error:
-            # Not the whole text: the server quotes rows in it.
+            # Not the whole text, in which the server quotes rows.
             said = error.diag.message_primary or "the connection was lost"
             reason = f"the warehouse failed: {said} ({type(error).__name__})"
-            lease.fail(reason, permanent=False, kind=type(error).__name__)
+            session.fail(reason, permanent=False, kind=type(error).__name__)
             raise SyncFailedError(reason, permanent=False) from None
     return report
 
 
 def _readable(context: SyncContext, entity: str) -> bool:
-    """Whether the shop's user may read it.
+    """Tells whether the shop's user may read the entity.
 
-    What is needed is tried anyway: the shop's refusal says which privilege is missing.
+    NEEDED ones are tried anyway: the shop's refusal says which privilege is missing.
     """
     if entity in NEEDED:
         return True

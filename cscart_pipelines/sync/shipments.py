@@ -1,8 +1,8 @@
 """Shipments: the newest each time, all of them once a week and where the shop's count differs.
 
-The shop tells neither changes nor deletions of shipments (reference 9.1): its total gives away what
-was deleted, and edits are seen on the newest at once, on the others by the weekly sweep. Not here:
-writing shipments.
+The shop tells neither changes nor deletions of shipments (reference 9.1): its total shows that some
+were deleted; edits are found on the newest at once, on others by the weekly sweep. Not here:
+writing shipments (`cscart.writes`).
 """
 
 from __future__ import annotations
@@ -22,38 +22,42 @@ from cscart_pipelines.warehouse.tables import core as tables_core
 ENTITY = "shipments"
 SWEEP_EVERY = timedelta(days=7)
 PAGES_OF_NEWEST = 4
-"""With more new ones than these pages hold, the whole list is swept."""
+"""If there are more new shipments than these pages hold, the whole list is swept."""
 NEWEST_FIRST = {"sort_by": "id", "sort_order": "desc"}
 
 
 def sync_shipments(context: SyncContext) -> EntityReport:
-    """Brings the shipments of one shop up to date. Raises ShopError."""
+    """Brings the shipments of one shop up to date.
+
+    Raises:
+        ShopError: The shop failed; what was loaded until then stays.
+    """
     started = time.monotonic()
     report = EntityReport(ENTITY)
     state = context.states.read(ENTITY)
     report.watermark_from = state.watermark
     outside: set[int] = set()
-    consumer = _consumer(context, outside)
+    handler = _handler(context, outside)
     with context.connection.transaction():
         report.deleted += _follow_orders(context)
     left, due = unfinished(state), _sweep_is_due(context, state)
     if due:
-        _sweep(context, report, state, consumer, outside)
-    # The first part of a sweep that was cut short is as old as that run.
-    if (left or not due) and not _newest(context, report, state, consumer, outside):
-        _sweep(context, report, state, consumer, outside)
-    context.forgotten.clean_shipments()
+        _sweep(context, report, state, handler, outside)
+    # The first part of a sweep that was interrupted is as old as that run.
+    if (left or not due) and not _newest(context, report, state, handler, outside):
+        _sweep(context, report, state, handler, outside)
+    context.erasure_filter.clean_shipments()
     report.warehouse_total = _live(context)
     report.watermark_to = state.watermark
     report.seconds = time.monotonic() - started
     return report
 
 
-def _consumer(context: SyncContext, outside: set[int]) -> RowHandler:
+def _handler(context: SyncContext, outside: set[int]) -> RowHandler:
     """A shipment tells neither company nor storefront (reference 9.1): its order decides."""
-    consumer = plain_handler(context.loader, tables_core.shipments, parse_shipment, "shipment_id")
+    handler = plain_handler(context.loader, tables_core.shipments, parse_shipment, "shipment_id")
     if not context.limit:
-        return consumer
+        return handler
 
     def prepare(rows: list[RawRow]) -> PreparedRows:
         found = context.connection.execute(
@@ -62,11 +66,11 @@ def _consumer(context: SyncContext, outside: set[int]) -> RowHandler:
         )
         ours = {row[0] for row in found}
         taken = only(
-            consumer, "shipment_id", lambda raw: integer(raw.get("order_id")) in ours, outside
+            handler, "shipment_id", lambda raw: integer(raw.get("order_id")) in ours, outside
         )
         return taken.prepare(rows)
 
-    return RowHandler(prepare, consumer.load, compares=True)
+    return RowHandler(prepare, handler.load, compares=True)
 
 
 def _sweep_is_due(context: SyncContext, state: EntityState) -> bool:
@@ -79,20 +83,20 @@ def _sweep(
     context: SyncContext,
     report: EntityReport,
     state: EntityState,
-    consumer: RowHandler,
+    handler: RowHandler,
     outside: set[int],
 ) -> None:
     outside.clear()
-    now = context.clock.now().surely_over
+    now = context.clock.now().earliest
     query = ListQuery(ENTITY, "shipment_id", {}, context.sizes.shipments, growing=True)
-    walked = read_list(
-        context, report, state, query, consumer, sweep=Sweep(tables_core.shipments), until=now
+    result = read_list(
+        context, report, state, query, handler, sweep=Sweep(tables_core.shipments), until=now
     )
-    report.shop_total = walked.total - len(outside)
-    # A difference that a quiet sweep leaves is the shop's own; any other calls for another sweep.
-    unexplained = report.shop_total - _live(context) if walked.quiet else None
+    report.shop_total = result.total - len(outside)
+    # After a quiet sweep a difference is the shop's own; any other needs another sweep.
+    unexplained = report.shop_total - _live(context) if result.quiet else None
     state.totals = {
-        "total": walked.total,
+        "total": result.total,
         "unexplained": unexplained,
         "outside": len(outside),
         "highest": max(outside, default=0),
@@ -105,23 +109,23 @@ def _newest(
     context: SyncContext,
     report: EntityReport,
     state: EntityState,
-    consumer: RowHandler,
+    handler: RowHandler,
     outside: set[int],
 ) -> bool:
-    """Loads what is new; False if that cannot be all that has changed."""
-    now = context.clock.now().surely_over
+    """Loads the newest shipments; False if the counts show that others have changed too."""
+    now = context.clock.now().earliest
     met = state.totals.get("highest", 0)
     rows, total = _down_to_known(context, report, met)
     if rows is None:
         return False
-    prepared = consumer.prepare(rows)
+    prepared = handler.prepare(rows)
     # What the integration does not take is left out of the shop's count.
     fresh = [number for number in outside if number > met]
     left_out = state.totals.get("outside", 0) + len(fresh)
     state.totals |= {"outside": left_out, "highest": max(fresh, default=met)}
     total -= int(left_out)
     with context.connection.transaction():
-        report.changes += consumer.load(prepared.rows)
+        report.changes += handler.load(prepared.rows)
         for key, reason in prepared.rejects:
             context.loader.reject(ENTITY, key, reason)
         context.loader.resolve_rejects(ENTITY, tables_core.shipments)
@@ -137,7 +141,7 @@ def _newest(
 def _down_to_known(
     context: SyncContext, report: EntityReport, met: int
 ) -> tuple[list[RawRow] | None, int]:
-    """From the newest to the first page that ends with known ones; None if that is too far."""
+    """Reads the newest down to a page with known ones; None if PAGES_OF_NEWEST do not reach it."""
     highest = context.count(
         "SELECT coalesce(max(shipment_id), 0) FROM cscart.shipments WHERE integration = %s"
     )
@@ -157,7 +161,7 @@ def _down_to_known(
 
 
 def _follow_orders(context: SyncContext) -> int:
-    """The shop deletes an order's shipments with it (reference 8.10)."""
+    """Marks shipments of deleted orders, as the shop deletes them too (reference 8.10)."""
     return context.connection.execute(
         """
         UPDATE cscart.shipments AS sent SET deleted_at = now()

@@ -1,7 +1,7 @@
 """The order statuses of a shop: what a letter is called and whether it counts as paid.
 
-They change when the owner of a shop changes them, so one look a day is enough, and one more when an
-order carries a letter that we have not met. N and T never appear in the list (reference 8.5).
+They change only when the owner of a shop changes them, so they are read once a day, and when an
+order carries an unknown letter. N and T never appear in the list (reference 8.5).
 """
 
 from __future__ import annotations
@@ -22,15 +22,19 @@ READ_EVERY = timedelta(hours=24)
 
 
 def sync_statuses(context: SyncContext) -> EntityReport:
-    """Reads the statuses when it is time. Raises ShopError."""
+    """Reads the statuses if they are due.
+
+    Raises:
+        ShopError: The shop failed.
+    """
     started = time.monotonic()
     report = EntityReport(ENTITY)
     state = context.states.read(ENTITY)
     report.watermark_from = state.watermark
     due = state.swept_at is None or datetime.now(UTC) - state.swept_at > READ_EVERY
-    strangers = _unknown_letters(context)
-    # Letters that the list did not explain last time will not be explained by asking again.
-    if due or context.kind == "full" or strangers - set(state.totals.get("unknown", ())):
+    unknown = _unknown_letters(context)
+    # Letters that were not in the list last time do not make it due again.
+    if due or context.kind == "full" or unknown - set(state.totals.get("unknown", ())):
         raw = read_short_list(context.client, "statuses", {"type": "O"})
         report.rows, report.pages, report.shop_total = len(raw), 1, len(raw)
         rows, rejects = [], []
@@ -51,7 +55,7 @@ def sync_statuses(context: SyncContext) -> EntityReport:
             context.loader.resolve_unseen(ENTITY, began)
             report.rejected = len(rejects)
             state.swept_at = datetime.now(UTC)
-            state.watermark = context.clock.now().surely_over
+            state.watermark = context.clock.now().earliest
             state.totals = {"unknown": sorted(_unknown_letters(context))}
             context.states.save(state)
             context.listener(ENTITY, len(rows), len(raw))

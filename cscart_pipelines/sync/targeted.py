@@ -1,9 +1,9 @@
-"""Single orders and people, read again from the shop because a visit has touched them.
+"""The targeted sync: single orders and people are read again, because a visit has changed them.
 
-What a browser says is a hint where to look; every row that is loaded comes from the shop's API,
-through the same parsers and hashes as a synchronisation's. An address is known by its SHA-256 only.
-What the shop does not show is reported and left alone: deletions are the sweeps' business. Not
-here: the queue (`onsite.touched`), waiting for another try, requests side by side for many shops.
+Events of browsers only say what to read; every row that is loaded comes from the shop's API, by the
+parsers and hashes of any synchronisation. Addresses are known by their SHA-256 only. What the shop
+does not show is reported and left alone, since sweeps find deletions. Not here: the queue
+(`onsite.change_queue`), repetitions, several shops at once (`defs.onsite`).
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from cscart_pipelines.warehouse.tables import core as tables_core
 NEWEST = 50
 """Accounts on a page of the newest."""
 NEWEST_PAGES = 10
-"""With more new accounts than these pages hold, the rest waits for the next synchronisation."""
+"""New accounts beyond these pages wait for the next synchronisation."""
 CHILDREN_WITHIN = 30
 """The parts of a split order carry the numbers that follow it (reference 8.5)."""
 
 
 @dataclass
 class TargetedReport:
-    """What one brief look at one shop found."""
+    """What one targeted sync of one shop did."""
 
     integration: str
     orders: int = 0
@@ -56,13 +56,14 @@ class TargetedReport:
     changes: Changes = field(default_factory=Changes)
     rejected: int = 0
     missing: set[int] = field(default_factory=set)
-    """Orders that the shop does not show (yet), or fails to show."""
+    """Orders that the shop does not show yet, or fails to show."""
     unknown: set[str] = field(default_factory=set)
-    """People without an account or an order that we or the shop could find."""
+    """Hashed addresses without an account or an order in the warehouse or the shop."""
     calls: int = 0
     seconds: float = 0.0
 
     def numbers(self) -> dict[str, Any]:
+        """Returns the report as plain values, for `registry.sync_runs` and for Dagster."""
         return {
             "orders": self.orders,
             "customers": self.customers,
@@ -77,7 +78,7 @@ class TargetedReport:
 
 def sync_targeted(
     connection: psycopg.Connection[Any],
-    look: SyncSnapshot,
+    snapshot: SyncSnapshot,
     client: ShopClient,
     orders: Collection[int],
     people: Mapping[str, Collection[str]],
@@ -87,21 +88,32 @@ def sync_targeted(
 ) -> TargetedReport:
     """Reads these orders and people, and loads what differs in one transaction.
 
-    `people`: the SHA-256 of each address, with those of other addresses that may be the same
-    person's. A record in `registry.sync_runs` is made when rows have changed, or for people to
-    `announce` (something else about them has changed) who are in a list. Raises ShopError (nothing
-    is loaded then) and OvertakenError.
+    A record in `registry.sync_runs` is made if rows have changed, or if people of `announce` are
+    in a list.
+
+    Args:
+        connection: In autocommit mode.
+        snapshot: Of `optimistic_load.begin`.
+        client: Reads the shop.
+        orders: Numbers of orders.
+        people: The SHA-256 of each address, with those of other addresses of the same person.
+        announce: People of whom other data has changed, such as their consent.
+        run_id: Of the Dagster run.
+
+    Raises:
+        ShopError: The shop failed; nothing is loaded.
+        ConcurrentSyncError: A synchronisation began meanwhile; nothing is loaded.
     """
     started, calls = time.monotonic(), client.stats.calls
-    report = TargetedReport(look.key)
+    report = TargetedReport(snapshot.key)
     shop = _Shop(client)
-    limit = look.integration.settings.limit
+    limit = snapshot.integration.settings.limit
     placed = [
         raw
         for raw in shop.orders(orders, report.missing)
         if not limit.why_outside(integer(raw.get("company_id")), integer(raw.get("storefront_id")))
     ]
-    accounts = _Accounts(connection, look.key, shop)
+    accounts = _Accounts(connection, snapshot.key, shop)
     accounts.read_known({*people, *(other for others in people.values() for other in others)})
     accounts.read_buyers(placed)
     guests = {one for raw in placed for one in address_hashes(text(raw.get("email")))}
@@ -109,19 +121,19 @@ def sync_targeted(
         accounts.read_newest(people.keys() - accounts.found)
     report.unknown = set(people.keys() - accounts.found - guests)
     listed = set(announce) - report.unknown
-    listed = listed or _buyers(connection, look.key, set(announce) & report.unknown)
+    listed = listed or _buyers(connection, snapshot.key, set(announce) & report.unknown)
     report.orders, report.customers = len(placed), len(accounts.rows)
     report.calls = client.stats.calls - calls
-    with load_if_unchanged(connection, look):
-        _load(connection, look, report, placed, list(accounts.rows.values()))
+    with load_if_unchanged(connection, snapshot):
+        _load(connection, snapshot, report, placed, list(accounts.rows.values()))
         report.seconds = time.monotonic() - started
         if report.changes.written or listed:
-            record(connection, look, report.changes.written, report.numbers(), run_id)
+            record(connection, snapshot, report.changes.written, report.numbers(), run_id)
     return report
 
 
 def _buyers(connection: psycopg.Connection[Any], key: str, hashes: Collection[str]) -> set[str]:
-    """Those who have ordered, as guests too."""
+    """Returns the hashes whose address has ordered, as a guest or not."""
     if not hashes:
         return set()
     rows = connection.execute(
@@ -142,38 +154,38 @@ def _buyers(connection: psycopg.Connection[Any], key: str, hashes: Collection[st
 
 
 def address_hashes(email: str | None) -> set[str]:
-    """As browsers may send it: of the text as they normalise it, and of the address it means."""
+    """Returns the SHA-256 of the text as browsers normalise it, and of the address it means."""
     address = read_email(email)
     return {sha256(written(email or "")), sha256(address.text if address else "")}
 
 
 def _load(
     connection: psycopg.Connection[Any],
-    look: SyncSnapshot,
+    snapshot: SyncSnapshot,
     report: TargetedReport,
     placed: list[RawRow],
     accounts: list[RawRow],
 ) -> None:
-    """Within the transaction of the look: who is forgotten by now is not loaded."""
-    loader = Loader(connection, look.key)
-    settings = look.integration.settings
-    forgotten = ErasureFilter(connection, settings)
+    """Loads within one transaction; people who were erased meanwhile are left out."""
+    loader = Loader(connection, snapshot.key)
+    settings = snapshot.integration.settings
+    erasure_filter = ErasureFilter(connection, settings)
 
     def read(raw: RawRow) -> tuple[int, Loadable]:
         row, lines = parse_order(raw)
-        return row.order_id, loadable(forgotten.order(row), lines)
+        return row.order_id, loadable(erasure_filter.order(row), lines)
 
-    people = forgotten.customers(
+    people = erasure_filter.customers(
         plain_handler(loader, tables_core.customers, parse_customer, "user_id")
     )
-    if limit := look.integration.settings.limit:
-        accounts = _taken(connection, look.key, limit, placed, accounts)
+    if limit := snapshot.integration.settings.limit:
+        accounts = _taken(connection, snapshot.key, limit, placed, accounts)
     customers = people.prepare(accounts)
     orders = parse_rows(placed, "order_id", read)
     report.changes += people.load(customers.rows) + loader.merge_orders(orders.rows)
     report.rejected = _settle(loader, "customers", customers) + _settle(loader, "orders", orders)
     if report.changes.written:
-        store_contacts(connection, look.key, settings.phone_region)
+        store_contacts(connection, snapshot.key, settings.phone_region)
 
 
 def _taken(
@@ -183,7 +195,7 @@ def _taken(
     placed: list[RawRow],
     accounts: list[RawRow],
 ) -> list[RawRow]:
-    """The accounts that the integration takes: by company, or as buyers in orders that it takes."""
+    """Returns the accounts that the integration takes: by company, or as buyers of its orders."""
     numbers = [integer(raw.get("user_id")) or 0 for raw in accounts]
     known = connection.execute(
         "SELECT DISTINCT user_id FROM cscart.orders WHERE integration = %s"
@@ -210,21 +222,23 @@ def _settle(loader: Loader, entity: str, prepared: PreparedRows) -> int:
 
 
 class _Shop:
-    """Single rows of a shop; one that cannot be shown is not the end of the others."""
+    """Reads single rows of a shop; one that breaks does not stop the others."""
 
     def __init__(self, client: ShopClient) -> None:
         self._client = client
 
     def orders(self, numbers: Collection[int], missing: set[int]) -> list[RawRow]:
-        """Orders with details; a parent's parts instead of the parent (reference 8.5). Numbers that
-        the shop did not show are added to `missing`."""
+        """Returns orders with details; the parts of a parent instead of it (reference 8.5).
+
+        Numbers that the shop does not show are added to `missing`.
+        """
         found: dict[int, RawRow] = {}
         for number, raw in self._each("orders", sorted(numbers)):
             if raw is None:
                 missing.add(number)
             elif raw.get("is_parent_order") == "Y":
                 parts = [each for _, each in self._each("orders", self._parts_of(number)) if each]
-                if not parts:  # the shop may still be at it
+                if not parts:  # the shop may still be splitting it
                     missing.add(number)
                 found |= {integer(part["order_id"]) or 0: part for part in parts}
             else:
@@ -232,7 +246,7 @@ class _Shop:
         return list(found.values())
 
     def customers(self, numbers: Iterable[int]) -> list[RawRow]:
-        """Accounts of customers that are there; not those of staff."""
+        """Returns the accounts of customers that exist; not those of staff."""
         return [
             raw
             for _, raw in self._each("users", sorted(numbers))
@@ -255,9 +269,10 @@ class _Shop:
         return [number for number in found if number is not None]
 
     def _each(self, entity: str, numbers: Sequence[int]) -> list[tuple[int, RawRow | None]]:
-        """The rows by number; None for one that the shop lacks, or breaks down over.
+        """Returns the rows by number; None for one that the shop lacks, or fails to send.
 
-        Raises ShopError when the shop, and not one of its rows, is in trouble.
+        Raises:
+            ShopError: The shop itself fails, not only one of its rows.
         """
         found: list[tuple[int, RawRow | None]] = []
         answered = False
@@ -294,7 +309,7 @@ class _Shop:
 
 
 class _Accounts:
-    """The accounts of one look: found by hashed address, by number, among the newest."""
+    """The accounts of one snapshot: found by hashed address, by number, among the newest."""
 
     def __init__(self, connection: psycopg.Connection[Any], integration: str, shop: _Shop) -> None:
         self._connection = connection
@@ -303,10 +318,10 @@ class _Accounts:
         self._asked: set[int] = set()
         self.rows: dict[int, RawRow] = {}
         self.found: set[str] = set()
-        """Hashed addresses whose account was read: the present ones, and those it was known by."""
+        """Hashed addresses whose account was read: present ones, and earlier ones of it."""
 
     def read_known(self, hashes: Collection[str]) -> None:
-        """Accounts that have such an address with us."""
+        """Reads the accounts that have such an address in the warehouse."""
         known = self._connection.execute(
             """
             SELECT user_id, hash FROM (
@@ -325,8 +340,10 @@ class _Accounts:
         self.found |= {hashed for number, hashed in known if number in self.rows}
 
     def read_buyers(self, placed: Iterable[RawRow]) -> None:
-        """Accounts of these orders that we have not met, registered while buying; and those that
-        have another address with us, which the shop may have made anonymous."""
+        """Reads accounts of these orders that the warehouse lacks, or has with another address.
+
+        The former registered while buying; the latter may have been made anonymous by the shop.
+        """
         buyers = {
             (number, read_email(text(raw.get("email"))))
             for raw in placed
@@ -341,7 +358,7 @@ class _Accounts:
         self._read({number for number, _ in buyers - known})
 
     def read_newest(self, wanted: Collection[str]) -> None:
-        """The newest accounts, down to those we know, or until all that are wanted are found."""
+        """Reads the newest accounts down to known ones, or until all wanted ones are found."""
         row = self._connection.execute(
             "SELECT coalesce(max(user_id), 0) FROM cscart.customers WHERE integration = %s",
             [self._integration],

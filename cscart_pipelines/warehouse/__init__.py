@@ -1,1 +1,1 @@
-"""PostgreSQL: connections, tables, migrations, bulk load. Nothing that knows an API."""
+"""PostgreSQL: connections, tables, migrations, bulk load, locks. Nothing about the shop's API."""

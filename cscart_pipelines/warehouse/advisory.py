@@ -1,4 +1,4 @@
-"""Every advisory lock of the project, and how it is taken, looked at and released.
+"""Every advisory lock of the project, and how it is taken, read and released.
 
 PostgreSQL names an advisory lock by a number and frees it with its transaction or its connection,
 in whatever way that ends. Not here: what is done under a lock, locks on files (`local_postgres`).
@@ -19,24 +19,24 @@ import psycopg
 from psycopg.rows import tuple_row
 
 log = logging.getLogger(__name__)
-LOOK_SECONDS = 0.5
-"""The server does the waiting; so often it is asked again, and the caller may end the wait."""
+POLL_SECONDS = 0.5
+"""How often a wait on the server is interrupted, so that the caller can end it."""
 
 Connection = psycopg.Connection[Any]
 
 
 class Lock(StrEnum):
-    """What a lock keeps to one session at a time; most are taken per integration."""
+    """The kinds of locks, each held by one session at a time; most are per integration."""
 
     MIGRATION = "migration"
     LIST_BUILD = "list build"
     """A dbt build of lists and segments, or an erasure that must not meet one."""
     SYNC = "sync"
-    """Per integration: its raw tables are loaded, or an act on it excludes that."""
+    """Per integration: its raw tables are loaded, or an action on it excludes that."""
     SHOP_WRITE = "shop write"
     """Per integration: a push run writes to the shop."""
     ORDER_EXPORT = "order export"
-    """Per integration: positions of the export are given out."""
+    """Per integration: positions of the export are assigned."""
     FEED = "feed"
     """Per integration and kind of feed."""
     DROP_FOLDER = "drop folder"
@@ -85,8 +85,8 @@ def wait_for_session(
         connection: In autocommit mode; it holds the lock from then on.
         which: The kind of the lock.
         of: What tells locks of that kind apart.
-        reason: What is waited for, as a person would say it. A record of this module's logger
-            carries it as `wait` when the wait begins, and None when it is over.
+        reason: What is waited for, for people. A record of this module's logger has it as `wait`
+            when the wait begins, and None when it is over.
         seconds: How long at most; None waits for ever, 0 does not wait.
         stop: Ends the wait when it is set.
 
@@ -116,7 +116,7 @@ def unlock(connection: Connection, which: Lock, *of: str) -> None:
 
 
 def holders(connection: Connection, which: Lock, of: Collection[str]) -> dict[str, int]:
-    """Those of the integrations whose lock is held, each with the holder's backend process id."""
+    """Returns the integrations whose lock is held, with the backend process id of the holder."""
     numbers = {which.number(one): one for one in of}
     rows = connection.cursor(row_factory=tuple_row).execute(
         """
@@ -144,7 +144,7 @@ def _ask(connection: Connection, query: str, number: int) -> bool:
 def _locked_within(connection: Connection, number: int) -> bool:
     try:
         with connection.transaction():
-            milliseconds = f"{LOOK_SECONDS * 1000:.0f}"
+            milliseconds = f"{POLL_SECONDS * 1000:.0f}"
             connection.execute("SELECT set_config('lock_timeout', %s, true)", [milliseconds])
             connection.execute("SELECT pg_advisory_lock(%s)", [number])
     except psycopg.errors.LockNotAvailable:

@@ -1,8 +1,7 @@
-"""The tables of `analytics` before the first build: made empty, from the contracts of the marts.
+"""Creates the tables of `analytics` before the first build, empty, by the contracts of the marts.
 
-A dashboard can be connected, and a view be built, as soon as the database exists. From the first
-build on dbt owns them (`dbt_project/macros/materializations`). Not here: the view `lists`, whose
-first form is a migration's.
+So dashboards and views can refer to them as soon as the database exists. From the first build on
+dbt owns them (`dbt_project/macros/materializations`). Not here: the view `lists` (`migrations`).
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ MARTS = Path(__file__).parents[2] / "dbt_project" / "models" / "marts"
 
 
 def create_missing(connection: Connection) -> None:
-    """Creates the marts that are not there yet, each with the columns and keys of its contract."""
+    """Creates the marts that do not exist yet, with the columns and keys of their contracts."""
     for model in _marts():
         name = model["name"]
         found = connection.execute(
@@ -29,7 +28,7 @@ def create_missing(connection: Connection) -> None:
 
 
 def _marts() -> list[dict[str, Any]]:
-    """The marts that the project describes, in the order of its files."""
+    """Returns the marts that the dbt project describes, in the order of its files."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     files = sorted(path for path in MARTS.glob("*/_*.yml") if "_unit_tests" not in path.name)
     return [

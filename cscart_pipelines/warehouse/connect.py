@@ -1,7 +1,6 @@
-"""The way into the warehouse: by URL, or through the embedded server.
+"""Connections to the warehouse: a PostgreSQL by URL, or the embedded server.
 
-`open_warehouse` is what every other package uses: it joins or connects, checks the schema and hands
-out connections. Not here: tables (`tables`), their changes (`migrate`), loading (`load`).
+Not here: tables (`tables`), their changes (`migrate`), loading (`load`).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from cscart_pipelines.local_postgres.client import EmbeddedServerError, connect
-from cscart_pipelines.local_postgres.paths import NoPlaceError
+from cscart_pipelines.local_postgres.paths import UnusableHomeError
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.warehouse import migrate as migrations
 from cscart_pipelines.warehouse.errors import SchemaOutdatedError, WarehouseUnavailableError
@@ -40,20 +39,24 @@ class Warehouse:
 
     @property
     def engine(self) -> Engine:
-        """SQLAlchemy, for small transactions. Connections are not pooled between uses."""
+        """The SQLAlchemy engine, for migrations. It keeps no connections between uses."""
         if self._engine is None:
             self._engine = create_engine(self.url, poolclass=NullPool)
         return self._engine
 
     def connect(self, *, autocommit: bool = False) -> psycopg.Connection[tuple[Any, ...]]:
-        """A psycopg connection, for COPY and for sessions that hold locks. The caller closes it."""
+        """Opens a connection of psycopg, which the caller closes.
+
+        Raises:
+            WarehouseUnavailableError: The database cannot be reached.
+        """
         try:
             return psycopg.connect(**self.connection_arguments(), autocommit=autocommit)
         except psycopg.Error as error:
             raise WarehouseUnavailableError(_why(self.url, error)) from None
 
     def connection_arguments(self) -> dict[str, Any]:
-        """What libpq needs, from the URL; a connect_timeout in it (seconds) goes before ours."""
+        """Returns the arguments of libpq; a connect_timeout (seconds) of the URL overrides ours."""
         host = self.url.host or self.url.query.get("host")
         arguments = {
             "host": host,
@@ -68,7 +71,7 @@ class Warehouse:
         return {k: v for k, v in {**arguments, **rest}.items() if v is not None}
 
     def dbt_environment(self) -> dict[str, str]:
-        """The variables that dbt_project/profiles.yml reads."""
+        """Returns the environment variables that dbt_project/profiles.yml reads."""
         known = self.connection_arguments()
         return {
             "CSCART_PIPELINES_DBT_HOST": str(known.get("host", "localhost")),
@@ -79,12 +82,13 @@ class Warehouse:
         }
 
     def close(self) -> None:
+        """Closes the connections of the engine."""
         if self._engine is not None:
             self._engine.dispose()
 
 
 def _current_user() -> str:
-    """Who the audit trail names: at most 63 bytes of it are kept."""
+    """Returns the actor for the audit trail, of which PostgreSQL keeps 63 bytes."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
@@ -98,14 +102,14 @@ def open_warehouse(
 ) -> Iterator[Warehouse]:
     """Opens the configured warehouse.
 
-    Without a configured URL the embedded server is joined, and left when the process ends: leaving
-    earlier would stop and start it between two uses.
+    Without a configured URL it is the embedded server, which this process then uses until it ends:
+    otherwise it would be stopped and started between two uses.
 
     Args:
         settings: Where the warehouse is.
         migrate: Whether a missing or older schema is brought up to date, as at the start of a
             service or of a person's command.
-        check: Whether the schema is looked at at all.
+        check: Whether the schema is checked.
         actor: The name in the audit trail; by default the account and machine.
 
     Raises:
@@ -116,7 +120,7 @@ def open_warehouse(
     if settings.embedded:
         try:
             url = connect(settings.home).url()
-        except (EmbeddedServerError, NoPlaceError) as error:
+        except (EmbeddedServerError, UnusableHomeError) as error:
             raise WarehouseUnavailableError(str(error)) from error
     else:
         url = settings.sqlalchemy_url()
@@ -164,7 +168,7 @@ def _check_schema(warehouse: Warehouse) -> None:
 
 
 def _why(url: URL, error: BaseException, what: str = "connect") -> str:
-    """One line without secrets, also where the driver quotes what it was given."""
+    """Returns a message on one line, without secrets that the driver quotes."""
     reason = str(error).split("Multiple connection attempts failed")[0]
     reason = " ".join(reason.split()) or "no reason given"
     secrets = [url.password, *(url.query.get(name) for name in SECRET_OPTIONS)]

@@ -1,8 +1,8 @@
-"""The e-mails and phones of the raw tables, each distinct text read once by `identity`.
+"""The e-mails and phones of the raw tables, each distinct text parsed once by `identity`.
 
-The views `cscart.customer_contacts` and `cscart.order_contacts` (made by a migration) join what is
-stored here to the rows; the models and the purge of a person read those. Not here: what an address
-or a mobile is (`identity`).
+The views `cscart.customer_contacts` and `cscart.order_contacts` (of a migration) join the results
+to the rows; the models and the erasure of a person read them. Not here: what an address or a mobile
+is (`identity`).
 """
 
 from __future__ import annotations
@@ -72,16 +72,16 @@ _UNUSED = (
 def store_contacts(
     connection: psycopg.Connection[Any], integration: str, region: str | None
 ) -> int:
-    """Reads the texts of one shop that are new, and drops those that no row has any more.
+    """Parses the new texts of one shop, and deletes those that no row has any more.
 
     Args:
-        connection: All happens in one transaction, the caller's if there is one.
+        connection: All is done in one transaction, the caller's if there is one.
         integration: Key of the shop.
-        region: Country of phones of customers whose country is not known; numbers that were read by
-            another one before are read again. None: only international numbers are understood.
+        region: Country of phones whose customer's country is not known; numbers that were parsed
+            with another one are parsed again. None: only international numbers are understood.
 
     Returns:
-        How many texts were read.
+        How many texts were parsed.
     """
     values: dict[str, Any] = {"shop": integration, "region": region or ""}
     with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:

@@ -1,4 +1,4 @@
-"""The names of psycopg that packages without SQL need: a connection to hand on, errors to catch."""
+"""The names of psycopg that packages without SQL need: the type of connections, the errors."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ import psycopg
 
 Connection = psycopg.Connection[Any]
 DatabaseError = psycopg.Error
-"""Whatever PostgreSQL or the connection to it says."""
+"""Any error of PostgreSQL or of the connection to it."""
 ConnectionLostError = psycopg.OperationalError

@@ -1,8 +1,8 @@
-"""Rows into the raw tables: COPY into a staging table, then one merge of what changed.
+"""Loads rows into the raw tables: COPY into a staging table, then one merge of what changed.
 
-Works on tuples in the column order of `tables`, whoever read them; each call says what changed. The
-transaction belongs to the caller, so that rows and the watermark that covers them commit together.
-Not here: how rows are read, and which of them to load.
+Rows are tuples in the column order of `tables`; each call returns what changed. The transaction is
+the caller's, so that rows and the watermark that covers them commit together. Not here: how rows
+are read, and which of them to load (`sync`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sqlalchemy import Table
 from cscart_pipelines.warehouse.tables import core as tables_core
 
 Row = Sequence[Any]
-UPKEEP = ("integration", "loaded_at", "deleted_at")
+LOADER_COLUMNS = ("integration", "loaded_at", "deleted_at")
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Changes:
 
     @property
     def written(self) -> int:
+        """Rows that were inserted or updated."""
         return self.inserted + self.updated
 
     def __add__(self, other: Changes) -> Changes:
@@ -52,9 +53,11 @@ class Loader:
         self._staged: set[str] = set()
 
     def merge(self, table: Table, rows: Iterable[Row]) -> Changes:
-        """Merges rows (columns of the table as `row_columns` names them) on the table's key.
+        """Merges rows on the table's key; of rows with the same key the last one counts.
 
-        Of rows with the same key the last one counts: it was read last.
+        Args:
+            table: A raw table.
+            rows: Values in the order of `row_columns`.
         """
         key_of = _key_of(table)
         unique = {key_of(row): row for row in rows}
@@ -67,8 +70,11 @@ class Loader:
     def merge_orders(self, orders: Iterable[tuple[Row, Sequence[Row]]]) -> Changes:
         """Merges orders together with their lines; the order's hash covers its lines.
 
-        Lines are replaced only where the order changed. An order read without details (column
-        `has_details`) never overwrites one with details: only what the list row tells is updated.
+        Lines are replaced only if the order changed. An order read without details (column
+        `has_details`) never replaces one with details: only LIST_ROW_COLUMNS are updated.
+
+        Args:
+            orders: Each with its lines, values in the order of `row_columns`.
         """
         table = tables_core.orders
         key_of, detailed = _key_of(table), row_columns(table).index("has_details")
@@ -94,7 +100,7 @@ class Loader:
     # --- rows that are gone ----------------------------------------------------------------------
 
     def record_seen_ids(self, entity: str, part: int, ids: Collection[int]) -> None:
-        """Notes ids that a sweep has met. Kept in the database: a sweep may be continued later."""
+        """Records ids that a sweep has read, in the database: another run may continue it."""
         self._connection.execute(
             """
             INSERT INTO registry.sweep_seen (integration, entity, part, ids) VALUES (%s, %s, %s, %s)
@@ -104,6 +110,7 @@ class Loader:
         )
 
     def clear_seen_ids(self, entity: str) -> None:
+        """Deletes the ids of an earlier sweep."""
         self._connection.execute(
             "DELETE FROM registry.sweep_seen WHERE integration = %s AND entity = %s",
             [self._integration, entity],
@@ -117,10 +124,17 @@ class Loader:
         *,
         ordered_until: datetime | None = None,
     ) -> int:
-        """Marks rows that the finished sweep has not met as deleted; returns how many.
+        """Marks rows that the finished sweep has not read as deleted.
 
-        Rows loaded after `before` (the start of the sweep) are spared: the sweep may have passed
-        their place before they appeared. So are orders placed after `ordered_until`.
+        Args:
+            table: The raw table.
+            entity: Of the sweep.
+            before: The start of the sweep. Rows loaded later stay: the sweep may have passed their
+                position before they appeared.
+            ordered_until: Orders placed later stay.
+
+        Returns:
+            How many were marked.
         """
         execute = self._connection.execute
         execute("DROP TABLE IF EXISTS pg_temp.seen_ids")
@@ -129,7 +143,7 @@ class Loader:
             " FROM registry.sweep_seen WHERE integration = %s AND entity = %s",
             [self._integration, entity],
         )
-        # The planner knows nothing about either side yet, and would take them for tiny.
+        # The planner has no statistics of either side yet, and would take them for tiny.
         execute("SELECT set_config('enable_nestloop', 'off', true)")
         done = execute(
             sql.SQL(
@@ -152,10 +166,13 @@ class Loader:
         return done.rowcount
 
     def analyse(self, written: int) -> None:
-        """Tells the planner about rows that came in bulk; autovacuum would do so minutes later.
+        """Updates the planner's statistics after a bulk load; autovacuum would do so minutes later.
 
-        Only tables that have grown by a good part: with hundreds of shops in them, each new shop
-        would have all of them read again.
+        Only tables that have grown by more than a fifth are analysed: otherwise each new shop among
+        hundreds would cost a reading of all of them.
+
+        Args:
+            written: Rows that the run has written.
         """
         for table in (
             tables_core.customers,
@@ -170,7 +187,7 @@ class Loader:
                 self._connection.execute(sql.SQL("ANALYZE {}").format(_name(table)))
 
     def soft_delete(self, table: Table, ids: Collection[int]) -> int:
-        """Marks single rows as deleted, by id."""
+        """Marks single rows as deleted, by id; returns how many."""
         query = sql.SQL(
             "UPDATE {table} SET deleted_at = now()"
             " WHERE integration = %s AND {key} = ANY(%s) AND deleted_at IS NULL"
@@ -180,7 +197,7 @@ class Loader:
     # --- rows that cannot be read ----------------------------------------------------------------
 
     def reject(self, entity: str, entity_key: str, reason: str) -> None:
-        """Sets a row aside with the reason; a later success resolves it."""
+        """Records a row that cannot be read, with the reason; a later success resolves it."""
         self._connection.execute(
             """
             INSERT INTO cscart.rejects (integration, entity, entity_key, reason)
@@ -193,7 +210,7 @@ class Loader:
         )
 
     def resolve_rejects(self, entity: str, table: Table) -> int:
-        """Closes rejects whose row has been loaded since."""
+        """Resolves rejects whose row has been loaded since; returns how many."""
         query = sql.SQL(
             """
             UPDATE cscart.rejects AS reject SET resolved_at = now()
@@ -211,7 +228,7 @@ class Loader:
         return self._connection.execute(query, [self._integration, entity]).rowcount
 
     def resolve(self, entity: str, keys: Iterable[str]) -> int:
-        """Closes the rejects of these keys: they have been read, or are gone."""
+        """Resolves the rejects of these keys, which were read or deleted; returns how many."""
         return self._connection.execute(
             "UPDATE cscart.rejects SET resolved_at = now() WHERE integration = %s AND entity = %s"
             " AND resolved_at IS NULL AND entity_key = ANY(%s)",
@@ -219,7 +236,13 @@ class Loader:
         ).rowcount
 
     def resolve_unseen(self, entity: str, before: datetime, *, each: bool = True) -> int:
-        """Closes rejects that a sweep begun at `before` has not met; not `each`: without an id."""
+        """Resolves rejects that a sweep has not met, and returns how many.
+
+        Args:
+            entity: Of the sweep.
+            before: The start of the sweep.
+            each: False for only those without an id.
+        """
         return self._connection.execute(
             "UPDATE cscart.rejects SET resolved_at = now() WHERE integration = %s AND entity = %s"
             " AND resolved_at IS NULL AND last_seen_at < %s AND (%s OR entity_key !~ '^[0-9]+$')",
@@ -271,12 +294,12 @@ class Loader:
 
 @cache
 def row_columns(table: Table) -> tuple[str, ...]:
-    """The columns of a row to load, in order: all but the integration and the upkeep by us."""
-    return tuple(column.name for column in table.columns if column.name not in UPKEEP)
+    """Returns the columns of a row to load, in order: all but LOADER_COLUMNS."""
+    return tuple(column.name for column in table.columns if column.name not in LOADER_COLUMNS)
 
 
 def id_column(table: Table) -> str:
-    """The key column beside the integration, of tables whose rows have one id."""
+    """Returns the key column beside the integration, of tables whose rows have one id."""
     return [column.name for column in table.primary_key.columns][1]
 
 
@@ -306,17 +329,18 @@ LIST_ROW_COLUMNS = (
     "user_id", "issuer_id", "email", "firstname", "lastname", "phone", "company", "status",
     "total", "ordered_at", "content_hash",
 )  # fmt: skip
-"""What the list row of an order tells (reference 8.1). The hash too: after a list row, the next
-reading with details must count as a change."""
+"""The columns that the list row of an order has (reference 8.1). The hash too: after a list row,
+the next reading with details must count as a change."""
 
 
 @cache
 def _merge_query(table: Table, remember: bool) -> sql.Composed:
-    """Inserts or updates the staged rows that differ. Two parameters: the integration, twice.
+    """Returns the statement that merges staged rows; it takes the integration twice.
 
     Unchanged rows are filtered by a join beforehand: ON CONFLICT alone would lock, and so write,
-    every one of them. The join looks rows up one by one (LIMIT): the planner would rather read the
-    whole shop for every chunk, and a first synchronisation would grow with its square.
+    every one of them. The join finds rows one by one (LIMIT): the planner would otherwise read the
+    whole shop for every chunk, and the time of a first synchronisation would grow with the square
+    of its rows.
     """
     keys = [c.name for c in table.primary_key.columns if c.name != "integration"]
     columns = [name for name in row_columns(table) if name not in keys]

@@ -1,7 +1,7 @@
-"""Checking the schema, and bringing it up to date, safely when several processes start at once.
+"""The check of the schema, and its migration, also when several processes start at once.
 
-The steps themselves are in `migrations/versions`, one file a step, written with Alembic. Not here:
-what a table looks like (`tables`; `analytics` for those that dbt owns).
+The steps are in `migrations/versions`, one file a step, for Alembic. Not here: the tables
+(`tables`; `analytics` for those of dbt).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ VERSION_TABLE = "alembic_version"
 
 @cache
 def _revisions() -> tuple[frozenset[str], str]:
-    """All steps and the last one, read from the files: Alembic takes 0.3 s to import."""
+    """Returns all steps and the last, read from the files: Alembic takes 0.3 s to import."""
     said = [path.read_text(encoding="utf-8") for path in (HERE / "versions").glob("[0-9]*.py")]
     steps, before = (
         {found for text in said for found in re.findall(rf'^{name} = "(\w+)"', text, re.MULTILINE)}
@@ -36,12 +36,12 @@ def _revisions() -> tuple[frozenset[str], str]:
 
 
 def newest_revision() -> str:
-    """The step that no other follows: what the code needs."""
+    """Returns the last step, which the code needs."""
     return _revisions()[1]
 
 
 def current_revision(connection: psycopg.Connection[Any]) -> str | None:
-    """The step at which the database is; None without tables. The connection is in autocommit."""
+    """Returns the database's step; None without tables. The connection is in autocommit mode."""
     try:
         row = connection.execute(
             f"SELECT version_num FROM {VERSION_SCHEMA}.{VERSION_TABLE}"  # noqa: S608 - constants
@@ -52,7 +52,7 @@ def current_revision(connection: psycopg.Connection[Any]) -> str | None:
 
 
 def check(connection: psycopg.Connection[Any]) -> None:
-    """Looks whether the database has the schema that the code needs; one query.
+    """Checks that the database has the schema that the code needs, with one query.
 
     Raises:
         SchemaOutdatedError: It has to be migrated first.
@@ -74,7 +74,11 @@ def check(connection: psycopg.Connection[Any]) -> None:
 
 
 def upgrade(engine: Engine) -> None:
-    """Applies the missing steps in one transaction; a second process waits and finds them done."""
+    """Applies the missing steps in one transaction; a second process waits and finds them done.
+
+    Raises:
+        SchemaTooNewError: A newer release has migrated the database.
+    """
     # Imported here: most commands find the schema current and never need Alembic.
     from alembic import command
     from alembic.config import Config

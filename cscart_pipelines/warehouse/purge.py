@@ -1,7 +1,6 @@
-"""Deleting data of one integration: all of it, files included, or what a changed limit leaves
-outside.
+"""Purge of an integration's data: all of it, files included, or what a changed limit excludes.
 
-Not here: its settings (`acts`), single persons (`forget`).
+Not here: its settings (`integrations.service`), single people (`privacy.erasure`).
 """
 
 from __future__ import annotations
@@ -17,14 +16,17 @@ from psycopg.rows import tuple_row
 from cscart_pipelines.settings import Settings
 
 NO_INTEGRATION = ""
-"""What the write keys of a purged integration belong to: no integration has this key."""
+"""The integration of write keys after a purge: no integration has this key."""
 
 
 def purge_integration(connection: psycopg.Connection[Any], key: str) -> dict[str, int]:
-    """Deletes every row of an integration outside the registry; rows per table.
+    """Deletes every row of an integration outside the registry.
 
-    Its write keys stay, without its name: they stand in the pages of the shop until the tag is
-    removed, and the collector tells those pages that their key is not in use any more.
+    Its write keys stay, without its name: the shop's pages have them until the tag is removed, and
+    the collector answers those pages that their key is retired.
+
+    Returns:
+        Rows deleted, by table.
     """
     cursor = connection.cursor(row_factory=tuple_row)
     tables = cursor.execute(
@@ -54,7 +56,7 @@ def purge_integration(connection: psycopg.Connection[Any], key: str) -> dict[str
 
 
 def purge_files(settings: Settings, key: str) -> None:
-    """Deletes the drop folder of an integration: what waits there, what was taken in or refused."""
+    """Deletes the drop folder of an integration, with ingested and refused files."""
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(settings.home / "inbox" / key)
 
@@ -104,10 +106,10 @@ _LEAVE = (
 
 
 def purge_outside(connection: psycopg.Connection[Any], key: str) -> None:
-    """Deletes the raw rows outside the limit as it has just been written in this transaction.
+    """Deletes the raw rows outside the limit, as the caller's transaction has written it.
 
-    Deleted and not marked as such: the shop still has them. The next synchronisation is a full one
-    and brings what is inside. What was handed out to the fulfilment system stays handed out.
+    They are not marked as deleted, since the shop still has them. The next synchronisation is a
+    full one. Orders that were exported to the fulfilment system stay exported.
     """
     for statement in _LEAVE:
         connection.execute(statement.encode(), {"shop": key})

@@ -1,7 +1,7 @@
 """Reads of `analytics`, the tables that dbt builds: lists, segments and their members.
 
-Every function returns no rows where its table has not been built yet. Not here: creating the tables
-before the first build (`analytics`), and what is shown of them.
+Every function returns no rows if its table does not exist yet. Not here: creating the tables before
+the first build (`analytics`), and what is shown of them (`cli`).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _MEMBERS = """
 
 
 def lists(connection: psycopg.Connection[Any], key: str | None = None) -> list[Row]:
-    """Lists with their metrics under `metrics`, None for a list that is not built yet.
+    """Returns lists with their metrics under `metrics`, None for a list that is not built yet.
 
     Args:
-        connection: in autocommit.
-        key: only this integration; None for all. A removed one is found while its data stays.
+        connection: In autocommit mode.
+        key: Only this integration; None for all. A removed one is found while its data exists.
     """
     rows = _rows(
         connection,
@@ -56,19 +56,19 @@ def lists(connection: psycopg.Connection[Any], key: str | None = None) -> list[R
 
 
 def segments(connection: psycopg.Connection[Any], key: str) -> list[Row]:
-    """The segments of one list with their size and revenue, in no order."""
+    """Returns the segments of one list with their size and revenue, in no order."""
     query = "SELECT * FROM analytics.segments WHERE integration = %(key)s"
     return _rows(connection, query, {"key": key})
 
 
 def list_statistics(connection: psycopg.Connection[Any], key: str) -> Row:
-    """Thresholds that follow from the list itself, by name; empty before the first build."""
+    """Returns the thresholds that are computed from the list, by name; empty if not built yet."""
     query = "SELECT * FROM intermediate.int_list_statistics WHERE integration = %(key)s"
     return next(iter(_rows(connection, query, {"key": key})), {})
 
 
 def segment_changes(connection: psycopg.Connection[Any], key: str, segment: Row) -> Row:
-    """How many members entered and left a segment, in the 7 and 30 days before its build."""
+    """Counts members that entered and left a segment in the 7 and 30 days before its build."""
     rows = _rows(
         connection,
         """
@@ -90,7 +90,7 @@ def segment_changes(connection: psycopg.Connection[Any], key: str, segment: Row)
 def segment_members(
     connection: psycopg.Connection[Any], key: str, segment: str, limit: int | None
 ) -> list[Row]:
-    """Members of a segment, the newest first; at most `limit`."""
+    """Returns members of a segment, the newest first; at most `limit`."""
     return _rows(
         connection,
         f"{_MEMBERS} ORDER BY member.member_since DESC, member.identity, member.category"
@@ -102,12 +102,12 @@ def segment_members(
 def all_members(
     connection: psycopg.Connection[Any], key: str, segment: str
 ) -> Iterator[tuple[Any, ...]]:
-    """All members of a segment by identity, read in portions: a list may have millions.
+    """Yields all members of a segment by identity, read in portions: a list may have millions.
 
     Args:
-        connection: with a transaction, not in autocommit.
-        key: the integration.
-        segment: the segment's name.
+        connection: In a transaction, not in autocommit mode.
+        key: Of the integration.
+        segment: Its name.
     """
     with connection.cursor(name="members") as cursor:
         cursor.execute(
@@ -118,7 +118,7 @@ def all_members(
 
 
 def subscriber_count(connection: psycopg.Connection[Any], key: str) -> int:
-    """People on a list, deleted accounts left out."""
+    """Counts the people on a list, without deleted accounts."""
     rows = _rows(
         connection,
         "SELECT count(*) AS people FROM analytics.subscribers"
@@ -131,7 +131,7 @@ def subscriber_count(connection: psycopg.Connection[Any], key: str) -> int:
 def onsite_session(
     connection: psycopg.Connection[Any], key: str, visitor: str
 ) -> Mapping[str, Any] | None:
-    """The session of a visitor in the shop, None where there is none."""
+    """Returns the session of a visitor in the shop; None if there is none."""
     rows = _rows(
         connection,
         "SELECT identity, page_views, product_views, adds_to_cart, purchases"

@@ -1,4 +1,4 @@
-"""One statement of a person at the terminal; the size of the database and its clock."""
+"""One SQL statement of a person at the terminal; the size of the database and its clock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NUMBERS = frozenset(
 
 
 class StatementError(ValueError):
-    """PostgreSQL refuses the statement; the message is its own, on one line."""
+    """PostgreSQL refuses the statement; the message is PostgreSQL's, on one line."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ def run_statement(warehouse: Warehouse, text: str, *, write: bool) -> StatementR
     """Runs one statement in a transaction of its own.
 
     Args:
-        warehouse: where it runs.
-        text: the statement.
+        warehouse: Where it runs.
+        text: The statement.
         write: False makes the session read-only, and refuses several statements in one text:
             `COMMIT; DELETE …` would leave the read-only transaction.
 
@@ -66,13 +66,13 @@ def run_statement(warehouse: Warehouse, text: str, *, write: bool) -> StatementR
 
 
 def database_size(connection: psycopg.Connection[Any]) -> str:
-    """The size of the database with its unit, as PostgreSQL writes it: `12 MB`."""
+    """Returns the size of the database with its unit, as PostgreSQL writes it: `12 MB`."""
     row = connection.execute("SELECT pg_size_pretty(pg_database_size(current_database()))")
     return str((row.fetchone() or ["?"])[0])
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """Columns of the same name are told apart: in JSON the last one would hide the others."""
+    """Makes the names of columns distinct: in JSON the last of one name would hide the others."""
     made: list[str] = []
     for name in names:
         number, distinct = 1, name
@@ -84,7 +84,7 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 def server_time(connection: psycopg.Connection[Any]) -> datetime:
-    """The clock of the server, which also stamps the rows."""
+    """Returns the time of the server's clock, which also stamps the rows."""
     row = connection.execute("SELECT clock_timestamp()").fetchone()
     assert row is not None
     moment: datetime = row[0]

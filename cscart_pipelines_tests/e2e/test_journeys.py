@@ -27,7 +27,7 @@ import psutil
 import pytest
 
 from cscart_pipelines.local_postgres.client import wait_until_stopped
-from cscart_pipelines.local_postgres.paths import remove_place
+from cscart_pipelines.local_postgres.paths import remove_files
 from cscart_pipelines.sandbox.http.routing import Request
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.sandbox.shop.store import Store
@@ -69,7 +69,7 @@ def empty_folder(tmp_path: Path) -> Iterator[Path]:
     yield folder
     home = folder / ".cscart-pipelines"
     wait_until_stopped(home, seconds=30)
-    remove_place(home)
+    remove_files(home)
 
 
 def cdnow() -> tuple[int, int, Decimal]:

@@ -22,9 +22,9 @@ from cscart_pipelines.local_postgres.client import (
 )
 from cscart_pipelines.local_postgres.paths import (
     SOCKET_NAME,
-    NoPlaceError,
-    find_place,
-    remove_place,
+    UnusableHomeError,
+    find_paths,
+    remove_files,
 )
 from cscart_pipelines.local_postgres.service_account import SERVICE_ACCOUNT
 from cscart_pipelines.warehouse.connect import Warehouse
@@ -37,12 +37,12 @@ from cscart_pipelines_tests.support.database.embedded import (
     ask,
     environment,
     environment_for_others,
-    keeper,
     knock,
     needs_root,
     nobody,
     postmaster,
     python_for_others,
+    supervisor,
     until,
     using,
 )
@@ -74,28 +74,28 @@ def test_processes_that_start_at_once_share_one_server_until_the_last_has_left(
     assert len({user.line() for user in users}) == 1
     assert len({user.line() for user in users}) == 1
     with using(home) as member:
-        server, its_keeper = postmaster(member), keeper(member)
+        server, its_supervisor = postmaster(member), supervisor(member)
     for user in users[1:]:
-        user.leave()
+        user.disconnect()
     assert running(home)
     assert server.is_running()
-    users[0].leave()
+    users[0].disconnect()
     assert wait_until_stopped(home, SECONDS)
     server.wait(SECONDS)
-    its_keeper.wait(SECONDS)
+    its_supervisor.wait(SECONDS)
 
 
 def test_many_short_uses_at_once_all_succeed(homes: Homes) -> None:
     home = homes.ready()
     then = (
-        "\nfor _ in range(6):\n    member.leave()\n    member = connect(Path(sys.argv[1]))"
+        "\nfor _ in range(6):\n    member.disconnect()\n    member = connect(Path(sys.argv[1]))"
         "\nprint('done')"
     )
     users = [User(home, then) for _ in range(3)]
     for user in users:
         assert user.line()
         assert user.line() == "done"
-        user.leave()
+        user.disconnect()
 
 
 def test_two_homes_have_servers_of_their_own(homes: Homes) -> None:
@@ -104,7 +104,7 @@ def test_two_homes_have_servers_of_their_own(homes: Homes) -> None:
         assert postmaster(one) != postmaster(two)
         with pytest.raises(psycopg.errors.UndefinedTable):
             ask(two, READ)
-        one.leave()
+        one.disconnect()
         assert wait_until_stopped(homes.base / "one", SECONDS)
         assert answers(two)
 
@@ -130,7 +130,7 @@ def test_a_forked_child_keeps_the_server_after_its_parent(homes: Homes) -> None:
         pass
     assert not file_locks.taken(home / "postgres" / file_locks.USERS)
     assert running(home)
-    user.leave()  # closes the child's input
+    user.disconnect()  # closes the child's input
     assert wait_until_stopped(home, SECONDS)
 
 
@@ -149,7 +149,7 @@ def test_a_program_started_by_a_user_does_not_keep_the_server(homes: Homes) -> N
         assert program.is_running()
     finally:
         program.kill()
-        user.leave()
+        user.disconnect()
 
 
 # --- users that end badly ------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def test_ctrl_c_ends_the_user_and_then_the_server(homes: Homes) -> None:
     with using(home) as member:
         server = postmaster(member)
         os.killpg(user.process.pid, signal.SIGINT)
-        user.leave()
+        user.disconnect()
         assert answers(member)  # the terminal's signal is not for the server
     server.wait(SECONDS)
     assert wait_until_stopped(home, SECONDS)
@@ -181,64 +181,66 @@ def is_being_made(home: Path) -> bool:
     return any(name.startswith("data.new-") for _, folders, _ in os.walk(home) for name in folders)
 
 
-@pytest.mark.parametrize("keeper_too", [False, True])
+@pytest.mark.parametrize("supervisor_too", [False, True])
 def test_a_kill_while_the_database_is_made_leaves_nothing_half_done(
-    homes: Homes, keeper_too: bool
+    homes: Homes, supervisor_too: bool
 ) -> None:
     home = homes.fresh()
     user = User(home)
     until(lambda: is_being_made(home))
-    (its_keeper,) = psutil.Process(user.process.pid).children()
-    doomed = [its_keeper, *its_keeper.children(recursive=True)]
-    its_keeper.suspend()
+    (its_supervisor,) = psutil.Process(user.process.pid).children()
+    doomed = [its_supervisor, *its_supervisor.children(recursive=True)]
+    its_supervisor.suspend()
     user.kill()
-    # Its keeper goes on alone, and until it is ready nobody may start a second one.
+    # Its supervisor goes on alone, and until it is ready nobody may start a second one.
     held = file_locks.taken(home / "postgres" / file_locks.START)
-    if keeper_too:
-        its_keeper.kill()
+    if supervisor_too:
+        its_supervisor.kill()
         psutil.wait_procs(doomed, SECONDS)
         assert not running(home)
     else:
-        its_keeper.resume()
+        its_supervisor.resume()
     assert held
     with using(home) as member:
         assert answers(member)
-        assert [p.name for p in member.place.data.parent.glob("data*")] == ["data"]
+        assert [p.name for p in member.paths.data.parent.glob("data*")] == ["data"]
 
 
-# --- keepers and servers that end badly ----------------------------------------------------------
+# --- supervisors and servers that end badly ------------------------------------------------------
 
 
 @linux_only
-def test_a_killed_keeper_takes_its_server_along_and_the_next_join_heals(homes: Homes) -> None:
+def test_a_killed_supervisor_takes_its_server_along_and_the_next_join_heals(homes: Homes) -> None:
     home = homes.ready()
     with using(home) as member:
         ask(member, WRITE)
         server = postmaster(member)
-        keeper(member).kill()
+        supervisor(member).kill()
         server.wait(SECONDS)
         again = connect(home)  # the same process, which never left
         assert again is member
         assert ask(again, READ) == 42
 
 
-def test_a_join_right_after_the_kill_of_the_keeper_waits_for_its_server(homes: Homes) -> None:
+def test_a_join_right_after_the_kill_of_the_supervisor_waits_for_its_server(homes: Homes) -> None:
     home = homes.ready()
     with using(home) as member:
         ask(member, WRITE)
-        server, its_keeper = postmaster(member), keeper(member)
+        server, its_supervisor = postmaster(member), supervisor(member)
         server.suspend()  # it cannot obey yet
-        its_keeper.kill()
-        its_keeper.wait(SECONDS)
+        its_supervisor.kill()
+        its_supervisor.wait(SECONDS)
         user = User(home)
         try:
-            until(lambda: running(home))  # the next keeper is there, and waits for the old server
+            until(
+                lambda: running(home)
+            )  # the next supervisor is there, and waits for the old server
         finally:
             server.resume()
         user.line()
         assert postmaster(member) != server
         assert ask(member, READ) == 42
-        user.leave()
+        user.disconnect()
 
 
 def test_a_killed_server_is_started_again_even_with_a_busy_session_left(homes: Homes) -> None:
@@ -256,13 +258,15 @@ def test_a_killed_server_is_started_again_even_with_a_busy_session_left(homes: H
         assert postmaster(member) != server
 
 
-def test_a_keeper_told_to_end_stops_the_server_and_the_next_join_starts_it(homes: Homes) -> None:
+def test_a_supervisor_told_to_end_stops_the_server_and_the_next_join_starts_it(
+    homes: Homes,
+) -> None:
     home = homes.ready()
     with using(home) as member:
-        server, its_keeper = postmaster(member), keeper(member)
-        its_keeper.terminate()
+        server, its_supervisor = postmaster(member), supervisor(member)
+        its_supervisor.terminate()
         server.wait(SECONDS)
-        its_keeper.wait(SECONDS)
+        its_supervisor.wait(SECONDS)
         assert answers(connect(home))
 
 
@@ -275,7 +279,7 @@ def test_a_join_during_the_stop_waits_and_starts_anew(homes: Homes) -> None:
     try:
         until(
             lambda: file_locks.taken(home / "postgres" / file_locks.USERS)
-        )  # the keeper is stopping it
+        )  # the supervisor is stopping it
         user = User(home)
         until(
             lambda: file_locks.taken(home / "postgres" / file_locks.START)
@@ -286,12 +290,12 @@ def test_a_join_during_the_stop_waits_and_starts_anew(homes: Homes) -> None:
     server.wait(SECONDS)
     with using(home) as member:
         assert ask(member, READ) == 42
-    user.leave()
+    user.disconnect()
 
 
 def test_pid_files_that_name_somebody_elses_process_are_no_obstacle(homes: Homes) -> None:
     home = homes.ready()
-    place = find_place(home)
+    place = find_paths(home)
     options = {} if place.account is None else {"user": place.account, "extra_groups": []}
     with subprocess.Popen(["sleep", "600"], cwd="/", **options) as stranger:
         # As after a reboot: the files are there, their pid is somebody's of the same account.
@@ -310,7 +314,7 @@ def test_pid_files_that_name_somebody_elses_process_are_no_obstacle(homes: Homes
 
 def test_a_folder_that_the_server_cannot_use_gives_one_line_and_its_log(homes: Homes) -> None:
     home = homes.ready()
-    data = find_place(home).data
+    data = find_paths(home).data
     (data / "global" / "pg_control").unlink()
     with pytest.raises(EmbeddedServerError) as caught:
         connect(home)
@@ -322,13 +326,13 @@ def test_a_folder_that_the_server_cannot_use_gives_one_line_and_its_log(homes: H
 
 def test_a_folder_where_no_database_can_be_made_gives_the_reason(homes: Homes) -> None:
     home = homes.fresh()
-    base = find_place(home).data.parent
+    base = find_paths(home).data.parent
     owner = base.stat()
     os.chown(base, os.geteuid(), os.getegid())
     base.chmod(0o555)
     try:
         # An ordinary user meets it at the lock files, which are in the same folder.
-        with pytest.raises((EmbeddedServerError, NoPlaceError), match="Permission denied"):
+        with pytest.raises((EmbeddedServerError, UnusableHomeError), match="Permission denied"):
             connect(home)
     finally:
         base.chmod(owner.st_mode)
@@ -382,8 +386,8 @@ def test_any_path_will_do_as_a_home(homes: Homes, name: str) -> None:
     home = homes.ready(name)
     with using(home) as member:
         ask(member, WRITE)
-        assert len(os.fsencode(member.place.socket / SOCKET_NAME)) < 104
-        assert member.place.socket.stat().st_mode & 0o077 == 0
+        assert len(os.fsencode(member.paths.socket / SOCKET_NAME)) < 104
+        assert member.paths.socket.stat().st_mode & 0o077 == 0
         with Warehouse(member.url()).engine.connect() as connection:
             assert connection.exec_driver_sql(READ).scalar() == 42
 
@@ -398,7 +402,7 @@ def test_the_umask_neither_opens_nor_breaks_anything(homes: Homes, umask: int) -
             assert path.stat().st_mode & 0o022 == 0, path
     for path in (data, data.parent / "run", home / "postgres" / "server.log"):
         assert path.stat().st_mode & 0o077 == 0, path
-    user.leave()
+    user.disconnect()
 
 
 # --- other accounts ------------------------------------------------------------------------------
@@ -407,7 +411,7 @@ def test_the_umask_neither_opens_nor_breaks_anything(homes: Homes, umask: int) -
 @needs_root
 def test_other_accounts_are_not_let_in(homes: Homes) -> None:
     with using(homes.ready()) as member:
-        socket = member.place.socket
+        socket = member.paths.socket
         for user in ("cscart_pipelines", "analyst", "nobody", "postgres"):
             assert "Permission denied" in as_account(nobody(), lambda u=user: knock(socket, u))
         # Even if every door were opened, the server itself refuses.
@@ -426,7 +430,7 @@ def test_other_accounts_are_not_let_in(homes: Homes) -> None:
 @needs_root
 def test_a_server_that_somebody_else_put_in_its_place_is_not_talked_to(homes: Homes) -> None:
     with using(homes.ready()) as member:
-        socket = member.place.socket
+        socket = member.paths.socket
         assert knock(socket, "cscart_pipelines", requirepeer=SERVICE_ACCOUNT) == "let in"
         assert "requirepeer" in knock(socket, "cscart_pipelines", requirepeer="nobody")
         assert member.url().query["requirepeer"] == SERVICE_ACCOUNT
@@ -451,13 +455,13 @@ def test_root_changes_the_mode_and_owner_of_no_existing_folder(
 
         before = snapshot()
         with using(home) as member:
-            data = member.place.data
+            data = member.paths.data
             assert data.is_relative_to(home) is (home.parent == homes.base)
             assert answers(member)
             assert postmaster(member).username() == SERVICE_ACCOUNT
         assert wait_until_stopped(home, SECONDS)
         assert snapshot() == before
-        assert remove_place(home)
+        assert remove_files(home)
         assert not data.parent.exists()
         assert list(data.parent.parent.glob(f"{data.parent.name}*")) == []
 

@@ -83,7 +83,8 @@ def open_work(at: Connected) -> dict[str, int]:
 def rounds(at: Connected) -> list[tuple[Any, ...]]:
     """How the last pushes ended."""
     return at.rows(
-        "SELECT kind, finished_at, failures, error FROM fulfilment.rounds WHERE integration = %s",
+        "SELECT kind, finished_at, failures, error FROM fulfilment.last_push_runs"
+        " WHERE integration = %s",
         at.key,
     )
 

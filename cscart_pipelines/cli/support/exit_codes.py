@@ -10,7 +10,7 @@ from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.secrets import SecretError
 from cscart_pipelines.integrations.settings import InvalidSettingsError
 from cscart_pipelines.local_postgres.client import EmbeddedServerError
-from cscart_pipelines.local_postgres.paths import NoPlaceError
+from cscart_pipelines.local_postgres.paths import UnusableHomeError
 from cscart_pipelines.settings import SettingsError
 from cscart_pipelines.warehouse.errors import WarehouseUnavailableError
 
@@ -50,6 +50,6 @@ def code_of(error: BaseException) -> int | None:
             | UnknownIntegrationError()
         ):
             return WRONG_USAGE
-        case WarehouseUnavailableError() | EmbeddedServerError() | NoPlaceError():
+        case WarehouseUnavailableError() | EmbeddedServerError() | UnusableHomeError():
             return RUN_FAILED
     return None

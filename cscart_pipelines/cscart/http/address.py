@@ -1,7 +1,6 @@
-"""Where a shop's API lives: the base address, and the addresses of its entities.
+"""The addresses of a shop's API: the base address, and those of its entities.
 
-Pure text in, text out: nothing here asks the network whether an address is right (the client and
-the capabilities do).
+Pure. Not here: whether a shop answers at an address (`capabilities`).
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class InvalidAddressError(ValueError):
 
 
 def normalise_base_url(text: str) -> str:
-    """The one spelling of a shop's base address: no trailing slash, host in lower case (ASCII).
+    """Returns the base address in one spelling: no trailing slash, host in lower case (ASCII).
 
     Raises:
         InvalidAddressError: The message says what is expected, and does not repeat what was typed,
@@ -113,14 +112,14 @@ class ApiAddress:
     style: Style = "rewrite"
 
     def path(self, entity: str, id: int | str | None = None) -> str:
-        """The part that names the entity, version first: `2.0/orders/96`."""
+        """Returns the part that names the entity, version first: `2.0/orders/96`."""
         if entity in UNVERSIONED:
             return entity
         tail = entity.strip("/") if id is None else f"{entity.strip('/')}/{id}"
         return quote(f"{API_VERSION}/{tail}", safe="/")
 
     def url(self, entity: str, id: int | str | None = None, params: Params | None = None) -> str:
-        """The full address of a list (no id) or a row."""
+        """Returns the full address of a list (no id) or a row."""
         path = self.path(entity, id)
         query = urlencode(params, doseq=True, safe="/") if params else ""
         if self.style == "rewrite":
@@ -128,9 +127,9 @@ class ApiAddress:
         return f"{self.base}/api.php?_d={path}&ajax_custom=1" + (f"&{query}" if query else "")
 
     def base_behind(self, asked: str, location: str) -> str | None:
-        """The base address that a redirect from `asked` to `location` points to, if it tells one.
+        """Returns the base address that a redirect from `asked` to `location` points to.
 
-        None where the redirect leads to something else than the same API call.
+        None if the redirect does not lead to the same API call.
         """
         there = urlsplit(urljoin(asked, location))
         suffix = urlsplit(asked).path[len(urlsplit(self.base).path) :]

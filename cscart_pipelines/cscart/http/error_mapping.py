@@ -1,10 +1,9 @@
-"""From what went wrong on the line to an error with plain words.
+"""The errors of `cscart.errors` for status codes and for exceptions of `requests`.
 
-Here belongs the reading of status codes (reference 3.1, 7.2, 7.4) and of the exceptions that
-`requests` raises. Nothing here sends anything or decides about retries.
+Pure (reference 3.1, 7.2, 7.4). Not here: retries (`client`).
 
 The errors are built, not raised: the client raises them outside of its `except` blocks, so that no
-chained exception drags a request, and with it the Authorization header, into a traceback.
+chained exception brings a request, and with it the Authorization header, into a traceback.
 """
 
 from __future__ import annotations
@@ -42,7 +41,13 @@ from cscart_pipelines.cscart.http.responses import (
 
 
 def from_exception(error: Exception, address: ApiAddress, doing: str) -> ShopError:
-    """The ShopError for an exception of requests, urllib3 or the socket while `doing`."""
+    """Returns the error for an exception of requests, urllib3 or the socket.
+
+    Args:
+        error: The exception.
+        address: Of the shop.
+        doing: The request, for the message.
+    """
     host = urlsplit(address.base).netloc
     chain = list(_causes(error))
     tls = next((e for e in chain if isinstance(e, ssl.SSLError)), None)
@@ -77,10 +82,10 @@ _NO_CONNECTION = (
 
 
 def _before_the_proxy(chain: list[BaseException]) -> bool:
-    """The proxy was not reached, or opened no tunnel: the request itself surely was not sent.
+    """Tells whether the proxy was not reached or opened no tunnel: the request was not sent.
 
-    urllib3 calls it a proxy's error as well when a connection through the proxy breaks after the
-    request went out, because by then it has forgotten that it was connected.
+    urllib3 raises the same class if a connection through the proxy breaks after the request was
+    sent.
     """
     return any(
         isinstance(each, _NO_CONNECTION) or "Tunnel connection failed" in str(each)
@@ -89,7 +94,7 @@ def _before_the_proxy(chain: list[BaseException]) -> bool:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The exception and everything it wraps: requests and urllib3 nest in arguments and reasons."""
+    """Yields the exception and all that it wraps, in arguments and reasons too."""
     seen: set[int] = set()
     todo: list[object] = [error]
     while todo:
@@ -120,7 +125,17 @@ def from_response(
     entity: str,
     id: int | str | None,
 ) -> ShopError:
-    """The ShopError for an answer that is no success. `is_json`: the body was JSON."""
+    """Returns the error for an answer that is no success.
+
+    Args:
+        response: The answer.
+        body: Its JSON, if it is JSON.
+        is_json: Whether it is.
+        address: Of the shop.
+        verb: Of the request.
+        entity: Of the request.
+        id: Of the request.
+    """
     status = response.status_code
     host = urlsplit(address.base).netloc
     doing = f"{verb} {entity}" if id is None else f"{verb} {entity}/{id}"
@@ -168,7 +183,7 @@ def from_response(
 
 
 def unreadable(content: bytes, address: ApiAddress, doing: str) -> TransientShopError:
-    """The error for a success whose body is no JSON (reference 7.4)."""
+    """Returns the error for a success whose body is no JSON (reference 7.4)."""
     host = urlsplit(address.base).netloc
     if not content.strip():
         what = "an empty page"
@@ -182,7 +197,7 @@ def unreadable(content: bytes, address: ApiAddress, doing: str) -> TransientShop
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds the server asks us to wait, on its own clock where it tells one."""
+    """Returns the seconds for which the server asks to wait, by its own clock if it tells it."""
     now = parse_date(headers.get("Date")) or datetime.now(UTC)
     return parse_retry_after(headers.get("Retry-After"), now)
 

@@ -1,7 +1,4 @@
-"""What calls to a shop cost: one record per request, and the sum of them.
-
-Only counting here: no requests, no logging.
-"""
+"""Counts of the requests to a shop: one record per request, and their sums."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Call:
-    """One request as it went, for whoever watches. `status` is None without an answer."""
+    """One request and its outcome. `status` is None without an answer."""
 
     verb: str
     entity: str
@@ -22,7 +19,7 @@ class Call:
 
 
 class CallStats:
-    """What the calls of one client cost. Safe to use from several threads."""
+    """The sums of one client's requests. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -33,7 +30,13 @@ class CallStats:
         self.notices = 0
 
     def add(self, *, seconds: float, size: int, notices: bool) -> None:
-        """Count one request."""
+        """Counts one request.
+
+        Args:
+            seconds: Until the last byte.
+            size: Bytes of the body.
+            notices: PHP notices stood around the JSON.
+        """
         with self._lock:
             self.calls += 1
             self.bytes += size
@@ -41,12 +44,12 @@ class CallStats:
             self.notices += notices
 
     def add_retry(self) -> None:
-        """Count a request that is about to be repeated."""
+        """Counts a request that is about to be repeated."""
         with self._lock:
             self.retries += 1
 
     def snapshot(self) -> dict[str, float]:
-        """The counts as plain numbers, all of the same moment."""
+        """Returns the sums, all of the same moment."""
         with self._lock:
             return {
                 "calls": self.calls,

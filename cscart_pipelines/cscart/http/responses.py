@@ -1,7 +1,6 @@
-"""Reading what a shop sent: the JSON, what stands around it, and the shop's clock.
+"""Reading an answer of a shop: the JSON, what stands around it, and the shop's clock.
 
-Here belongs the way from bytes to a parsed body. Not here: what a status code means (failures),
-what the fields mean (records).
+Not here: what a status code means (`error_mapping`), what the fields mean (`records`).
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 import orjson
 
 KEPT_HEADERS = ("content-type", "date", "retry-after", "server", "x-powered-by")
-"""The headers an Answer keeps. Cookies are not among them."""
+"""The headers that an ApiResponse keeps; no cookies."""
 _BOM = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n"
 _LOOK_FOR_START = 65536
@@ -31,9 +30,9 @@ class NotJsonError(Exception):
 class ApiResponse:
     """One answer of the shop.
 
-    `body`: parsed JSON, None where the shop sends none (204). `date`: the shop's own clock, from
-    the Date header (UTC). `seconds`: from sending to the last byte. `bytes`: of the body, as
-    unpacked. `notices`: whether PHP notices stood around the JSON.
+    `body`: parsed JSON, None if the shop sends none (204). `date`: the shop's own clock, from the
+    Date header (UTC). `seconds`: from sending to the last byte. `bytes`: of the body, unpacked.
+    `notices`: PHP notices stood around the JSON.
     """
 
     status: int
@@ -46,10 +45,12 @@ class ApiResponse:
 
 
 def parse_body(content: bytes) -> tuple[Any, bool]:
-    """The JSON in `content`, and whether something else (PHP notices) stood around it.
+    """Returns the JSON in `content`, and whether anything else (PHP notices) stood around it.
 
-    Shops in development mode print notices before the JSON (reference 7.4). Only a document that
-    is complete counts: of half a page nothing is used. Raises NotJson.
+    Shops in development mode print notices before the JSON (reference 7.4).
+
+    Raises:
+        NotJsonError: There is no complete document; nothing of half a page is used.
     """
     content = content.strip(_BLANK)
     while content.startswith(_BOM):
@@ -72,7 +73,7 @@ def parse_body(content: bytes) -> tuple[Any, bool]:
 
 
 def _next_start(content: bytes, after: int) -> int:
-    """Where a document may start: a bracket that does not stand inside another document."""
+    """Finds where a document may start: a bracket that is not inside another document."""
     for place in range(after, min(len(content), _LOOK_FOR_START)):
         if content[place] in b"{[":
             before = content[:place].rstrip(_BLANK)
@@ -82,7 +83,7 @@ def _next_start(content: bytes, after: int) -> int:
 
 
 def _parse_leniently(content: bytes) -> tuple[Any, bool]:
-    """As Python's own parser reads it: lone surrogates pass, notices may follow."""
+    """Reads with Python's own parser: lone surrogates pass, notices may follow."""
     text = content.decode("utf-8", "replace")
     try:
         body, end = json.JSONDecoder().raw_decode(text)
@@ -95,13 +96,13 @@ def _parse_leniently(content: bytes) -> tuple[Any, bool]:
 
 
 def looks_like_html(content: bytes) -> bool:
-    """True for a web page, as crash pages, maintenance pages and login walls are."""
+    """Tells whether this is a web page, such as a crash page or a login form."""
     head = content[:512].lstrip(_BOM + _BLANK).lower()
     return head.startswith((b"<!doctype", b"<html", b"<head", b"<body"))
 
 
 def parse_date(text: str | None) -> datetime | None:
-    """An HTTP date as aware UTC time; None if there is none or it cannot be read."""
+    """Reads an HTTP date as aware UTC time; None if there is none or it cannot be read."""
     if not text:
         return None
     try:
@@ -112,7 +113,7 @@ def parse_date(text: str | None) -> datetime | None:
 
 
 def parse_retry_after(text: str | None, now: datetime) -> float | None:
-    """Seconds from a Retry-After header: a number of seconds or an HTTP date."""
+    """Reads the seconds of a Retry-After header: a number of seconds or an HTTP date."""
     if not text:
         return None
     text = text.strip()
@@ -123,7 +124,7 @@ def parse_retry_after(text: str | None, now: datetime) -> float | None:
 
 
 def error_messages(body: Any) -> tuple[str, ...]:
-    """What the shop says in an error body (reference 7.1), as short plain lines."""
+    """Returns the messages of an error body (reference 7.1), as short plain lines."""
     if not isinstance(body, dict):
         return ()
     said: list[Any] = []

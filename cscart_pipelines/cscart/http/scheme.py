@@ -1,7 +1,7 @@
-"""Which of http and https a port speaks, asked when a connection test has failed on it.
+"""Detects whether a port speaks http or https, after a connection test has failed on it.
 
-A server that is spoken to in the wrong one breaks the connection, waits, or answers with a page of
-its own, so the failure itself does not tell. Not here: the API, and whoever asks for it (`client`).
+With the wrong one a server breaks the connection, waits, or answers with a page of its own, so that
+the failure does not show the cause. Not here: the connection test (`capabilities`).
 """
 
 from __future__ import annotations
@@ -25,9 +25,13 @@ _TOLD_ALREADY = (CredentialsRefusedError, RedirectRefusedError, UnreachableError
 
 
 def wrong_scheme(base: str, failure: ShopError) -> ShopError | None:
-    """What to say instead of `failure` where the port speaks the other one; None: it does not.
+    """Returns the error to raise instead of `failure` if the port speaks the other scheme.
 
-    No credentials are sent. Behind a proxy nothing is asked, since only the proxy may ask.
+    No credentials are sent. Behind a proxy nothing is tested, since only the proxy may connect.
+
+    Args:
+        base: The base address.
+        failure: Of the connection test.
     """
     if isinstance(failure, _TOLD_ALREADY) or getattr(failure, "certificate", False):
         return None
@@ -56,7 +60,7 @@ def wrong_scheme(base: str, failure: ShopError) -> ShopError | None:
 
 
 def _other(line: socket.socket, host: str, scheme: str) -> str | None:
-    """The scheme that is spoken, if it is not the one of the address."""
+    """Returns the scheme that the port speaks, if it is not the one of the address."""
     if scheme == "http":
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is sent

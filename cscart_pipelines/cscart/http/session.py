@@ -1,14 +1,12 @@
-"""The HTTP session of one shop: what it keeps, what it refuses, how it reads a body.
+"""The HTTP session of one shop: the settings of `requests`, and the reading of a body.
 
-Here belongs how `requests` is set up. Not here: what to ask and what to do about failures (client).
+Not here: which requests to send, and what to do about failures (`client`).
 
-The environment counts in two ways, read once at the start as `requests` reads them: the proxies
-(HTTP(S)_PROXY, NO_PROXY) and an additional certificate bundle (REQUESTS_CA_BUNDLE), because both
-are how an operator gets out of a company network. A ~/.netrc never counts: it would replace the
-key.
-
-Cookies are refused: every request authenticates alone (reference 3), and PHP would answer the
-requests of one session one after the other.
+Two settings of the environment count, read once as `requests` reads them, because operators need
+them in company networks: proxies (HTTP(S)_PROXY, NO_PROXY) and a certificate bundle
+(REQUESTS_CA_BUNDLE). A ~/.netrc does not count: it would replace the key. Cookies are refused:
+every request authenticates itself (reference 3), and PHP answers requests of one session one by
+one.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from cscart_pipelines.cscart.http.cancellable_session import OpenConnections, TrackedAdapter
 
 MAX_BYTES = 256 * 1024 * 1024
-"""A body beyond this is given up: a smaller page is the answer, not more memory."""
+"""A larger body counts as a failure, after which a smaller page is requested."""
 _CHUNK = 256 * 1024
 
 
@@ -35,14 +33,23 @@ class Key(AuthBase):
         self._key = key
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Adds the header (called by requests)."""
         HTTPBasicAuth(self._email.encode(), self._key.get_secret_value().encode())(request)
         return request
 
 
 def open_session(
-    base: str, email: str, key: SecretStr, connections: int, wires: OpenConnections
+    base: str, email: str, key: SecretStr, connections: int, open_connections: OpenConnections
 ) -> requests.Session:
-    """A session with keep-alive for `connections` requests at once. TLS is always verified."""
+    """Opens a session with keep-alive for several requests at once. TLS is always verified.
+
+    Args:
+        base: The base address of the shop, to which the environment is applied.
+        email: For the authentication.
+        key: For the authentication.
+        connections: Kept open at most.
+        open_connections: Registers them.
+    """
     session = requests.Session()
     environment = session.merge_environment_settings(base, {}, None, None, None)
     session.trust_env = False
@@ -52,15 +59,20 @@ def open_session(
     session.headers.update({"Accept": "application/json", "User-Agent": "cscart-pipelines"})
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     for scheme in ("https://", "http://"):
-        session.mount(scheme, TrackedAdapter(wires, pool_connections=1, pool_maxsize=connections))
+        session.mount(
+            scheme, TrackedAdapter(open_connections, pool_connections=1, pool_maxsize=connections)
+        )
     return session
 
 
 def read_whole(response: requests.Response, *, deadline: float) -> bytes:
-    """The whole body of a streamed response, within `deadline` seconds and MAX_BYTES.
+    """Reads the whole body of a streamed response, within `deadline` seconds and MAX_BYTES.
 
-    A time-out of the socket alone would let a shop drip for ever. Raises what requests raises;
-    a body shorter than its Content-Length is an error (urllib3 checks it).
+    The time-out of the socket alone would let a slow shop send for ever.
+
+    Raises:
+        requests.RequestException: The limits are exceeded, the connection broke, or the body is
+            shorter than its Content-Length (urllib3 checks that).
     """
     give_up = time.monotonic() + deadline
     chunks: list[bytes] = []

@@ -24,7 +24,7 @@ class CustomerRow(NamedTuple):
 
 
 def parse_customer(raw: Raw) -> CustomerRow:
-    """A row of `/users` (reference 10.1). Raises UnreadableRowError."""
+    """Parses a row of `/users` (reference 10.1). Raises UnreadableRowError."""
     get = require_object(raw).get
     return CustomerRow(
         require_key(get("user_id"), "user_id"),

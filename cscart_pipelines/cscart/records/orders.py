@@ -1,11 +1,11 @@
 """Orders and their lines: from the shop's loose JSON to typed rows, by allow-list.
 
-Here belongs every field of an order that we keep (reference 8.1, 8.3, 8.4). Whatever is not named
-here is never looked at: `payment_info`, `payment_method`, `product_groups` and
-`shipping[].service_params` hold payment data and carrier credentials.
+Here belongs every field of an order that is stored (reference 8.1, 8.3, 8.4). Other fields are
+never read: `payment_info`, `payment_method`, `product_groups` and `shipping[].service_params` hold
+payment data and carrier credentials.
 
 The rows have the columns of the raw tables in the tables' order, without the integration and the
-upkeep columns; a test of the store room holds the two together.
+columns that `warehouse.load` adds; a test compares the two.
 """
 
 from __future__ import annotations
@@ -89,8 +89,11 @@ class OrderRow(NamedTuple):
 
 
 class OrderLineRow(NamedTuple):
-    """One line of an order. `discount` is per unit, `price` per unit after it;
-    `shipping_method`: that of the line's shipping group."""
+    """One line of an order.
+
+    `discount` is per unit, `price` per unit after it; `shipping_method` is that of the line's
+    shipping group.
+    """
 
     order_id: int
     item_id: str
@@ -107,10 +110,13 @@ class OrderLineRow(NamedTuple):
 
 
 def parse_order(raw: Raw) -> tuple[OrderRow, list[OrderLineRow]]:
-    """An order as the list or the detail tells it; it has details if it has `products`.
+    """Parses an order of the list or the detail; it has details if it has `products`.
 
-    Raises UnreadableRow. Ids of 0 (guest, no parent, no issuer) become None; statuses that nobody
-    knows are accepted, since owners may add letters (reference 8.5).
+    Ids of 0 (guest, no parent, no issuer) become None; unknown statuses are accepted, since owners
+    may add letters (reference 8.5).
+
+    Raises:
+        UnreadableRowError: A field that every order has is missing or malformed.
     """
     get = require_object(raw).get
     order_id = require_key(get("order_id"), "order_id")

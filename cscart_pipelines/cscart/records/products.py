@@ -47,7 +47,7 @@ class CategoryRow(NamedTuple):
 
 
 def parse_product(raw: Raw) -> ProductRow:
-    """A row of `/products` or its detail (reference 11.1, 11.2). Raises UnreadableRowError."""
+    """Parses a row of `/products` or a detail (reference 11.1, 11.2). Raises UnreadableRowError."""
     get = require_object(raw).get
     return ProductRow(
         require_key(get("product_id"), "product_id"),
@@ -68,7 +68,7 @@ def parse_product(raw: Raw) -> ProductRow:
 
 
 def parse_category(raw: Raw) -> CategoryRow:
-    """A row of `/categories`. Raises UnreadableRowError."""
+    """Parses a row of `/categories` (reference 12). Raises UnreadableRowError."""
     get = require_object(raw).get
     return CategoryRow(
         require_key(get("category_id"), "category_id"),

@@ -39,9 +39,9 @@ class ShipmentRecord(NamedTuple):
 
 
 def parse_shipment(raw: Raw) -> ShipmentRecord:
-    """A row of `/shipments` (reference 9.1). Raises UnreadableRowError.
+    """Parses a row of `/shipments` (reference 9.1). Raises UnreadableRowError.
 
-    Without a tracking number the shop's URL still has its placeholder: it is left out (9.5).
+    Without a tracking number the shop's URL has a placeholder, and is left out (9.5).
     """
     get = require_object(raw).get
     number = text(get("tracking_number"))
@@ -62,7 +62,7 @@ def parse_shipment(raw: Raw) -> ShipmentRecord:
 
 
 def _quantities(products: Any) -> str | None:
-    """Item id to quantity as JSON text, ids sorted; None where the shop tells no lines."""
+    """Returns quantities by item id as JSON text, ids sorted; None if the shop sends no lines."""
     if products is None:
         return None
     quantities = {text(key): quantity(value) for key, value in entries(products)}

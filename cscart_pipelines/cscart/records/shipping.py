@@ -13,8 +13,10 @@ from cscart_pipelines.cscart.coerce import entries, label, mapping, money, refer
 
 
 class ShippingMethod(NamedTuple):
-    """One method of an order. `group`: of the lines that go out with it, as text; None if the
-    order does not say."""
+    """One shipping method of an order.
+
+    `group` is the shipping group of its lines, as text; None if the order has none.
+    """
 
     shipping_id: int | None
     name: str | None
@@ -22,7 +24,7 @@ class ShippingMethod(NamedTuple):
 
 
 def shipping_methods(shipping: Any, shipping_ids: Any) -> list[ShippingMethod]:
-    """The methods of an order, in the order of its shipping groups. Never raises.
+    """Returns the methods of an order, in the order of its shipping groups. Never raises.
 
     `shipping` is a list, a map keyed by group, a map keyed by shipping id (then without
     `shipping_id` and `group_key` inside), one object, or a name (reference 8.3, 23). `shipping_ids`
@@ -63,10 +65,10 @@ def shipping_methods(shipping: Any, shipping_ids: Any) -> list[ShippingMethod]:
 
 
 def method_of(methods: Sequence[ShippingMethod], extra: Any) -> ShippingMethod | None:
-    """The method of a line, by the group in its `extra`; None if the order has no method.
+    """Returns the method of a line, by the group in its `extra`; None if the order has none.
 
-    A line without a group, or with one that has no method, goes out with the first one, as the
-    shop itself takes the first group where none is named (reference 9.2).
+    A line without a group, or with one that has no method, has the first method, as the shop itself
+    takes the first group if none is named (reference 9.2).
     """
     if len(methods) < 2:
         return methods[0] if methods else None
@@ -82,14 +84,14 @@ def method_of(methods: Sequence[ShippingMethod], extra: Any) -> ShippingMethod |
 
 
 def names_of(methods: Sequence[ShippingMethod]) -> str | None:
-    """The names of the methods, each once, with commas; None without any."""
+    """Returns the names of the methods, each once, with commas; None without any."""
     if len(methods) == 1:
         return methods[0].name
     return ", ".join(dict.fromkeys(each.name for each in methods if each.name)) or None
 
 
 def ids_of(methods: Sequence[ShippingMethod]) -> str | None:
-    """The ids of the methods as the shop writes them, "1,2"; None without any."""
+    """Returns the ids of the methods as the shop writes them, "1,2"; None without any."""
     return ",".join(str(each.shipping_id) for each in methods if each.shipping_id) or None
 
 
@@ -100,13 +102,15 @@ def _ids(value: Any) -> list[int]:
 
 
 def _is_method(shipping: dict[str, Any]) -> bool:
-    """One method by itself, and no map of methods: it has a name or an id at the top."""
+    """Tells whether this is one method and no map of methods: it has a name or an id itself."""
     return _name(shipping) is not None or reference(shipping.get("shipping_id")) is not None
 
 
 def _name(raw: Any) -> str | None:
-    """The name of a method: `shipping`, in derived shops `name`, or the entry itself. An amount is
-    the cost of shipping and no name."""
+    """Returns the name of a method: `shipping`, in derived shops `name`, or the entry itself.
+
+    An amount is the cost of shipping and no name.
+    """
     if raw.__class__ is str:
         return None if money(raw) is not None else label(raw)
     get = mapping(raw).get

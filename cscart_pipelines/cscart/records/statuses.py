@@ -15,7 +15,7 @@ from cscart_pipelines.cscart.coerce import (
 
 
 class StatusRow(NamedTuple):
-    """A status letter and what it means; `payment_received` is None where the shop is silent."""
+    """A status and its parameters; `payment_received` is None if the shop does not send it."""
 
     type: str
     status: str
@@ -26,7 +26,7 @@ class StatusRow(NamedTuple):
 
 
 def parse_status(raw: Raw) -> StatusRow:
-    """A row of `/statuses` (reference 12). Raises UnreadableRowError."""
+    """Parses a row of `/statuses` (reference 12). Raises UnreadableRowError."""
     get = require_object(raw).get
     params = mapping(get("params"))
     paid = params.get("payment_received")

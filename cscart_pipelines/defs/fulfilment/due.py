@@ -47,7 +47,7 @@ ENTRIES = """
 KINDS = {"shipments": ["shipment", "order_status"], "stock": ["stock"]}
 ROUNDS = """
     SELECT integration, concat_ws(' ', 'failures', failures)
-    FROM fulfilment.rounds WHERE kind = %s AND failures > 0
+    FROM fulfilment.last_push_runs WHERE kind = %s AND failures > 0
 """
 PUT_OFF = """
     SELECT integration, concat_ws(' ', 'put off', sum(failures)) FROM fulfilment.deferred_orders

@@ -1,7 +1,7 @@
 """Following visits into the shops of one run: each shop for itself, its queue brought up to date.
 
-Joins the queue (`onsite.touched`) with what reads from a shop (`sync.touched`), which know nothing
-of each other. Not here: what Dagster is told (`onsite`).
+Joins the queue (`onsite.change_queue`) with what reads from a shop (`sync.targeted`), which know
+nothing of each other. Not here: what Dagster is told (`onsite`).
 """
 
 from __future__ import annotations

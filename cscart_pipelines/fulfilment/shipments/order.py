@@ -231,7 +231,7 @@ class OrderPush:
                     shipped_at=parcel.shipped_at,
                     notify_customer=self._context.settings.notify_customer,
                     order_status=status,
-                    again=partial(self._journal.record_resend, entry),
+                    before_resend=partial(self._journal.record_resend, entry),
                 )
             except AmbiguousWriteError as error:
                 self._journal.ambiguous(entry, str(error))

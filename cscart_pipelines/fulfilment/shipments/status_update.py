@@ -146,7 +146,7 @@ class StatusPush:
                 self._order_id,
                 letter,
                 notify_customer=settings.notify_customer,
-                again=partial(self._journal.record_resend, entry),
+                before_resend=partial(self._journal.record_resend, entry),
             )
         except AmbiguousWriteError as error:
             entry = self._journal.ambiguous(entry, str(error))

@@ -173,7 +173,7 @@ class StockWriter:
                 self._context.client,
                 attempt.target.product_id,
                 attempt.planned,
-                again=partial(self._journal.record_resend, attempt.entry),
+                before_resend=partial(self._journal.record_resend, attempt.entry),
             )
             attempt.answered = True
         except AmbiguousWriteError as error:

@@ -1,8 +1,8 @@
-"""Order prefixes of one client must be told apart: whose is order CS1000012?
+"""Order prefixes of one client must differ so far that a number belongs to one integration.
 
-The check stands in the transaction that saves, behind a lock, so that of two integrations saved at
-once the later one sees the other. Integrations without a client id (`user_id`) are each alone. Not
-here: what makes prefixes ambiguous (`order_numbers`), saving (`registry`, `acts`).
+The check is part of the transaction that saves, under a lock, so that of two integrations saved at
+once the later one sees the other. Integrations without a client id (`user_id`) are not compared.
+Not here: what makes prefixes ambiguous (`order_numbers`), saving (`registry`, `service`).
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ FIELDS = frozenset({"user_id", "order_prefix"})
 
 
 def lock_prefixes(connection: psycopg.Connection[Any]) -> None:
-    """One saves prefixes and limits at a time, until the end of the caller's transaction.
+    """Lets one transaction at a time save prefixes and limits, until the caller's ends.
 
-    Before the row is written: the check after it then sees everybody who was earlier.
+    It is called before the row is written: the check afterwards then sees all earlier ones.
     """
     advisory.lock(connection, Lock.ORDER_PREFIXES)
 
 
 def reject_ambiguous(connection: psycopg.Connection[Any], key: str) -> None:
-    """Looks at the integration as it has just been written in the caller's transaction.
+    """Checks the integration as the caller's transaction has written it.
 
-    Raises InvalidSettingsError on `order_prefix`, naming the other integration.
+    Raises:
+        InvalidSettingsError: On `order_prefix`; names the other integration.
     """
     rows = connection.cursor(row_factory=tuple_row).execute(
         "SELECT mine.order_prefix, other.integration, other.order_prefix"
@@ -48,7 +49,7 @@ def reject_ambiguous(connection: psycopg.Connection[Any], key: str) -> None:
 
 
 def ambiguities(settings: Iterable[IntegrationSettings]) -> dict[str, str]:
-    """Key -> what is wrong with its prefix, within one file of integrations. Pure."""
+    """Returns by key what is wrong with its prefix, within one file of integrations. Pure."""
     found: dict[str, str] = {}
     before: list[IntegrationSettings] = []
     for one in settings:

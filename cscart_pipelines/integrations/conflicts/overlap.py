@@ -1,8 +1,8 @@
-"""Two integrations of one shop that take the same orders: refused for fulfilment, said for lists.
+"""Two integrations of one shop with the same orders: refused for fulfilment, a warning for lists.
 
-Each would hand the orders out and count their revenue. Like the order prefixes, it is checked in
-the transaction that saves, behind the same lock, and once more before orders are pulled or anything
-is written. Not here: what one integration takes (`limit`).
+Each would export the orders and count their revenue. Like the order prefixes, it is checked in the
+transaction that saves, under the same lock, and again before an export or a write to the shop. Not
+here: what one integration takes (`limit`).
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def same_shop(one: str, other: str) -> bool:
-    """Whether two base addresses are one installation for sure.
+    """Tells whether two base addresses are surely one installation.
 
-    http and https with their own ports are one, `www.` makes no difference. Another port or
-    sub-directory is usually another installation: `maybe_same_shop` says that it may be the same.
+    Scheme and `www.` make no difference. Another port or sub-directory is usually another
+    installation; for `maybe_same_shop` it may be the same.
     """
     return _place(one) == _place(other)
 
 
 def maybe_same_shop(one: str, other: str) -> bool:
-    """The same host, whatever the port and sub-directory."""
+    """Tells whether two base addresses have the same host, whatever the port and path."""
     return _place(one)[0] == _place(other)[0] not in LOOPBACK or same_shop(one, other)
 
 
 def shared(one: Limit, other: Limit) -> str | None:
-    """What two integrations of one shop both take, in words; None: nothing."""
+    """Returns what two integrations of one shop both take, in words; None if nothing."""
     if not one or not other:
         return "at least one of them takes the whole shop"
     pairs = {
@@ -64,7 +64,7 @@ def shared(one: Limit, other: Limit) -> str | None:
 
 
 def warnings(one: IntegrationSettings, others: Iterable[IntegrationSettings]) -> list[str]:
-    """What is to be said about lists that share orders, a sentence for each other integration."""
+    """Returns a sentence for each other integration whose list shares orders with this one."""
     found = []
     for other in others:
         if other.integration == one.integration or not maybe_same_shop(one.url, other.url):
@@ -79,7 +79,7 @@ def warnings(one: IntegrationSettings, others: Iterable[IntegrationSettings]) ->
 
 
 def clashes(settings: Iterable[IntegrationSettings]) -> dict[str, str]:
-    """Key -> why it cannot serve fulfilment, within one file of integrations."""
+    """Returns by key why it cannot serve fulfilment, within one file of integrations."""
     found: dict[str, str] = {}
     before: list[IntegrationSettings] = []
     for one in settings:
@@ -90,9 +90,10 @@ def clashes(settings: Iterable[IntegrationSettings]) -> dict[str, str]:
 
 
 def refuse_clash(connection: psycopg.Connection[Any], key: str) -> None:
-    """Looks at the integration as it has just been written in the caller's transaction.
+    """Checks the integration as the caller's transaction has written it.
 
-    Raises InvalidSettingsError on `companies`, naming the other integration.
+    Raises:
+        InvalidSettingsError: On `companies`; names the other integration.
     """
     rows = connection.cursor(row_factory=dict_row).execute(
         "SELECT * FROM registry.integrations WHERE integration = %s", [key]
@@ -104,8 +105,11 @@ def refuse_clash(connection: psycopg.Connection[Any], key: str) -> None:
 
 
 def siblings(connection: psycopg.Connection[Any], mine: IntegrationSettings) -> list[str]:
-    """The other integrations of the same shop. Raises NotAllowedError where one of them takes the
-    same orders and serves fulfilment too, or has handed some out where neither has settings of it.
+    """Returns the other integrations of the same shop.
+
+    Raises:
+        NotAllowedError: One of them takes the same orders and serves fulfilment too, or has
+            exported some although neither has settings of fulfilment.
     """
     others = [one for one in _others(connection, mine) if same_shop(one.url, mine.url)]
     keys = [other.integration for other in others]

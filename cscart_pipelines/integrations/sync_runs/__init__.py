@@ -1,1 +1,1 @@
-"""Synchronisations of an integration: the lock, the record, requests to the daemon."""
+"""The synchronisations of an integration: lock, record, progress, requests to the daemon."""

@@ -1,7 +1,7 @@
 """Reads of `registry.sync_runs` and `registry.list_builds`: what ran, and which builds contain it.
 
-Not here: who writes the record of a synchronisation (`sync_lock`), progress in numbers
-(`progress`), the requests for synchronisations (`sync_requests`).
+Not here: the record of a synchronisation that is running (`lock`), progress in numbers
+(`progress`), requests for synchronisations (`requested`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Connection = psycopg.Connection[Any]
 
 
 def newest_run(connection: Connection) -> int:
-    """The number of the newest synchronisation of any integration; 0 before the first."""
+    """Returns the number of the newest synchronisation of any integration; 0 before the first."""
     return int(_one(connection, "SELECT coalesce(max(id), 0) AS id FROM registry.sync_runs")["id"])
 
 
 def recent_runs(connection: Connection, key: str, limit: int = 5) -> list[Row]:
-    """The last synchronisations of an integration, the newest first."""
+    """Returns the last synchronisations of an integration, the newest first."""
     return _rows(
         connection,
         "SELECT kind, state, phase, rows_done, rows_total, phase_started_at,"
@@ -34,13 +34,13 @@ def recent_runs(connection: Connection, key: str, limit: int = 5) -> list[Row]:
 
 
 def running(connection: Connection) -> dict[str, Row]:
-    """The synchronisations that are running, by integration."""
+    """Returns the synchronisations that are running, by integration."""
     rows = _rows(connection, "SELECT * FROM registry.sync_runs WHERE state = 'running' ORDER BY id")
     return {row["integration"]: row for row in rows}
 
 
 def run_ids(connection: Connection, key: str, limit: int = 500) -> list[str]:
-    """Ids of the runs that synchronised an integration, the newest first."""
+    """Returns the ids of Dagster runs that synchronised an integration, the newest first."""
     rows = _rows(
         connection,
         "SELECT run_id FROM registry.sync_runs WHERE integration = %s AND run_id IS NOT NULL"
@@ -51,7 +51,7 @@ def run_ids(connection: Connection, key: str, limit: int = 500) -> list[str]:
 
 
 def results_of_run(connection: Connection, run_id: str, keys: Collection[str]) -> dict[str, Row]:
-    """State, stats, error and error_kind of each integration in one run, as far as it began."""
+    """Returns state, stats, error and error_kind of each integration that the run has begun."""
     rows = _rows(
         connection,
         "SELECT DISTINCT ON (integration) integration, state, stats, error, error_kind"
@@ -63,7 +63,7 @@ def results_of_run(connection: Connection, run_id: str, keys: Collection[str]) -
 
 
 def newest_after(connection: Connection, keys: Collection[str], number: int) -> Row | None:
-    """Phase, rows and stats of the newest synchronisation of these after a number."""
+    """Returns phase, rows and stats of the newest synchronisation of these after a number."""
     rows = _rows(
         connection,
         "SELECT phase, rows_done, rows_total, stats FROM registry.sync_runs"
@@ -74,7 +74,7 @@ def newest_after(connection: Connection, keys: Collection[str], number: int) -> 
 
 
 def ended_after(connection: Connection, keys: Collection[str], number: int) -> int:
-    """How many of these integrations have a synchronisation after a number that has ended."""
+    """Counts these integrations that have a synchronisation after a number that has ended."""
     row = _one(
         connection,
         "SELECT count(DISTINCT integration) AS ended FROM registry.sync_runs"
@@ -85,7 +85,7 @@ def ended_after(connection: Connection, keys: Collection[str], number: int) -> i
 
 
 def first_failure_after(connection: Connection, keys: Collection[str], number: int) -> Row | None:
-    """Integration, error and error_kind of the first failure of these after a number."""
+    """Returns integration, error and error_kind of the first failure of these after a number."""
     rows = _rows(
         connection,
         "SELECT integration, error, error_kind FROM registry.sync_runs"
@@ -96,7 +96,7 @@ def first_failure_after(connection: Connection, keys: Collection[str], number: i
 
 
 def runs_after(connection: Connection, number: int, among: Collection[int] = ()) -> list[Row]:
-    """Synchronisations after a number, and those `among` earlier ones, in their order."""
+    """Returns synchronisations after a number, and those `among` earlier ones, in order."""
     return _rows(
         connection,
         "SELECT id, integration, kind, state, error, stats, started_at, finished_at"
@@ -106,7 +106,7 @@ def runs_after(connection: Connection, number: int, among: Collection[int] = ())
 
 
 def last_succeeded(connection: Connection) -> dict[str, int]:
-    """The number of the last successful synchronisation of each integration."""
+    """Returns the number of the last successful synchronisation, by integration."""
     rows = _rows(
         connection,
         "SELECT integration, max(id) AS id FROM registry.sync_runs WHERE state = 'succeeded'"
@@ -119,7 +119,7 @@ def last_succeeded(connection: Connection) -> dict[str, int]:
 
 
 def uncovered_by_builds(connection: Connection) -> list[tuple[int, float, str]]:
-    """Ended synchronisations that no build contains: number, seconds since the end, kind.
+    """Returns ended synchronisations that no build contains: number, seconds since then, kind.
 
     A synchronisation that failed before it loaded anything changes no list and is left out.
     """
@@ -137,10 +137,9 @@ def uncovered_by_builds(connection: Connection) -> list[tuple[int, float, str]]:
 
 
 def covered_by_build_now(connection: Connection) -> int:
-    """The last synchronisation of which it and all before have ended.
+    """Returns the last synchronisation that has ended, as have all before it.
 
-    A synchronisation that is still running is not in a build that begins now, though later ones
-    may be.
+    One that is still running is not in a build that begins now, though later ones may be.
     """
     row = _one(
         connection,
@@ -164,7 +163,7 @@ def record_build(connection: Connection, run_id: str, covered: int, as_of: str) 
 
 
 def newest_build(connection: Connection) -> int:
-    """The number of the newest build of the lists; 0 before the first."""
+    """Returns the number of the newest build of the lists; 0 before the first."""
     query = "SELECT coalesce(max(id), 0) AS id FROM registry.list_builds"
     return int(_one(connection, query)["id"])
 

@@ -1,8 +1,8 @@
-"""The gate to a synchronisation: one per shop at any time, however it was started.
+"""The lock of a synchronisation, one per shop at any time, and the record of its run.
 
-Whoever syncs holds a lease: an advisory lock on the very connection that loads the rows, so that a
-run whose connection is lost can neither go on loading nor keep others out. Progress is written
-through it, in the transactions that load. Not here: what is read and loaded (`sync`).
+The session holds an advisory lock on the connection that loads the rows: a run whose connection is
+lost can neither load on nor block others. Progress is written through the same connection, in the
+transactions that load. Not here: what is read and loaded (`sync`).
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ KEEPALIVES = {
     "tcp_keepalives_interval": "15",
     "tcp_keepalives_count": "4",
 }
-"""Seconds, and how often: after two minutes without a sign the server ends the connection. By
-default it would take hours, and keep the shop locked so long after its machine has vanished."""
+"""Seconds, and how often: the server ends a connection two minutes after its machine has vanished.
+By default that takes hours, in which the shop would stay locked."""
 LOADING = {"synchronous_commit": "off"}
-"""Chunks need not reach the disk one by one: rows and watermark are lost together or not at all,
-and the end of the run waits for all of them."""
+"""Chunks are not flushed to the disk one by one: rows and watermark are lost together or not at
+all, and the end of the run waits for all of them."""
 
 
 class SyncSession:
-    """The right to sync one shop, and the record of that run. A context manager.
+    """The sync lock of one shop and the record of the run, as a context manager.
 
-    Leaving it without `succeed` marks the run and the integration as failed.
+    An exit without `succeed` marks the run and the integration as failed.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class SyncSession:
         traceback: TracebackType | None,
     ) -> None:
         if self._open:
-            # Before the synchronisation proper: the key cannot be read, or a fresh probe failed.
+            # Before the synchronisation: the key cannot be read, or a new connection test failed.
             lasting = isinstance(error, PermanentShopError | SecretError)
             self.fail(_why(kind, error), permanent=lasting, kind=kind.__name__ if kind else None)
 
     def capabilities(self) -> dict[str, Any]:
-        """What the shop can do, as it was found last: it may have been probed since the lease."""
+        """Returns what the last connection test found, which may be newer than the lock."""
         row = self.connection.execute(
             "SELECT capabilities FROM registry.integrations WHERE integration = %s",
             [self.integration.key],
@@ -86,7 +86,7 @@ class SyncSession:
         return dict(row[0] or {}) if row else {}
 
     def progress(self, phase: str, done: int, total: int | None) -> None:
-        """Says how far the run is, within the caller's transaction. Also the sign of life."""
+        """Records the progress and the heartbeat, within the caller's transaction."""
         self.connection.execute(
             "UPDATE registry.sync_runs SET phase = %(phase)s, rows_done = %(done)s,"
             " rows_total = %(total)s, heartbeat_at = clock_timestamp(),"
@@ -98,7 +98,7 @@ class SyncSession:
         )
 
     def succeed(self, stats: dict[str, Any]) -> None:
-        """Status enabled; the run is on the record with what it did."""
+        """Sets the status to enabled and records what the run did."""
         with self.connection.transaction():
             self.connection.execute("SET LOCAL synchronous_commit TO on")
             self.connection.execute(
@@ -116,9 +116,14 @@ class SyncSession:
         self._close()
 
     def fail(self, reason: str, *, permanent: bool, kind: str | None = None) -> None:
-        """Status failed with the reason; if the connection is lost, through another one.
+        """Sets the status to failed with the reason; if the connection is lost, by another one.
 
         If that fails as well, the next reader of the status finds a run without a lock.
+
+        Args:
+            reason: For people.
+            permanent: A repetition cannot help.
+            kind: The class of the error, for exit codes and alerts.
         """
         key = self.integration.key
         try:
@@ -134,7 +139,7 @@ class SyncSession:
 
     def _close(self) -> None:
         self._open = False
-        # Closing frees the lock too, but a moment later than the next command may ask.
+        # Closing frees the lock too, but a moment later, when the next command may find it.
         advisory.unlock(self.connection, Lock.SYNC, self.integration.key)
         self.connection.close()
 
@@ -148,7 +153,21 @@ def acquire(
     full: bool = False,
     run_id: str | None = None,
 ) -> SyncSession:
-    """Opens the gate, or raises NotAllowedError, UnknownIntegrationError, SecretError."""
+    """Takes the sync lock of an integration, sets its status and records the run.
+
+    Args:
+        warehouse: A connection of its own is opened.
+        registry: Has the integration.
+        key: Of the integration.
+        act: By whom it is asked for: a start, a resync, the schedule.
+        full: Everything is read again.
+        run_id: Of the Dagster run.
+
+    Raises:
+        NotAllowedError: It is syncing, or its status does not allow it.
+        UnknownIntegrationError: There is none of this key.
+        SecretError: The API key cannot be read.
+    """
     connection = warehouse.connect(autocommit=True)
     try:
         for name, value in (KEEPALIVES | LOADING).items():
@@ -156,7 +175,7 @@ def acquire(
         if not advisory.try_lock_session(connection, Lock.SYNC, key):
             registry.get(key)
             raise NotAllowedError(f"{act} is not allowed: a synchronisation is in progress")
-        with connection.transaction():  # with its lock free, a run that runs is gone
+        with connection.transaction():  # the lock was free: a recorded run has died
             mark_failed(connection, key, None, DEAD_RUN)
         with connection.transaction():
             connection.execute(
@@ -185,7 +204,7 @@ def acquire(
 
 
 def _why(kind: type[BaseException] | None, error: BaseException | None) -> str:
-    """The reason to keep. Foreign errors may quote what they were given, so only their name."""
+    """Returns the reason to store; of foreign errors, which may quote data, only the name."""
     if kind is None:
         return "the run ended early"
     if issubclass(kind, KeyboardInterrupt | SystemExit):

@@ -1,11 +1,10 @@
-"""A brief look at a shop between two synchronisations: read without the gate, load through it.
+"""Loads of a few rows between synchronisations: read without the sync lock, loaded under it.
 
-A synchronisation holds its lock from the first request to the last row, and shows in the status.
-Whoever reads a handful of rows every minute does neither: it notes which synchronisation was the
-last, reads, and then loads only if none has begun since, holding the lock for the moment of loading
-alone. So what was read never takes the place of what a synchronisation read later, nobody is
-brought back who was forgotten meanwhile, and no command is told that the shop is busy. Not here:
-what is read (`sync.touched`), the gate of a synchronisation (`lease`).
+A synchronisation holds its lock from the first request to the last row, and shows in the status. A
+targeted sync, once a minute, does neither: it notes the last synchronisation, reads, and loads only
+if none has begun since, under the lock for that moment. So its rows never replace newer ones, no
+erased person is loaded again, and no command finds the shop busy. Not here: what is read
+(`sync.targeted`), the lock of a synchronisation (`lock`).
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
 
 KIND = "onsite"
-"""Of its records in `registry.sync_runs`, which are made only when something has changed."""
+"""The kind of its records in `registry.sync_runs`, which are made only after changes."""
 _LAST_SYNC = (
     f"SELECT id FROM registry.sync_runs WHERE integration = %s AND kind <> '{KIND}'"  # noqa: S608
     " ORDER BY id DESC LIMIT 1"
@@ -36,12 +35,12 @@ _LAST_SYNC = (
 
 
 class ConcurrentSyncError(RuntimeError):
-    """A synchronisation (or another act) came in between: nothing of what was read was loaded."""
+    """A synchronisation or another action came between: nothing was loaded."""
 
 
 @dataclass(frozen=True)
 class SyncSnapshot:
-    """What was so when the look began."""
+    """The state of an integration before the shop is read."""
 
     integration: Integration
     last_sync: int | None
@@ -50,12 +49,22 @@ class SyncSnapshot:
 
     @property
     def key(self) -> str:
+        """Of the integration."""
         return self.integration.key
 
 
 def begin(connection: psycopg.Connection[Any], registry: Registry, key: str) -> SyncSnapshot:
-    """Raises NotAllowedError where the schedule would not synchronise either, or nothing was ever
-    synchronised, and UnknownIntegrationError. `connection`: in autocommit mode."""
+    """Takes the snapshot, before the shop is read.
+
+    Args:
+        connection: In autocommit mode.
+        registry: Has the integration.
+        key: Of the integration.
+
+    Raises:
+        NotAllowedError: A scheduled synchronisation is not allowed, or none has succeeded yet.
+        UnknownIntegrationError: There is none of this key.
+    """
     row = connection.execute(
         f"SELECT ({_LAST_SYNC}), clock_timestamp()",
         [key],
@@ -70,43 +79,49 @@ def begin(connection: psycopg.Connection[Any], registry: Registry, key: str) -> 
 
 
 @contextlib.contextmanager
-def load_if_unchanged(connection: psycopg.Connection[Any], look: SyncSnapshot) -> Iterator[None]:
-    """One transaction under the lock of the shop. Raises OvertakenError before anything is done."""
+def load_if_unchanged(
+    connection: psycopg.Connection[Any], snapshot: SyncSnapshot
+) -> Iterator[None]:
+    """Opens one transaction under the sync lock, if nothing has changed since the snapshot.
+
+    Raises:
+        ConcurrentSyncError: Something has; nothing is done.
+    """
     with connection.transaction():
-        if not advisory.try_lock(connection, Lock.SYNC, look.key):
+        if not advisory.try_lock(connection, Lock.SYNC, snapshot.key):
             raise ConcurrentSyncError("a synchronisation is in progress")
         present = connection.execute(
             f"SELECT created_at, status, ({_LAST_SYNC}), companies, storefronts"  # noqa: S608
             " FROM registry.integrations WHERE integration = %s FOR SHARE",
-            [look.key, look.key],
+            [snapshot.key, snapshot.key],
         ).fetchone()
-        if present is None or present[0] != look.integration.created_at:
+        if present is None or present[0] != snapshot.integration.created_at:
             raise ConcurrentSyncError("the integration was removed meanwhile")
         if present[1] not in ("enabled", "failed"):
             raise ConcurrentSyncError(f"the integration is {present[1]} now")
-        if present[2] != look.last_sync:
+        if present[2] != snapshot.last_sync:
             raise ConcurrentSyncError("a synchronisation has begun meanwhile")
-        if Limit(tuple(present[3]), tuple(present[4])) != look.integration.settings.limit:
+        if Limit(tuple(present[3]), tuple(present[4])) != snapshot.integration.settings.limit:
             raise ConcurrentSyncError("what the integration takes was changed meanwhile")
         yield
 
 
 def record(
     connection: psycopg.Connection[Any],
-    look: SyncSnapshot,
+    snapshot: SyncSnapshot,
     rows: int,
     stats: dict[str, Any],
     run_id: str | None,
 ) -> None:
-    """Says that rows have changed, so that the lists are built again. The last word in `loading`.
+    """Records that rows have changed, so that the lists are built again.
 
-    Earlier records of the kind go once they are in the lists: with one a minute nobody would find
-    the synchronisations among them.
+    It is the last statement within `load_if_unchanged`. Earlier records of the kind are deleted
+    once the lists contain them: one a minute would hide the synchronisations among them.
     """
     connection.execute(
         "DELETE FROM registry.sync_runs WHERE integration = %s AND kind = %s"
         " AND id <= (SELECT max(covers_sync) FROM registry.list_builds)",
-        [look.key, KIND],
+        [snapshot.key, KIND],
     )
     connection.execute(
         "INSERT INTO registry.sync_runs (integration, run_id, kind, state, phase, rows_done,"
@@ -114,13 +129,13 @@ def record(
         " VALUES (%(key)s, %(run)s, %(kind)s, 'succeeded', 'done', %(rows)s, %(rows)s, %(host)s,"
         " %(pid)s, %(began)s, clock_timestamp(), clock_timestamp(), %(stats)s)",
         {
-            "key": look.key,
+            "key": snapshot.key,
             "run": run_id,
             "kind": KIND,
             "rows": rows,
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "began": look.began,
+            "began": snapshot.began,
             "stats": Jsonb(stats),
         },
     )

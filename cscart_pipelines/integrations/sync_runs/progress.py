@@ -1,6 +1,6 @@
 """How far a synchronisation is: percent, speed and time left, from its record.
 
-Pure; the view `analytics.lists` says the same in SQL. Not here: who writes the record (`lease`).
+Pure; the view `analytics.lists` says the same in SQL. Not here: writing the record (`lock`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Progress:
-    """Of the phase that is being read; None where it cannot be said (yet)."""
+    """The progress of the present phase; None where it is not known (yet)."""
 
     phase: str | None
     rows_done: int
@@ -22,18 +22,19 @@ class Progress:
     seconds_left: int | None
 
     def numbers(self) -> dict[str, Any]:
+        """Returns the fields by name, for JSON."""
         return asdict(self)
 
 
 def progress_of(run: Mapping[str, Any]) -> Progress | None:
-    """From a row of `registry.sync_runs`; None for one that has ended."""
+    """Computes the progress from a row of `registry.sync_runs`; None for one that has ended."""
     if run["state"] != "running":
         return None
     done, total = run["rows_done"], run["rows_total"]
     speed = left = None
     began, rows = run["phase_started_at"], run["phase_started_rows"]
     if began is not None and rows is not None:
-        # Up to the last report: between two of them nothing is known.
+        # Up to the last heartbeat, which carries `rows_done`.
         seconds = (run["heartbeat_at"] - began).total_seconds()
         speed = (done - rows) / seconds if seconds > 0 else None
     if speed and total is not None:

@@ -15,7 +15,7 @@ import psycopg
 
 @dataclass(frozen=True)
 class SyncRequest:
-    """What one command asked for at one moment."""
+    """The integrations that one command asked to synchronise."""
 
     keys: tuple[str, ...]
     full: bool
@@ -23,7 +23,7 @@ class SyncRequest:
 
 
 def request_sync(connection: psycopg.Connection[Any], keys: Collection[str], *, full: bool) -> None:
-    """Asks for the synchronisation of these integrations in one run."""
+    """Stores a request to synchronise these integrations in one run."""
     connection.execute(
         "INSERT INTO registry.sync_requests (integration, whole)"
         " SELECT integration, %s FROM unnest(%s::text[]) AS integration"
@@ -34,7 +34,7 @@ def request_sync(connection: psycopg.Connection[Any], keys: Collection[str], *, 
 
 
 def pending_requests(connection: psycopg.Connection[Any]) -> list[SyncRequest]:
-    """Requests in their order; those of disabled and removed integrations are deleted first."""
+    """Returns the requests in order, after deleting those of disabled and removed integrations."""
     connection.execute(
         "DELETE FROM registry.sync_requests AS request WHERE NOT EXISTS (SELECT FROM"
         " registry.integrations AS shop WHERE shop.integration = request.integration"

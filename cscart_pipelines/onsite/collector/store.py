@@ -110,7 +110,7 @@ ON CONFLICT (integration, event_id) DO NOTHING
 """
 
 _TOUCHED = """
-INSERT INTO onsite.touched AS known (integration, kind, value, event)
+INSERT INTO onsite.change_queue AS known (integration, kind, value, event)
 SELECT DISTINCT ON (integration, kind, value) integration, kind, value, name
 FROM (
     SELECT integration, 'order' AS kind, order_id AS value, name, occurred_at FROM told

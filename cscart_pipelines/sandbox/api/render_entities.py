@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cscart_pipelines.sandbox.shop.model import Customer, Shipment, Status
+from cscart_pipelines.sandbox.shop.model import Customer, Shipment, ShopStatus
 from cscart_pipelines.sandbox.shop.profiles import Profile
 from cscart_pipelines.sandbox.shop.store import Store
 
@@ -55,7 +55,7 @@ def user_row(user: Customer, profile: Profile) -> dict[str, Any]:
     return row
 
 
-def status_row(status: Status, profile: Profile) -> dict[str, Any]:
+def status_row(status: ShopStatus, profile: Profile) -> dict[str, Any]:
     """An order or shipment status as the API shows it."""
     params: dict[str, Any] = {}
     if status.type == "O":

@@ -199,7 +199,7 @@ class Shipment:
 
 
 @dataclass(slots=True)
-class Status:
+class ShopStatus:
     """`inventory` D takes stock, I gives it back; `paid` is the shop's payment_received."""
 
     status_id: int

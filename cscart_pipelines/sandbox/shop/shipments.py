@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cscart_pipelines.sandbox.shop.model import Amount, Mail, Order, Shipment, Status
+from cscart_pipelines.sandbox.shop.model import Amount, Mail, Order, Shipment, ShopStatus
 from cscart_pipelines.sandbox.shop.profiles import Profile
 
 NOTHING_LEFT = "nothing left to ship"
@@ -27,7 +27,7 @@ class ShipmentOperations:
     clock: Callable[[], float]
     profile: Profile
     orders: dict[int, Order]
-    statuses: list[Status]
+    statuses: list[ShopStatus]
     orders_revision: int
 
     def _init_dispatch(self) -> None:
@@ -43,7 +43,7 @@ class ShipmentOperations:
         """Unix time by the shop's clock."""
         return int(self.clock())
 
-    def status_of(self, letter: str, kind: str = "O") -> Status | None:
+    def status_of(self, letter: str, kind: str = "O") -> ShopStatus | None:
         """The status with this letter."""
         return next((s for s in self.statuses if s.type == kind and s.status == letter), None)
 

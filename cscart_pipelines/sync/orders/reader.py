@@ -1,6 +1,6 @@
-"""Reading a window of orders: rows with their details, or list rows and details where they differ.
+"""Reads a window of orders: rows with their details, or list rows, and details where they differ.
 
-Not here: which windows (`orders.windows`), pages and chunks (`list_reader`).
+Not here: which windows (`windows`), pages and chunks (`list_reader`).
 """
 
 from __future__ import annotations
@@ -38,16 +38,27 @@ def read_window(
     seen: set[int] | None = None,
     outside: set[int] | None = None,
 ) -> ListResult:
-    """Walks through a window and loads what differs; ids of all its orders are added to `seen`,
-    and of those that the integration does not take, where the shop counts them too, to `outside`.
+    """Reads a window and loads what differs.
+
+    Args:
+        context: The synchronisation.
+        report: Counts are added to it.
+        state: Of the orders; saved.
+        window: Which orders.
+        seen: The ids of all orders of the window are added to it.
+        outside: The ids of orders that the integration does not take, but the shop counts, are
+            added to it.
+
+    Raises:
+        ShopError: The shop failed; what was loaded until then stays.
     """
     sizes = context.sizes
     outside = set() if outside is None else outside
     window = windows.limited(window, order_filters(context))
     if window.details:
-        page_sizes, consumer = sizes.orders_with_details, _with_details(context)
+        page_sizes, handler = sizes.orders_with_details, _with_details(context)
     else:
-        page_sizes, consumer = sizes.orders, _as_list_rows(context, window, outside)
+        page_sizes, handler = sizes.orders, _as_list_rows(context, window, outside)
         if window.label == "whole":
             page_sizes = sizes.orders_one_by_one
     sweep = None
@@ -65,19 +76,22 @@ def read_window(
     )
     if context.limit:
         takes = partial(_taken, context, details=window.details)
-        consumer = only(consumer, "order_id", takes, outside)
+        handler = only(handler, "order_id", takes, outside)
     if seen is not None:
-        consumer = _noting(consumer, seen)
-    return read_list(context, report, state, query, consumer, sweep=sweep, until=window.watermark)
+        handler = _noting(handler, seen)
+    return read_list(context, report, state, query, handler, sweep=sweep, until=window.watermark)
 
 
 def order_filters(context: SyncContext) -> dict[str, Any]:
-    """What the shop is asked for, so that its counts are of the same orders as ours."""
+    """Returns the filters that limit the shop's lists and counts to the integration's orders."""
     return context.limit.order_filters(newer=context.can("orders_with_details"))
 
 
 def _taken(context: SyncContext, raw: RawRow, *, details: bool) -> bool:
-    """Not every version tells the storefront in a list row: then the filter has seen to it."""
+    """Tells whether the integration takes the order.
+
+    Not every version has the storefront in a list row; the filter of the list then decides it.
+    """
     company, storefront = integer(raw.get("company_id")), integer(raw.get("storefront_id"))
     if not details and "storefront_id" not in raw:
         return context.limit.takes_company(company)
@@ -87,17 +101,17 @@ def _taken(context: SyncContext, raw: RawRow, *, details: bool) -> bool:
 def _with_details(context: SyncContext) -> RowHandler:
     def read(raw: RawRow) -> tuple[int, Loadable]:
         row, lines = parse_order(raw)
-        return row.order_id, loadable(context.forgotten.order(row), lines)
+        return row.order_id, loadable(context.erasure_filter.order(row), lines)
 
     return RowHandler(lambda rows: parse_rows(rows, "order_id", read), _loading(context))
 
 
 def _as_list_rows(context: SyncContext, window: Window, outside: set[int]) -> RowHandler:
-    """List rows are compared with ours; orders that differ are read in full, one by one."""
+    """Compares list rows with the warehouse; orders that differ are read in full, one by one."""
 
     def read(raw: RawRow) -> tuple[int, OrderRow]:
         row, _ = parse_order(raw)
-        return row.order_id, context.forgotten.order(row)
+        return row.order_id, context.erasure_filter.order(row)
 
     def prepare(rows: list[RawRow]) -> PreparedRows:
         prepared = parse_rows(rows, "order_id", read)
@@ -121,13 +135,13 @@ def _as_list_rows(context: SyncContext, window: Window, outside: set[int]) -> Ro
     return RowHandler(prepare, _loading(context), compares=True)
 
 
-def _noting(consumer: RowHandler, seen: set[int]) -> RowHandler:
+def _noting(handler: RowHandler, seen: set[int]) -> RowHandler:
     def prepare(rows: list[RawRow]) -> PreparedRows:
-        prepared = consumer.prepare(rows)
+        prepared = handler.prepare(rows)
         seen.update(prepared.ids)
         return prepared
 
-    return replace(consumer, prepare=prepare)
+    return replace(handler, prepare=prepare)
 
 
 def _loading(context: SyncContext) -> Callable[[list[Loadable]], Changes]:
@@ -142,6 +156,7 @@ def _loading(context: SyncContext) -> Callable[[list[Loadable]], Changes]:
 
 
 def loadable(row: OrderRow, lines: list[OrderLineRow]) -> Loadable:
+    """Returns an order as `Loader.merge_orders` takes it: with the hash of row and lines."""
     return (*row, content_hash(row, lines)), lines
 
 
@@ -149,12 +164,12 @@ def loadable(row: OrderRow, lines: list[OrderLineRow]) -> Loadable:
 
 
 def _each(context: SyncContext, wanted: list[OrderRow]) -> Iterable[Parsed | str | None]:
-    """The orders in full; a reason for one that cannot be read, None for one that is gone."""
+    """Returns the orders in full; a reason for one that is unreadable, None for a deleted one."""
 
     def read(row: OrderRow) -> Parsed | str | None:
         try:
             full, lines = parse_order(context.get(ENTITY, id=row.order_id, heavy_retries=1).body)
-            return context.forgotten.order(full), lines
+            return context.erasure_filter.order(full), lines
         except NotFoundError:
             return None
         except UnreadableRowError as error:
@@ -171,7 +186,7 @@ def _each(context: SyncContext, wanted: list[OrderRow]) -> Iterable[Parsed | str
 
 
 def _wanted(context: SyncContext, listed: list[OrderRow], window: Window) -> list[OrderRow]:
-    """List rows whose order we lack or have otherwise, or that are to be read afresh anyway."""
+    """Returns list rows that the warehouse lacks or has otherwise, or that are read afresh."""
     query = (
         "SELECT order_id, status, total, email, user_id, firstname, lastname, phone, ordered_at"
         " FROM cscart.orders WHERE integration = %s AND order_id = ANY(%s)"

@@ -1,7 +1,7 @@
-"""Finding out what the shop does not tell about orders: deletions, and changes without a trace.
+"""Finds what the shop does not tell about orders: deletions, and changes without `updated_at`.
 
-Deleted orders vanish (reference 8.6), so the shop's count is what gives them away. Not here:
-reading windows (`orders.reader`), the windows themselves (`orders.windows`).
+Deleted orders vanish from all lists (reference 8.6); only the shop's count shows it. Not here:
+reading windows (`reader`), the windows themselves (`windows`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SWEEP_EVERY_WITH_FILTER = timedelta(days=7)
 """Elsewhere too, for what changes without a new `updated_at` (reference 8.6)."""
 AT_ONCE = 100
 MAX_RETRIED_ORDERS = 100
-"""Broken orders tried again in one run; each costs a request."""
+"""Broken orders that one run tries again; each costs a request."""
 _UNEXPLAINED = "unexplained"
 _OUTSIDE = "outside"
 """Orders in the shop's count that the integration does not take."""
@@ -35,32 +35,39 @@ def reconcile_counts(
     report: EntityReport,
     state: EntityState,
     created_until: datetime,
-    walked: ListResult | None,
+    result: ListResult | None,
 ) -> None:
-    """Counts against the shop; where they differ, or it is time, all list rows are compared.
+    """Compares the counts; where they differ, or a sweep is due, all list rows are compared.
 
-    A difference that a quiet sweep leaves is the shop's own (one that counts a row twice), so it is
-    remembered. If the shop moved meanwhile, the difference may be a deletion that the sweep has
-    passed: then nothing is remembered, and the next run sweeps again. `walked`: the whole list has
-    just been read. Orders that the integration does not take are left out of the shop's count.
+    A difference that remains after a quiet sweep is the shop's own (one that counts a row twice),
+    so it is recorded. If the shop changed meanwhile, the difference may be a deletion that the
+    sweep has passed: then the next run sweeps again. Orders that the integration does not take are
+    left out of the shop's count.
+
+    Args:
+        context: The synchronisation.
+        report: Counts are added to it.
+        state: Of the orders; saved.
+        created_until: Orders created up to this time are compared (the shop's clock).
+        result: Of the whole list, if this run has read it.
     """
-    if walked is None:
+    if result is None:
         asked = windows.created(created_until) | order_filters(context)
         total = read_page(context.client, ENTITY, 1, 1, asked).total
-        walked = ListResult(total - state.totals.get(_OUTSIDE, 0), quiet=True)
-    difference = walked.total - _accounted_for(context, created_until)
+        result = ListResult(total - state.totals.get(_OUTSIDE, 0), quiet=True)
+    difference = result.total - _accounted_for(context, created_until)
     outside: set[int] = set()
     if difference != state.totals.get(_UNEXPLAINED, 0) or _sweep_is_due(context, state):
         window = windows.slim_sweep(created_until)
-        walked = read_window(context, report, state, window, outside=outside)
-        walked = replace(walked, total=walked.total - len(outside))
-        difference = walked.total - _accounted_for(context, created_until)
+        result = read_window(context, report, state, window, outside=outside)
+        result = replace(result, total=result.total - len(outside))
+        difference = result.total - _accounted_for(context, created_until)
         state.totals = {**state.totals, _OUTSIDE: len(outside)}
-    report.shop_total = walked.total
+    report.shop_total = result.total
     report.warehouse_total = _live(context, created_until)
     state.totals = {
-        "total": walked.total,
-        _UNEXPLAINED: difference if walked.quiet else None,
+        "total": result.total,
+        _UNEXPLAINED: difference if result.quiet else None,
         _OUTSIDE: state.totals.get(_OUTSIDE, 0),
     }
     with context.connection.transaction():
@@ -68,7 +75,7 @@ def reconcile_counts(
 
 
 def retry_unreadable(context: SyncContext, report: EntityReport, state: EntityState) -> None:
-    """Reads again what is known to be doubtful: broken orders, and those of unknown accounts."""
+    """Reads again the orders that could not be read, and those of unknown accounts."""
     broken = context.connection.execute(
         """
         (SELECT entity_key::bigint AS number FROM cscart.rejects
@@ -95,7 +102,7 @@ def read_by_number(
     *,
     afresh: bool = False,
 ) -> None:
-    """Reads these orders; those that the shop does not list are gone."""
+    """Reads these orders; those that the shop does not list are marked as deleted."""
     for start in range(0, len(numbers), AT_ONCE):
         asked = numbers[start : start + AT_ONCE]
         seen: set[int] = set()
@@ -109,17 +116,17 @@ def read_by_number(
 
 
 def reset_reconciliation(context: SyncContext) -> None:
-    """The next comparison sweeps, whatever the counts say. Within the caller's transaction."""
+    """Makes the next comparison sweep, whatever the counts. Within the caller's transaction."""
     state = context.states.read(ENTITY)
     state.totals = {**state.totals, _UNEXPLAINED: None}
     context.states.save(state)
 
 
 def _of_unknown_customers(context: SyncContext) -> list[int]:
-    """Orders of accounts that came after one sweep of customers and went before the next.
+    """Returns orders of accounts that were added and deleted between two sweeps of customers.
 
-    The shop sets their user to 0 without a new `updated_at`, and we never met the account. Each
-    order is asked about in one run only: staff have orders too, and are no customers.
+    The shop sets their user to 0 without a new `updated_at`, and no sweep has seen the account.
+    Each order is read again in one run only: staff have orders too, and are no customers.
     """
     totals = context.states.read("customers").totals
     since = totals.get("began_before") or totals.get("began")
@@ -156,7 +163,7 @@ def _live(context: SyncContext, until: datetime) -> int:
 
 
 def _accounted_for(context: SyncContext, until: datetime) -> int:
-    """Orders that we have, and those set aside because nothing of them can be read."""
+    """Counts live orders, and rejects of which the warehouse has no order."""
     aside = context.count(
         """
         SELECT count(*) FROM cscart.rejects AS aside

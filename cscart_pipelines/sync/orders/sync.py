@@ -1,6 +1,6 @@
 """Orders with their lines: which windows are read in a run, one after the other.
 
-Not here: the windows (`order_windows`), reading one (`order_rows`), deletions (`order_parity`).
+Not here: the windows (`windows`), reading one (`reader`), deletions (`reconciliation`).
 """
 
 from __future__ import annotations
@@ -23,28 +23,32 @@ from cscart_pipelines.sync.orders.windows import Window
 from cscart_pipelines.sync.state import EntityState
 
 CATCH_UP = timedelta(seconds=60)
-"""A whole walk that took longer is followed by a look at what changed meanwhile."""
+"""If the whole list took longer, the changes since its start are read too."""
 
 
 def sync_orders(context: SyncContext) -> EntityReport:
-    """Brings the orders of one shop up to date. Raises ShopError."""
+    """Brings the orders of one shop up to date.
+
+    Raises:
+        ShopError: The shop failed; what was loaded until then stays.
+    """
     started = time.monotonic()
     report = EntityReport(ENTITY)
     state = context.states.read(ENTITY)
     report.watermark_from = state.watermark
     now = context.clock.now()
-    end, walked = now.surely_not_yet, None
+    end, result = now.latest, None
     left = unfinished(state)
     window = _whole_window(context, state, left, now)
     if window is not None:
-        walked = read_window(context, report, state, window)
+        result = read_window(context, report, state, window)
         end = window.created_until or end
         now = context.clock.now()
-    if window is None or left is not None or now.surely_not_yet - end > CATCH_UP:
-        end, walked = now.surely_not_yet, None
+    if window is None or left is not None or now.latest - end > CATCH_UP:
+        end, result = now.latest, None
         _read_changes(context, report, state, now)
     retry_unreadable(context, report, state)
-    reconcile_counts(context, report, state, end, walked)
+    reconcile_counts(context, report, state, end, result)
     report.watermark_to = state.watermark
     report.seconds = time.monotonic() - started
     return report
@@ -53,7 +57,7 @@ def sync_orders(context: SyncContext) -> EntityReport:
 def _whole_window(
     context: SyncContext, state: EntityState, left: dict[str, Any] | None, now: ShopTime
 ) -> Window | None:
-    """The list of all orders, if it is to be read, or read to its end; else None."""
+    """Returns the window of all orders if it is due or was interrupted, else None."""
     if left is not None:
         return windows.unfinished_whole(left["params"], datetime.fromisoformat(left["until"]))
     if state.watermark is None or context.kind == "full":
@@ -73,19 +77,19 @@ def _read_changes(
         return
     window = windows.recent(watermark, now, details=details)
     read_window(context, report, state, window)
-    recent_from = datetime.fromtimestamp(window.params["time_from"], now.surely_over.tzinfo)
+    recent_from = datetime.fromtimestamp(window.params["time_from"], now.earliest.tzinfo)
     letters = _letters(context)
     still_open = windows.open_orders(recent_from, now, letters)
     if still_open is not None:
         seen: set[int] = set()
         read_window(context, report, state, still_open, seen=seen)
-        # What was open and is not any more has changed, or is gone.
+        # Orders that were open and are no longer listed have changed, or are deleted.
         left = _open_with_us(context, still_open) - seen
         read_by_number(context, report, state, sorted(left))
 
 
 def _letters(context: SyncContext) -> set[str]:
-    """The statuses that an order of this shop may have."""
+    """Returns the status letters that an order of this shop may have."""
     found = context.connection.execute(
         """
         SELECT status FROM cscart.statuses

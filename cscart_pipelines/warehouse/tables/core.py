@@ -1,12 +1,12 @@
-"""Every table the project owns: the one place for names, columns and keys.
+"""The tables of schemas `cscart` and `registry`: names, columns and keys.
 
-Alembic's migrations create these, `load` fills them, dbt reads them as sources. The tables of the
-`analytics` schema are not here: dbt owns them. No queries here, and nothing that knows an API.
+Alembic's migrations create them, `load` fills the raw ones, dbt reads those as sources. Not here:
+queries, and the tables of `analytics`, which dbt owns.
 
 Every table of shop data starts its key with `integration`, so that it can be partitioned by shop.
 Rows of the raw tables (schema `cscart`) carry `content_hash` (of all other columns, so that a merge
-writes only what changed), `loaded_at` (when this version was written) and `deleted_at` (a
-tombstone: the shop no longer has the row; NULL while it does).
+writes only what changed), `loaded_at` (when this version was written) and `deleted_at` (when the
+shop no longer had the row; NULL while it has).
 """
 
 from __future__ import annotations
@@ -49,21 +49,23 @@ SCHEMAS = (RAW, REGISTRY, "fulfilment", "onsite", "analytics")
 
 
 def moment_column(name: str, **options: Any) -> Column[Any]:
+    """Returns a column of a time with time zone."""
     return Column(name, DateTime(timezone=True), **options)
 
 
 def integration_column() -> Column[str]:
+    """Returns the column of the integration's key, the first of every table."""
     return Column("integration", Text, nullable=False)
 
 
 def one_of(table: str, column: str, *values: str) -> CheckConstraint:
-    """A column that takes only these words."""
+    """Returns the constraint by which a column takes only these words."""
     words = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({words})", name=f"{table}_{column}_check")
 
 
 def _raw(name: str, key: tuple[str, ...], *columns: Column[Any]) -> Table:
-    """A table of shop rows: the key leads with the integration, the upkeep columns close it."""
+    """Returns a table of shop rows: integration first, the columns of the loader last."""
     return Table(
         name,
         metadata,
@@ -159,7 +161,7 @@ order_lines = Table(
     PrimaryKeyConstraint("integration", "order_id", "item_id"),
     schema=RAW,
 )
-"""Lines have no life of their own: they are replaced with the order whose hash includes them."""
+"""Lines are replaced together with their order, whose hash includes them."""
 
 products = _raw(
     "products",
@@ -272,7 +274,7 @@ rejects = Table(
     schema=RAW,
 )
 
-# --- registry: which shops, and how far along ----------------------------------------------------
+# --- registry: integrations and their synchronisations -------------------------------------------
 
 integrations = Table(
     "integrations",
@@ -352,8 +354,8 @@ sync_state = Table(
     integration_column(),
     Column("entity", Text, nullable=False),
     moment_column("watermark", comment="the shop's clock: all changes before it are loaded"),
-    Column("walk", JSONB, comment="an unfinished walk through pages, to go on from"),
-    Column("totals", JSONB, comment="counts the shop reported at the last finished walk"),
+    Column("page_cursor", JSONB, comment="where an interrupted list continues"),
+    Column("totals", JSONB, comment="counts of the shop when the list was last read to its end"),
     moment_column("swept_at", comment="last full sweep that looked for deletions"),
     moment_column("updated_at", nullable=False, server_default=func.now()),
     PrimaryKeyConstraint("integration", "entity"),
@@ -370,7 +372,7 @@ sweep_seen = Table(
     PrimaryKeyConstraint("integration", "entity", "part"),
     schema=REGISTRY,
 )
-"""The ids that an unfinished sweep has met, many to a row: what is missing at the end is gone."""
+"""The ids that an unfinished sweep has read, many to a row: rows missing at its end are deleted."""
 
 sync_runs = Table(
     "sync_runs",
@@ -384,9 +386,7 @@ sync_runs = Table(
     Column("rows_done", BigInteger, nullable=False, server_default=text("0")),
     Column("rows_total", BigInteger),
     moment_column("phase_started_at", comment="with phase_started_rows, for the speed"),
-    Column(
-        "phase_started_rows", BigInteger, comment="rows_done then: a walk may be taken up again"
-    ),
+    Column("phase_started_rows", BigInteger, comment="rows_done then: a list may be continued"),
     Column("host", Text),
     Column("pid", Integer),
     moment_column("started_at", nullable=False, server_default=func.now()),
@@ -419,8 +419,8 @@ audit = Table(
 """Every change of an integration, written by a trigger, without secrets. The actor is the
 application name of the connection: who at which machine, or which run."""
 
-forgotten = Table(
-    "forgotten",
+suppressed_people = Table(
+    "suppressed_people",
     metadata,
     Column("integration", Text, nullable=False),
     Column("identity_hash", LargeBinary, nullable=False),
@@ -428,7 +428,7 @@ forgotten = Table(
     PrimaryKeyConstraint("integration", "identity_hash"),
     schema=REGISTRY,
 )
-"""People whose data was purged: what the shop still has of them is not loaded again."""
+"""The suppression list: rows that the shop still has of erased people are not loaded again."""
 
 sync_requests = Table(
     "sync_requests",
@@ -438,7 +438,7 @@ sync_requests = Table(
     moment_column("requested_at", nullable=False, server_default=func.now()),
     schema=REGISTRY,
 )
-"""Synchronisations asked for with --background; the daemon takes them."""
+"""Synchronisations requested with --background, for the daemon."""
 
 list_builds = Table(
     "list_builds",
@@ -450,4 +450,4 @@ list_builds = Table(
     moment_column("finished_at", nullable=False, server_default=func.now()),
     schema=REGISTRY,
 )
-"""Finished builds of lists and segments: what needs no second one."""
+"""Finished builds of lists and segments, and the synchronisations that they contain."""

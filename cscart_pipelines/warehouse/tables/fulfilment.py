@@ -1,8 +1,8 @@
 """The tables of schema `fulfilment`: orders for the fulfilment system, its inboxes, the journal.
 
-Names, columns and keys only, as in `tables`, whose list this completes. The inboxes take what
-anybody inserts, so their columns are loose (a fractional quantity must be refused with a reason and
-not be rounded by the database); what is wrong is said in `reason`.
+Names, columns and keys only. Any program may insert into the inboxes, so their columns are loose (a
+fractional quantity must be refused with a reason and not rounded by the database); `reason` says
+what is wrong.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ FULFILMENT = "fulfilment"
 
 
 def _plausible(column: str) -> CheckConstraint:
-    """Times that Python can read and that no later row waits for: anyone may insert into an inbox.
+    """Returns the constraint of times that Python can read and no later row is held back by.
 
-    Two days ahead: files are refused at one, and no clock is that wrong.
+    Two days ahead are allowed: files are refused at one, and no clock is that wrong.
     """
     return CheckConstraint(
         f"{column} BETWEEN '2000-01-01 00:00+00' AND now() + interval '2 days'",
@@ -49,7 +49,7 @@ def _plausible(column: str) -> CheckConstraint:
 
 
 def _stock_rule_checks(cap: str = "cap BETWEEN 0 AND 9999999999") -> tuple[CheckConstraint, ...]:
-    """What a rule may hold; `cap` is the condition of the highest quantity."""
+    """Returns the constraints of stock rules; `cap` is the condition of the highest quantity."""
     return (
         CheckConstraint("buffer ~ '^[0-9]{1,7}([.][0-9]{1,3})?%?$'", name="buffer_is_readable"),
         CheckConstraint(
@@ -211,7 +211,7 @@ feeds = Table(
     Index("feeds_integration_idx", "integration", "received_at"),
     schema=FULFILMENT,
 )
-"""Every file or standard input that was taken in, also one that was held."""
+"""Every file or standard input that was ingested or held."""
 
 # --- what was done in the shop -------------------------------------------------------------------
 
@@ -320,20 +320,22 @@ sku_stock_rules = Table(
 )
 """Rules of single SKUs; NULL: that of the integration."""
 
-rounds = Table(
-    "rounds",
+last_push_runs = Table(
+    "last_push_runs",
     metadata,
     integration_column(),
     Column("kind", Text, nullable=False, comment="shipments or stock"),
     moment_column("started_at", nullable=False, server_default=func.now()),
     moment_column("finished_at"),
     Column("failures", Integer, nullable=False, server_default=text("0"), comment="in a row"),
-    moment_column("not_before", comment="the next round by itself; longer after each failure"),
+    moment_column(
+        "not_before", comment="when the next starts by itself; longer after each failure"
+    ),
     Column("error", Text),
     PrimaryKeyConstraint("integration", "kind"),
     schema=FULFILMENT,
 )
-"""The last push of each kind: what the sensors look at."""
+"""The last push run of each kind, for the sensors and their back-off."""
 
 deferred_orders = Table(
     "deferred_orders",
@@ -352,4 +354,4 @@ deferred_orders = Table(
     PrimaryKeyConstraint("integration", "order_id"),
     schema=FULFILMENT,
 )
-"""Orders that could not be worked on, see `fulfilment.put_off`."""
+"""Orders that failed and are tried again later, see `fulfilment.shipments.deferred_orders`."""

@@ -1,9 +1,9 @@
-"""The tables of schema `onsite`: what visitors' browsers tell, and who may tell it.
+"""The tables of schema `onsite`: events of browsers, write keys, consents, the change queue.
 
-Names, columns and keys only, as in `tables`, whose list this completes. `events` is partitioned by
-the day that the browser stamped, because the day must be the same however often a batch arrives:
-only then can the event's id be unique. Partitions are made and dropped by `onsite.retention`; days
-without one (a browser with a wrong clock) lie in `events_other`.
+Names, columns and keys only. `events` is partitioned by the day that the browser stamped, because
+the day must be the same however often a batch arrives: only then can the event's id be unique.
+`onsite.retention` makes and drops partitions; events of other days (a browser with a wrong clock)
+are in `events_other`.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ purchases = Table(
     PrimaryKeyConstraint("integration", "order_id"),
     schema=ONSITE,
 )
-"""Orders whose purchase has been told: a completion page that is loaded again is no purchase."""
+"""Orders with a purchase event: a completion page that is loaded again is no purchase."""
 
 visitors = Table(
     "visitors",
@@ -108,7 +108,7 @@ visitors = Table(
     Index("visitors_email_idx", "integration", "email_sha256"),
     schema=ONSITE,
 )
-"""Which anonymous visitor turned out to be which (hashed) address."""
+"""The (hashed) address of visitors who were anonymous before."""
 
 consents = Table(
     "consents",
@@ -124,8 +124,8 @@ consents = Table(
     schema=ONSITE,
 )
 
-touched = Table(
-    "touched",
+change_queue = Table(
+    "change_queue",
     metadata,
     integration_column(),
     Column("kind", Text, nullable=False, comment="order (its id) or person (email_sha256)"),
@@ -138,7 +138,7 @@ touched = Table(
     PrimaryKeyConstraint("integration", "kind", "value"),
     schema=ONSITE,
 )
-"""Orders and people to read again from the shop; a row goes when that is done."""
+"""Orders and people to read again from the shop; a row is deleted when that is done."""
 
 rejects = Table(
     "rejects",
@@ -152,4 +152,4 @@ rejects = Table(
     PrimaryKeyConstraint("integration", "day", "reason"),
     schema=ONSITE,
 )
-"""What was not taken and why; counted, so that it stays small however much comes."""
+"""Counts of refused events by reason, so that the table stays small."""

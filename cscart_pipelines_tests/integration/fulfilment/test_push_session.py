@@ -46,7 +46,8 @@ def record(at: Connected) -> list[tuple[Any, ...]]:
     """Kind, whether it has ended, failures, seconds until the next, error."""
     return at.rows(
         "SELECT kind, finished_at IS NOT NULL, failures,"
-        " round(extract(epoch FROM not_before - finished_at))::int, error FROM fulfilment.rounds"
+        " round(extract(epoch FROM not_before - finished_at))::int, error"
+        " FROM fulfilment.last_push_runs"
     )
 
 
@@ -183,7 +184,7 @@ def test_a_killed_round_does_not_block_the_next(connect: Connect) -> None:
     with pytest.raises(KeyboardInterrupt):
         go(at, KeyboardInterrupt())
     assert record(at)[0][2] == 1
-    at.execute("UPDATE fulfilment.rounds SET finished_at = NULL, not_before = NULL")
+    at.execute("UPDATE fulfilment.last_push_runs SET finished_at = NULL, not_before = NULL")
     assert may_go(at)
     go(at)
 

@@ -31,7 +31,7 @@ LOCKS = (
     "SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = database"
     " WHERE locktype = 'advisory' AND datname = current_database()"
 )
-BOOK = ("integrations", "sync_state", "sync_runs", "sync_requests", "sweep_seen")
+INTEGRATION_TABLES = ("integrations", "sync_state", "sync_runs", "sync_requests", "sweep_seen")
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def left(desk: Desk, key: str = "shop") -> dict[str, int]:
     """Rows of an integration in the book."""
     counts = {
         table: desk.rows(f"SELECT count(*) FROM registry.{table} WHERE integration = %s", key)[0][0]
-        for table in BOOK
+        for table in INTEGRATION_TABLES
     }
     return {table: rows for table, rows in counts.items() if rows}
 

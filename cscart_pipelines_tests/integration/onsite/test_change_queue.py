@@ -13,7 +13,8 @@ from cscart_pipelines.onsite.change_queue import NO_ANSWER, NOT_YET, QueuedChang
 from cscart_pipelines_tests.conftest import Database
 
 COLLECTOR = """
-    INSERT INTO onsite.touched AS known (integration, kind, value, event) VALUES (%s, %s, %s, %s)
+    INSERT INTO onsite.change_queue AS known (integration, kind, value, event)
+    VALUES (%s, %s, %s, %s)
     ON CONFLICT (integration, kind, value) DO UPDATE SET event = excluded.event,
         last_at = clock_timestamp(), attempts = 0,
         not_before = least(known.not_before, clock_timestamp())
@@ -48,14 +49,14 @@ def rows(connection: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
     return connection.execute(
         "SELECT integration, kind, value, attempts,"
         " round(extract(epoch FROM not_before - clock_timestamp()) / 10)::int * 10"
-        " FROM onsite.touched ORDER BY 1, 2, 3"
+        " FROM onsite.change_queue ORDER BY 1, 2, 3"
     ).fetchall()
 
 
 def pass_(connection: psycopg.Connection[Any], seconds: float) -> None:
     """Time goes by."""
     connection.execute(
-        "UPDATE onsite.touched SET not_before = not_before - make_interval(secs => %(s)s),"
+        "UPDATE onsite.change_queue SET not_before = not_before - make_interval(secs => %(s)s),"
         " first_at = first_at - make_interval(secs => %(s)s),"
         " last_at = last_at - make_interval(secs => %(s)s)",
         {"s": seconds},
@@ -67,7 +68,7 @@ def test_what_is_due_of_whom(connection: psycopg.Connection[Any]) -> None:
     touch(connection, "a", "order", "1001", "purchase")
     touch(connection, "a", "person", "abc")
     touch(connection, "b", "order", "7", "purchase")
-    connection.execute("UPDATE onsite.touched SET not_before = 'infinity' WHERE value = 'abc'")
+    connection.execute("UPDATE onsite.change_queue SET not_before = 'infinity' WHERE value = 'abc'")
     assert values(connection) == ["1001"]
     assert values(connection, "b") == ["7"]
     assert set(change_queue.waiting(connection)) == {"a", "b"}
@@ -91,7 +92,7 @@ def test_a_run_takes_on_only_so_much_half_of_it_the_newest(
         touch(connection, "a", "order", str(number))
         touch(connection, "a", "person", f"person {number}")
     assert values(connection) == ["9", "8", "5", "4", "person 9", "person 4"]
-    connection.execute("DELETE FROM onsite.touched WHERE value NOT IN ('9', '8', '7')")
+    connection.execute("DELETE FROM onsite.change_queue WHERE value NOT IN ('9', '8', '7')")
     assert values(connection) == ["9", "8", "7"], "each once"
 
 
@@ -159,7 +160,7 @@ def test_what_a_whole_synchronisation_has_read_since_is_needless(
     touch(connection, "b", "order", "other shop")
     touch(connection, "gone", "order", "of nobody")
     connection.execute(
-        "UPDATE onsite.touched SET last_at = now() - interval '2 minutes'"
+        "UPDATE onsite.change_queue SET last_at = now() - interval '2 minutes'"
         " WHERE value IN ('before', 'other shop')"
     )
     whole = '{"entities": {"customers": {}, "orders": {}}}'

@@ -87,7 +87,7 @@ def shops(warehouse_database: Database) -> Database:
             consent = row | {"event_id": email, "granted": True, "at": at(1).to_pydatetime()}
             insert(connection, "onsite.consents", [consent])
             touch = {"kind": "person", "value": hash_of(email), "event": "login"}
-            insert(connection, "onsite.touched", [{"integration": "a"} | touch])
+            insert(connection, "onsite.change_queue", [{"integration": "a"} | touch])
     return warehouse_database
 
 
@@ -110,8 +110,8 @@ def test_what_only_this_person_told_is_gone(shops: Database) -> None:
     touched = purge(shops)
     assert terms(shops, "a") == {"shared as bob", "shared after bob", "bob", "nobody"}
     assert touched["onsite.events"] == 6
-    for table in ("visitors", "consents", "touched"):
-        column = "value" if table == "touched" else "email_sha256"
+    for table in ("visitors", "consents", "change_queue"):
+        column = "value" if table == "change_queue" else "email_sha256"
         query = f"SELECT DISTINCT {column} FROM onsite.{table} WHERE integration = 'a'"
         assert rows(shops, query) == [(hash_of(BOB),)]
     assert touched["onsite.visitors"] == 2

@@ -148,14 +148,14 @@ def test_it_waits_for_no_synchronisation_but_says_so(desk: Desk) -> None:
     ):
         erase_person(connection, ["a", "b"], ADA)
     assert desk.rows("SELECT count(*) FROM cscart.customers") == [(1,)]
-    assert desk.rows("SELECT count(*) FROM registry.forgotten") == [(0,)]
+    assert desk.rows("SELECT count(*) FROM registry.suppressed_people") == [(0,)]
     with desk.database.connect() as connection:
         report = erase_person(connection, ["a", "b"], ADA)
         assert report == {"a": {"cscart.customers": 1}, "b": {}}
     trail = desk.rows("SELECT * FROM registry.audit WHERE act = 'person forgotten'")
     assert len(trail) == 2
     assert "ada" not in str(trail).lower()
-    assert "ada" not in str(desk.rows("SELECT * FROM registry.forgotten")).lower()
+    assert "ada" not in str(desk.rows("SELECT * FROM registry.suppressed_people")).lower()
 
 
 def everywhere(made: Connected, word: str) -> list[str]:

@@ -141,7 +141,7 @@ def _cut(made: Connected, path: str, number: int, query: str = "") -> Callable[[
     return mend
 
 
-def test_a_resync_finishes_the_first_walk_and_what_changed_since(
+def test_a_resync_finishes_the_interrupted_list_and_what_changed_since(
     warehouse_database: Database, settings: Settings
 ) -> None:
     with connected(warehouse_database, settings, parallel=1) as made:
@@ -198,7 +198,7 @@ def test_an_interrupted_full_sync_goes_on_in_the_next_resync_and_finds_deletions
 
 
 @pytest.mark.parametrize("days", [1, 3])
-def test_a_walk_left_for_days_starts_anew(
+def test_a_list_interrupted_for_days_starts_anew(
     warehouse_database: Database, settings: Settings, days: int
 ) -> None:
     with connected(warehouse_database, settings, parallel=1) as made:
@@ -210,8 +210,8 @@ def test_a_walk_left_for_days_starts_anew(
         with made.warehouse.connect(autocommit=True) as connection:
             began = (datetime.now(UTC) - timedelta(days=days)).isoformat()
             connection.execute(
-                "UPDATE registry.sync_state SET walk = walk ||"
-                " jsonb_build_object('began', %s::text) WHERE walk IS NOT NULL",
+                "UPDATE registry.sync_state SET page_cursor = page_cursor ||"
+                " jsonb_build_object('began', %s::text) WHERE page_cursor IS NOT NULL",
                 [began],
             )
         gone = max(made.store.orders)

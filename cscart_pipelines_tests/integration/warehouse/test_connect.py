@@ -57,14 +57,14 @@ def _refusal(home: Path, url: URL | str) -> str:
 def with_password(homes: Homes) -> Iterator[URL]:
     """A database of a server that asks its user `app` for a password."""
     with using(homes.ready("other")) as member:
-        hba = member.place.data / "pg_hba.conf"
+        hba = member.paths.data / "pg_hba.conf"
         hba.write_text(f"local all app scram-sha-256\n{hba.read_text()}")
         ask(member, f"CREATE ROLE app LOGIN PASSWORD '{PASSWORD}'")
         ask(member, "SELECT pg_reload_conf()")
         yield member.url().set(
             username="app",
             password=PASSWORD,
-            query={"host": str(member.place.socket), "port": "5432"},
+            query={"host": str(member.paths.socket), "port": "5432"},
         )
 
 

@@ -24,7 +24,7 @@ import psycopg
 import pytest
 
 from cscart_pipelines.local_postgres.client import Client, connect, wait_until_stopped
-from cscart_pipelines.local_postgres.paths import remove_place
+from cscart_pipelines.local_postgres.paths import remove_files
 from cscart_pipelines.warehouse.connect import Warehouse
 from cscart_pipelines_tests import PROJECT_ROOT
 
@@ -40,7 +40,7 @@ import sys
 from pathlib import Path
 from cscart_pipelines.local_postgres.client import connect
 member = connect(Path(sys.argv[1]))
-print(member.place.data, flush=True)
+print(member.paths.data, flush=True)
 """
 
 
@@ -69,13 +69,13 @@ class User:
         assert line, f"ended with {self.process.wait()} instead of a line"
         return line
 
-    def leave(self) -> None:
+    def disconnect(self) -> None:
         with self.process:
             pass
 
     def kill(self) -> None:
         self.process.kill()
-        self.leave()
+        self.disconnect()
 
 
 class Homes:
@@ -102,7 +102,7 @@ class Homes:
         for home in self._made:
             assert wait_until_stopped(home, SECONDS), f"the server of {home} still runs"
             if (home / "postgres").is_dir():
-                assert remove_place(home)
+                assert remove_files(home)
 
 
 def _folder() -> Path:
@@ -115,10 +115,10 @@ def _folder() -> Path:
 def template_home() -> Iterator[Path]:
     base = _folder()
     home = base / "home"
-    connect(home).leave()
+    connect(home).disconnect()
     assert wait_until_stopped(home, SECONDS)
     yield home
-    assert remove_place(home)
+    assert remove_files(home)
     shutil.rmtree(base)
 
 
@@ -137,7 +137,7 @@ def using(home: Path) -> Iterator[Client]:
     try:
         yield member
     finally:
-        member.leave()
+        member.disconnect()
 
 
 def ask(member: Client, query: str) -> Any:
@@ -148,11 +148,11 @@ def ask(member: Client, query: str) -> Any:
 
 
 def postmaster(member: Client) -> psutil.Process:
-    text = (member.place.data / "postmaster.pid").read_text()
+    text = (member.paths.data / "postmaster.pid").read_text()
     return psutil.Process(int(text.split("\n", 1)[0]))
 
 
-def keeper(member: Client) -> psutil.Process:
+def supervisor(member: Client) -> psutil.Process:
     parent = postmaster(member).parent()
     assert parent is not None
     return parent

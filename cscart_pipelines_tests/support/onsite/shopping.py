@@ -220,7 +220,7 @@ class Journey:
 
     def queue(self) -> set[str]:
         """What is to be read again, as words."""
-        rows = self.rows("SELECT kind, value FROM onsite.touched WHERE integration = %s")
+        rows = self.rows("SELECT kind, value FROM onsite.change_queue WHERE integration = %s")
         return {
             f"order #{self.orders.index(int(value)) + 1}"
             if kind == "order"

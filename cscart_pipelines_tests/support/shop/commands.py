@@ -114,7 +114,7 @@ class Desk:
             *self.rows("SELECT to_jsonb(s)::text FROM onsite.sites AS s ORDER BY 1"),
             *self.rows("SELECT write_key, retired_at FROM onsite.keys ORDER BY 1"),
             *self.rows("SELECT count(*) FROM registry.audit"),
-            *self.rows("SELECT count(*) FROM registry.forgotten"),
+            *self.rows("SELECT count(*) FROM registry.suppressed_people"),
         ]
 
     def execute(self, query: str, *arguments: Any) -> None:

@@ -57,7 +57,7 @@ RAW = {
     "statuses": tables_core.statuses,
     "shipments": tables_core.shipments,
 }
-UPKEEP = ("integration", "content_hash", "loaded_at", "deleted_at")
+LOADER_COLUMNS = ("integration", "content_hash", "loaded_at", "deleted_at")
 _numbers = itertools.count(1)
 
 
@@ -136,7 +136,7 @@ class Connected:
             return connection.execute(text, [self.key, *arguments]).fetchall()
 
     def live(self, name: str) -> dict[Any, dict[str, Any]]:
-        """The live rows of a raw table by key, without the upkeep columns."""
+        """The live rows of a raw table by key, without the columns of the loader."""
         table = RAW[name]
         query = sql.SQL("SELECT * FROM {} WHERE integration = %s").format(
             sql.Identifier(table.schema or "", table.name)
@@ -150,7 +150,9 @@ class Connected:
             buried = {row[0] for row in self.query(query_gone + " AND deleted_at IS NOT NULL")}
         keys = [c.name for c in table.primary_key.columns if c.name != "integration"]
         return {
-            tuple(row[key] for key in keys): {k: v for k, v in row.items() if k not in UPKEEP}
+            tuple(row[key] for key in keys): {
+                k: v for k, v in row.items() if k not in LOADER_COLUMNS
+            }
             for row in rows
             if not row.get("deleted_at") and row.get("order_id") not in buried
         }

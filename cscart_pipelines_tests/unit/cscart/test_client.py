@@ -85,7 +85,7 @@ def test_every_version_is_read_in_both_styles(version, style):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_every_list_of_every_version_is_walked_completely(version):
+def test_every_list_of_every_version_is_read_completely(version):
     with SandboxShop(version, filled) as shop, connect(shop) as client:
         for entity, params, key in [
             ("orders", {}, "order_id"),
@@ -281,14 +281,14 @@ def test_one_broken_order_is_found_among_the_others():
     aside = []
     with SandboxShop("4.20", filled) as shop, connect(shop, retries=1) as client:
         shop.faults.poison(13)
-        walk = ReverseOffsetPaginator(
+        paginator = ReverseOffsetPaginator(
             fetcher(client, "orders", {"get_orders_data": 1}),
             size=10,
             sizes=(10, 5, 1),
             identify=identifier(client, "orders", "order_id"),
             on_unreadable=lambda id, position, reason: aside.append((id, position)),
         )
-        ids = {parse_order(row)[0].order_id for page in walk for row in page.rows}
+        ids = {parse_order(row)[0].order_id for page in paginator for row in page.rows}
     assert aside == [(13, 12)]
     assert ids == set(range(1, 24)) - {13}
 

@@ -1,4 +1,4 @@
-"""The walk: whatever a shop does between two page reads, no row that stays is missed."""
+"""The paginator: whatever a shop does between two page reads, no row that stays is missed."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ModelShop:
         with self.lock:
             self.live()
             self.reads.append((page, size))
-            assert len(self.reads) < 5000, "the walk does not end"
+            assert len(self.reads) < 5000, "the paginator does not end"
             if self.failing(page, size):
                 raise TransientShopError("crash page", cause="server")
             total = len(self.rows)
@@ -69,7 +69,7 @@ class ModelShop:
         return self.rows[position] if position < len(self.rows) else None
 
 
-class ShuffledWalk(ReverseOffsetPaginator):
+class ShuffledPaginator(ReverseOffsetPaginator):
     """Reads a batch's pages in any order, as threads would, but the same way every time."""
 
     chance = random.Random(0)
@@ -88,7 +88,7 @@ class ShuffledWalk(ReverseOffsetPaginator):
         return later
 
 
-def walk(shop, cls=ReverseOffsetPaginator, **options):
+def paginate(shop, cls=ReverseOffsetPaginator, **options):
     options = {"size": 10, "sizes": SIZES, **options}
     return cls(shop.fetch, **options)
 
@@ -114,20 +114,20 @@ expectations = st.none() | st.integers(0, 90)
 
 def test_a_list_that_fits_into_a_page_is_one_request():
     shop = ModelShop(10)
-    pages = list(walk(shop))
+    pages = list(paginate(shop))
     assert shop.reads == [(1, 10)]
     assert pages == [Page(list(range(1, 11)), remaining=0, total=10, number=1, size=10)]
 
 
 def test_an_empty_list_is_one_request():
     shop = ModelShop(0)
-    assert read(walk(shop)) == []
+    assert read(paginate(shop)) == []
     assert len(shop.reads) == 1
 
 
 def test_page_1_then_last_to_first_and_page_1_not_again_when_nothing_changed():
     shop = ModelShop(35)
-    pages = list(walk(shop))
+    pages = list(paginate(shop))
     assert [number for number, _ in shop.reads] == [1, 4, 3, 2]
     assert [page.remaining for page in pages] == [35, 30, 20, 0]
     assert sorted(read(pages)) == shop.rows
@@ -135,21 +135,21 @@ def test_page_1_then_last_to_first_and_page_1_not_again_when_nothing_changed():
 
 def test_page_1_is_read_again_when_the_total_shrank():
     shop = ModelShop(35, script=[[], [], [("leave", 0)]])
-    pages = list(walk(shop))
+    pages = list(paginate(shop))
     assert [number for number, _ in shop.reads] == [1, 4, 3, 2, 1]
     assert set(shop.rows) <= set(read(pages))
 
 
 def test_a_growing_list_reads_page_1_again_and_what_was_appended():
     shop = ModelShop(35, script=[[], [], [("append", 0)] * 7])
-    pages = list(walk(shop, growing_tail=True))
+    pages = list(paginate(shop, growing_tail=True))
     assert [number for number, _ in shop.reads] == [1, 4, 3, 2, 1, 4, 5]
     assert set(shop.rows) == set(read(pages))
 
 
 def test_a_right_expectation_saves_the_first_page():
     shop = ModelShop(35)
-    pages = list(walk(shop, expected_total=33))
+    pages = list(paginate(shop, expected_total=33))
     assert [number for number, _ in shop.reads] == [4, 3, 2, 1]
     assert sorted(read(pages)) == shop.rows
 
@@ -158,21 +158,21 @@ def test_a_right_expectation_saves_the_first_page():
 @pytest.mark.parametrize("expected", [0, 5, 20, 60])
 def test_a_wrong_expectation_costs_requests_but_no_rows(past_end, expected):
     shop = ModelShop(35, past_end=past_end)
-    assert set(read(walk(shop, expected_total=expected))) == set(shop.rows)
+    assert set(read(paginate(shop, expected_total=expected))) == set(shop.rows)
     assert len(shop.reads) <= 6
 
 
 def test_going_on_starts_at_the_page_of_the_highest_unread_position():
     shop = ModelShop(35)
-    pages = list(walk(shop, remaining=17))
+    pages = list(paginate(shop, remaining=17))
     assert [number for number, _ in shop.reads] == [2, 1]
     assert pages[-1].remaining == 0
     assert set(range(1, 18)) <= set(read(pages))
 
 
-def test_a_finished_walk_that_goes_on_asks_nothing():
+def test_a_finished_paginator_that_goes_on_asks_nothing():
     shop = ModelShop(35)
-    assert list(walk(shop, remaining=0, growing_tail=True)) == []
+    assert list(paginate(shop, remaining=0, growing_tail=True)) == []
     assert shop.reads == []
 
 
@@ -187,7 +187,7 @@ def test_page_sizes_must_divide_each_other():
 @given(st.integers(0, 80), scripts(leaving), past_ends, expectations)
 def test_a_shrinking_window_loses_nothing(count, script, past_end, expected):
     shop = ModelShop(count, script=script, past_end=past_end)
-    pages = list(walk(shop, expected_total=expected))
+    pages = list(paginate(shop, expected_total=expected))
     assert set(shop.rows) <= set(read(pages))
     assert pages[-1].remaining == 0
     assert [p.remaining for p in pages] == sorted((p.remaining for p in pages), reverse=True)
@@ -198,7 +198,7 @@ def test_a_growing_list_loses_nothing_that_was_there_at_the_start(
     count, script, past_end, expected
 ):
     shop = ModelShop(count, script=script, past_end=past_end)
-    pages = list(walk(shop, growing_tail=True, expected_total=expected))
+    pages = list(paginate(shop, growing_tail=True, expected_total=expected))
     stayed = {row for row in shop.rows if row <= count}
     assert stayed <= set(read(pages))
 
@@ -206,7 +206,7 @@ def test_a_growing_list_loses_nothing_that_was_there_at_the_start(
 @given(st.integers(0, 200), scripts(leaving), st.integers(2, 5), st.integers(0, 999))
 def test_reading_pages_at_once_loses_nothing(count, script, width, seed):
     shop = ModelShop(count, script=script)
-    shuffled = walk(shop, ShuffledWalk, max_parallel=width)
+    shuffled = paginate(shop, ShuffledPaginator, max_parallel=width)
     shuffled.chance = random.Random(seed)
     rows = set(read(shuffled))
     assert set(shop.rows) <= rows
@@ -223,13 +223,13 @@ def test_going_on_after_crashes_anywhere_loses_nothing(count, script, past_end, 
     shop = ModelShop(count, script=script, past_end=past_end)
     stored, remaining = set(), None
     for pages_until, stored_the_last in crashes:
-        run = iter(walk(shop, size=sizes[0], sizes=sizes, remaining=remaining))
+        run = iter(paginate(shop, size=sizes[0], sizes=sizes, remaining=remaining))
         pages = list(islice(run, pages_until))
         run.close()
         for page in pages if stored_the_last else pages[:-1]:
             stored |= set(page.rows)
             remaining = page.remaining
-    stored |= set(read(walk(shop, remaining=remaining)))
+    stored |= set(read(paginate(shop, remaining=remaining)))
     assert set(shop.rows) <= stored
 
 
@@ -238,10 +238,10 @@ def test_failing_pages_lose_nothing(count, script, seed, often):
     shop = ModelShop(count, script=script)
     chance = random.Random(seed)
     shop.failing = lambda page, size: size > 1 and chance.random() < often
-    rows = set(read(walk(shop, max_parallel=1)))
+    rows = set(read(paginate(shop, max_parallel=1)))
     assert set(shop.rows) <= rows
     shop = ModelShop(count, script=script)
-    rows = set(read(walk(shop, ShuffledWalk, max_parallel=3)))
+    rows = set(read(paginate(shop, ShuffledPaginator, max_parallel=3)))
     assert set(shop.rows) <= rows
 
 
@@ -252,7 +252,7 @@ def test_broken_rows_are_set_aside_and_nothing_else(count, data, script, expecte
     poison = data.draw(st.sets(st.integers(1, count), max_size=MAX_UNREADABLE_IN_A_ROW - 2))
     shop = ModelShop(count, script=script, poison=poison)
     aside = []
-    pages = walk(
+    pages = paginate(
         shop,
         expected_total=expected,
         identify=shop.identify,
@@ -287,10 +287,12 @@ def test_one_broken_row_costs_few_requests_and_the_size_recovers():
     assert [page.remaining for page in empty] == [1002]
 
 
-def test_a_list_of_nothing_but_broken_rows_is_walked_all_the_same():
+def test_a_list_of_nothing_but_broken_rows_is_read_all_the_same():
     shop = ModelShop(2, poison={1, 2})
     aside = []
-    pages = walk(shop, identify=shop.identify, on_unreadable=lambda *told: aside.append(told[0]))
+    pages = paginate(
+        shop, identify=shop.identify, on_unreadable=lambda *told: aside.append(told[0])
+    )
     assert read(pages) == []
     assert aside == [2, 1]
 
@@ -303,7 +305,7 @@ def test_a_slow_shop_is_not_asked_for_large_pages_all_the_time():
 
 
 @pytest.mark.parametrize("cause", ["network", "busy", "blocked"])
-def test_a_failure_that_a_smaller_page_cannot_cure_ends_the_walk(cause):
+def test_a_failure_that_a_smaller_page_cannot_cure_ends_the_reading(cause):
     def fetch(page, size):
         raise TransientShopError("no", cause=cause)
 
@@ -318,7 +320,7 @@ def test_a_shop_that_goes_down_is_no_broken_row():
     def identify(position):
         raise UnreachableError("the shop is down")
 
-    run = walk(shop, identify=identify, on_unreadable=lambda *told: seen.append(told))
+    run = paginate(shop, identify=identify, on_unreadable=lambda *told: seen.append(told))
     pages = []
     with pytest.raises(UnreachableError):
         for page in run:
@@ -333,7 +335,7 @@ def test_a_shop_in_which_every_row_is_broken_is_broken():
     shop = ModelShop(100, poison=range(1, 101))
     seen = []
     with pytest.raises(TransientShopError):
-        list(walk(shop, identify=shop.identify, on_unreadable=lambda *told: seen.append(told)))
+        list(paginate(shop, identify=shop.identify, on_unreadable=lambda *told: seen.append(told)))
     assert len(seen) < MAX_UNREADABLE_IN_A_ROW
 
 

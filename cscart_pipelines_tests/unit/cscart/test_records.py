@@ -29,7 +29,7 @@ from cscart_pipelines.cscart.records.shipments import ShipmentRecord, parse_ship
 from cscart_pipelines.cscart.records.statuses import StatusRow, parse_status
 from cscart_pipelines.warehouse.tables import core as tables_core
 
-UPKEEP = {"integration", "content_hash", "loaded_at", "deleted_at"}
+LOADER_COLUMNS = {"integration", "content_hash", "loaded_at", "deleted_at"}
 
 
 def order_row(**changes):
@@ -173,7 +173,7 @@ SAMPLES = {
     ],
 )
 def test_a_row_has_the_columns_of_its_table_in_its_order(row, table):
-    assert list(row._fields) == [c.name for c in table.columns if c.name not in UPKEEP]
+    assert list(row._fields) == [c.name for c in table.columns if c.name not in LOADER_COLUMNS]
 
 
 # --- orders --------------------------------------------------------------------------------------

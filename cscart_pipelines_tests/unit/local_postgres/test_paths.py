@@ -18,11 +18,11 @@ import pytest
 from cscart_pipelines.local_postgres import paths, service_account
 from cscart_pipelines.local_postgres.paths import (
     SOCKET_NAME,
-    NoPlaceError,
-    Place,
+    ServerPaths,
+    UnusableHomeError,
     control_folder,
-    find_place,
-    remove_place,
+    find_paths,
+    remove_files,
 )
 from cscart_pipelines.local_postgres.service_account import SERVICE_ACCOUNT, SERVICE_ROOT
 from cscart_pipelines_tests.support.database.embedded import (
@@ -46,7 +46,7 @@ def of_nobody(homes: Homes) -> Path:
     os.chown(folder, nobody(), nobody())
     try:
         as_account(nobody(), service_account.wheel_binaries)
-    except NoPlaceError:
+    except UnusableHomeError:
         pytest.skip("the wheel is where other accounts cannot reach it")
     return folder
 
@@ -58,25 +58,25 @@ def closed(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir(mode=0o700)
     yield folder / "home"
     folder.chmod(0o700)
-    assert remove_place(folder / "home")
+    assert remove_files(folder / "home")
 
 
 def test_the_place_is_the_same_every_time_and_for_every_spelling(
     homes: Homes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = homes.fresh(LONG)
-    found = find_place(home)
+    found = find_paths(home)
     for name in ("TMPDIR", "XDG_RUNTIME_DIR", "HOME"):
         monkeypatch.setenv(name, str(homes.base))
     (homes.base / "link").symlink_to(home)
     monkeypatch.chdir(homes.base)
-    assert find_place(home) == found
-    assert find_place(homes.base / "link") == found
-    assert find_place(Path(LONG)) == found
+    assert find_paths(home) == found
+    assert find_paths(homes.base / "link") == found
+    assert find_paths(Path(LONG)) == found
 
 
 def test_a_long_home_has_its_socket_in_a_short_private_folder_of_its_own(homes: Homes) -> None:
-    one, two = (find_place(homes.fresh(LONG + end)) for end in "ab")
+    one, two = (find_paths(homes.fresh(LONG + end)) for end in "ab")
     assert one.socket != two.socket
     for found in (one, two):
         assert len(os.fsencode(found.socket / SOCKET_NAME)) < 104
@@ -86,7 +86,7 @@ def test_a_long_home_has_its_socket_in_a_short_private_folder_of_its_own(homes: 
 
 @pytest.mark.parametrize("name", ["a,b", "Ελληνικά", LONG])
 def test_a_socket_goes_elsewhere_when_a_client_could_not_name_it(homes: Homes, name: str) -> None:
-    socket = find_place(homes.fresh(name)).socket
+    socket = find_paths(homes.fresh(name)).socket
     assert socket.is_dir()
     assert str(socket).isascii()
     assert "," not in str(socket)
@@ -96,7 +96,7 @@ def test_a_socket_goes_elsewhere_when_a_client_could_not_name_it(homes: Homes, n
 @pytest.mark.parametrize("trick", ["folder of another", "link", "file", "open to others"])
 def test_a_squatted_socket_folder_is_refused(of_nobody: Path, trick: str) -> None:
     home = of_nobody / LONG
-    folder = as_account(nobody(), lambda: find_place(home)).socket
+    folder = as_account(nobody(), lambda: find_paths(home)).socket
     assert str(folder).startswith("/tmp/cscart-pipelines-")
     folder.rmdir()
     target = of_nobody / "target"
@@ -113,8 +113,10 @@ def test_a_squatted_socket_folder_is_refused(of_nobody: Path, trick: str) -> Non
         os.chown(folder, nobody(), nobody())
         folder.chmod(0o701)
     try:
-        with pytest.raises(NoPlaceError, match="belongs to another account or is open to others"):
-            as_account(nobody(), lambda: find_place(home))
+        with pytest.raises(
+            UnusableHomeError, match="belongs to another account or is open to others"
+        ):
+            as_account(nobody(), lambda: find_paths(home))
     finally:
         folder.rmdir() if folder.is_dir() and not folder.is_symlink() else folder.unlink()
 
@@ -124,22 +126,26 @@ def test_an_account_without_a_name_is_told_to_use_a_url(homes: Homes) -> None:
     home = homes.base / "nameless"
     home.mkdir()
     os.chown(home, 54321, 54321)
-    with pytest.raises(NoPlaceError, match="uid 54321 has none; set CSCART_PIPELINES_DATABASE_URL"):
-        as_account(54321, lambda: find_place(home))
+    with pytest.raises(
+        UnusableHomeError, match="uid 54321 has none; set CSCART_PIPELINES_DATABASE_URL"
+    ):
+        as_account(54321, lambda: find_paths(home))
 
 
 @needs_root
 def test_a_home_that_cannot_be_written_is_named_with_the_reason(homes: Homes) -> None:
-    with pytest.raises(NoPlaceError, match=r"cannot use the home .*/locked: Permission denied"):
-        as_account(nobody(), lambda: find_place(homes.base / "locked"))
+    with pytest.raises(
+        UnusableHomeError, match=r"cannot use the home .*/locked: Permission denied"
+    ):
+        as_account(nobody(), lambda: find_paths(homes.base / "locked"))
 
 
 @pytest.mark.parametrize("name", ["file", "file/home", "loop", "two\nlines", "\udcff"])
 def test_a_home_that_cannot_be_a_folder_is_refused_plainly(homes: Homes, name: str) -> None:
     (homes.base / "file").touch()
     (homes.base / "loop").symlink_to(homes.base / "loop")
-    with pytest.raises(NoPlaceError, match="CSCART_PIPELINES_HOME"):
-        find_place(homes.base / name)
+    with pytest.raises(UnusableHomeError, match="CSCART_PIPELINES_HOME"):
+        find_paths(homes.base / name)
     assert sorted(path.name for path in homes.base.iterdir()) == ["file", "loop"]
 
 
@@ -148,13 +154,13 @@ def test_a_home_of_another_account_is_refused_before_anything_is_written(homes: 
     home = homes.base / "mixed"
     (home / "postgres").mkdir(parents=True)
     os.chown(home / "postgres", nobody(), nobody())
-    with pytest.raises(NoPlaceError, match=f"belongs to uid {nobody()}, and this is uid 0"):
-        find_place(home)
+    with pytest.raises(UnusableHomeError, match=f"belongs to uid {nobody()}, and this is uid 0"):
+        find_paths(home)
     (home / "postgres").rmdir()
     (home / "postgres").symlink_to("/etc")  # planted by another account, aimed at root's folder
     os.chown(home / "postgres", nobody(), nobody(), follow_symlinks=False)
-    with pytest.raises(NoPlaceError, match="belongs to uid"):
-        find_place(home)
+    with pytest.raises(UnusableHomeError, match="belongs to uid"):
+        find_paths(home)
     assert not Path("/etc/run").exists()
 
 
@@ -163,7 +169,7 @@ def test_existing_folders_keep_their_mode(homes: Homes) -> None:
     home.mkdir()
     home.chmod(0o755)
     before = home.stat()
-    find_place(home)
+    find_paths(home)
     assert home.stat().st_mode == before.st_mode
 
 
@@ -172,7 +178,7 @@ def test_existing_folders_keep_their_mode(homes: Homes) -> None:
 
 @needs_root
 def test_data_of_a_closed_home_goes_below_var_lib_and_stays_there(closed: Path) -> None:
-    found = find_place(closed)
+    found = find_paths(closed)
     assert found.data.parent.parent == SERVICE_ROOT
     assert stat.S_IMODE(found.data.parent.stat().st_mode) == 0o700
     assert found.data.parent.owner() == SERVICE_ACCOUNT
@@ -182,27 +188,27 @@ def test_data_of_a_closed_home_goes_below_var_lib_and_stays_there(closed: Path) 
         if folder.stat().st_mode & 0o001 == 0:
             folder.chmod(0o711)
     assert service_account.reaches(closed)
-    assert find_place(closed) == found
+    assert find_paths(closed) == found
 
 
 @needs_root
 def test_data_in_a_home_that_was_closed_later_is_not_silently_replaced(homes: Homes) -> None:
     home = homes.fresh("above/home")
-    found = find_place(home)
+    found = find_paths(home)
     assert found.data.is_relative_to(home)
     found.data.mkdir()
     home.parent.chmod(0o700)
-    with pytest.raises(NoPlaceError, match=r"no longer reach its data.*chmod o\+x"):
-        find_place(home)
+    with pytest.raises(UnusableHomeError, match=r"no longer reach its data.*chmod o\+x"):
+        find_paths(home)
     home.parent.chmod(0o755)
-    assert find_place(home) == found
+    assert find_paths(home) == found
 
 
 @needs_root
 def test_processes_that_come_at_once_find_one_place(closed: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from cscart_pipelines.local_postgres import paths;"
-        "print('here', flush=True); input(); print(paths.find_place(Path(sys.argv[1])).data)"
+        "print('here', flush=True); input(); print(paths.find_paths(Path(sys.argv[1])).data)"
     )
     processes = [
         subprocess.Popen(
@@ -223,24 +229,24 @@ def test_processes_that_come_at_once_find_one_place(closed: Path) -> None:
 
 @needs_root
 def test_a_copied_home_does_not_take_the_data_of_the_first(closed: Path) -> None:
-    found = find_place(closed)
+    found = find_paths(closed)
     copy = closed.with_name("copy")
     shutil.copytree(closed, copy)
-    with pytest.raises(NoPlaceError, match="is a copy of"):
-        find_place(copy)
+    with pytest.raises(UnusableHomeError, match="is a copy of"):
+        find_paths(copy)
     (copy / "postgres" / "place").unlink()
-    own = find_place(copy)
+    own = find_paths(copy)
     assert own.data != found.data
-    assert find_place(closed) == found
-    assert remove_place(copy)
+    assert find_paths(closed) == found
+    assert remove_files(copy)
 
 
 @needs_root
 def test_a_moved_home_keeps_its_data(closed: Path) -> None:
-    found = find_place(closed)
+    found = find_paths(closed)
     moved = closed.rename(closed.with_name("moved"))
-    assert find_place(moved).data == found.data
-    assert remove_place(moved)
+    assert find_paths(moved).data == found.data
+    assert remove_files(moved)
 
 
 @needs_root
@@ -273,7 +279,7 @@ def test_folders_appear_with_their_mode_and_owner_or_not_at_all(
         raise PermissionError("no")
 
     monkeypatch.setattr(Path, "rename", refuse)
-    with pytest.raises(NoPlaceError):
+    with pytest.raises(UnusableHomeError):
         control_folder(homes.base / "home")
     assert list(homes.base.iterdir()) == []
 
@@ -284,23 +290,23 @@ def test_folders_appear_with_their_mode_and_owner_or_not_at_all(
 def test_a_server_in_use_is_not_removed(homes: Homes) -> None:
     home = homes.ready()
     with using(home) as member:
-        assert not remove_place(home)
-        assert (member.place.data / "PG_VERSION").exists()
+        assert not remove_files(home)
+        assert (member.paths.data / "PG_VERSION").exists()
 
 
 def test_removal_leaves_nothing_of_the_server_and_everything_else(homes: Homes) -> None:
     for name in ("home", "postgres", LONG):
         home = homes.fresh(name)
-        found: Place = find_place(home)
+        found: ServerPaths = find_paths(home)
         (home / "key").touch()
-        assert remove_place(home)
+        assert remove_files(home)
         assert [path.name for path in home.iterdir()] == ["key"]
         assert not found.socket.exists()
         assert not found.data.parent.exists() or found.data.parent == home
 
 
 def test_removing_what_is_not_there_makes_no_folder(tmp_path: Path) -> None:
-    assert remove_place(tmp_path / "never")
+    assert remove_files(tmp_path / "never")
     assert not (tmp_path / "never").exists()
     assert paths.SOCKET_NAME.endswith(str(paths.PORT))
 
@@ -312,7 +318,7 @@ def test_a_look_that_was_cut_short_is_no_answer(homes: Homes) -> None:
     program.write_text("#!/bin/sh\nkill -9 $$\n")
     program.chmod(0o755)
     assert service_account.reaches(homes.base)
-    with pytest.raises(NoPlaceError, match="cut short by signal 9; try again"):
+    with pytest.raises(UnusableHomeError, match="cut short by signal 9; try again"):
         service_account.reaches(homes.base, program.name)
 
 

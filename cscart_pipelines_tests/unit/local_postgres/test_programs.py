@@ -44,6 +44,6 @@ def test_the_account_is_made_with_the_bare_path_of_cron(
     made.unlink()
     program.unlink()
     with pytest.raises(
-        service_account.NoPlaceError, match="neither useradd nor adduser is in PATH or"
+        service_account.UnusableHomeError, match="neither useradd nor adduser is in PATH or"
     ):
         service_account.ensure_service_account()

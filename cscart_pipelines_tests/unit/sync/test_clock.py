@@ -23,8 +23,8 @@ def test_it_is_the_time_of_the_last_answer_plus_what_has_passed() -> None:
     clock.observe(datetime(2025, 6, 15, 11, 0, 7, tzinfo=UTC))
     now.value += timedelta(seconds=90)
     told = clock.now()
-    assert told.surely_over == told.surely_not_yet == datetime(2025, 6, 15, 11, 1, 37, tzinfo=UTC)
-    assert clock.at(OURS).surely_over == datetime(2025, 6, 15, 11, 0, 7, tzinfo=UTC)
+    assert told.earliest == told.latest == datetime(2025, 6, 15, 11, 1, 37, tzinfo=UTC)
+    assert clock.at(OURS).earliest == datetime(2025, 6, 15, 11, 0, 7, tzinfo=UTC)
 
 
 def test_it_asks_when_nothing_was_heard_and_once_only() -> None:
@@ -37,16 +37,16 @@ def test_it_asks_when_nothing_was_heard_and_once_only() -> None:
     clock = ShopClock(ask, _Now())
     for _ in range(3):
         told = clock.now()
-        assert told.surely_over == OURS.replace(microsecond=0) - UNCERTAIN
-        assert told.surely_not_yet == OURS.replace(microsecond=0) + UNCERTAIN
+        assert told.earliest == OURS.replace(microsecond=0) - UNCERTAIN
+        assert told.latest == OURS.replace(microsecond=0) + UNCERTAIN
     assert len(asked) == 1
     clock.observe(None)
-    assert clock.now().surely_over != clock.now().surely_not_yet
+    assert clock.now().earliest != clock.now().latest
     clock.observe(OURS.replace(microsecond=0))
-    assert clock.now().surely_over == clock.now().surely_not_yet
+    assert clock.now().earliest == clock.now().latest
 
 
 def test_it_does_not_ask_once_an_answer_was_heard() -> None:
     clock = ShopClock(ask=lambda: 1 / 0, now=_Now())  # type: ignore[arg-type, return-value]
     clock.observe(OURS)
-    assert clock.now().surely_over <= OURS
+    assert clock.now().earliest <= OURS

@@ -1,6 +1,6 @@
--- A stock level that is changed by SQL is to be pushed; the push itself changes only the state.
+-- A stock level whose quantity or time changes waits for a push again; a push changes only the state.
 
-CREATE FUNCTION fulfilment.wait_again() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION fulfilment.queue_changed_level() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF (NEW.quantity, NEW.as_of) IS DISTINCT FROM (OLD.quantity, OLD.as_of) THEN
         NEW.state := 'waiting';
@@ -12,5 +12,5 @@ BEGIN
     RETURN NEW;
 END $$;
 
-CREATE TRIGGER wait_again BEFORE UPDATE ON fulfilment.stock_levels
-    FOR EACH ROW EXECUTE FUNCTION fulfilment.wait_again();
+CREATE TRIGGER queue_changed_level BEFORE UPDATE ON fulfilment.stock_levels
+    FOR EACH ROW EXECUTE FUNCTION fulfilment.queue_changed_level();

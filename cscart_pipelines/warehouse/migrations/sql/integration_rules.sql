@@ -2,7 +2,7 @@
 -- the state machine (docs/architecture.md), and the audit trail.
 -- SQLSTATE CS004 is read by integrations.service and becomes the contract's exit code 4.
 
-CREATE FUNCTION registry.upkeep_columns() RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+CREATE FUNCTION registry.status_columns() RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
     SELECT ARRAY['status', 'status_reason', 'status_since', 'attempts', 'failure_permanent',
                  'capabilities', 'tested_fingerprint', 'tested_at', 'first_synced_at',
                  'last_synced_at', 'created_at', 'updated_at']
@@ -14,8 +14,8 @@ $$;
 
 CREATE FUNCTION registry.keep_rules() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    settings_before jsonb := to_jsonb(OLD) - registry.upkeep_columns();
-    settings_after jsonb := to_jsonb(NEW) - registry.upkeep_columns();
+    settings_before jsonb := to_jsonb(OLD) - registry.status_columns();
+    settings_after jsonb := to_jsonb(NEW) - registry.status_columns();
 BEGIN
     IF NEW.integration <> OLD.integration OR NEW.list_name <> OLD.list_name
        OR registry.host_of(NEW.url) <> registry.host_of(OLD.url) THEN

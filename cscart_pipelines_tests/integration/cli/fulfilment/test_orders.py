@@ -321,7 +321,9 @@ def test_a_dry_run_of_parcels_writes_nothing_anywhere(
     assert "parcels.csv:3" in done.out
     assert "dry run, nothing was written: 2 would be written, 1 refused" in done.out
     assert written(shop) == []
-    assert [rows_of(shop, name) for name in ("shipments", "journal", "feeds", "rounds")] == [0] * 4
+    assert [
+        rows_of(shop, name) for name in ("shipments", "journal", "feeds", "last_push_runs")
+    ] == [0] * 4
 
 
 def test_a_dry_run_of_stock_shows_before_and_after(

@@ -92,7 +92,7 @@ def end_runs(room: ControlRoom, status: dg.DagsterRunStatus = Status.SUCCESS) ->
 
 def failed_round(room: ControlRoom, key: str, kind: str, pause: str) -> None:
     room.execute(
-        "INSERT INTO fulfilment.rounds (integration, kind, failures, not_before, error)"
+        "INSERT INTO fulfilment.last_push_runs (integration, kind, failures, not_before, error)"
         " VALUES (%s, %s, 1, now() + %s::interval, 'x') ON CONFLICT (integration, kind)"
         " DO UPDATE SET failures = 2, not_before = excluded.not_before",
         key, kind, pause,

@@ -69,7 +69,7 @@ def address(email: str) -> str:
 def touch(room: ControlRoom, key: str, *, order: int = 0, email: str = "") -> None:
     kind, value = ("order", str(order)) if order else ("person", address(email))
     room.execute(
-        "INSERT INTO onsite.touched AS known (integration, kind, value, event)"
+        "INSERT INTO onsite.change_queue AS known (integration, kind, value, event)"
         " VALUES (%s, %s, %s, 'x') ON CONFLICT (integration, kind, value) DO UPDATE SET"
         " last_at = clock_timestamp(), attempts = 0",
         key, kind, value,
@@ -77,7 +77,7 @@ def touch(room: ControlRoom, key: str, *, order: int = 0, email: str = "") -> No
 
 
 def pass_time(room: ControlRoom) -> None:
-    room.execute("UPDATE onsite.touched SET not_before = not_before - interval '1 hour'")
+    room.execute("UPDATE onsite.change_queue SET not_before = not_before - interval '1 hour'")
 
 
 def follow(room: ControlRoom, *only: str) -> dg.ExecuteInProcessResult:
@@ -98,7 +98,7 @@ def told(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
 
 
 def queue(room: ControlRoom) -> list[tuple[Any, ...]]:
-    return room.rows("SELECT integration, kind, attempts FROM onsite.touched ORDER BY 1, 2, 3")
+    return room.rows("SELECT integration, kind, attempts FROM onsite.change_queue ORDER BY 1, 2, 3")
 
 
 def orders(room: ControlRoom) -> list[tuple[Any, ...]]:
@@ -356,7 +356,7 @@ def test_a_mistake_of_ours_fails_the_run_but_not_the_other_shops(
 ) -> None:
     touch(room, "a", order=1001)
     touch(room, "b", order=1001)
-    room.execute("UPDATE onsite.touched SET value = 'no number' WHERE integration = 'a'")
+    room.execute("UPDATE onsite.change_queue SET value = 'no number' WHERE integration = 'a'")
     result = follow(room)
     assert not result.success
     assert "1 of 2 failed: a" in str(result.all_node_events[-1].event_specific_data)

@@ -378,7 +378,7 @@ def test_a_shop_that_refuses_the_credentials_ends_the_push(connect: Connect) -> 
     with pytest.raises(CredentialsRefusedError):
         at.push()
     assert at.inbox() == [("waiting", None)]
-    failures = at.rows("SELECT failures, not_before > now() FROM fulfilment.rounds")
+    failures = at.rows("SELECT failures, not_before > now() FROM fulfilment.last_push_runs")
     assert failures == [(1, True)]
 
 
@@ -410,7 +410,7 @@ def test_a_shop_that_breaks_on_everything_is_left_alone(connect: Connect) -> Non
     with pytest.raises(ShopError):
         at.push(client={"retries": 0})
     assert len(at.shop.requests) < 12
-    assert at.rows("SELECT failures FROM fulfilment.rounds") == [(1,)]
+    assert at.rows("SELECT failures FROM fulfilment.last_push_runs") == [(1,)]
 
 
 def test_orders_that_break_one_after_the_other_keep_nobody_waiting_for_long(
@@ -470,7 +470,7 @@ def test_an_outage_of_the_shop_puts_no_order_off(orders: int, connect: Connect) 
         with pytest.raises(ShopError):
             at.push(client={"retries": 0}, automatic=True)
     assert at.rows("SELECT FROM fulfilment.deferred_orders") == []
-    assert at.rows("SELECT failures FROM fulfilment.rounds") == [(3,)]
+    assert at.rows("SELECT failures FROM fulfilment.last_push_runs") == [(3,)]
     at.shop.faults.clear()
     at.push(automatic=True)
     assert len(at.shop.store.shipments) == orders

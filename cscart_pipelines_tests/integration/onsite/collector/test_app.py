@@ -130,7 +130,7 @@ def test_the_first_purchase_of_an_order_counts(world: World) -> None:
     )
     assert found == [("77", first["id"]), ("78", other["id"])]
     touched = world.rows(
-        "SELECT kind, value, event FROM onsite.touched WHERE integration = %s ORDER BY 2", name
+        "SELECT kind, value, event FROM onsite.change_queue WHERE integration = %s ORDER BY 2", name
     )
     assert touched == [("order", "77", "purchase"), ("order", "78", "purchase")]
 
@@ -147,12 +147,12 @@ def test_a_completion_page_of_another_day_is_the_same_purchase(world: World) -> 
 
 def test_an_order_is_looked_for_until_it_is_there_whoever_claimed_it(world: World) -> None:
     name, key = world.shop()
-    queue = "SELECT value FROM onsite.touched WHERE integration = %s"
+    queue = "SELECT value FROM onsite.change_queue WHERE integration = %s"
     world.collector.send(key, batch(event("purchase", order_id="77")))  # somebody made it up
-    world.connection.execute("DELETE FROM onsite.touched WHERE integration = %s", [name])
+    world.connection.execute("DELETE FROM onsite.change_queue WHERE integration = %s", [name])
     world.collector.send(key, batch(event("purchase", order_id="77")))
     assert world.rows(queue, name) == [("77",)]
-    world.connection.execute("DELETE FROM onsite.touched WHERE integration = %s", [name])
+    world.connection.execute("DELETE FROM onsite.change_queue WHERE integration = %s", [name])
     world.connection.execute(
         "INSERT INTO cscart.orders (integration, order_id, status, is_parent_order, total,"
         " ordered_at, has_details, content_hash) VALUES (%s, 77, 'O', false, 1, now(), true, '')",
@@ -174,7 +174,7 @@ def test_people_are_touched_consents_kept_and_visitors_known(world: World) -> No
         assert world.collector.send(key, data).status == 204
     assert world.collector.send(key, batch(event("login"), visitor=visitor)).status == 204
     assert world.rows(
-        "SELECT kind, value, event, attempts FROM onsite.touched WHERE integration = %s", name
+        "SELECT kind, value, event, attempts FROM onsite.change_queue WHERE integration = %s", name
     ) == [("person", SHA, "profile_update", 0)]
     assert world.rows(
         "SELECT email_sha256, granted FROM onsite.consents WHERE integration = %s ORDER BY at", name
@@ -191,7 +191,7 @@ def test_people_are_touched_consents_kept_and_visitors_known(world: World) -> No
 def test_an_order_number_that_is_no_number_touches_nothing(world: World) -> None:
     name, key = world.shop()
     assert world.collector.send(key, batch(event("purchase", order_id="CS-1"))).status == 204
-    assert world.rows("SELECT * FROM onsite.touched WHERE integration = %s", name) == []
+    assert world.rows("SELECT * FROM onsite.change_queue WHERE integration = %s", name) == []
     assert world.rows("SELECT order_id FROM onsite.events WHERE integration = %s", name) == [
         ("CS-1",)
     ]

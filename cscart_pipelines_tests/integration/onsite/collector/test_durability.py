@@ -206,7 +206,7 @@ def test_two_collectors_share_a_database(warehouse_database: Database, started: 
         complete(connection, *loads)
         assert {status for load in loads for status in load.answers} == {204}
         assert connection.execute(
-            "SELECT kind, count(*) FROM onsite.touched GROUP BY 1 ORDER BY 1"
+            "SELECT kind, count(*) FROM onsite.change_queue GROUP BY 1 ORDER BY 1"
         ).fetchall() == [("order", 40), ("person", 1)]
 
 

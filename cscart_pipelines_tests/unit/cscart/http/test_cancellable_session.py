@@ -157,13 +157,13 @@ def test_who_only_closes_lets_the_answer_come() -> None:
 def test_a_connection_opened_a_moment_too_late_is_cut_too() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        wires = OpenConnections()
-        wires.cut()
-        wires.add(ours)
+        open_connections = OpenConnections()
+        open_connections.cut()
+        open_connections.add(ours)
         assert theirs.recv(1) == b""
     closed = socket.socket()
     closed.close()
-    wires.add(closed)  # somebody was quicker
+    open_connections.add(closed)  # somebody was quicker
 
 
 def test_encryption_within_encryption_is_cut_at_its_socket() -> None:
@@ -175,8 +175,8 @@ def test_encryption_within_encryption_is_cut_at_its_socket() -> None:
 
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        wires = OpenConnections()
+        open_connections = OpenConnections()
         transport: Any = Transport(ours)
-        wires.add(transport)
-        wires.cut()
+        open_connections.add(transport)
+        open_connections.cut()
         assert theirs.recv(1) == b""

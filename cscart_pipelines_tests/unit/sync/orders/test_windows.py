@@ -31,7 +31,7 @@ def test_the_whole_list_ends_now_and_holds_started_checkouts() -> None:
     assert (window.created_until, window.watermark, window.details) == (NOON, NOON, True)
 
 
-def test_a_whole_walk_that_was_cut_short_goes_on_with_the_window_it_had() -> None:
+def test_an_interrupted_whole_list_goes_on_with_the_window_it_had() -> None:
     for details in (True, False):
         before = windows.whole(NOW, details=details)
         assert before.watermark is not None
