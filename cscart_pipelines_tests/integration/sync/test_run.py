@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cscart_pipelines.sandbox.shop.model import PostalAddress, Status
+from cscart_pipelines.sandbox.shop.model import PostalAddress, ShopStatus
 from cscart_pipelines.settings import Settings
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.shop.sandboxes import NOW, VERSIONS
@@ -103,7 +103,7 @@ def test_statuses_are_read_again_when_an_order_carries_a_new_letter(
         fill_shop(made.store)
         made.sync()
         made.later()
-        made.store.statuses.append(Status(30, "H", "On hold", inventory="D"))
+        made.store.statuses.append(ShopStatus(30, "H", "On hold", inventory="D"))
         made.store.set_order_status(min(made.store.orders), "H")
         made.sync()
         assert made.live("statuses")[("O", "H")]["description"] == "On hold"
