@@ -1,7 +1,7 @@
-"""`doctor`: is everything in order here? One line for each thing looked at; exit 1 if one is not.
+"""`doctor`: checks of the installation, the database, the shops and Dagster, a line for each.
 
-Shops are asked side by side, within a bounded time, and nothing is changed. Not here: what a
-connection test asks (`integrations.connection`), what Dagster knows (`defs.instance_report`).
+Shops are asked side by side, within a bounded time, and nothing is changed. Not here: the
+connection test (`integrations.connection`), the state of Dagster (`defs.instance_report`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Annotated, Any
 import typer
 
 from cscart_pipelines.app_context import AppContext
-from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support import console, exit_codes, formats, machine_output
 from cscart_pipelines.cli.support.environment import PROJECT, dagster_environment, need_home, opened
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.lifecycle import Status
@@ -44,6 +44,14 @@ LEAST_FREE = 1.0
 
 @dataclass
 class Finding:
+    """The result of one check.
+
+    Attributes:
+        check: what was looked at.
+        ok: nothing is wrong.
+        says: what was found, or what is wrong and what to do.
+    """
+
     check: str
     ok: bool
     says: str
@@ -63,10 +71,10 @@ def doctor(
             findings.append(finding)
             if not as_json:
                 mark = "[green]✓[/]" if finding.ok else "[red]✗[/]"
-                text = console.plain(finding.says)
+                text = formats.plain(finding.says)
                 console.out.print(f"{mark} {finding.check:<13} {text}", soft_wrap=True)
     if as_json:
-        console.print_json([asdict(finding) for finding in findings])
+        machine_output.print_json([asdict(finding) for finding in findings])
     if not all(finding.ok for finding in findings):
         raise typer.Exit(exit_codes.RUN_FAILED)
 
@@ -147,7 +155,7 @@ def _secret(settings: Settings) -> str:
 
 
 def _dbt() -> str:
-    """Whether the models can be parsed is told by the parse itself; nothing is kept of it."""
+    """Counts the models of the last parse; whether they can be parsed, the next one shows."""
     project = PROJECT / "dbt_project"
     if not (project / "dbt_project.yml").is_file():
         raise RuntimeError(f"there is no dbt project in {project}")
@@ -174,7 +182,7 @@ def _database(app: AppContext) -> str:
 
 
 def _shops(app: AppContext, known: list[Integration]) -> Iterator[Finding]:
-    """One line a shop. Each is asked by a thread of its own, which is not waited for too long."""
+    """Yields a finding for each shop; a thread asks it, and is not waited for any longer."""
     asked = [one for one in known if one.status is not Status.DISABLED]
     answers: queue.Queue[Finding] = queue.Queue()
     for one in asked:
@@ -202,7 +210,7 @@ def _shops(app: AppContext, known: list[Integration]) -> Iterator[Finding]:
 
 
 def _ask(app: AppContext, one: Integration) -> str:
-    """Asks the shop what a connection test asks. Raises what is wrong with it."""
+    """Tests the connection; raises what is wrong with it."""
     found = test_connection(one.settings, app.registry.api_key(one.key))
     if one.status is Status.FAILED:
         raise RuntimeError(
@@ -216,7 +224,7 @@ def _ask(app: AppContext, one: Integration) -> str:
 
 
 def _start_look(settings: Settings) -> subprocess.Popen[bytes] | None:
-    """Dagster takes seconds to import: a process of its own does it while the shops are asked."""
+    """Starts the report of Dagster, which takes seconds to import, while the shops are asked."""
     if not settings.dagster_home.exists():
         return None
     return subprocess.Popen(

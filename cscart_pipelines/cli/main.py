@@ -1,4 +1,4 @@
-"""`cscart-pipelines`: the commands in one place, and what becomes of their failures.
+"""`cscart-pipelines`: the table of commands, and how their failures end.
 
 Not here: what a command does (the other modules of this package).
 """
@@ -70,7 +70,7 @@ commands.command(
 WrongUsage: Any = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
 )
-"""What typer raises about words it does not understand: of click, or of its own copy of click."""
+"""The error of wrong usage: of click, or of typer's own copy of click."""
 
 HOME = "Folder of the local state; instead of CSCART_PIPELINES_HOME."
 QUIET = "Only results and errors: no progress, notes and confirmations."
@@ -123,7 +123,7 @@ def everywhere(
 def all_commands(
     command: Any, names: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], TyperCommand | TyperGroup]]:
-    """Every command and group below one, with the words that call it."""
+    """Yields every command and group below one, with the words that call it."""
     yield names, command
     for name, inner in getattr(command, "commands", {}).items():
         yield from all_commands(inner, (*names, name))
@@ -145,14 +145,14 @@ app = _with_common_options(typer.main.get_command(commands))  # type: ignore[arg
 
 
 def main() -> None:
-    """The entry point: every expected failure is one line and the contract's exit code."""
+    """The entry point: an expected failure prints one line and ends with its exit code."""
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Runs one command and returns its exit code."""
     console.begin()
-    # Retries and the like are for the log of a run, not for the person at the terminal.
+    # Retries and the like belong into the log of a run, not on a terminal.
     logging.getLogger("cscart_pipelines").addHandler(logging.NullHandler())
     if not advisory.log.handlers:
         advisory.log.addHandler(_Waits())
@@ -164,7 +164,7 @@ def run(arguments: list[str]) -> int:
             )
         code = int(app(arguments, prog_name=console.PROGRAM, standalone_mode=False) or 0)
         sys.stdout.flush()  # here, where a reader that has gone is expected
-        if code == exit_codes.STOPPED:  # typer's word for a Ctrl-C
+        if code == exit_codes.STOPPED:  # typer returns it after a Ctrl-C
             console.complain("stopped", exit_codes.STOPPED, as_json=as_json, mark="")
         return code
     except typer.Exit as done:
@@ -193,7 +193,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _explained(error: Exception) -> tuple[int, str, dict[str, str]]:
-    """Exit code, message, and the option of each problem. A mistake of ours is raised again."""
+    """Returns exit code, message and problems by option; raises an unforeseen error again."""
     if isinstance(error, InvalidSettingsError):
         problems = {_option(field): text for field, text in error.problems.items()}
         return exit_codes.WRONG_USAGE, "these settings cannot be used", problems
@@ -209,7 +209,7 @@ def _explained(error: Exception) -> tuple[int, str, dict[str, str]]:
 
 
 class _Waits(logging.Handler):
-    """What a command itself waits for; of runs it waits for, `running` tells."""
+    """Prints what a command itself waits for; `run_process` does the same for its runs."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if reason := vars(record).get("wait"):
@@ -217,13 +217,13 @@ class _Waits(logging.Handler):
 
 
 def _output_closed() -> int:
-    """The reader of the output (head, less) has gone; there is nothing more to say."""
+    """Ends quietly: the reader of the output (head, less) has closed it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
     return exit_codes.DONE
 
 
 def option_names() -> frozenset[str]:
-    """Every option of every command, as it is typed."""
+    """Returns every option of every command, as it is typed."""
     return frozenset({"--help"}) | frozenset(
         name
         for _, command in all_commands(app)
@@ -233,7 +233,7 @@ def option_names() -> frozenset[str]:
 
 
 def _option(field: str) -> str:
-    """A field of the settings as the command line spells it."""
+    """Returns a field of the settings as the command line spells it."""
     known = {"integration": "KEY", "api_key": "API key", "api_key_reference": "--api-key-ref"}
     if field in known:
         return known[field]

@@ -9,7 +9,7 @@ import difflib
 from decimal import Decimal
 from typing import Any
 
-from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support import console, exit_codes, formats, tables
 from cscart_pipelines.warehouse import reports
 from cscart_pipelines.warehouse.driver import Connection
 
@@ -53,7 +53,11 @@ WORDS: dict[str, tuple[str, str]] = {
 
 
 def check_name(name: str, known: list[str], key: str) -> None:
-    """Raises CommandError, with what was probably meant, if there is no such segment."""
+    """Checks the name of a segment.
+
+    Raises:
+        CommandError: there is no such segment; the message suggests similar names.
+    """
     if name in known:
         return
     spelled = name.strip().lower().replace("-", "_").replace(" ", "_")
@@ -66,7 +70,14 @@ def check_name(name: str, known: list[str], key: str) -> None:
 
 
 def explained(connection: Connection, key: str, segment: Row, limit: int | None) -> Row:
-    """Everything about one segment: thresholds, changes, and its members under `people`."""
+    """Returns one segment with thresholds, changes, and its members under `people`.
+
+    Args:
+        connection: to the warehouse.
+        key: of the integration.
+        segment: its row in `analytics.segments`.
+        limit: at most so many members; None: all.
+    """
     name = segment["segment"]
     found = reports.list_statistics(connection, key)
     return {
@@ -82,14 +93,14 @@ def explained(connection: Connection, key: str, segment: Row, limit: int | None)
 
 
 def print_explained(found: Row, currency: str) -> None:
-    """One segment for a person at a terminal."""
-    console.out.print(f"[bold]{found['segment']}[/]  {console.plain(found['definition'])}")
-    table = console.table("", ("", "text"))
+    """Prints one segment."""
+    console.out.print(f"[bold]{found['segment']}[/]  {formats.plain(found['definition'])}")
+    table = tables.table("", ("", "text"))
     table.show_header = False
-    table.add_row("members", console.whole(found["members"]))
-    table.add_row("purchases", console.whole(found["purchases"]))
-    table.add_row("revenue", console.money(found["revenue"], currency))
-    table.add_row("average order", console.money(found["average_order_value"], currency))
+    table.add_row("members", formats.whole(found["members"]))
+    table.add_row("purchases", formats.whole(found["purchases"]))
+    table.add_row("revenue", formats.money(found["revenue"], currency))
+    table.add_row("average order", formats.money(found["average_order_value"], currency))
     for column, value in found["thresholds"].items():
         words, kind = WORDS[column]
         table.add_row(f"threshold of this list: {words}", _threshold(value, kind, currency))
@@ -101,24 +112,24 @@ def print_explained(found: Row, currency: str) -> None:
             f"{found.get(f'entered_{days}d', 0):,} entered, {found.get(f'left_{days}d', 0):,} left",
         )
     table.add_row("as of", f"{found['as_of']:%Y-%m-%d %H:%M} UTC")
-    console.show(table)
+    tables.show(table)
     if not found["people"]:
         return
     console.out.print()
     with_category = any(person["category"] for person in found["people"])
-    people = console.table("member", *["category"] * with_category, "since", ("reason", "text"))
+    people = tables.table("member", *["category"] * with_category, "since", ("reason", "text"))
     for person in found["people"]:
-        category = [console.plain(person["category"] or "–")] * with_category
+        category = [formats.plain(person["category"] or "–")] * with_category
         people.add_row(
-            console.plain(person["identity"]),
+            formats.plain(person["identity"]),
             *category,
             f"{person['member_since']:%Y-%m-%d}",
-            console.plain(person["reason"]),
+            formats.plain(person["reason"]),
         )
-    console.show(people)
+    tables.show(people)
 
 
 def _threshold(value: Any, kind: str, currency: str) -> str:
     if kind == "money":
-        return console.money(value, currency)
-    return console.share(value) if kind == "share" else console.decimal(Decimal(str(value)), 1)
+        return formats.money(value, currency)
+    return formats.share(value) if kind == "share" else formats.decimal(Decimal(str(value)), 1)

@@ -1,4 +1,4 @@
-"""`sql` and `dbt`: looking into the warehouse, and running dbt on it."""
+"""`sql` and `dbt`: queries of the user on the warehouse, and commands of dbt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from cscart_pipelines.cli.integration.status import Csv, Json
-from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support import console, exit_codes, formats, machine_output, tables
 from cscart_pipelines.cli.support.environment import PROJECT, opened
 from cscart_pipelines.local_postgres.programs import find_program
 from cscart_pipelines.warehouse.statement import StatementError, run_statement
@@ -35,11 +35,11 @@ def sql(
     as_csv: Csv = False,
     as_json: Json = False,
 ) -> None:
-    """Query the warehouse: analytics.segments, analytics.orders, …
+    """Query the warehouse with SQL.
 
-    The tables are described in docs/analysts.md.
+    The tables, such as analytics.segments and analytics.orders, are described in docs/analysts.md.
     """
-    if query is None and (as_json or as_csv):  # a script's query comes in by the pipe
+    if query is None and (as_json or as_csv):  # the query of a script comes from standard input
         query = sys.stdin.read()
     with opened() as app:
         if query is None:
@@ -56,22 +56,22 @@ def sql(
         return
     names, rows = result.columns, result.rows
     if as_json:
-        console.print_json(rows)
+        machine_output.print_json(rows)
         return
     if as_csv:
-        console.print_csv(names, rows)
+        machine_output.print_csv(names, rows)
         return
-    columns = [console.plain(name) for name in names]
-    table = console.table(
+    columns = [formats.plain(name) for name in names]
+    table = tables.table(
         *((column, "right") if name in result.numeric else column
           for column, name in zip(columns, names, strict=True))
     )  # fmt: skip
     shown = rows if console.out.width >= console.WIDE else rows[:SHOWN]
     for row in shown:
         table.add_row(*map(_cell, row.values()))
-    console.show(table)
+    tables.show(table)
     console.note(
-        f"[dim]{console.count(len(rows), 'row')}"
+        f"[dim]{formats.count(len(rows), 'row')}"
         f"{f', the first {SHOWN:,} shown; --csv prints all' * (len(rows) > len(shown))}[/]"
     )
 
@@ -82,8 +82,8 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict | list):
-        return console.plain(json.dumps(value, default=str, ensure_ascii=False))
-    return console.plain(value)
+        return formats.plain(json.dumps(value, default=str, ensure_ascii=False))
+    return formats.plain(value)
 
 
 def _open_psql(arguments: dict[str, object]) -> None:
@@ -101,7 +101,7 @@ def _open_psql(arguments: dict[str, object]) -> None:
 
 
 def dbt(context: typer.Context) -> None:
-    """Run any dbt command on the warehouse: dbt build, dbt test, …"""
+    """Run a dbt command on the warehouse, as dbt build."""
     beside = Path(sys.executable).with_name("dbt")
     program = str(beside) if beside.exists() else "dbt"
     with opened() as app:

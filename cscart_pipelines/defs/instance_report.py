@@ -1,6 +1,7 @@
-"""What Dagster and the checks know of the state of things, as JSON on standard output.
+"""The state of the daemon, the runs and the asset checks, as JSON on standard output.
 
-For `doctor`, which does not import Dagster. Changes nothing. Not here: the checks themselves.
+For the command `doctor`, which does not import Dagster. Changes nothing. Not here: the checks
+(`ingestion.checks`, `fulfilment.checks`).
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from cscart_pipelines.app_context import AppContext, open_context
 from cscart_pipelines.defs.fulfilment import checks as fulfilment_checks
 from cscart_pipelines.defs.ingestion import checks as ingestion_checks
 from cscart_pipelines.defs.shared import orphaned_runs
+from cscart_pipelines.sync import data_checks
 
 
 def main() -> None:
+    """Prints a list of findings: `check`, `ok`, `says`."""
     with dg.DagsterInstance.get() as instance, open_context() as app:
         json.dump([_daemon(instance), _runs(instance), *_checks(app)], sys.stdout)
 
 
 def _daemon(instance: dg.DagsterInstance) -> dict[str, Any]:
-    """One that does not run is no fault: commands work without it."""
+    """Returns the state of the daemon; one that does not run is no fault: commands work without."""
     statuses = get_daemon_statuses(instance, instance.get_required_daemon_types())
     ill = sorted(name for name, status in statuses.items() if not status.healthy)
     if len(ill) == len(statuses):
@@ -47,12 +50,13 @@ def _runs(instance: dg.DagsterInstance) -> dict[str, Any]:
 
 
 def _checks(app: AppContext) -> Iterator[dict[str, Any]]:
-    """The asset checks that do not pass now, in one line each; a warning is told, and no fault."""
-    found: list[tuple[str, dg.AssetCheckSeverity, list[tuple[Any, ...]]]] = []
-    for raw, rows in ingestion_checks.verdicts(app, ingestion_checks.CHECKS):
-        found.append((raw.name, raw.severity, rows))
+    """Yields the asset checks that do not pass now; a warning is shown and is no fault."""
+    found: list[tuple[str, dg.AssetCheckSeverity, list[tuple[str, str, int]]]] = []
+    with app.warehouse.connect(autocommit=True) as connection:
+        for raw, rows in data_checks.find(connection, data_checks.CHECKS, limit=1):
+            found.append((raw.name, ingestion_checks.severity(raw), rows))
     for check, lines in fulfilment_checks.verdicts(app, fulfilment_checks.CHECKS):
-        found.append((check.name, check.severity, list(lines)))
+        found.append((check.name, check.severity, lines))
     for name, severity, findings in found:
         if findings:
             key, what, count = findings[0]

@@ -28,12 +28,17 @@ from cscart_pipelines.defs.ingestion.jobs import resync_request
 from cscart_pipelines.defs.shared import orphaned_runs
 from cscart_pipelines.defs.shared.partitions import NAME, difference
 from cscart_pipelines.defs.shared.resources import Pipelines
+from cscart_pipelines.defs.shared.run_requests import STARTED_BY
 from cscart_pipelines.local_postgres.file_locks import exclusive
 from cscart_pipelines.warehouse import advisory
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0 when every run succeeded, 1 otherwise."""
+    """Runs the jobs that the arguments name, one after another.
+
+    Returns:
+        The exit code: 0 when every run succeeded, 1 otherwise.
+    """
     asked = _parser().parse_args(arguments)
     _emit(event="loading")
     advisory.log.addHandler(_Waits(logging.INFO))
@@ -89,12 +94,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _request(instance: DagsterInstance, keys: list[str], *, full: bool) -> dg.RunRequest:
-    """The run over these shops."""
+    """Returns the run that synchronises these integrations."""
     return resync_request(keys, _partitions(instance, keys), full=full)
 
 
 def _partitions(instance: DagsterInstance, keys: list[str]) -> list[str]:
-    """All partitions; they are made if the sensor has not been by yet."""
+    """Returns all partitions; adds those that the sensor has not added yet.
+
+    Raises:
+        UnknownIntegrationError: one of the keys is no integration.
+    """
     with Pipelines().open() as app:
         for key in keys:
             app.registry.get(key)
@@ -116,7 +125,7 @@ def _execute(
         run_config=request.run_config,
         tags={
             **request.tags,
-            "cscart/started_by": "command line",
+            STARTED_BY: "command line",
             orphaned_runs.TAG: orphaned_runs.signature(run_id),  # from the first moment on
         },
         raise_on_error=False,
@@ -129,8 +138,10 @@ def _execute(
 
 
 def _reports(result: dg.ExecuteInProcessResult) -> list[dict[str, Any]]:
-    """What the run says of each integration, also when it failed: a push gives its output before
-    it fails, and orders that were pulled are in the log of materialisations."""
+    """Returns what the run says of each integration, also when it failed.
+
+    A push gives its output before it fails; orders that were pulled are in the materialisations.
+    """
     for step in ("push_shipments", "push_levels"):
         if result.job_def.graph.has_node_named(step):
             with contextlib.suppress(dg.DagsterInvariantViolationError):  # it got no further
@@ -146,14 +157,14 @@ def _reports(result: dg.ExecuteInProcessResult) -> list[dict[str, Any]]:
 
 
 class _Waits(logging.Handler):
-    """Tells the command line what is waited for, and when the wait is over."""
+    """Emits what is waited for, and when the wait is over, for the command line."""
 
     def emit(self, record: logging.LogRecord) -> None:
         _emit(event="waiting", **{name: vars(record).get(name) for name in ("wait", "at_most")})
 
 
 def _end_with_caller() -> None:
-    """Ends this process as a Ctrl-C does once the caller is gone, in whatever way it ended."""
+    """Ends this process as a Ctrl-C does once the caller has ended, in whatever way."""
     while os.read(0, 1024):  # not through sys.stdin, whose lock would be held at the end
         pass
     os.kill(os.getpid(), signal.SIGTERM)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -261,6 +261,38 @@ class Journal:
             # Every statement is a constant of this project.
             rows = cursor.execute(statement.encode(), values).fetchall()
         return [_entry(row) for row in rows]
+
+
+def open_versions(connection: psycopg.Connection[Any], kinds: Collection[Kind]) -> dict[str, str]:
+    """Returns a text by integration with open entries, which changes when those entries do.
+
+    Entries of deferred orders are left out until their time.
+    """
+    rows = connection.execute(
+        """
+        SELECT integration, concat_ws(' ', 'entries', count(*), max(id), sum(attempts))
+        FROM fulfilment.journal AS open
+        WHERE state IN ('planned', 'applying', 'ambiguous') AND kind = ANY(%s) AND NOT EXISTS (
+            SELECT FROM fulfilment.deferred_orders AS late
+            WHERE late.integration = open.integration AND late.order_id = open.order_id
+              AND late.not_before > now())
+        GROUP BY integration
+        """,
+        [[str(kind) for kind in kinds]],
+    )
+    return dict(rows.fetchall())
+
+
+def open_count(
+    connection: psycopg.Connection[Any], integration: str, kinds: Collection[Kind]
+) -> int:
+    """Returns how many entries of these kinds are planned, applying or ambiguous."""
+    (found,) = connection.execute(
+        "SELECT count(*) FROM fulfilment.journal WHERE integration = %s AND kind = ANY(%s)"
+        " AND state IN ('planned', 'applying', 'ambiguous')",
+        [integration, [str(kind) for kind in kinds]],
+    ).fetchall()
+    return int(found[0])
 
 
 def _entry(row: Mapping[str, Any]) -> Entry:

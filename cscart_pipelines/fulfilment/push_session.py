@@ -244,6 +244,16 @@ def due(connection: psycopg.Connection[Any], kind: PushKind) -> set[str]:
     return {row[0] for row in rows}
 
 
+def failures(connection: psycopg.Connection[Any], kind: PushKind) -> dict[str, int]:
+    """Returns the integrations whose last push failed, and how many failed in a row."""
+    rows = connection.execute(
+        "SELECT integration, failures FROM fulfilment.last_push_runs"
+        " WHERE kind = %s AND failures > 0",
+        [kind],
+    )
+    return dict(rows.fetchall())
+
+
 def _begin(connection: psycopg.Connection[Any], key: str, kind: str) -> None:
     connection.execute(
         "INSERT INTO fulfilment.last_push_runs (integration, kind) VALUES (%s, %s)"

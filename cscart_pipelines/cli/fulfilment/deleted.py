@@ -1,6 +1,6 @@
-"""`fulfilment deleted`: parcels of ours that are not in the shop any more, and what to do about it.
+"""`fulfilment deleted`: shipments that were deleted in the shop, and what to do about them.
 
-Not here: how they are found and settled (`fulfilment.deleted`).
+Not here: how they are found and resolved (`fulfilment.shipments.deleted`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import typer
 
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.fulfilment.journal import order_id_of
-from cscart_pipelines.cli.fulfilment.push import TURN_SECONDS
+from cscart_pipelines.cli.fulfilment.push import LOCK_WAIT_SECONDS
 from cscart_pipelines.cli.integration.status import Csv, Json, Key
-from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support import console, exit_codes, formats, machine_output, tables
 from cscart_pipelines.cli.support.confirm import Yes, confirm
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.cscart.coerce import UnreadableRowError
@@ -57,7 +57,7 @@ def deleted(
     as_csv: Csv = False,
     as_json: Json = False,
 ) -> None:
-    """Shipments of ours that were deleted in the shop.
+    """Shipments that were pushed, and deleted in the shop since.
 
     Without --accept or --again they are only shown. What the shop still has is left as it is.
     """
@@ -76,11 +76,11 @@ def deleted(
                 if again
                 else "this accepts it for good, and they are never shipped again"
             )
-            sent = console.count(len(parcels), "shipment")
+            sent = formats.count(len(parcels), "shipment")
             confirm(f"Of {sent} of {key}, as far as the shop has deleted them: {effect}", yes=yes)
         outcome = _settle(app, key, parcels, again=again) if parcels else []
     if as_json:
-        console.print_json([{**asdict(one), "outcome": verdict} for one, verdict in outcome])
+        machine_output.print_json([{**asdict(one), "outcome": verdict} for one, verdict in outcome])
     else:
         _print_outcome(key, outcome)
     if not any(verdict in ("accepted", "waits again") for _, verdict in outcome):
@@ -90,8 +90,11 @@ def deleted(
 def _parcels(
     app: AppContext, key: str, order: str | None, *, settling: bool
 ) -> list[DeletedShipment]:
-    """Of one order, all that was ever sent when something is to be done: the shop tells which of it
-    is missing, and the warehouse may not know yet."""
+    """Returns the shipments that are missing, as of the last synchronisation.
+
+    To settle those of one order, all that was ever shipped of it is returned: the shop is asked
+    which of it is missing.
+    """
     prefix = app.registry.get(key).settings.order_prefix
     with app.warehouse.connect(autocommit=True) as connection:
         if order is None:
@@ -114,7 +117,7 @@ def _settle(
             app.settings,
             key,
             run_id=f"deleted-{secrets.token_hex(4)}",
-            wait=TURN_SECONDS,
+            wait=LOCK_WAIT_SECONDS,
             ignore_disabled=not again,
         ) as context,
     ):
@@ -126,20 +129,20 @@ def _settle(
 
 def _show(key: str, parcels: list[DeletedShipment], *, as_json: bool, as_csv: bool) -> None:
     if as_json:
-        console.print_json([asdict(one) for one in parcels])
+        machine_output.print_json([asdict(one) for one in parcels])
         return
     if as_csv:
-        console.print_csv(
+        machine_output.print_csv(
             [one.name for one in fields(DeletedShipment)], [asdict(one) for one in parcels]
         )
         return
     if not parcels:
         console.out.print(f"Nothing that was shipped is missing in {key}, as of its last sync.")
         return
-    table = console.table("order and tracking number", ("was shipment", "right"))
+    table = tables.table("order and tracking number", ("was shipment", "right"))
     for one in parcels:
-        table.add_row(console.plain(one.target), str(one.shipment_id))
-    console.show(table)
+        table.add_row(formats.plain(one.target), str(one.shipment_id))
+    tables.show(table)
     deed = console.command(f"fulfilment deleted {key}")
     console.note(f"  [dim]if they were deleted on purpose:[/] {deed} --accept", soft_wrap=True)
     console.note(f"  [dim]to ship them again:[/] {deed} --again", soft_wrap=True)
@@ -151,7 +154,7 @@ def _print_outcome(key: str, outcome: list[tuple[DeletedShipment, Resolution]]) 
         console.out.print("Nothing was shipped that matches.")
         return
     for one, verdict in outcome:
-        console.out.print(f"  {console.plain(one.target)}  {SAID[verdict]}", soft_wrap=True)
+        console.out.print(f"  {formats.plain(one.target)}  {SAID[verdict]}", soft_wrap=True)
     counts = Counter(verdict for _, verdict in outcome)
     if counts["waits again"]:
         push = console.command(f"fulfilment ship {key}")

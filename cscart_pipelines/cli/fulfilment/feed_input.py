@@ -1,4 +1,7 @@
-"""A feed as a command gets it: a file, or standard input. Not here: its rows (`feed_files`)."""
+"""A feed as a command gets it: a file, or standard input.
+
+Not here: its rows (`fulfilment.feeds`).
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,11 @@ File = Annotated[
 
 
 def read_input(file: Path) -> bytes:
-    """What stands in the file. A terminal is read to its end, if somebody asks for it."""
+    """Returns the bytes of a file, or of standard input, also of a terminal.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     if str(file) != STDIN:
         return file.read_bytes()
     if sys.stdin.isatty():
@@ -33,7 +40,18 @@ def read_input(file: Path) -> bytes:
 
 
 def read_feed(kind: PushKind, file: Path, source: str, zone: ZoneInfo) -> Parsed[Any]:
-    """Raises UnreadableFileError and OSError. `source`: the file as refusals name it."""
+    """Reads a feed.
+
+    Args:
+        kind: shipments or stock.
+        file: the file; `-` is standard input.
+        source: the file as refused rows name it.
+        zone: of times without one.
+
+    Raises:
+        UnreadableFileError: it is no feed.
+        OSError: the file cannot be read.
+    """
     data = read_input(file)
     if kind == "shipments":
         return read_shipments(data, source, zone)

@@ -1,6 +1,6 @@
-"""`fulfilment journal` and `inbox`: what was done in a shop, and what is on its way there.
+"""`fulfilment journal` and `inbox`: what was written to a shop, and what waits to be written.
 
-Reads only. Not here: pushing (`fulfilment_push`), the orders that go out (`fulfilment`).
+Not here: pushing (`push`), the orders that are exported (`orders`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cscart_pipelines.cli.fulfilment.display import (
     unheld,
 )
 from cscart_pipelines.cli.integration.status import Csv, Json, Key
-from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support import console, exit_codes, formats, machine_output, tables
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.cscart.quantities import shown
 from cscart_pipelines.fulfilment import overview
@@ -85,10 +85,10 @@ def journal(
                 limit=limit,
             )  # fmt: skip
     if as_json:
-        console.print_json([{"integration": key, **row} for row in rows])
+        machine_output.print_json([{"integration": key, **row} for row in rows])
         return
     if as_csv:
-        console.print_csv(JOURNAL, rows)
+        machine_output.print_csv(JOURNAL, rows)
         return
     if not rows:
         asked = any(what is not None for what in (run, order, sku, kind, state))
@@ -100,7 +100,11 @@ def journal(
 
 
 def order_id_of(connection: Connection, key: str, prefix: str, number: str) -> int:
-    """What `--order` means. Raises CommandError if it is no order number of this integration."""
+    """Returns the order that `--order` names.
+
+    Raises:
+        CommandError: it is no order number of this integration.
+    """
     meant = match_orders(connection, key, prefix, [number])
     if number not in meant.orders:
         raise exit_codes.CommandError(f"--order: {meant.foreign[number]}", exit_codes.WRONG_USAGE)
@@ -126,21 +130,21 @@ def inbox(
             with app.warehouse.connect(autocommit=True) as connection:
                 overview.retry_refused(connection, key)
         found = _inbox(app, key, limit)
-        with contextlib.suppress(OSError):  # told by whoever takes files from there
+        with contextlib.suppress(OSError):  # the step that takes files in reports it
             folder(app.settings, key)
     if as_json:
-        console.print_json(found)
+        machine_output.print_json(found)
         return
     if as_csv:
         rows = [{"inbox": box, **row} for box in Inbox for row in found[box]["rows"]]
-        console.print_csv(INBOX, rows)
+        machine_output.print_csv(INBOX, rows)
         return
     for box in Inbox:
         _print_box(key, box, found[box])
     _print_feeds(found["feeds"])
     console.out.print("[dim]drop folders; the daemon of `up` takes in files that are put there:[/]")
     for box in Inbox:
-        console.out.print(f"  {console.plain(found[box]['folder'])}", soft_wrap=True)
+        console.out.print(f"  {formats.plain(found[box]['folder'])}", soft_wrap=True)
 
 
 def _inbox(app: AppContext, key: str, limit: int) -> Row:
@@ -173,12 +177,12 @@ _STYLES = {"waiting": "cyan", "taken": "yellow", "held": "bold red", "refused": 
 def _print_box(key: str, box: Inbox, found: Row) -> None:
     counts = found["counts"]
     said = [f"{counts[state]:,} {state}" for state in STATES if counts.get(state)]
-    since = f"  [dim]the oldest came {console.ago(found['oldest_waiting'])}[/]"
+    since = f"  [dim]the oldest came {formats.ago(found['oldest_waiting'])}[/]"
     console.out.print(
         f"[bold]{box}[/]  {', '.join(said) or 'empty'}{since if counts.get('waiting') else ''}"
     )
     if found["rows"]:
-        table = console.table("", "order or SKU", ("pieces", "right"), "from", ("reason", "text"))
+        table = tables.table("", "order or SKU", ("pieces", "right"), "from", ("reason", "text"))
         for (state, reason), rows in _by_reason(found["rows"]).items():
             mark = f"[{_STYLES[state]}]{state}[/]"
             shown = rows if not reason or len(rows) <= ALIKE else rows[: ALIKE - 1]
@@ -186,15 +190,15 @@ def _print_box(key: str, box: Inbox, found: Row) -> None:
                 sku = f" {row['sku']}" if box is Inbox.SHIPMENTS and row["sku"] else ""
                 table.add_row(
                     mark,
-                    console.plain(row["target"] + sku),
-                    console.quantity(row["quantity"]),
-                    console.plain(row["source"] or "SQL"),
-                    "[dim]the same[/]" if place and reason else console.plain(unheld(reason)),
+                    formats.plain(row["target"] + sku),
+                    formats.quantity(row["quantity"]),
+                    formats.plain(row["source"] or "SQL"),
+                    "[dim]the same[/]" if place and reason else formats.plain(unheld(reason)),
                 )
             if len(shown) < len(rows):
                 rest = f"{len(rows) - len(shown):,} more with this reason; --csv lists them"
                 table.add_row(mark, "…", "", "", f"[dim]{rest}[/]")
-        console.show(table)
+        tables.show(table)
     if counts.get("held"):
         print_release(key)
     elif counts.get("waiting"):
@@ -204,11 +208,11 @@ def _print_box(key: str, box: Inbox, found: Row) -> None:
 
 
 ALIKE = 3
-"""Lines that rows with one reason take."""
+"""Lines that rows with the same reason take."""
 
 
 def _by_reason(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:
-    """Rows in the order in which their reasons come first."""
+    """Returns rows by state and reason, in the order in which the reasons come first."""
     grouped: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         grouped.setdefault((row["state"], row["reason"] or ""), []).append(row)
@@ -219,7 +223,7 @@ def _print_feeds(feeds: list[Row]) -> None:
     if not feeds:
         return
     console.out.print("[bold]last files[/]")
-    table = console.table(
+    table = tables.table(
         "when (UTC)", "what", ("file", "text"), ("taken", "right"), ("known", "right"),
         ("refused", "right"), ("outcome", "text"),
     )  # fmt: skip
@@ -231,13 +235,13 @@ def _print_feeds(feeds: list[Row]) -> None:
         table.add_row(
             f"{feed['received_at']:%m-%d %H:%M}",
             feed["kind"],
-            console.plain(feed["source"]),
-            console.whole(feed["rows_taken"]),
-            console.whole(feed["rows_known"]),
-            console.whole(feed["rows_refused"]),
-            state + console.plain(unheld(feed["reason"])),
+            formats.plain(feed["source"]),
+            formats.whole(feed["rows_taken"]),
+            formats.whole(feed["rows_known"]),
+            formats.whole(feed["rows_refused"]),
+            state + formats.plain(unheld(feed["reason"])),
         )
-    console.show(table)
+    tables.show(table)
     for kind in Inbox:
         newest = next((feed for feed in feeds if feed["kind"] == kind), None)
         if newest is not None and newest["refusals"]:

@@ -1,7 +1,7 @@
-"""`fulfilment carriers` and `skus`: one shop's words for carriers and products.
+"""`fulfilment carriers` and `skus`: one shop's codes for the feed's carriers and SKUs.
 
 Each shows what is mapped, and with options changes it first, in one transaction. Not here: how a
-name finds its code when something is written (the fulfilment room).
+name finds its code when something is written (`fulfilment.carriers`, `fulfilment.stock`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import typer
 
 from cscart_pipelines.cli.fulfilment.feed_input import STDIN, read_input
 from cscart_pipelines.cli.integration.status import Csv, Json, Key
-from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support import console, exit_codes, formats, machine_output, tables
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.fulfilment import mappings
 from cscart_pipelines.fulfilment.feeds.parse import UnreadableFileError, read_skus
@@ -62,18 +62,18 @@ def carriers(
                     )
             rows = mappings.carrier_rows(connection, key)
     if as_json:
-        console.print_json(rows)
+        machine_output.print_json(rows)
         return
     if as_csv:
-        console.print_csv(("name", "code", "computes_url"), rows)
+        machine_output.print_csv(("name", "code", "computes_url"), rows)
         return
     if rows:
-        table = console.table("carrier", "code in the shop", "tracking link by the shop")
+        table = tables.table("carrier", "code in the shop", "tracking link by the shop")
         for row in rows:
             name = "* (all others)" if row["name"] == "*" else row["name"]
             link = "yes" if row["computes_url"] else "no"
-            table.add_row(console.plain(name), console.plain(row["code"] or "(none)"), link)
-        console.show(table)
+            table.add_row(formats.plain(name), formats.plain(row["code"] or "(none)"), link)
+        tables.show(table)
     else:
         console.out.print(
             f"No carriers are mapped for {key}; CS-Cart's own are recognised by name."
@@ -120,19 +120,19 @@ def skus(
                     _known("--unset", sku, mappings.delete_sku(connection, key, sku))
             rows = mappings.sku_rows(connection, key)
     if as_json:
-        console.print_json(rows)
+        machine_output.print_json(rows)
         return
     if as_csv:
-        console.print_csv(("sku", "product_code"), rows)
+        machine_output.print_csv(("sku", "product_code"), rows)
         return
     if rows:
-        table = console.table("SKU", "product code in the shop")
+        table = tables.table("SKU", "product code in the shop")
         shown = rows if console.out.width >= console.WIDE else rows[:SHOWN]
         for row in shown:
-            table.add_row(console.plain(row["sku"]), console.plain(row["product_code"]))
-        console.show(table)
+            table.add_row(formats.plain(row["sku"]), formats.plain(row["product_code"]))
+        tables.show(table)
         console.out.print(
-            f"[dim]{console.count(len(rows), 'SKU')}"
+            f"[dim]{formats.count(len(rows), 'SKU')}"
             f"{f', the first {SHOWN:,} shown; --csv prints all' * (len(rows) > len(shown))}[/]"
         )
     else:
@@ -144,7 +144,7 @@ def skus(
 
 
 def _pair(option: str, text: str, *, empty: bool = False) -> tuple[str, str]:
-    """`empty`: the right side may be, and means none."""
+    """Splits NAME=CODE; with `empty` the right side may be empty, and means none."""
     left, equals, right = (part.strip() for part in text.partition("="))
     if not (left and equals and (right or empty)):
         raise exit_codes.CommandError(
@@ -154,7 +154,7 @@ def _pair(option: str, text: str, *, empty: bool = False) -> tuple[str, str]:
 
 
 def _read_skus(file: Path) -> list[tuple[str, str]]:
-    """All rows or none: half a mapping is worse than the old one."""
+    """Reads all rows of a file or none: half a mapping is worse than the old one."""
     name = "stdin" if str(file) == STDIN else file.name
     try:
         parsed = read_skus(read_input(file), name)
@@ -177,4 +177,4 @@ def _known(option: str, name: str, found: bool) -> None:
 
 
 def _hint(words: str) -> None:
-    console.note(f"[dim]to add one: {console.plain(console.command(words))}[/]", soft_wrap=True)
+    console.note(f"[dim]to add one: {formats.plain(console.command(words))}[/]", soft_wrap=True)

@@ -1,6 +1,7 @@
-"""`cscart-pipelines fulfilment …`: the commands in one place, and the orders that go out.
+"""The group of the `fulfilment` commands, and `fulfilment orders`, the export of orders.
 
-Not here: which orders those are (`fulfilment.order_feed`), how they are written (`order_export`).
+Not here: which orders are exported (`fulfilment.orders.pull`), the formats
+(`fulfilment.orders.export`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from cscart_pipelines.cli.fulfilment import deleted, journal, mappings, stock_ru
 from cscart_pipelines.cli.fulfilment import push as fulfilment_push
 from cscart_pipelines.cli.integration.status import Json, Key
 from cscart_pipelines.cli.reports import RAW
-from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support import console, exit_codes, formats, machine_output, tables
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.cscart.quantities import from_json, total
 from cscart_pipelines.fulfilment.country_names import with_suggestions
@@ -111,7 +112,7 @@ commands.command()(stock_rules.rules)
 
 
 def _pull(app: AppContext, key: str) -> PullReport:
-    """What the warehouse has by now goes into the feed first."""
+    """Pulls the orders that the warehouse has by now."""
     integration = app.registry.get(key)
     with app.warehouse.connect(autocommit=True) as connection:
         report = pull(connection, integration)
@@ -125,7 +126,7 @@ def _pull(app: AppContext, key: str) -> PullReport:
 
 
 def _check_cursor(connection: Connection, key: str, since: int, *, changes: bool) -> None:
-    """A cursor that this feed never told would silently find nothing, until the feed has passed it.
+    """Refuses a cursor that this export never printed: it would find nothing, and say nothing.
 
     Positions are never given back. Changes and orders share their numbers, so where changes begin
     may be a cursor of orders.
@@ -142,7 +143,7 @@ def _check_cursor(connection: Connection, key: str, since: int, *, changes: bool
 
 
 def _write(page: OrderPage, form: Format, output: Path | None, *, raw: bool) -> None:
-    """A file appears whole or not at all: the cursor told must be that of what is in it."""
+    """Writes the page; a file appears whole or not at all, as the printed cursor is of its end."""
     if output is None:
         _write_to(sys.stdout, page, form, raw=raw)
         return
@@ -151,21 +152,21 @@ def _write(page: OrderPage, form: Format, output: Path | None, *, raw: bool) -> 
     scratch = output.with_name(f"{output.name}.part")
     scratch.write_text(text.getvalue(), encoding="utf-8", newline="")
     scratch.replace(output)
-    console.err.print(f"written to {console.plain(output)}")
+    console.err.print(f"written to {formats.plain(output)}")
 
 
 def _write_to(stream: Any, page: OrderPage, form: Format, *, raw: bool) -> None:
     if form is Format.CSV:
         write_csv(stream, page, raw=raw)
     else:
-        stream.write(console.json_text(to_json(page)))
+        stream.write(machine_output.json_text(to_json(page)))
 
 
 def _print_orders(page: OrderPage, *, changes: bool) -> None:
     if not page.orders:
         return
     last = "what changed" if changes else "ship to"
-    table = console.table(
+    table = tables.table(
         "order",
         "placed",
         "status",
@@ -176,15 +177,15 @@ def _print_orders(page: OrderPage, *, changes: bool) -> None:
     )
     for order in page.orders:
         table.add_row(
-            console.plain(order["order_number"]),
+            formats.plain(order["order_number"]),
             f"{str(order['ordered_at'])[:10]}",
-            console.plain(order["status"]),
-            console.quantity(total(from_json(line["quantity"]) for line in order["lines"])),
-            console.money(order["total"], order["currency"]),
+            formats.plain(order["status"]),
+            formats.quantity(total(from_json(line["quantity"]) for line in order["lines"])),
+            formats.money(order["total"], order["currency"]),
             order["country"] or "–",
-            console.plain(_changed(order) if changes else _ship_to(order)),
+            formats.plain(_changed(order) if changes else _ship_to(order)),
         )
-    console.show(table)
+    tables.show(table)
 
 
 def _ship_to(order: dict[str, Any]) -> str:
@@ -201,7 +202,7 @@ def _changed(order: dict[str, Any]) -> str:
 def _tell(
     key: str, page: OrderPage, pulled: PullReport, *, most: int | None, changes: bool
 ) -> None:
-    """On standard error, so that the data can be piped."""
+    """Prints the findings and the next cursor on standard error, so that the data can be piped."""
     said = console.err.print
     for what, option, names in (
         ("countries", "--countries", [*map(with_suggestions, pulled.unmatched_countries)]),
@@ -209,7 +210,7 @@ def _tell(
     ):
         if names:
             said(
-                f"[yellow]![/] unknown {what}: {console.plain(', '.join(names))}; correct {option}"
+                f"[yellow]![/] unknown {what}: {formats.plain(', '.join(names))}; correct {option}"
                 f" with {console.command(f'integration edit {key} {option}')} …",
                 soft_wrap=True,
             )
@@ -221,7 +222,7 @@ def _tell(
         )
     if pulled.skipped:
         skipped = ", ".join(f"{count:,} {reason}" for reason, count in pulled.skipped.items())
-        said(f"[dim]left out: {console.plain(skipped)}[/]", soft_wrap=True)
+        said(f"[dim]left out: {formats.plain(skipped)}[/]", soft_wrap=True)
     what = f"{'changed ' * changes}order{'s' * (len(page.orders) != 1)}"
     more = most is not None and len(page.orders) == most
     words = f"fulfilment orders {key}{' --changes' * changes} --since {page.cursor}"

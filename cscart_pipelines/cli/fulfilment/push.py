@@ -1,7 +1,7 @@
 """`fulfilment ship`, `stock` and `undo`: into the inbox, into the shop, and back.
 
-Not here: reading files (`fulfilment.feed_files`), what is written (`fulfilment.tracking`, `stock`),
-the run (`pushing`).
+Not here: reading files (`feed_input`), what is written (`fulfilment.shipments`,
+`fulfilment.stock`), the run (`push_run`).
 """
 
 from __future__ import annotations
@@ -26,17 +26,16 @@ from cscart_pipelines.cli.fulfilment.feed_input import STDIN, File, read_feed
 from cscart_pipelines.cli.fulfilment.push_run import (
     PushResult,
     closed_reason,
-    held,
     run_push,
-    waiting,
 )
 from cscart_pipelines.cli.integration.status import Json, Key
-from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support import console, exit_codes, formats, machine_output
 from cscart_pipelines.cli.support.confirm import Yes, can_ask, confirm
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.fulfilment import push_session
 from cscart_pipelines.fulfilment.feeds.ingest import IngestResult, ingest, record_unreadable
 from cscart_pipelines.fulfilment.feeds.parse import Parsed, UnreadableFileError
+from cscart_pipelines.fulfilment.pushes.due import held_rows, open_work
 from cscart_pipelines.fulfilment.shipments.push import push_shipments
 from cscart_pipelines.fulfilment.stock import inbox as stock_inbox
 from cscart_pipelines.fulfilment.stock.push import push_stock
@@ -44,8 +43,8 @@ from cscart_pipelines.fulfilment.stock.undo import undo as undo_run
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.registry import Integration
 
-TURN_SECONDS = 30.0
-"""A push that is under way is waited for so long."""
+LOCK_WAIT_SECONDS = 30.0
+"""A command waits so long for the write lock of the shop."""
 Queue = Annotated[
     bool,
     typer.Option(
@@ -61,7 +60,7 @@ Limit = Annotated[
 
 @dataclass(frozen=True)
 class PushOptions:
-    """What was asked for."""
+    """The arguments and options of a command."""
 
     kind: push_session.PushKind
     key: str
@@ -94,7 +93,7 @@ def ship(
     Columns: order_number,tracking_number,carrier,tracking_url,shipped_at,sku,quantity; an empty
     sku means all that is left of the order.
     """
-    _carry(PushOptions("shipments", key, file, queue, dry_run, False, limit, as_json, yes=yes))
+    _push(PushOptions("shipments", key, file, queue, dry_run, False, limit, as_json, yes=yes))
 
 
 def stock(
@@ -113,7 +112,7 @@ def stock(
 
     Columns: sku,quantity[,as_of]; as_of is when it was counted.
     """
-    _carry(PushOptions("stock", key, file, queue, dry_run, release, limit, as_json, yes=yes))
+    _push(PushOptions("stock", key, file, queue, dry_run, release, limit, as_json, yes=yes))
 
 
 def undo(
@@ -129,7 +128,7 @@ def undo(
 
     Products get the amounts that they had before, less what was sold since.
     """
-    wish = PushOptions("stock", key, None, dry_run=dry_run, as_json=as_json, undo=run)
+    options = PushOptions("stock", key, None, dry_run=dry_run, as_json=as_json, undo=run)
     with opened() as app:
         app.registry.get(key)
         if not dry_run:
@@ -140,109 +139,117 @@ def undo(
             )
         run_id = None if dry_run else f"undo-{secrets.token_hex(4)}"
         with console.err.status("restoring amounts"):
-            outcome = _here(app, wish, run_id)
-    _judge(wish, outcome)
+            outcome = _push_here(app, options, run_id)
+    _print_outcome(options, outcome)
 
 
 # --- ship and stock ------------------------------------------------------------------------------
 
 
-def _carry(wish: PushOptions) -> None:
-    if wish.queue and (wish.dry_run or wish.release):
-        other = "--dry-run" if wish.dry_run else "--release"
+def _push(options: PushOptions) -> None:
+    if options.queue and (options.dry_run or options.release):
+        other = "--dry-run" if options.dry_run else "--release"
         raise exit_codes.CommandError(
             f"--queue and {other} exclude each other", exit_codes.WRONG_USAGE
         )
-    if wish.queue and wish.file is None:
+    if options.queue and options.file is None:
         raise exit_codes.CommandError(
             "--queue: there is no FILE to put there", exit_codes.WRONG_USAGE
         )
     with opened() as app:
-        integration = app.registry.get(wish.key)
-        closed = closed_reason(app, integration, wish.kind)
-        if closed is not None and not wish.queue:
+        integration = app.registry.get(options.key)
+        closed = closed_reason(app, integration, options.kind)
+        if closed is not None and not options.queue:
             raise NotAllowedError(closed)
-        parsed = None if wish.file is None else _parsed(app, wish, integration)
-        if wish.dry_run:
+        parsed = None if options.file is None else _parsed(app, options, integration)
+        if options.dry_run:
             with console.err.status("comparing with the shop"):
-                outcome = _here(app, wish, None, parsed)
-            _judge(wish, outcome, parsed=parsed)
+                outcome = _push_here(app, options, None, parsed)
+            _print_outcome(options, outcome, parsed=parsed)
             return
-        _confirm(wish, parsed)
+        _confirm(options, parsed)
         receipt = None
         if parsed is not None:
             with app.warehouse.connect(autocommit=True) as connection:
-                receipt = ingest(connection, wish.key, wish.kind, wish.source, parsed)
-        if wish.release and (receipt is None or receipt.state == "taken"):
-            # Now, not when the push has its turn: what is held until then nobody has looked at.
+                receipt = ingest(connection, options.key, options.kind, options.source, parsed)
+        if options.release and (receipt is None or receipt.state == "taken"):
+            # Now, not when the push begins: feeds that are held until then have not been looked at.
             with app.warehouse.connect() as connection:
                 rows, feed = (parsed.rows, receipt.feed_id) if parsed and receipt else ((), None)
-                stock_inbox.release(connection, wish.key, rows, feed_id=feed)
-        if receipt is not None and not wish.as_json:
-            print_receipt(wish.source, receipt)
-            if wish.queue and receipt.state == "taken":
-                print_queued(wish.key, wish.kind, closed)
+                stock_inbox.release(connection, options.key, rows, feed_id=feed)
+        if receipt is not None and not options.as_json:
+            print_receipt(options.source, receipt)
+            if options.queue and receipt.state == "taken":
+                print_queued(options.key, options.kind, closed)
         pushed = None
-        stopped = wish.queue or (receipt is not None and receipt.state != "taken")
-        files = not wish.release
-        if not stopped and waiting(app, wish.key, wish.kind, files=files):
-            pushed = run_push(app, wish.key, wish.kind, limit=wish.limit, files=files)
-        still_held = 0 if wish.queue else held(app, wish.key, wish.kind)
-    _judge(wish, pushed, parsed=parsed, receipt=receipt, still_held=still_held)
+        stopped = options.queue or (receipt is not None and receipt.state != "taken")
+        files = not options.release
+        if not stopped and open_work(app, options.key, options.kind, files=files):
+            pushed = run_push(app, options.key, options.kind, limit=options.limit, files=files)
+        still_held = 0
+        if not options.queue:
+            with app.warehouse.connect(autocommit=True) as connection:
+                still_held = held_rows(connection, options.key, options.kind)
+    _print_outcome(options, pushed, parsed=parsed, receipt=receipt, still_held=still_held)
 
 
-def _confirm(wish: PushOptions, parsed: Parsed[Any] | None) -> None:
-    """Asks before rows are written. A script that names what it sends is not asked; nobody but a
-    person can know that a held feed is right."""
-    if wish.queue or not (wish.release or can_ask()):
+def _confirm(options: PushOptions, parsed: Parsed[Any] | None) -> None:
+    """Asks before rows are written.
+
+    A script that names what it sends is not asked, except to release a held feed: that such a feed
+    is right is a person's decision.
+    """
+    if options.queue or not (options.release or can_ask()):
         return
-    what = "shipments" if wish.kind == "shipments" else "stock levels"
+    what = "shipments" if options.kind == "shipments" else "stock levels"
     source = "what waits"
     if parsed is not None:
-        source = f"{console.count(len(parsed.rows), 'row')} of {wish.source}"
-    held_back = ", also what the circuit breaker holds" * wish.release
+        source = f"{formats.count(len(parsed.rows), 'row')} of {options.source}"
+    held_back = ", also what the circuit breaker holds" * options.release
     confirm(
-        f"This writes {what} to the shop {wish.key}: {source}{held_back}; --dry-run shows it",
-        yes=wish.yes,
+        f"This writes {what} to the shop {options.key}: {source}{held_back}; --dry-run shows it",
+        yes=options.yes,
     )
 
 
-def _parsed(app: AppContext, wish: PushOptions, integration: Integration) -> Parsed[Any]:
-    assert wish.file is not None
+def _parsed(app: AppContext, options: PushOptions, integration: Integration) -> Parsed[Any]:
+    assert options.file is not None
     zone = integration.settings.zone
     try:
-        return read_feed(wish.kind, wish.file, wish.source, zone)
+        return read_feed(options.kind, options.file, options.source, zone)
     except UnreadableFileError as error:
-        if not wish.dry_run:
+        if not options.dry_run:
             with app.warehouse.connect(autocommit=True) as connection:
-                record_unreadable(connection, wish.key, wish.kind, wish.source, str(error))
-        raise exit_codes.CommandError(f"{wish.source}: {error}", exit_codes.WRONG_USAGE) from None
+                record_unreadable(connection, options.key, options.kind, options.source, str(error))
+        raise exit_codes.CommandError(
+            f"{options.source}: {error}", exit_codes.WRONG_USAGE
+        ) from None
 
 
-def _here(
+def _push_here(
     app: AppContext,
-    wish: PushOptions,
+    options: PushOptions,
     run_id: str | None,
     parsed: Parsed[Any] | None = None,
 ) -> PushResult:
-    """In this process: what only looks, and what a person waits for without a bar."""
+    """Runs a dry run or an undo in this process, without a run of Dagster."""
     rows = None if parsed is None else parsed.rows
     try:
         with push_session.open_push(
-            wish.kind, app.warehouse, app.registry, app.settings, wish.key,
-            run_id=run_id, limit=wish.limit, dry_run=wish.dry_run, wait=TURN_SECONDS,
-            ignore_disabled=wish.undo is not None,
+            options.kind, app.warehouse, app.registry, app.settings, options.key,
+            run_id=run_id, limit=options.limit, dry_run=options.dry_run, wait=LOCK_WAIT_SECONDS,
+            ignore_disabled=options.undo is not None,
         ) as context:  # fmt: skip
-            if wish.undo is not None:
-                report = undo_run(context, wish.undo)
-            elif wish.kind == "stock":
-                report = push_stock(context, rows, release=wish.release)
+            if options.undo is not None:
+                report = undo_run(context, options.undo)
+            elif options.kind == "stock":
+                report = push_stock(context, rows, release=options.release)
             else:
                 report = push_shipments(context, rows)
     except push_session.PushFailedError as error:
         report = error.report
     except LookupError as error:
-        if wish.undo is None or type(error) is not LookupError:
+        if options.undo is None or type(error) is not LookupError:
             raise
         raise exit_codes.CommandError(str(error), exit_codes.WRONG_USAGE) from None
     return PushResult(report, run_id)
@@ -251,25 +258,29 @@ def _here(
 # --- how it ended --------------------------------------------------------------------------------
 
 
-def _judge(
-    wish: PushOptions,
+def _print_outcome(
+    options: PushOptions,
     outcome: PushResult | None,
     *,
     parsed: Parsed[Any] | None = None,
     receipt: IngestResult | None = None,
     still_held: int = 0,
 ) -> None:
-    """Prints what there is to say. Raises typer.Exit unless all of it went through, CommandError
-    when the push was ended before its time."""
+    """Prints the outcome.
+
+    Raises:
+        CommandError: the push ended early.
+        typer.Exit: something was refused, held or failed.
+    """
     of_file = receipt.refusals if receipt else parsed.refusals if parsed else []
     refusals = [*of_file, *(outcome.report.refusals if outcome else [])]
     refusals.sort(key=place_in_file)
     stopped = receipt is not None and receipt.state != "taken"
-    if wish.as_json:
-        console.print_json(
+    if options.as_json:
+        machine_output.print_json(
             {
-                "integration": wish.key,
-                "kind": wish.kind,
+                "integration": options.key,
+                "kind": options.kind,
                 "feed": asdict(receipt) if receipt else None,
                 "refusals": [asdict(refusal) for refusal in refusals],
                 "push": outcome.report.to_json() if outcome else None,
@@ -280,26 +291,26 @@ def _judge(
         )
     else:
         for note in receipt.notes if receipt else parsed.notes if parsed else []:
-            console.out.print(f"  [yellow]![/] {console.plain(note)}", soft_wrap=True)
+            console.out.print(f"  [yellow]![/] {formats.plain(note)}", soft_wrap=True)
         print_refusals(refusals)
         # A push that was ended before its time, with nothing to tell, says only why.
         told = outcome is not None and (outcome.report.changes or outcome.report.refusals)
-        if outcome is not None and (told or outcome.trouble is None):
+        if outcome is not None and (told or outcome.ended_early is None):
             print_push(
                 outcome.report,
                 refused=len(refusals),
                 run_id=outcome.run_id,
                 failure=outcome.failure,
             )
-            if wish.undo and not (outcome.report.changes or refusals):
+            if options.undo and not (outcome.report.changes or refusals):
                 console.out.print("  Nothing of that run is left to undo.")
-        elif outcome is None and not (wish.queue or stopped):
-            console.out.print(f"Nothing waits for {wish.key}.")
+        elif outcome is None and not (options.queue or stopped):
+            console.out.print(f"Nothing waits for {options.key}.")
         if still_held and not (outcome and outcome.report.held):
             console.out.print(f"  [red]held[/] {still_held:,} stock levels", soft_wrap=True)
-            print_release(wish.key)
-    if outcome is not None and outcome.trouble is not None:
-        raise outcome.trouble
+            print_release(options.key)
+    if outcome is not None and outcome.ended_early is not None:
+        raise outcome.ended_early
     failed = outcome is not None and (outcome.report.problems or outcome.failure)
     if stopped or still_held or refusals or failed:
         raise typer.Exit(exit_codes.RUN_FAILED)

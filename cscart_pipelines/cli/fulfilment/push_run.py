@@ -1,25 +1,21 @@
-"""Pushes in the foreground: a run of Dagster beside this process, watched through the inbox.
+"""Pushes in the foreground: a run of Dagster beside this process, with a bar.
 
-The bar counts rows that are settled in the database, so it says what is done and not what is hoped
-for. Not here: what a push does, how its report looks (`fulfilment_shown`).
+The bar counts rows that are settled in the database, so it shows what is committed. Not here: what
+a push does, how its report looks (`display`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import psycopg
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.support import console, exit_codes
-from cscart_pipelines.cli.support.run_process import Child, drop_unfinished, start_child
-from cscart_pipelines.fulfilment.feeds.drop_folder import owner_of, waiting_files
+from cscart_pipelines.cli.support.run_process import RunProcess, drop_unfinished, start_runs
 from cscart_pipelines.fulfilment.push_session import PushFailedError, PushKind, disabled_reason
+from cscart_pipelines.fulfilment.pushes.due import open_rows
 from cscart_pipelines.fulfilment.report import PushReport
-from cscart_pipelines.fulfilment.stock.sku_matching import UNKNOWN
 from cscart_pipelines.integrations.lifecycle import Action, NotAllowedError, require
 from cscart_pipelines.integrations.registry import Integration
 
@@ -33,18 +29,23 @@ STOPPED = (
 
 @dataclass(frozen=True)
 class PushResult:
-    """How a push ended, and as which run."""
+    """How a push ended.
+
+    Attributes:
+        report: what was done, as far as the push went.
+        run_id: of the run; None for a dry run.
+        failure: why the run failed, if the report has no problem.
+        ended_early: what ended the push before its time, such as a shop that does not answer.
+    """
 
     report: PushReport
     run_id: str | None
     failure: str | None = None
-    """Why the run failed, where the report knows of no trouble."""
-    trouble: exit_codes.CommandError | None = None
-    """What ended the push before its time, the shop being away for one; the report goes so far."""
+    ended_early: exit_codes.CommandError | None = None
 
 
 def closed_reason(app: AppContext, integration: Integration, kind: PushKind) -> str | None:
-    """Why nothing is written to this shop now."""
+    """Returns why nothing is written to this shop now; None if pushes are allowed."""
     try:
         require(Action.PUSH, app.registry.standing(integration))
     except NotAllowedError as error:
@@ -52,75 +53,64 @@ def closed_reason(app: AppContext, integration: Integration, kind: PushKind) -> 
     return disabled_reason(kind, integration.settings)
 
 
-def waiting(app: AppContext, key: str, kind: PushKind, *, files: bool = True) -> int:
-    """Rows and files that wait, and writes that are not finished."""
-    found = [
-        path
-        for path in (waiting_files(app.settings, [key]) if files else ())
-        if owner_of(app.settings, path) == (key, kind)
-    ]
-    with app.warehouse.connect(autocommit=True) as connection:
-        rows = _open_rows(connection, key, kind)
-        rows += _unknown(connection, key) if kind == "stock" else 0
-        return rows + len(found) + _open_writes(connection, key, kind)
-
-
-def held(app: AppContext, key: str, kind: PushKind) -> int:
-    """Rows that wait for a person."""
-    if kind == "shipments":
-        return 0
-    with app.warehouse.connect(autocommit=True) as connection:
-        return _open_rows(connection, key, kind, ("held",))
-
-
 def run_push(
     app: AppContext, key: str, kind: PushKind, *, limit: int | None, files: bool = True
 ) -> PushResult:
-    """Pushes what waits, now; with `files` those of the watched folder too.
+    """Pushes what waits to one shop, as a run of Dagster.
 
-    Raises CommandError when the push says nothing of how it ended.
+    Args:
+        app: the warehouse and the settings.
+        key: of the integration.
+        kind: shipments or stock.
+        limit: at most so many orders, or stock levels.
+        files: take the files of the drop folder in first.
+
+    Raises:
+        CommandError: the push did not begin, or the run ended without a report.
     """
     job = JOBS[kind]
     arguments = [f"--{job.replace('_', '-')}", key]
     arguments += ["--limit", str(limit)] if limit is not None else []
     arguments += [] if files else ["--no-files"]
-    child = start_child(app, arguments)
-    with child.listened_to(STOPPING, STOPPED):
-        _watch(app, child, key, kind)
-    run_id = child.run_ids.get(job)
-    for said in child.said:
-        if said.get("event") == "report":
-            for report in said["reports"]:
-                if report["integration"] != key:
-                    continue
-                failure, cause = report.get("failure"), report.get("failure_kind")
-                if "kind" not in report:
-                    raise _trouble(key, str(failure), cause, run_id)
-                told = PushReport.from_json(report)
-                if cause is not None and cause != PushFailedError.__name__:
-                    trouble = _trouble(key, str(failure), cause, run_id)
-                    return PushResult(told, run_id, str(failure), trouble)
-                if child.code and not failure:
-                    failure = f"the run failed; the reason is at the end of {child.log}"
-                return PushResult(told, run_id, None if told.problems else failure)
-    raise exit_codes.CommandError(f"The run failed; the reason is at the end of {child.log}")
+    process = start_runs(app, arguments)
+    with process.read_output(STOPPING, STOPPED):
+        _watch(app, process, key, kind)
+    run_id = process.run_ids.get(job)
+    reports = [
+        report
+        for event in process.events
+        if event.get("event") == "report"
+        for report in event["reports"]
+        if report["integration"] == key
+    ]
+    if not reports:
+        raise exit_codes.CommandError(f"The run failed; the reason is at the end of {process.log}")
+    found = reports[0]
+    failure, error_class = found["failure"], found["failure_kind"]
+    if "kind" not in found:  # it never began
+        raise _ended_early(key, str(failure), error_class, run_id)
+    report = PushReport.from_json(found)
+    if error_class is not None and error_class != PushFailedError.__name__:
+        error = _ended_early(key, str(failure), error_class, run_id)
+        return PushResult(report, run_id, str(failure), error)
+    if process.exit_code and not failure:
+        failure = f"the run failed; the reason is at the end of {process.log}"
+    return PushResult(report, run_id, None if report.problems else failure)
 
 
-def _trouble(
+def _ended_early(
     key: str, reason: str, kind: str | None, run_id: str | None
 ) -> exit_codes.CommandError:
-    """A push that ended before its time: what was done until then is in the journal."""
-    code = exit_codes.SHOP_UNREACHABLE if kind in exit_codes.SHOP_KINDS else exit_codes.RUN_FAILED
-    if kind in ("NotAllowedError", "TurnTakenError"):
-        code = exit_codes.NOT_ALLOWED
+    """Returns the error of a push that ended early: what it has done is in the journal."""
     journal = console.command(f"fulfilment journal {key} --run {run_id}")
     end = "" if reason.endswith((".", "?", "!")) else "."
     return exit_codes.CommandError(
-        f"{key}: {reason}{end} What waits stays; what was done: {journal}", code
+        f"{key}: {reason}{end} What waits stays; what was done: {journal}",
+        exit_codes.code_of_run(kind),
     )
 
 
-def _watch(app: AppContext, child: Child, key: str, kind: PushKind) -> None:
+def _watch(app: AppContext, process: RunProcess, key: str, kind: PushKind) -> None:
     progress = Progress(
         SpinnerColumn(finished_text="[green]✓[/]"),
         TextColumn("{task.description}"),
@@ -129,49 +119,14 @@ def _watch(app: AppContext, child: Child, key: str, kind: PushKind) -> None:
         console=console.err,
     )
     with progress, app.warehouse.connect(autocommit=True) as connection:
-        total = _open_rows(connection, key, kind)
+        total = open_rows(connection, key, kind)
         bar = progress.add_task("starting the run", total=None)
         ended = False
         while not ended:
-            ended = child.ended(0.25)
-            if child.stage == JOBS[kind]:
-                left = _open_rows(connection, key, kind)
+            ended = process.has_ended(0.25)
+            if process.stage == JOBS[kind]:
+                left = open_rows(connection, key, kind)
                 total = max(total, left)  # more may come in meanwhile
-                what = child.waited() or kind
+                what = process.waits_for() or kind
                 progress.update(bar, description=what, completed=total - left, total=total)
         drop_unfinished(progress)
-
-
-def _open_rows(
-    connection: psycopg.Connection[Any],
-    key: str,
-    kind: PushKind,
-    states: Sequence[str] = ("waiting", "taken"),
-) -> int:
-    """Rows that a push settles."""
-    table = "shipments" if kind == "shipments" else "stock_levels"
-    row = connection.execute(
-        f"SELECT count(*) FROM fulfilment.{table}"  # noqa: S608 (constants)
-        " WHERE integration = %s AND state = ANY(%s)",
-        [key, list(states)],
-    ).fetchone()
-    return int(row[0]) if row else 0
-
-
-def _unknown(connection: psycopg.Connection[Any], key: str) -> int:
-    """Rows of SKUs that were unknown: by now they may be known."""
-    row = connection.execute(
-        "SELECT count(*) FROM fulfilment.stock_levels WHERE integration = %s"
-        " AND state = 'refused' AND starts_with(reason, %s)",
-        [key, UNKNOWN],
-    ).fetchone()
-    return int(row[0]) if row else 0
-
-
-def _open_writes(connection: psycopg.Connection[Any], key: str, kind: PushKind) -> int:
-    row = connection.execute(
-        "SELECT count(*) FROM fulfilment.journal WHERE integration = %s"
-        " AND (kind = 'stock') = %s AND state IN ('planned', 'applying', 'ambiguous')",
-        [key, kind == "stock"],
-    ).fetchone()
-    return int(row[0]) if row else 0

@@ -1,6 +1,6 @@
 """`fulfilment rules`: how stock on hand becomes the amount in one shop, and when a feed is held.
 
-Not here: the rules themselves (`fulfilment.stock_rules`), keeping them (`stock_rule_book`).
+Not here: applying the rules (`fulfilment.stock.rules`), their table (`fulfilment.stock.rule_book`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import typer
 from cscart_pipelines.cli.fulfilment.feed_input import STDIN, read_input
 from cscart_pipelines.cli.integration.options import yes_no
 from cscart_pipelines.cli.integration.status import Json, Key
-from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support import console, exit_codes, formats, machine_output, tables
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.fulfilment.feeds.text import UnreadableFileError
 from cscart_pipelines.fulfilment.stock import rule_book as book
@@ -123,19 +123,19 @@ def _show(general: dict[str, Any], skus: dict[str, SkuRules], *, as_json: bool) 
         for sku, each in skus.items()
     ]
     if as_json:
-        console.print_json({**general, "skus": of_skus})
+        machine_output.print_json({**general, "skus": of_skus})
         return
-    table = console.table("rule", ("value", "right"), ("meaning", "text"))
+    table = tables.table("rule", ("value", "right"), ("meaning", "text"))
     for name, words in MEANING.items():
         table.add_row(name.replace("_", "-"), _cell(general[name]), words)
-    console.show(table)
+    tables.show(table)
     if not of_skus:
         return
-    table = console.table("SKU", *((n.replace("_", "-"), "right") for n in book.READERS))
+    table = tables.table("SKU", *((n.replace("_", "-"), "right") for n in book.READERS))
     for row in of_skus[:SHOWN]:
         cells = ("–" if row[name] is None else _cell(row[name]) for name in book.READERS)
-        table.add_row(console.plain(row["sku"]), *cells)
-    console.show(table)
+        table.add_row(formats.plain(row["sku"]), *cells)
+    tables.show(table)
     more = f", the first {SHOWN:,} shown" if len(of_skus) > SHOWN else ""
     console.out.print(
         f"[dim]{len(of_skus):,} SKU{'s' * (len(of_skus) != 1)} with rules of their own{more};"
@@ -144,7 +144,11 @@ def _show(general: dict[str, Any], skus: dict[str, SkuRules], *, as_json: bool) 
 
 
 def _read(given: dict[str, tuple[str | None, Callable[[str], Any]]]) -> dict[str, Any]:
-    """The values of the options that were given. Raises InvalidSettingsError with all problems."""
+    """Returns the values of the options that were given.
+
+    Raises:
+        InvalidSettingsError: with the problems of all options.
+    """
     found: dict[str, Any] = {}
     problems: dict[str, str] = {}
     for name, (text, read) in given.items():
@@ -190,4 +194,4 @@ def _cell(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return console.quantity(value) if isinstance(value, int | float) else str(value)
+    return formats.quantity(value) if isinstance(value, int | float) else str(value)

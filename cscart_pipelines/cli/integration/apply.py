@@ -1,6 +1,6 @@
 """`integration apply` and `export`: the integrations as a file.
 
-Not here: reading the file and what would change (`integrations.declare`).
+Not here: reading the file and comparing it (`integrations.config_file`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import typer
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.integration.manage import print_changes, service_of
 from cscart_pipelines.cli.integration.validation import print_unknown_words
-from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support import console, exit_codes, formats
 from cscart_pipelines.cli.support.confirm import Yes, confirm
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.integrations import config_file, secrets
@@ -46,7 +46,7 @@ def apply(
         for change in needed:
             sign = "[green]+[/]" if change.new else "[yellow]~[/]"
             console.out.print(
-                f"{sign} {change.settings.integration}  {console.plain(change.settings.url)}"
+                f"{sign} {change.settings.integration}  {formats.plain(change.settings.url)}"
             )
             print_changes(change.differences)
             print_unknown_words(
@@ -58,8 +58,8 @@ def apply(
         if dry_run:
             return
         new = sum(change.new for change in needed)
-        said = [f"adds {console.count(new, 'integration')}"] * bool(new)
-        said += [f"changes {console.count(len(needed) - new, 'integration')}"] * (len(needed) > new)
+        said = [f"adds {formats.count(new, 'integration')}"] * bool(new)
+        said += [f"changes {formats.count(len(needed) - new, 'integration')}"] * (len(needed) > new)
         confirm(f"This {' and '.join(said)} as shown above", yes=yes)
         failures: list[BaseException] = []
         for change in needed:
@@ -71,7 +71,7 @@ def apply(
                     raise
                 failures.append(error)
                 console.err.print(
-                    f"[red]✗[/] {change.settings.integration}: {console.plain(error)}",
+                    f"[red]✗[/] {change.settings.integration}: {formats.plain(error)}",
                     soft_wrap=True,
                 )
     if failures:
@@ -106,4 +106,4 @@ def export(
         sys.stdout.write(text)
     else:
         output.write_text(text, encoding="utf-8")
-        console.out.print(f"written to {console.plain(output)}")
+        console.out.print(f"written to {formats.plain(output)}")

@@ -1,6 +1,7 @@
-"""`integration audit` and `purge-person`: what was done, and forgetting whom it was done for.
+"""`integration audit` and `purge-person`: the audit trail, and the erasure of a person.
 
-Not here: who writes the trail (the database), what forgetting means (`integrations.forget`).
+Not here: the trail itself (a trigger of the database writes it), what an erasure removes
+(`privacy.erasure`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from cscart_pipelines.cli.integration.status import Csv, Json
-from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support import console, exit_codes, formats, machine_output, tables
 from cscart_pipelines.cli.support.confirm import Yes, confirm
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.identity import read_email, read_mobile
@@ -36,12 +37,12 @@ def audit(
     with opened() as app, app.warehouse.connect(autocommit=True) as connection:
         rows = trail.entries(connection, key, limit)
     if as_json:
-        console.print_json(rows)
+        machine_output.print_json(rows)
         return
     if as_csv:
-        console.print_csv(("at", "integration", "actor", "act", "detail"), rows)
+        machine_output.print_csv(("at", "integration", "actor", "act", "detail"), rows)
         return
-    table = console.table("when (UTC)", "integration", "who", "what", ("detail", "text"))
+    table = tables.table("when (UTC)", "integration", "who", "what", ("detail", "text"))
     for row in reversed(rows):
         detail = ", ".join(
             f"{name}: {value}"
@@ -52,9 +53,9 @@ def audit(
         )
         table.add_row(
             f"{row['at']:%Y-%m-%d %H:%M:%S}", row["integration"],
-            console.plain(row["actor"]), row["act"], console.plain(detail),
+            formats.plain(row["actor"]), row["act"], formats.plain(detail),
         )  # fmt: skip
-    console.show(table)
+    tables.show(table)
 
 
 def purge_person(
@@ -87,18 +88,18 @@ def purge_person(
                 app.registry.get(integration)  # says that there is none
             keys = [integration]
         confirm(
-            f"This erases {person} in {console.count(len(keys), 'integration')} for good;"
+            f"This erases {person} in {formats.count(len(keys), 'integration')} for good;"
             " orders stay, without the person",
             yes=yes,
         )
         with app.warehouse.connect(autocommit=True) as connection:
             report = erase_person(connection, keys, person)
     if as_json:
-        console.print_json(report)
+        machine_output.print_json(report)
         return
-    for key, tables in report.items():
-        console.out.print(f"[bold]{key}[/]" + ("" if tables else "  nothing was there"))
-        for name, rows in tables.items():
+    for key, erased in report.items():
+        console.out.print(f"[bold]{key}[/]" + ("" if erased else "  nothing was there"))
+        for name, rows in erased.items():
             console.out.print(f"  {rows:>7,} {name}")
     console.out.print(
         "What the shop itself still has is not loaded again; delete the person there too."

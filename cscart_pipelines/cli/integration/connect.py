@@ -17,9 +17,9 @@ from cscart_pipelines.cli.integration import status as integration_status
 from cscart_pipelines.cli.integration.resync import ask_daemon, resync
 from cscart_pipelines.cli.integration.status import Json, Key, print_status, recent_runs
 from cscart_pipelines.cli.integration.validation import print_unknown_words
-from cscart_pipelines.cli.support import console
+from cscart_pipelines.cli.support import console, formats, machine_output
 from cscart_pipelines.cli.support.environment import opened
-from cscart_pipelines.cli.support.run_process import run_in_foreground
+from cscart_pipelines.cli.support.sync_run import run_in_foreground
 from cscart_pipelines.cscart.capabilities import Capabilities
 from cscart_pipelines.integrations.connection import shortcomings, test_connection
 from cscart_pipelines.integrations.lifecycle import Action, require
@@ -84,7 +84,7 @@ def add(
         problems = {**error.problems, **problems}
     sources = (api_key_env, api_key_file, api_key_ref)
     if problems and not any(sources) and sys.stdin.isatty():
-        raise InvalidSettingsError(problems)  # before a prompt for the key, which would be in vain
+        raise InvalidSettingsError(problems)  # no prompt for the key: it fails anyway
     try:
         api_key = options.read_key(*sources)
     except (InvalidSettingsError, SecretError) as error:
@@ -102,8 +102,8 @@ def add(
         app.registry.add(settings, api_key, can)
         console.note(
             f"[green]✓[/] {settings.integration} is saved: "
-            f"list “{console.plain(settings.list_name)}”, "
-            f"status {console.status('ready')}."
+            f"list “{formats.plain(settings.list_name)}”, "
+            f"status {formats.status('ready')}."
         )
         print_unknown_words(app, settings, ("countries",))
         print_overlaps(app, settings.integration)
@@ -123,7 +123,7 @@ def test(key: Key, as_json: Json = False) -> None:
             found = test_connection(integration.settings, api_key)
         app.registry.record_test(key, found.model_dump(mode="json"))
         if as_json:
-            console.print_json(found.model_dump(mode="json"))
+            machine_output.print_json(found.model_dump(mode="json"))
         else:
             print_test(found)
 
@@ -166,7 +166,7 @@ def _start(app: AppContext, key: str, *, background: bool = False) -> None:
 def print_overlaps(app: AppContext, key: str) -> None:
     """Prints which other integrations take the same orders, on standard error."""
     for warning in integration_status.overlaps(app, key):
-        console.err.print(f"[yellow]![/] {console.plain(warning)}", soft_wrap=True)
+        console.err.print(f"[yellow]![/] {formats.plain(warning)}", soft_wrap=True)
 
 
 def _refuse_known(app: AppContext, key: str, list_name: str) -> None:
@@ -182,8 +182,8 @@ def print_test(found: Capabilities) -> None:
     """Prints what a passed connection test found."""
     console.note(
         f"[green]✓[/] connected: CS-Cart {found.family}, "
-        f"API {console.plain(found.api_version)}, "
-        f"{console.whole(found.orders_total)} orders"
+        f"API {formats.plain(found.api_version)}, "
+        f"{formats.whole(found.orders_total)} orders"
     )
     for line in shortcomings(found):
         console.out.print(f"  [yellow]![/] {line}")

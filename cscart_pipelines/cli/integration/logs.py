@@ -1,6 +1,6 @@
 """`integration logs`: what the last run of an integration has said.
 
-Not here: the log itself, which Dagster keeps (`defs.run_log` reads it).
+Not here: reading the log, which Dagster keeps (`defs.shared.run_log`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rich.text import Text
 
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.integration.status import Json, Key
-from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support import console, exit_codes, formats, machine_output
 from cscart_pipelines.cli.support.environment import PROJECT, dagster_environment, opened
 from cscart_pipelines.integrations.sync_runs import history
 
@@ -43,7 +43,7 @@ def logs(
     if found is None and run is not None:
         raise exit_codes.CommandError(f"there is no run {run!r}", exit_codes.WRONG_USAGE)
     if as_json:
-        console.print_json(found)
+        machine_output.print_json(found)
     elif found is None:
         console.out.print(f"{key} has had no run yet.")
     else:
@@ -72,11 +72,11 @@ def _read(app: AppContext, key: str, run: str | None) -> dict[str, Any] | None:
 
 
 def _print(found: dict[str, Any]) -> None:
-    """The time in front of each line, in UTC."""
+    """Prints the log with the time before each line, in UTC."""
     begun = f"{found['log'][0]['at']:%Y-%m-%d} UTC, " if found["log"] else ""
     console.out.print(
         f"[bold]{found['job']}[/], {found['state']}, {begun}started by"
-        f" {console.plain(found['started_by'])}\n[dim]run {found['run_id']}[/]"
+        f" {formats.plain(found['started_by'])}\n[dim]run {found['run_id']}[/]"
     )
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, style="dim")
@@ -84,6 +84,6 @@ def _print(found: dict[str, Any]) -> None:
     for line in found["log"]:
         style = MARKS.get(line["level"], "")
         table.add_row(
-            f"{line['at']:%H:%M:%S}", Text.from_markup(console.plain(line["text"]), style=style)
+            f"{line['at']:%H:%M:%S}", Text.from_markup(formats.plain(line["text"]), style=style)
         )
     console.out.print(table)

@@ -15,7 +15,7 @@ from cscart_pipelines.cli.integration import options
 from cscart_pipelines.cli.integration.connect import print_overlaps, print_test
 from cscart_pipelines.cli.integration.status import Key
 from cscart_pipelines.cli.integration.validation import print_warnings, unknown_words
-from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support import console, exit_codes, formats
 from cscart_pipelines.cli.support.confirm import Yes, confirm
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.integrations.audit import was_removed
@@ -37,7 +37,7 @@ def service_of(app: AppContext) -> IntegrationService:
 def print_changes(changes: dict[str, tuple[Any, Any]]) -> None:
     """Prints settings with their values before and after."""
     for name, (before, after) in changes.items():
-        before, after = console.plain(_plain(before)), console.plain(_plain(after))
+        before, after = formats.plain(_plain(before)), formats.plain(_plain(after))
         console.out.print(f"  {name}: [red]{before}[/] → [green]{after}[/]")
 
 
@@ -125,7 +125,7 @@ def disable(key: Key) -> None:
     with opened() as app:
         service_of(app).disable(key)
     console.note(
-        f"[green]✓[/] {key} is {console.status('disabled')}. {GTM_ADVICE}", soft_wrap=False
+        f"[green]✓[/] {key} is {formats.status('disabled')}. {GTM_ADVICE}", soft_wrap=False
     )
 
 
@@ -135,11 +135,11 @@ def enable(key: Key) -> None:
         status = service_of(app).enable(key)
         reason = app.registry.get(key).status_reason
     if status is not Status.FAILED:
-        console.note(f"[green]✓[/] {key} is {console.status(status)}")
+        console.note(f"[green]✓[/] {key} is {formats.status(status)}")
         return
     console.out.print(
-        f"[yellow]![/] {key} is no longer disabled. It is {console.status(status)}, as before:"
-        f" {console.plain(reason)}",
+        f"[yellow]![/] {key} is no longer disabled. It is {formats.status(status)}, as before:"
+        f" {formats.plain(reason)}",
         soft_wrap=True,
     )
     console.out.print(

@@ -1,6 +1,7 @@
 """`integration onsite`: what the collector and the tag may do for one shop.
 
-Not here: the tracking file and its write keys (`desk`), the collector's process (`collector`).
+Not here: the tracking file and its write keys (`tracking_file`), the collector's process
+(`services.collector`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import typer
 
 from cscart_pipelines.cli.integration.options import yes_no
 from cscart_pipelines.cli.integration.status import Json, Key
-from cscart_pipelines.cli.support import console
+from cscart_pipelines.cli.support import console, formats, machine_output, tables
 from cscart_pipelines.cli.support.confirm import Yes, confirm
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.integrations.settings import InvalidSettingsError
@@ -86,7 +87,7 @@ def onsite(
                 if retention_days < kept["retention_days"]:
                     confirm(
                         "With the next nightly run this deletes raw events that are older than"
-                        f" {console.count(retention_days, 'day')}",
+                        f" {formats.count(retention_days, 'day')}",
                         yes=yes,
                     )
             before, now = site_settings.change_settings(
@@ -98,7 +99,7 @@ def onsite(
                 own_origins=own,
             )
     if as_json:
-        console.print_json({"own_origins": sorted(own), **now})
+        machine_output.print_json({"own_origins": sorted(own), **now})
         return
     _show(own, now)
     if before["raw_email"] != now["raw_email"]:
@@ -109,9 +110,11 @@ def onsite(
         )
 
 
-def spelled(text: str) -> str | None:
-    """An origin as browsers name it: scheme, host, port unless it is the usual one; None: it is
-    none. Only the slash at the end may be too much."""
+def as_origin(text: str) -> str | None:
+    """Returns an origin as browsers spell it: scheme, host, and the port unless it is the default.
+
+    None if the text is no origin, a slash at its end apart.
+    """
     try:
         parts = urlsplit(text.strip())
         port = parts.port
@@ -126,11 +129,11 @@ def spelled(text: str) -> str | None:
 
 
 def _origins(texts: list[str] | None) -> dict[str, str | None]:
-    return {text: spelled(text) for text in texts or ()}
+    return {text: as_origin(text) for text in texts or ()}
 
 
 def _show(own: frozenset[str], now: Row) -> None:
-    table = console.table("setting", ("value", "text"), ("meaning", "text"))
+    table = tables.table("setting", ("value", "text"), ("meaning", "text"))
     for name, value, words in (
         ("own origins", "\n".join(sorted(own)), "pages of the shop: always accepted"),
         ("origins", "\n".join(now["origins"]) or "none", "other sites whose pages are accepted"),
@@ -142,5 +145,5 @@ def _show(own: frozenset[str], now: Row) -> None:
         ("retention-days", f"{now['retention_days']:,}", "days after which raw events are deleted"),
         ("batches-per-second", f"{now['batches_per_second']:,}", "more are refused for now (429)"),
     ):
-        table.add_row(name, console.plain(value), words)
-    console.show(table)
+        table.add_row(name, formats.plain(value), words)
+    tables.show(table)

@@ -1,4 +1,4 @@
-"""The options of `integration add` and `edit`: each declared once, and what was given with them.
+"""The options of `integration add` and `edit`, each declared once, and reading their values.
 
 Not here: what a setting accepts (`integrations.settings`).
 """

@@ -1,7 +1,7 @@
 """`integration resync`: one integration, several, or all, in one run.
 
-Not here: the bars and the process of the run (`running`), the first synchronisation
-(`integration start`).
+Not here: the bars and the process of the run (`support.sync_run`), the first synchronisation
+(`connect`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import typer
 
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.integration.status import changes_of, print_status, recent_runs
-from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support import console, exit_codes, formats
 from cscart_pipelines.cli.support.environment import opened
-from cscart_pipelines.cli.support.run_process import Synced, run_in_foreground, run_many
+from cscart_pipelines.cli.support.sync_run import Synced, run_in_foreground, run_many
 from cscart_pipelines.integrations.lifecycle import Action, Status, rejection_reason, require
 from cscart_pipelines.integrations.settings import InvalidSettingsError
 from cscart_pipelines.integrations.sync_runs.requested import request_sync
@@ -46,7 +46,7 @@ def resync(
 
 
 def ask_daemon(app: AppContext, keys: list[str], *, full: bool) -> None:
-    """Leaves the synchronisations to the daemon: those of one command are one run."""
+    """Requests synchronisations of the daemon: those of one command are one run."""
     with app.warehouse.connect(autocommit=True) as connection:
         request_sync(connection, keys, full=full)
     look = f"integration status {keys[0]}" if len(keys) == 1 else "integration list"
@@ -67,7 +67,7 @@ def _one(app: AppContext, key: str, *, full: bool, background: bool) -> None:
 
 
 def _many(app: AppContext, named: list[str], *, full: bool, background: bool) -> None:
-    """`named`: empty for all. Unknown keys are refused before anything is begun."""
+    """Synchronises several; `named` is empty for all. Unknown keys are refused at the start."""
     for key in named:
         app.registry.get(key)
     refused: dict[str, str] = {}
@@ -79,7 +79,7 @@ def _many(app: AppContext, named: list[str], *, full: bool, background: bool) ->
             allowed.append(integration.key)
         elif named or standing.status in (Status.ENABLED, Status.FAILED):
             refused[integration.key] = reason
-        else:  # whoever says all does not mean what is switched off
+        else:  # --all does not mean integrations that are switched off
             left_out[integration.key] = reason
     outcome: dict[str, Synced] = {}
     if allowed and background:
@@ -100,18 +100,18 @@ def _tell(key: str, synced: Synced) -> None:
         changed = changes_of(synced.stats)
         console.out.print(f"[green]✓[/] {key} is synchronised; changed: {changed}", soft_wrap=True)
     else:
-        console.out.print(f"[red]✗[/] {key}: {console.plain(synced.error)}", soft_wrap=True)
+        console.out.print(f"[red]✗[/] {key}: {formats.plain(synced.error)}", soft_wrap=True)
 
 
 def _end(outcome: dict[str, Synced], refused: dict[str, Any]) -> None:
-    """The exit code of several: of the failures, else of the refusals."""
+    """Ends the command with an error if a synchronisation failed, or was not allowed."""
     failed = [one for one in outcome.values() if one.error is not None]
     total = len(outcome) + len(refused)
     if failed:
-        away = all(one.kind in exit_codes.SHOP_KINDS for one in failed)
+        codes = {exit_codes.code_of_run(one.kind) for one in failed}
         raise exit_codes.CommandError(
             f"{len(failed)} of {total} integrations failed",
-            exit_codes.SHOP_UNREACHABLE if away else exit_codes.RUN_FAILED,
+            codes.pop() if len(codes) == 1 else exit_codes.RUN_FAILED,
         )
     if refused:
         raise exit_codes.CommandError(

@@ -1,6 +1,6 @@
 """`integration list`, `show` and `status`: the integrations as they are now.
 
-Not here: what changes them (`integration`, `desk`), their lists (`reports`).
+Not here: what changes them (`connect`, `manage`), their lists (`reports`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from cscart_pipelines.app_context import AppContext
-from cscart_pipelines.cli.support import console
+from cscart_pipelines.cli.support import console, formats, machine_output, tables
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.integrations.conflicts import overlap
 from cscart_pipelines.integrations.lifecycle import Status
@@ -38,30 +38,30 @@ def list_integrations(as_csv: Csv = False, as_json: Json = False) -> None:
             {**summary(one), "progress": _numbers(running.get(one.key))} for one in integrations
         ]
         if as_json:
-            console.print_json(rows)
+            machine_output.print_json(rows)
         else:
-            console.print_csv(SUMMARY, rows)
+            machine_output.print_csv(SUMMARY, rows)
         return
     if not integrations:
         console.out.print(f"No integrations yet. Next: {console.command('integration add --help')}")
         return
     counts = Counter(one.status for one in integrations)
     console.out.print(
-        "  ".join(f"{counts[one]} {console.status(one)}" for one in Status if counts[one])
+        "  ".join(f"{counts[one]} {formats.status(one)}" for one in Status if counts[one])
     )
-    table = console.table(
+    table = tables.table(
         "integration", "list", "status", "synchronised", ("shop", "text"), ("problem", "text")
     )
     for one in integrations:
         table.add_row(
             one.key,
-            console.plain(one.settings.list_name),
-            console.status(one.status) + _brief(running.get(one.key)),
-            console.ago(one.last_synced_at),
-            console.plain(one.settings.url),
+            formats.plain(one.settings.list_name),
+            formats.status(one.status) + _brief(running.get(one.key)),
+            formats.ago(one.last_synced_at),
+            formats.plain(one.settings.url),
             _trouble(one),
         )
-    console.show(table)
+    tables.show(table)
 
 
 def show(key: Key, as_json: Json = False) -> None:
@@ -69,13 +69,13 @@ def show(key: Key, as_json: Json = False) -> None:
     with opened() as app:
         integration = app.registry.get(key)
     if as_json:
-        console.print_json({**summary(integration), "settings": _settings(integration)})
+        machine_output.print_json({**summary(integration), "settings": _settings(integration)})
         return
-    table = console.table("setting", ("value", "text"))
+    table = tables.table("setting", ("value", "text"))
     for name, value in _settings(integration).items():
         table.add_row(name, _shown(value))
-    table.add_row("status", console.status(integration.status))
-    console.show(table)
+    table.add_row("status", formats.status(integration.status))
+    tables.show(table)
 
 
 def show_status(key: Key, as_json: Json = False) -> None:
@@ -87,11 +87,11 @@ def show_status(key: Key, as_json: Json = False) -> None:
     if as_json:
         progress = _numbers(progress_of(runs[0])) if runs else None
         told = {**summary(integration), "progress": progress, "runs": runs, "warnings": warnings}
-        console.print_json(told)
+        machine_output.print_json(told)
         return
     print_status(integration, runs)
     for warning in warnings:
-        console.out.print(f"  [yellow]![/] {console.plain(warning)}")
+        console.out.print(f"  [yellow]![/] {formats.plain(warning)}")
 
 
 # --- what the commands share -------------------------------------------------------------------
@@ -104,7 +104,7 @@ SUMMARY = (
 
 
 def summary(integration: Integration) -> dict[str, Any]:
-    """An integration in short, for JSON."""
+    """Returns an integration in short, for JSON."""
     return {
         "integration": integration.key,
         "list_name": integration.settings.list_name,
@@ -120,7 +120,7 @@ def summary(integration: Integration) -> dict[str, Any]:
 
 
 def overlaps(app: AppContext, key: str) -> list[str]:
-    """What other integrations take of the same shop."""
+    """Returns a sentence for each other integration that takes the same orders of the shop."""
     every = {one.key: one.settings for one in app.registry.all()}
     return overlap.warnings(every[key], every.values()) if key in every else []
 
@@ -136,11 +136,11 @@ def _shown(value: Any) -> str:
         return "[dim]–[/]"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return console.plain(", ".join(map(str, value)) if isinstance(value, tuple) else value)
+    return formats.plain(", ".join(map(str, value)) if isinstance(value, tuple) else value)
 
 
 def recent_runs(app: AppContext, key: str) -> list[dict[str, Any]]:
-    """The last synchronisations of an integration, the newest first."""
+    """Returns the last synchronisations of an integration, the newest first."""
     with app.warehouse.connect(autocommit=True) as connection:
         return history.recent_runs(connection, key)
 
@@ -150,7 +150,7 @@ def _numbers(progress: Progress | None) -> dict[str, Any] | None:
 
 
 def _brief(progress: Progress | None) -> str:
-    """Behind the status, on the board."""
+    """Returns the progress in short, for the column of the status."""
     if progress is None or progress.phase is None:
         return ""
     percent = "" if progress.percent is None else f" {progress.percent:.0f} %"
@@ -161,27 +161,28 @@ def _trouble(integration: Integration) -> str:
     if not integration.status_reason:
         return ""
     times = f" ({integration.attempts} times)" if integration.attempts > 1 else ""
-    return console.plain(integration.status_reason) + times
+    return formats.plain(integration.status_reason) + times
 
 
 def print_status(integration: Integration, runs: list[dict[str, Any]]) -> None:
+    """Prints the status of an integration, its reason, and a line for each run."""
     console.out.print(
-        f"[bold]{integration.key}[/]  {console.status(integration.status)}"
-        f"  since {console.ago(integration.status_since)}"
-        f"  · synchronised {console.ago(integration.last_synced_at)}"
+        f"[bold]{integration.key}[/]  {formats.status(integration.status)}"
+        f"  since {formats.ago(integration.status_since)}"
+        f"  · synchronised {formats.ago(integration.last_synced_at)}"
     )
     if integration.status_reason:
         attempts = integration.attempts
         times = f"  [dim]{attempts} attempts since the last success[/]" if attempts > 1 else ""
-        console.out.print(f"  [red]{console.plain(integration.status_reason)}[/]{times}")
+        console.out.print(f"  [red]{formats.plain(integration.status_reason)}[/]{times}")
     for run in runs:
         if progress := progress_of(run):
             console.out.print(f"  {_progress_line(progress)}")
-        console.out.print(f"  {console.plain(_run_line(run))}")
+        console.out.print(f"  {formats.plain(_run_line(run))}")
 
 
 def _progress_line(progress: Progress) -> str:
-    """A bar with its numbers, as the foreground shows it."""
+    """Returns a bar with its numbers, as a run in the foreground shows them."""
     total, percent = progress.rows_total, progress.percent
     full = "█" * round((percent or 0) / 100 * 24)
     line = f"{progress.phase or 'starting'}  [cyan]{full}[/][dim]{'░' * (24 - len(full))}[/]"
@@ -190,7 +191,7 @@ def _progress_line(progress: Progress) -> str:
     if progress.rows_per_second:
         line += f"  {progress.rows_per_second:,.0f} rows/s"
     if progress.seconds_left is not None:
-        line += f"  {console.duration(progress.seconds_left)} left"
+        line += f"  {formats.duration(progress.seconds_left)} left"
     return line
 
 
@@ -208,7 +209,7 @@ def _run_line(run: dict[str, Any]) -> str:
 
 
 def changes_of(stats: Mapping[str, Any] | None) -> str:
-    """Customers and orders that a synchronisation has changed."""
+    """Returns how many customers and orders a synchronisation has changed."""
     entities = (stats or {}).get("entities", {})
     changed = []
     for name in ("customers", "orders"):

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from cscart_pipelines.cli.integration.status import Key
-from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support import console, exit_codes, formats
 from cscart_pipelines.cli.support.confirm import Yes, confirm
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.integrations.lifecycle import Action, require
@@ -22,7 +22,7 @@ from cscart_pipelines.onsite.write_keys import rotate
 
 
 def _after(days: int) -> str:
-    return f"after {console.count(days, 'day')}" if days else "at once"
+    return f"after {formats.count(days, 'day')}" if days else "at once"
 
 
 def tracking_file(
@@ -79,5 +79,5 @@ def tracking_file(
             "preview, publish. Step by step: docs/onsite.md"
         )
     if problem := tracking.drawback(integration.settings.url, collector_url):
-        console.err.print("[yellow]![/] " + console.plain(problem), end=" ")
+        console.err.print("[yellow]![/] " + formats.plain(problem), end=" ")
         console.err.print("(CSCART_PIPELINES_COLLECTOR_URL)", markup=False)

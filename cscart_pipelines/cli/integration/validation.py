@@ -1,7 +1,7 @@
-"""Words of the settings that mean nothing in the shop, told when they are saved.
+"""Words of the settings that mean nothing in the shop: warnings when they are saved.
 
-A shipped status that no status bears would otherwise show only when parcels have left and the
-orders keep their old status. Not here: what a word means (`cscart.status_names`,
+A shipped status that the shop does not have would otherwise show only when parcels have left and
+the orders keep their old status. Not here: what a word means (`integrations.status_words`,
 `fulfilment.countries`).
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from cscart_pipelines.app_context import AppContext
-from cscart_pipelines.cli.support import console
+from cscart_pipelines.cli.support import console, formats
 from cscart_pipelines.fulfilment.countries import read_countries
 from cscart_pipelines.integrations.settings import IntegrationSettings
 from cscart_pipelines.integrations.status_words import read_status_names
@@ -23,10 +23,15 @@ def unknown_words(
     settings: IntegrationSettings,
     fields: Collection[str],
 ) -> list[str]:
-    """A line for each of these fields with words that mean nothing; asks the shop for nothing.
+    """Returns a warning for each field with words that mean nothing; the shop is not asked.
 
-    Names of statuses are known only after the first synchronisation: until then nothing is said
-    about them. Names of countries are known from the first day.
+    Names of statuses are known after the first synchronisation, and give no warning before it.
+
+    Args:
+        connection: to the warehouse.
+        key: of the integration.
+        settings: its settings.
+        fields: names of the settings that are looked at.
     """
     unknown: dict[str, list[str]] = {}
     statuses = read_status_names(connection, key)
@@ -52,7 +57,7 @@ def unknown_words(
 def print_warnings(lines: Collection[str]) -> None:
     """Prints warnings on standard error, a line each."""
     for line in lines:
-        console.err.print(f"[yellow]![/] {console.plain(line)}", soft_wrap=True)
+        console.err.print(f"[yellow]![/] {formats.plain(line)}", soft_wrap=True)
 
 
 def print_unknown_words(

@@ -1,6 +1,6 @@
-"""`collector`: the process that takes what visitors' browsers tell, until it is stopped.
+"""`collector`: the process that receives events from visitors' browsers, until it is stopped.
 
-Not here: what it does with that (`onsite.collector`).
+Not here: what it does with them (`onsite.collector`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,11 @@ def collector(
 
 
 def serve(settings: Settings, host: str, port: int | None) -> None:
-    """Runs the collector in this process until SIGTERM or SIGINT."""
+    """Runs the collector in this process until SIGTERM or SIGINT.
+
+    Raises:
+        CommandError: the port is taken.
+    """
     # Imported here: no other command needs a web server.
     import uvicorn
 
@@ -51,7 +55,7 @@ def serve(settings: Settings, host: str, port: int | None) -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
-    # Its notes about single requests are somebody else's to cause.
+    # Warnings about single requests: a client could fill the log with them.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     config = uvicorn.Config(
         make_app(settings),
@@ -74,7 +78,7 @@ def serve(settings: Settings, host: str, port: int | None) -> None:
         raise exit_codes.CommandError(
             f"port {config.port} is taken; choose another with --port", exit_codes.WRONG_USAGE
         ) from None
-    # From the line below on, nobody who comes is turned away.
+    # Before the address is printed: from then on connections are accepted.
     listening.listen(BACKLOG)
     at = listening.getsockname()
     console.out.print(f"[green]✓[/] collector at http://{host}:{at[1]}")
@@ -88,12 +92,23 @@ def serve(settings: Settings, host: str, port: int | None) -> None:
 def start_collector(
     settings: Settings, port: int | None = None, log: Path | None = None
 ) -> tuple[subprocess.Popen[bytes], str]:
-    """The collector as a process of its own; with the address it listens at. `port`: 0 takes a free
-    one. `log`: the file for what it says; None: standard error."""
-    told = [] if port is None else ["--port", str(port)]
+    """Starts the collector as a process of its own.
+
+    Args:
+        settings: of the installation.
+        port: to listen on; 0 takes a free one, None the one of the settings.
+        log: file of its log; None: standard error.
+
+    Returns:
+        The process, and the address it listens at.
+
+    Raises:
+        CommandError: it did not start.
+    """
+    options = [] if port is None else ["--port", str(port)]
     with (log or Path(os.devnull)).open("ab") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cscart_pipelines.cli.main", "collector", *told],
+            [sys.executable, "-m", "cscart_pipelines.cli.main", "collector", *options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stream if log else None,

@@ -11,7 +11,7 @@ import time
 from pydantic import SecretStr
 
 from cscart_pipelines.app_context import AppContext
-from cscart_pipelines.cli import reports
+from cscart_pipelines.cli import report_display, reports
 from cscart_pipelines.cli.integration.manage import service_of
 from cscart_pipelines.cli.integration.resync import ask_daemon
 from cscart_pipelines.cli.services import child_processes
@@ -20,7 +20,7 @@ from cscart_pipelines.cli.services.demo_visit import show_visit
 from cscart_pipelines.cli.services.sandbox import require_sandbox_data, running_sandbox
 from cscart_pipelines.cli.support import console
 from cscart_pipelines.cli.support.environment import opened
-from cscart_pipelines.cli.support.run_process import run_in_foreground
+from cscart_pipelines.cli.support.sync_run import run_in_foreground
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.lifecycle import (
     Action,
@@ -56,9 +56,9 @@ def demo() -> None:
         stack.callback(disable_demo, app)
         run_in_foreground(app, [DEMO])
         console.note("[green]✓[/] synchronised, lists and segments built\n")
-        reports.print_overview(reports.overview(app, DEMO)[0])
+        report_display.print_overview(reports.overview(app, DEMO)[0])
         console.out.print()
-        reports.print_segments(reports.segment_rows(app, DEMO), DEMO)
+        report_display.print_segments(reports.segment_rows(app, DEMO), DEMO)
         console.out.print()
         show_visit(app, DEMO, url, collector_url)
     console.out.print(

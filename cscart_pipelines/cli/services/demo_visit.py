@@ -1,8 +1,8 @@
-"""The demo's visit: somebody looks around in the sandbox's storefront, registers, subscribes, buys.
+"""The demo's visit to the sandbox's storefront: look around, register, subscribe, buy.
 
-There is no browser here: pages are fetched and forms are posted as one would, and what the tag
-tells of them goes to a real collector in the tag's own words. The browser itself is a matter of the
-tests. From the collector on everything is as always: the queue, the shop's API, the list.
+Without a browser: pages are fetched and forms are posted, and the events that the tag would send
+are sent to a real collector. From there on everything is as in production: the change queue, the
+shop's API, the list.
 """
 
 from __future__ import annotations
@@ -38,15 +38,23 @@ EMAIL = "visitor@mail.internal"
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) cscart-pipelines demo"
 MODELS = ("+subscribers", "+onsite_sessions")
 """Rebuilt after the visit. The others follow with the next whole build; `make up` makes it."""
-PATIENCE = 15.0
-"""Seconds in which the collector must have learnt the write key."""
+KEY_WAIT_SECONDS = 15.0
+"""The collector must have read the write key within this time."""
 
 Event = dict[str, Any]
 
 
 @dataclass
 class Visitor:
-    """One who has agreed to being measured."""
+    """A visitor who has agreed to tracking.
+
+    Attributes:
+        shop_url: address of the shop.
+        events_url: address of the collector, with the write key.
+        http: the visitor's cookies.
+        name: the visitor id.
+        told: how many events the collector has acknowledged.
+    """
 
     shop_url: str
     events_url: str
@@ -60,22 +68,27 @@ class Visitor:
         self.http.headers["User-Agent"] = AGENT
 
     def see(self, dispatch: str, **query: object) -> requests.Response:
-        """Opens a page, which tells that it was seen."""
+        """Opens a page; its page view waits to be sent."""
         params = {"dispatch": dispatch, **{name: str(value) for name, value in query.items()}}
         return self._arrived(self.http.get(self._index, params=params, timeout=30))
 
     def post(self, button: str, **fields: object) -> requests.Response:
-        """Posts a form; the page that it leads to tells that it was seen."""
+        """Posts a form; the view of the page that follows waits to be sent."""
         form = {f"dispatch[{button}]": "", **{name: str(value) for name, value in fields.items()}}
         return self._arrived(self.http.post(self._index, data=form, timeout=30))
 
     def tell(self, name: str, dispatch: str, **more: Any) -> None:
+        """Adds an event to those that wait to be sent."""
         place = f"{urlsplit(self._index).path}?dispatch={dispatch}"
         found = {"id": secrets.token_urlsafe(16), "name": name, "at": _now(), "page": place}
         self._waiting.append({**found, **more})
 
     def send(self, email: str | None = None) -> None:
-        """One batch, sent until it is acknowledged."""
+        """Sends what waits as one batch, again until it is acknowledged.
+
+        Raises:
+            CommandError: the collector refuses it.
+        """
         batch: Event = {"v": 1, "visitor": self.name, "events": self._waiting}
         if email is not None:
             batch["identity"] = {"email_sha256": hashlib.sha256(email.encode()).hexdigest()}
@@ -103,14 +116,24 @@ class Visitor:
         return answer
 
     def _tries(self) -> Iterator[None]:
-        ends = time.monotonic() + PATIENCE
+        ends = time.monotonic() + KEY_WAIT_SECONDS
         while time.monotonic() < ends:
             yield
             time.sleep(0.1)
 
 
 def show_visit(app: AppContext, key: str, shop_url: str, collector_url: str) -> None:
-    """A visit, and what it has changed, in a few lines. Raises CommandError."""
+    """Makes a visit, and prints what it has changed.
+
+    Args:
+        app: the warehouse, the registry and the settings.
+        key: of the integration.
+        shop_url: address of the sandbox shop.
+        collector_url: address of the collector.
+
+    Raises:
+        CommandError: a step of the visit did not do what it should.
+    """
     with app.warehouse.connect(autocommit=True) as connection:
         visitor = Visitor(shop_url, f"{collector_url}/v1/events/{write_key(connection, key)}")
         before = reports.subscriber_count(connection, key)
@@ -136,7 +159,7 @@ def show_visit(app: AppContext, key: str, shop_url: str, collector_url: str) -> 
 
 
 def _visit(visitor: Visitor, connection: Connection, key: str) -> int:
-    """The number of the order."""
+    """Makes the visit and returns the number of its order."""
     home = visitor.see("index.index")
     found = re.search(r"product_data\[(\d+)\]\[product_id\]|product_id=(\d+)", home.text)
     if found is None:
@@ -176,7 +199,7 @@ def _visit(visitor: Visitor, connection: Connection, key: str) -> int:
 
 
 def _follow(app: AppContext, connection: Connection, key: str) -> TargetedReport:
-    """What the job follow_onsite does for all shops, here for one."""
+    """Does for one shop what the job follow_onsite does for all."""
     touches = change_queue.due(connection, key)
     people = {one.value for one in touches if one.kind == change_queue.PERSON}
     look = optimistic_load.begin(connection, app.registry, key)
@@ -207,7 +230,7 @@ def _build(app: AppContext) -> None:
 
 
 def _session(connection: Connection, key: str, visitor: str) -> str:
-    """The visit as analysts see it."""
+    """Returns the visit as analysts see it."""
     session = reports.onsite_session(connection, key, visitor)
     if session is None:
         raise exit_codes.CommandError("the visit is not in analytics.onsite_sessions")

@@ -1,6 +1,6 @@
 """`up`: Dagster with its UI and schedules, and the collector, until Ctrl-C.
 
-Not here: what is told of them meanwhile (`support.events`), stopping (`child_processes`).
+Not here: the lines about what happens meanwhile (`support.events`), stopping (`child_processes`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from cscart_pipelines.cli.services.sandbox import (
     require_sandbox_data,
     running_sandbox,
 )
-from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support import console, exit_codes, formats
 from cscart_pipelines.cli.support.environment import dagster_environment, opened, private_folder
 from cscart_pipelines.cli.support.events import Events
 from cscart_pipelines.settings import Settings
@@ -81,7 +81,7 @@ def up(
             with console.err.status("loading the definitions"):
                 await_port(port, services)
             console.note(f"[green]✓[/] Dagster UI at http://127.0.0.1:{port}, schedules on")
-            console.out.print(f"  log of Dagster: {console.plain(log)}", soft_wrap=True)
+            console.out.print(f"  log of Dagster: {formats.plain(log)}", soft_wrap=True)
             console.out.print("  Ctrl-C stops it all")
             raise exit_codes.CommandError(_await_end(services, events, log))
         except KeyboardInterrupt:
@@ -91,7 +91,7 @@ def up(
 
 
 def _log_file(settings: Settings) -> Path:
-    """The log of Dagster and the collector: hundreds of lines a minute, for experts."""
+    """Returns the log file of Dagster and the collector, and deletes old ones."""
     folder = private_folder(settings.home / "logs")
     for old in sorted(folder.glob("up-*.log"))[:-5]:
         old.unlink(missing_ok=True)
@@ -99,7 +99,11 @@ def _log_file(settings: Settings) -> Path:
 
 
 def start_dagster(settings: Settings, port: int, log: Path) -> dict[str, subprocess.Popen[bytes]]:
-    """Code server, UI and daemon: three processes, one copy of the definitions, one log."""
+    """Starts code server, UI and daemon: three processes, one copy of the definitions, one log.
+
+    Raises:
+        CommandError: one of them ended at once.
+    """
     environment = {**os.environ, **dagster_environment(settings)}
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -140,7 +144,7 @@ def start_dagster(settings: Settings, port: int, log: Path) -> dict[str, subproc
 
 
 def _await_end(services: dict[str, subprocess.Popen[bytes]], events: Events, log: Path) -> str:
-    """Prints what happens until a process ends, which none should; returns the reason."""
+    """Prints what happens until a process ends unexpectedly, and returns the reason."""
     while True:
         for name, process in services.items():
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 from rich.prompt import Confirm
 
-from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.cli.support import console, exit_codes, formats
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed without a terminal.")]
 
 
 def can_ask() -> bool:
-    """Whether a person sees a question and can answer it."""
+    """Returns True if both sides of the question are a terminal."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
@@ -23,6 +23,7 @@ def confirm(effect: str, *, yes: bool) -> None:
 
     Args:
         effect: one sentence without a full stop: what the command would do.
+        yes: `--yes` was given.
 
     Raises:
         CommandError: the answer was no, or nothing but --yes can answer.
@@ -36,7 +37,7 @@ def confirm(effect: str, *, yes: bool) -> None:
         )
     was, console.err.quiet = console.err.quiet, False
     try:
-        console.err.print(f"{console.plain(effect)}.", soft_wrap=True)
+        console.err.print(f"{formats.plain(effect)}.", soft_wrap=True)
         agreed = Confirm.ask("Go on?", console=console.err, default=False)
     except EOFError:
         console.err.print()

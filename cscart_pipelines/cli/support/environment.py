@@ -25,8 +25,8 @@ def opened(*, make: bool = False) -> Iterator[AppContext]:
             embedded database is migrated; that of a server is others' too.
 
     Raises:
-        CommandError: There is no home, and none is to be made: a database of 44 MB in whatever
-            folder a person happens to be in is of no use.
+        CommandError: There is no home, and none is to be made: reading commands would leave a
+            database of 44 MB in the folder in which they are typed.
         SchemaOutdatedError: The database of a server has to be migrated first.
     """
     settings = read_settings()
@@ -38,7 +38,11 @@ def opened(*, make: bool = False) -> Iterator[AppContext]:
 
 
 def need_home(settings: Settings) -> None:
-    """Raises CommandError where the embedded database is to be used and was never made."""
+    """Checks that the embedded database, if it is to be used, was made.
+
+    Raises:
+        CommandError: it was not.
+    """
     if settings.embedded and not os.path.lexists(settings.home / "postgres"):
         add = "integration add KEY --url https://shop.example --email admin@shop.example"
         raise exit_codes.CommandError(
@@ -50,16 +54,16 @@ def need_home(settings: Settings) -> None:
 
 
 def private_folder(path: Path) -> Path:
-    """Logs and the history of runs are for the account that runs us: a new folder is closed."""
+    """Returns a folder for logs and the history of runs; a new one is for this account only."""
     if not path.exists():
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
 
 
 def dagster_environment(settings: Settings) -> dict[str, str]:
-    """What a process of Dagster needs: its home, with the project's dagster.yaml in it.
+    """Returns the environment of a process of Dagster; puts the project's dagster.yaml in its home.
 
-    A dagster.yaml that somebody has put there or changed is left alone.
+    A dagster.yaml that was changed by hand is left alone.
     """
     home = settings.dagster_home
     private_folder(home)
@@ -76,5 +80,5 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
         "DAGSTER_HOME": str(home),
         "CSCART_PIPELINES_HOME": str(settings.home),
         "DAGSTER_DISABLE_TELEMETRY": "yes",
-        "GRPC_VERBOSITY": "ERROR",  # its notes about fork() help nobody
+        "GRPC_VERBOSITY": "ERROR",  # without its notes about fork()
     }

@@ -1,7 +1,7 @@
-"""What happens while `up` runs, in a line each: synchronisations, builds, writes, failures.
+"""What happens while `up` runs, a line for each event: synchronisations, builds, writes, failures.
 
-Read from the tables in which the runs record it, and from the alerts in the log of Dagster. Not
-here: the processes themselves (`services`).
+Read from the tables in which runs record it, and from the alerts in the log of Dagster. Not here:
+the processes themselves (`services`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cscart_pipelines.cli.support import console
+from cscart_pipelines.cli.support import console, formats
 from cscart_pipelines.fulfilment import overview
 from cscart_pipelines.integrations.sync_runs import history
 from cscart_pipelines.warehouse.connect import Warehouse
@@ -32,7 +32,12 @@ TOLD_BY_TABLES = frozenset({"resync", "follow_onsite"})
 
 
 class Events:
-    """Tells what is new since it was made or asked last."""
+    """Finds what is new since the last call.
+
+    Args:
+        warehouse: where runs record what they do.
+        log: of Dagster, for failures that are in no table.
+    """
 
     def __init__(self, warehouse: Warehouse, log: Path) -> None:
         self._warehouse, self._log = warehouse, log
@@ -51,7 +56,7 @@ class Events:
             console.out.print(f"[dim]{datetime.now():%H:%M:%S}[/]  {line}", soft_wrap=True)
 
     def new(self) -> list[str]:
-        """What has happened, as lines with markup."""
+        """Returns what has happened, as lines with markup."""
         try:
             with self._connect() as connection:
                 lines = [
@@ -65,12 +70,12 @@ class Events:
             lines = []
             if not self._away:
                 said = " ".join(str(error).split())
-                lines = [f"[red]✗[/] the database does not answer: {console.plain(said)}"]
+                lines = [f"[red]✗[/] the database does not answer: {formats.plain(said)}"]
             self._away = True
         return [*lines, *self._alerts()]
 
     def in_progress(self) -> list[str]:
-        """Integrations that are being synchronised."""
+        """Returns the integrations that are being synchronised."""
         try:
             with self._connect() as connection:
                 return [*history.running(connection)]
@@ -94,12 +99,12 @@ class Events:
                 continue
             self._running.discard(row["id"])
             if row["state"] == "failed":
-                lines.append(f"[red]✗[/] {name}: {kind} failed: {console.plain(row['error'])}")
+                lines.append(f"[red]✗[/] {name}: {kind} failed: {formats.plain(row['error'])}")
             elif changed := changes(row["stats"]) or row["kind"] != "onsite":
                 seconds = (row["finished_at"] - row["started_at"]).total_seconds()
                 what = changed if isinstance(changed, str) else "nothing has changed"
                 lines.append(
-                    f"[green]✓[/] {name}: {kind} done in {console.duration(seconds)}; {what}"
+                    f"[green]✓[/] {name}: {kind} done in {formats.duration(seconds)}; {what}"
                 )
         return lines
 
@@ -114,12 +119,12 @@ class Events:
         self._feed = rows[-1]["id"] if rows else self._feed
         lines = []
         for row in rows:
-            what = f"{console.count(row['rows_taken'], 'row')} taken"
+            what = f"{formats.count(row['rows_taken'], 'row')} taken"
             if row["rows_refused"]:
                 what += f", [red]{row['rows_refused']:,} refused[/]"
             if row["state"] in ("held", "refused"):
-                what = f"[red]{row['state']}[/]: {console.plain(row['reason'] or '')}"
-            lines.append(f"{row['integration']}: file {console.plain(row['source'])}: {what}")
+                what = f"[red]{row['state']}[/]: {formats.plain(row['reason'] or '')}"
+            lines.append(f"{row['integration']}: file {formats.plain(row['source'])}: {what}")
         return lines
 
     def _writes(self, connection: Connection) -> list[str]:
@@ -129,14 +134,14 @@ class Events:
         lines = []
         for row in rows:
             one = names[row["kind"]]
-            what = console.count(row["writes"], one, f"{one}es" if one.endswith("s") else None)
+            what = formats.count(row["writes"], one, f"{one}es" if one.endswith("s") else None)
             said = {"verified": "written to the shop", "ambiguous": "in doubt; read again later"}
             mark = "[green]✓[/]" if row["state"] == "verified" else "[red]✗[/]"
             lines.append(f"{mark} {row['integration']}: {what} {said.get(row['state'], 'failed')}")
         return lines
 
     def _alerts(self) -> list[str]:
-        """Failed runs that no table knows, from the log of the daemon's code server."""
+        """Returns failed runs that are in no table, from the log of the daemon's code server."""
         if not self._log.exists():
             return []
         with self._log.open("rb") as log:
@@ -145,19 +150,19 @@ class Events:
         whole = text[: text.rfind(b"\n") + 1]
         self._read += len(whole)
         return [
-            f"[red]✗[/] {job.decode()} failed: {console.plain(reason.decode(errors='replace'))}"
+            f"[red]✗[/] {job.decode()} failed: {formats.plain(reason.decode(errors='replace'))}"
             for job, reason in ALERT.findall(whole)
             if job.decode() not in TOLD_BY_TABLES
         ]
 
 
 def changes(stats: Row | None) -> str:
-    """What a synchronisation has changed, in words; empty where nothing was."""
+    """Returns what a synchronisation has changed, in words; an empty text for nothing."""
     entities = (stats or {}).get("entities", {})
     said = []
     for name in ("customers", "products", "orders", "shipments"):
         numbers = entities.get(name, {})
         rows = sum(numbers.get(what, 0) for what in ("inserted", "updated", "deleted"))
         if rows:
-            said.append(console.count(rows, name.removesuffix("s")))
+            said.append(formats.count(rows, name.removesuffix("s")))
     return f"changed: {', '.join(said)}" if said else ""

@@ -42,7 +42,7 @@ This page is made from the program: `make docs` writes it. Each command shows th
 
 
 def page() -> str:
-    """The whole page."""
+    """Returns the whole page."""
     return PREFACE + "".join(
         f"\n## {words}\n\n```\n{text}\n```\n" for words, text in _helps(main.app, console.PROGRAM)
     )

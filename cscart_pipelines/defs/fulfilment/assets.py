@@ -1,7 +1,8 @@
-"""The asset `fulfilment/orders`: what the fulfilment system is to have of each integration.
+"""The asset `fulfilment/orders`: the orders that the fulfilment system gets of each integration.
 
 It follows the synchronisations in a job of its own: in theirs, one shop that cannot be read would
-skip the step for all. Not here: which orders are pulled (`fulfilment.order_feed`).
+skip the step for all. Not here: which orders are pulled (`fulfilment.orders.pull`), when
+(`order_pull_policy`).
 """
 
 # Without `from __future__ import annotations`: Dagster reads the annotations as they are.
@@ -31,7 +32,7 @@ REQUEST_TAG = f"{HIDDEN}orders_request"
 
 
 class PullConfig(dg.Config):
-    """Whose orders are pulled."""
+    """Of which integrations orders are pulled."""
 
     only: list[str] = Field(
         default_factory=list,
@@ -64,7 +65,11 @@ class PullConfig(dg.Config):
 def pull_shop_orders(
     context: dg.AssetExecutionContext, config: PullConfig, pipelines: Pipelines
 ) -> Iterator[Any]:
-    """Pulls from the warehouse; no shop is asked."""
+    """Pulls the orders of each integration from the warehouse; no shop is asked.
+
+    Raises:
+        dagster.Failure: at the end, if the orders of an integration could not be pulled.
+    """
     keys = keys_of(context, config.only)
     reports: dict[str, PullReport] = {}
     failures: dict[str, str] = {}
@@ -109,7 +114,7 @@ pull_orders = dg.define_asset_job(
 def pull_after_sync(
     context: dg.SensorEvaluationContext, pipelines: Pipelines
 ) -> dg.SensorResult | dg.SkipReason:
-    """The cursor is the last request, see `pull_requests`."""
+    """Requests a pull for integrations that were synchronised; the cursor is a `PullCursor`."""
     pulled = PullCursor.from_cursor(context.cursor)
     present = list(context.instance.get_dynamic_partitions(NAME))
     with (
@@ -132,7 +137,13 @@ def pull_after_sync(
 
 
 def pull_request(keys: list[str], present: list[str], name: str | None = None) -> dg.RunRequest:
-    """The run that pulls the orders of these integrations."""
+    """Returns the run that pulls orders.
+
+    Args:
+        keys: of these integrations.
+        present: all partitions, in their order.
+        name: of the request, as run key and tag; None for a run that is started by hand.
+    """
     request = range_request("pull_shop_orders", keys, present, {"only": keys})
     if name is None:
         return request

@@ -1,8 +1,8 @@
-"""Checks of fulfilment, on the asset `fulfilment/orders`: does anything wait, doubt or contradict?
+"""The asset checks of fulfilment, on the asset `fulfilment/orders`.
 
 They look at all integrations that may be written to; a verdict names those it is about. Pulling
-orders computes them all, a push those that it may have changed. Not here: rules of what is pulled
-or pushed.
+orders computes them all, a push those that it may have changed. Not here: reading the inboxes and
+the journal (`fulfilment.findings`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import dagster as dg
 import psycopg
@@ -18,8 +17,10 @@ import psycopg
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.defs.fulfilment.stock_schedule import next_time
 from cscart_pipelines.defs.ingestion.checks import SHOWN, shown_findings
+from cscart_pipelines.fulfilment import findings
 from cscart_pipelines.fulfilment.countries import read_countries
 from cscart_pipelines.fulfilment.feeds import drop_folder
+from cscart_pipelines.fulfilment.findings import Connection, Finding
 from cscart_pipelines.fulfilment.push_session import disabled_reason
 from cscart_pipelines.fulfilment.shipments.deleted import find_deleted
 from cscart_pipelines.integrations.lifecycle import Status
@@ -27,19 +28,24 @@ from cscart_pipelines.integrations.registry import Integration
 from cscart_pipelines.integrations.status_words import read_status_names
 
 ORDERS = dg.AssetKey(["fulfilment", "orders"])
-PATIENCE = 1800
-"""Seconds that a row or a file may wait."""
+MAX_WAIT_SECONDS = 1800
+"""A row or a file may wait so long."""
 SERVED = (Status.SYNCING, Status.ENABLED, Status.FAILED)
 
-Connection = psycopg.Connection[Any]
-Finding = tuple[str, str]
-"""Integration, what."""
 Find = Callable[[AppContext, Connection, list[Integration]], list[Finding]]
 
 
 @dataclass(frozen=True)
 class FulfilmentCheck:
-    """`in_pushes`: a push may have changed the verdict."""
+    """One check over all integrations that may be written to.
+
+    Attributes:
+        name: unique among the checks of the asset.
+        description: what holds if there is no finding.
+        find: returns the findings.
+        severity: of a finding.
+        in_pushes: a push may have changed the verdict.
+    """
 
     name: str
     description: str
@@ -49,68 +55,17 @@ class FulfilmentCheck:
 
     @property
     def spec(self) -> dg.AssetCheckSpec:
+        """The check as Dagster knows it."""
         return dg.AssetCheckSpec(self.name, asset=ORDERS, description=self.description)
 
 
-def _by(query: str) -> Find:
+def _read(query: Callable[[Connection, Collection[str]], list[Finding]]) -> Find:
+    """Makes a check of a function that needs only the keys of the integrations."""
+
     def find(_: AppContext, connection: Connection, shops: list[Integration]) -> list[Finding]:
-        rows = connection.execute(query.encode(), {"keys": [shop.key for shop in shops]})
-        return [(row[0], row[1]) for row in rows.fetchall()]
+        return query(connection, [shop.key for shop in shops])
 
     return find
-
-
-DOUBT = """
-    SELECT integration, format('%%s %%s: %%s since %%s', replace(kind, '_', ' '), target, state,
-                               date_trunc('second', sent_at))
-    FROM fulfilment.journal
-    WHERE integration = ANY(%(keys)s) AND state IN ('applying', 'ambiguous')
-      AND sent_at < now() - interval '10 minutes'
-"""
-HELD = """
-    SELECT integration, format('%%s stock levels: %%s', count(*), min(reason))
-    FROM fulfilment.stock_levels
-    WHERE integration = ANY(%(keys)s) AND state = 'held' GROUP BY integration
-    UNION ALL
-    SELECT feed.integration, format('%%s: %%s', feed.source, feed.reason)
-    FROM fulfilment.feeds AS feed
-    WHERE feed.integration = ANY(%(keys)s) AND feed.state = 'held'
-      AND NOT EXISTS (
-          SELECT FROM fulfilment.feeds AS later
-          WHERE later.integration = feed.integration AND later.kind = feed.kind
-            AND later.id > feed.id AND later.state IN ('taken', 'released')
-      )
-"""
-"""A feed that was held needs nobody any more once a later one was taken."""
-REFUSED = """
-    SELECT integration, format('%%s shipments: %%s', count(*), reason)
-    FROM fulfilment.shipments
-    WHERE integration = ANY(%(keys)s) AND state = 'refused'
-      AND settled_at > now() - interval '1 day' GROUP BY integration, reason
-    UNION ALL
-    SELECT integration, format('%%s stock levels: %%s', count(*), reason)
-    FROM fulfilment.stock_levels
-    WHERE integration = ANY(%(keys)s) AND state = 'refused'
-      AND settled_at > now() - interval '1 day' GROUP BY integration, reason
-    UNION ALL
-    SELECT integration, format('%%s: %%s', source, coalesce(reason, rows_refused || ' rows'))
-    FROM fulfilment.feeds
-    WHERE integration = ANY(%(keys)s) AND received_at > now() - interval '1 day'
-      AND (state = 'refused' OR rows_refused > 0)
-"""
-SHIPMENTS_WAIT = """
-    SELECT integration, format('%%s shipments since %%s', count(*),
-                               date_trunc('second', min(received_at)))
-    FROM fulfilment.shipments
-    WHERE integration = ANY(%(keys)s) AND state IN ('waiting', 'taken')
-      AND received_at < now() - interval '30 minutes'
-    GROUP BY integration
-"""
-LEVELS_WAIT = """
-    SELECT integration, count(*), extract(epoch FROM min(received_at))::float
-    FROM fulfilment.stock_levels
-    WHERE integration = ANY(%(keys)s) AND state = 'waiting' GROUP BY integration
-"""
 
 
 def _missing(_: AppContext, connection: Connection, shops: list[Integration]) -> list[Finding]:
@@ -121,23 +76,23 @@ def _missing(_: AppContext, connection: Connection, shops: list[Integration]) ->
 
 
 def _waits(app: AppContext, connection: Connection, shops: list[Integration]) -> list[Finding]:
-    """Stock waits for the integration's own time, and then no longer than a shipment."""
+    """Finds rows and files that wait too long; for stock, the time counts from its schedule."""
     tracking = [shop for shop in shops if not disabled_reason("shipments", shop.settings)]
     stock = {shop.key: shop for shop in shops if not disabled_reason("stock", shop.settings)}
-    found = _by(SHIPMENTS_WAIT)(app, connection, tracking)
+    keys = [shop.key for shop in tracking]
+    found = findings.late_shipments(connection, keys, MAX_WAIT_SECONDS)
     now = time.time()
-    levels = connection.execute(LEVELS_WAIT.encode(), {"keys": list(stock)}).fetchall()
-    for key, count, oldest in levels:
+    for key, count, oldest in findings.waiting_levels(connection, stock):
         settings = stock[key].settings
         time_came = next_time(settings.stock_schedule or "", settings.zone, oldest)
-        if time_came is not None and time_came + PATIENCE < now:
+        if time_came is not None and time_came + MAX_WAIT_SECONDS < now:
             found.append((key, f"{count} stock levels beyond their time"))
-    for path in drop_folder.waiting_files(app.settings, [shop.key for shop in tracking]):
+    for path in drop_folder.waiting_files(app.settings, keys):
         try:
             arrived = path.stat().st_ctime  # of its name: moving a file keeps its other time
         except OSError:  # taken at this moment
             continue
-        if arrived + PATIENCE < now:
+        if arrived + MAX_WAIT_SECONDS < now:
             key, kind = drop_folder.owner_of(app.settings, path)
             found.append((key, f"the file {kind}/{path.name}"))
     return found
@@ -177,17 +132,17 @@ CHECKS = [
     FulfilmentCheck(
         "nothing_ambiguous",
         "No write to a shop has been in doubt for more than 10 minutes.",
-        _by(DOUBT),
+        _read(findings.writes_in_doubt),
     ),
     FulfilmentCheck(
         "nothing_held",
         "No stock feed is held by the circuit breaker.",
-        _by(HELD),
+        _read(findings.held_stock),
     ),
     FulfilmentCheck(
         "nothing_refused",
         "No row and no file was refused within a day.",
-        _by(REFUSED),
+        _read(findings.refused_within_a_day),
         dg.AssetCheckSeverity.WARN,
     ),
     FulfilmentCheck(
@@ -205,31 +160,33 @@ SPECS = [check.spec for check in CHECKS]
 def results(
     app: AppContext, selected: Collection[dg.AssetCheckKey]
 ) -> Iterator[dg.AssetCheckResult]:
-    """The verdicts of the selected checks, for the run that pulls orders."""
+    """Computes the selected checks and yields their verdicts, for the run that pulls orders."""
     chosen = [check for check in CHECKS if check.spec.key in selected]
-    for check, findings in verdicts(app, chosen):
+    for check, found in verdicts(app, chosen):
         yield dg.AssetCheckResult(
             check_name=check.name,
             asset_key=ORDERS,
-            passed=not findings,
+            passed=not found,
             severity=check.severity,
-            metadata=shown_findings(findings),
+            metadata=shown_findings(found),
         )
 
 
 def log_verdicts(context: dg.OpExecutionContext, app: AppContext) -> None:
-    """The verdicts that a push may have changed. A push is not undone because they cannot be
-    computed, so that is only logged."""
+    """Computes the checks that a push may have changed, and logs their verdicts.
+
+    A push is not undone because they cannot be computed, so that is an entry in the log only.
+    """
     try:
-        for check, findings in verdicts(app, [one for one in CHECKS if one.in_pushes]):
+        for check, found in verdicts(app, [one for one in CHECKS if one.in_pushes]):
             context.log_event(  # takes these too, though its types do not say so
                 dg.AssetCheckEvaluation(  # type: ignore[arg-type]
                     asset_key=ORDERS,
                     check_name=check.name,
-                    passed=not findings,
+                    passed=not found,
                     severity=check.severity,
                     description=check.description,
-                    metadata=shown_findings(findings),
+                    metadata=shown_findings(found),
                 )
             )
     except (psycopg.Error, OSError):
@@ -239,7 +196,7 @@ def log_verdicts(context: dg.OpExecutionContext, app: AppContext) -> None:
 def verdicts(
     app: AppContext, checks: Collection[FulfilmentCheck]
 ) -> Iterator[tuple[FulfilmentCheck, list[tuple[str, str, int]]]]:
-    """Checks and what they find: integration, what, how many in all; the first so many."""
+    """Yields each check with its first findings: integration, what, how many in all."""
     shops = [shop for shop in app.registry.all() if shop.status in SERVED]
     with app.warehouse.connect(autocommit=True) as connection:
         for check in checks:

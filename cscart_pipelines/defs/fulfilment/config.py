@@ -1,6 +1,6 @@
-"""What a person says in the launchpad before a push: one form, whatever steps the job has.
+"""The forms of the launchpad for pushes: one for each job, passed on to its steps.
 
-Not here: what the steps do with it (`write_back`).
+Not here: what the steps do with it (`jobs`).
 """
 
 # Without `from __future__ import annotations`: Dagster reads the annotations as they are.
@@ -49,26 +49,25 @@ class StockConfig(PushConfig):
     )
 
 
-class FilesConfig(StockConfig):
-    """The step before: files of which integrations are taken in, or what is released."""
+class StepConfig(StockConfig):
+    """What the steps of both jobs get: the form, and what is pushed."""
 
-    kind: PushKind = Field(description="What is pushed afterwards: shipments or stock.")
+    kind: PushKind = Field(description="shipments or stock")
 
 
-def _files(config: PushConfig, kind: PushKind) -> FilesConfig:
+def _steps(config: PushConfig, kind: PushKind, push: str) -> dg.RunConfig:
     shared = {name: getattr(config, name) for name in type(config).model_fields}
-    return FilesConfig(kind=kind, **shared)
+    step = StepConfig(kind=kind, **shared)
+    return dg.RunConfig(ops={"ingest_drop_folder": step, push: step})
 
 
 @dg.config_mapping
 def tracking_form(config: PushConfig) -> dg.RunConfig:
-    """The form of `push_tracking` as the configuration of its steps."""
-    return dg.RunConfig(
-        ops={"ingest_drop_folder": _files(config, "shipments"), "push_shipments": config}
-    )
+    """Returns the form of `push_tracking` as the configuration of its steps."""
+    return _steps(config, "shipments", "push_shipments")
 
 
 @dg.config_mapping
 def stock_form(config: StockConfig) -> dg.RunConfig:
-    """The form of `push_stock` as the configuration of its steps."""
-    return dg.RunConfig(ops={"ingest_drop_folder": _files(config, "stock"), "push_levels": config})
+    """Returns the form of `push_stock` as the configuration of its steps."""
+    return _steps(config, "stock", "push_levels")

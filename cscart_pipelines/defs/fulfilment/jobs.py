@@ -1,10 +1,11 @@
 """The jobs that write to shops: tracking numbers and stock levels, from the inboxes.
 
 One run covers many integrations; each succeeds or fails on its own, and the run fails at the end if
-one did. Not here: who is due (`write_back_due`), when a run starts (`write_back_sensors`).
+one did. Not here: what is due (`fulfilment.pushes.due`), when a run starts (`sensors`).
 """
 
 # Without `from __future__ import annotations`: Dagster reads the annotations as they are.
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,154 +13,104 @@ import dagster as dg
 
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.defs.fulfilment import checks as fulfilment_checks
-from cscart_pipelines.defs.fulfilment import due
 from cscart_pipelines.defs.fulfilment import metadata as fulfilment_metadata
 from cscart_pipelines.defs.fulfilment.config import (
-    FilesConfig,
-    PushConfig,
-    StockConfig,
+    StepConfig,
     stock_form,
     tracking_form,
 )
-from cscart_pipelines.defs.fulfilment.push_batch import Push, PushBatch, PushOutcome
 from cscart_pipelines.defs.shared.failures import failure
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.fulfilment.feeds import drop_folder
 from cscart_pipelines.fulfilment.feeds.ingest import IngestResult
-from cscart_pipelines.fulfilment.push_session import PushContext, PushKind
-from cscart_pipelines.fulfilment.report import PushReport
+from cscart_pipelines.fulfilment.pushes import due
+from cscart_pipelines.fulfilment.pushes.batch import Push, PushBatch, PushOutcome
 from cscart_pipelines.fulfilment.shipments.push import push_shipments as push_tracking_numbers
 from cscart_pipelines.fulfilment.stock import inbox as stock_inbox
 from cscart_pipelines.fulfilment.stock.push import push_stock as push_stock_levels
 
 POOL = "shop_writes"
 LONGEST = {"dagster/max_runtime": str(6 * 3600)}
-Reports = list[dict[str, Any]]
-"""`PushReport.to_json()` of each integration, with its `failure`; see `Outcome.to_json`."""
 
 
 @dg.op(
     name="ingest_drop_folder", description="Takes the files of the watched folder into the inboxes."
 )
 def ingest_drop_folder(
-    context: dg.OpExecutionContext, config: FilesConfig, pipelines: Pipelines
+    context: dg.OpExecutionContext, config: StepConfig, pipelines: Pipelines
 ) -> dict[str, str]:
-    """Returns the integrations with a file of which nothing was taken in, and why."""
-    troubles: dict[str, str] = {}
+    """Takes the files of the drop folder in, or releases what the circuit breaker holds.
+
+    Returns:
+        The integrations with a file of which nothing was taken in, and why.
+    """
+    refused: dict[str, str] = {}
     taken: list[tuple[str, IngestResult]] = []
     if config.dry_run:
         context.log.info("A dry run leaves the files where they are.")
-        return troubles
+        return refused
     if not (config.files or config.release):
-        return troubles
+        return refused
     with (
         pipelines.open() as app,
         app.warehouse.connect(autocommit=True) as connection,
     ):
-        for key in _keys(app, config, config.kind, with_files=True):
+        for key in _keys(app, config, before_files=True):
             if config.release:
-                # Before the wait for the turn, and without new files: only what was held when it
-                # was asked for has been looked at.
+                # Before the wait for the write lock, and without new files: a person has seen only
+                # what was held when the run was started.
                 with connection.transaction():
                     stock_inbox.release(connection, key)
                 continue
             try:
                 integration = app.registry.get(key)
-                receipts = drop_folder.ingest_files(connection, app.settings, integration)
+                results = drop_folder.ingest_files(connection, app.settings, integration)
             except Exception as error:  # one folder must not stop the others
-                troubles[key] = f"files could not be taken in: {type(error).__name__}: {error}"
-                context.log.exception(f"{key}: {troubles[key]}")
+                refused[key] = f"files could not be taken in: {type(error).__name__}: {error}"
+                context.log.exception(f"{key}: {refused[key]}")
                 continue
-            taken += [(key, receipt) for receipt in receipts]
-            _log_receipts(context, key, receipts)
-            # Nobody is told of a file again once it is filed away, so the run fails now.
-            whole = [f"{one.source}: {one.reason}" for one in receipts if one.state != "taken"]
+            taken += [(key, result) for result in results]
+            _log_files(context, key, results)
+            # A file that is filed away is not reported by a later run, so this one fails.
+            whole = [f"{one.source}: {one.reason}" for one in results if one.state != "taken"]
             if whole:
-                troubles[key] = "; ".join(whole)
+                refused[key] = "; ".join(whole)
     context.add_output_metadata(fulfilment_metadata.files(taken))
-    return troubles
-
-
-@dg.op(
-    name="push_shipments",
-    pool=POOL,
-    out=dg.Out(io_manager_key="in_memory"),
-    description="Tracking numbers, carriers and order statuses: into the shop, and read back.",
-)
-def push_shipments(
-    context: dg.OpExecutionContext,
-    config: PushConfig,
-    pipelines: Pipelines,
-    troubles: dict[str, str],
-) -> Iterator[Any]:
-    yield from _push(context, config, pipelines, "shipments", push_tracking_numbers, troubles)
-
-
-@dg.op(
-    name="push_levels",
-    pool=POOL,
-    out=dg.Out(io_manager_key="in_memory"),
-    description="Stock on hand: compared with the shop's, written where it differs, read back.",
-)
-def push_levels(
-    context: dg.OpExecutionContext,
-    config: StockConfig,
-    pipelines: Pipelines,
-    troubles: dict[str, str],
-) -> Iterator[Any]:
-    def push(round_: PushContext) -> PushReport:
-        # For real `ingest_drop_folder` has released what was held.
-        return push_stock_levels(round_, release=config.release and config.dry_run)
-
-    yield from _push(context, config, pipelines, "stock", push, troubles)
-
-
-@dg.job(
-    name="push_tracking",
-    config=tracking_form,
-    tags=LONGEST,
-    description="Writes shipments to the shops: tracking numbers, carriers, order statuses.",
-)
-def push_tracking() -> None:
-    push_shipments(ingest_drop_folder())
-
-
-@dg.job(
-    name="push_stock",
-    config=stock_form,
-    tags=LONGEST,
-    description="Writes stock levels to the shops.",
-)
-def push_stock() -> None:
-    push_levels(ingest_drop_folder())
+    return refused
 
 
 def _push(
     context: dg.OpExecutionContext,
-    config: PushConfig,
+    config: StepConfig,
     pipelines: Pipelines,
-    kind: PushKind,
-    push: Push,
-    troubles: dict[str, str],
+    refused_files: dict[str, str],
 ) -> Iterator[Any]:
-    """The output comes before the failure: what was done is shown, and told, either way."""
+    """Pushes to the shops of the run.
+
+    Yields:
+        `PushOutcome.to_json()`, before the failure: what was done is shown either way.
+
+    Raises:
+        dagster.Failure: at the end, if a push failed or a file was refused; it names the
+            integrations.
+    """
     outcome = PushOutcome()
     with pipelines.open() as app:
-        keys = _keys(app, config, kind)
-        context.log.info(f"{kind} of {', '.join(keys) or 'no integration'}")
-        pushes = PushBatch(
+        keys = _keys(app, config)
+        context.log.info(f"{config.kind} of {', '.join(keys) or 'no integration'}")
+        batch = PushBatch(
             app,
-            kind,
-            push,
+            config.kind,
+            _push_function(config),
             context.run.run_id,
             limit=config.limit,
             dry_run=config.dry_run,
             named=config.integration is not None,
         )
-        for key, so_far in pushes.pay(keys):
+        for key, so_far in batch.run(keys):
             outcome = so_far
             _log(context, key, outcome)
-        for key, reason in troubles.items():
+        for key, reason in refused_files.items():
             before = outcome.failures.get(key)
             outcome.failures[key] = f"{reason}; {before}" if before else reason
         if not config.dry_run:
@@ -171,22 +122,69 @@ def _push(
         raise failure(outcome.failures, succeeded, shown["outcome"])
 
 
-def _keys(
-    app: AppContext, config: PushConfig, kind: PushKind, *, with_files: bool = False
-) -> list[str]:
-    """The integrations of this run. `with_files`: for whom files are taken in, nothing may wait
-    in the inbox yet."""
+def _push_function(config: StepConfig) -> Push:
+    if config.kind == "shipments":
+        return push_tracking_numbers
+    # Unless it is a dry run, `ingest_drop_folder` has released what was held.
+    return functools.partial(push_stock_levels, release=config.release and config.dry_run)
+
+
+push_shipments = dg.op(
+    name="push_shipments",
+    pool=POOL,
+    out=dg.Out(io_manager_key="in_memory"),
+    description="Tracking numbers, carriers and order statuses: into the shop, and read back.",
+)(_push)
+push_levels = dg.op(
+    name="push_levels",
+    pool=POOL,
+    out=dg.Out(io_manager_key="in_memory"),
+    description="Stock on hand: compared with the shop's, written where it differs, read back.",
+)(_push)
+
+
+@dg.job(
+    name="push_tracking",
+    config=tracking_form,
+    tags=LONGEST,
+    description="Writes shipments to the shops: tracking numbers, carriers, order statuses.",
+)
+def push_tracking() -> None:
+    """Takes files in, then pushes shipments."""
+    push_shipments(ingest_drop_folder())
+
+
+@dg.job(
+    name="push_stock",
+    config=stock_form,
+    tags=LONGEST,
+    description="Writes stock levels to the shops.",
+)
+def push_stock() -> None:
+    """Takes files in, then pushes stock levels."""
+    push_levels(ingest_drop_folder())
+
+
+def _keys(app: AppContext, config: StepConfig, *, before_files: bool = False) -> list[str]:
+    """Returns the integrations of this run.
+
+    Args:
+        app: the warehouse and the registry.
+        config: of the step.
+        before_files: files are taken in next: one that is named is left out if it may not be pushed
+            to (the push says why), and needs nothing in the inbox yet.
+    """
     if config.integration is not None:
         keys = [config.integration]
-        return due.pushable(app, kind, keys) if with_files else keys
+        return due.pushable(app, config.kind, keys) if before_files else keys
     if config.only:
-        return due.pushable(app, kind, config.only)
+        return due.pushable(app, config.kind, config.only)
     with app.warehouse.connect(autocommit=True) as connection:
-        return sorted(due.waiting(app, connection, kind))
+        return sorted(due.waiting(app, connection, config.kind))
 
 
-def _log_receipts(context: dg.OpExecutionContext, key: str, receipts: list[IngestResult]) -> None:
-    for one in receipts:
+def _log_files(context: dg.OpExecutionContext, key: str, results: list[IngestResult]) -> None:
+    for one in results:
         said = f"{key}: {one.kind}/{one.source}: {one.taken} rows taken, {one.known} known before"
         said += f", {len(one.refusals)} refused"
         if one.state == "taken":
@@ -196,8 +194,8 @@ def _log_receipts(context: dg.OpExecutionContext, key: str, receipts: list[Inges
 
 
 def _log(context: dg.OpExecutionContext, key: str, outcome: PushOutcome) -> None:
-    if key in outcome.surprises:
-        error = outcome.surprises[key]
+    if key in outcome.unexpected:
+        error = outcome.unexpected[key]
         context.log.error(f"{key}: unexpected failure", exc_info=error)
     elif key in outcome.failures:
         context.log.error(f"{key}: {outcome.failures[key]}")

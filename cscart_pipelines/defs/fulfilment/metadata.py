@@ -1,6 +1,6 @@
 """What a push shows in the UI: tables for people, and plain numbers.
 
-Pure: reports in, metadata out. Tables are cut where nobody reads on. Not here: when they are shown.
+Pure: reports in, metadata out. Long tables are cut. Not here: when they are shown (`jobs`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,13 @@ WRITTEN = ("verified", "planned")
 def metadata(
     reports: Sequence[PushReport], failures: Mapping[str, str], refused: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Everything about one run. Empty tables are left out."""
+    """Returns everything about one run. Empty tables are left out.
+
+    Args:
+        reports: of the pushes that began.
+        failures: reasons by integration.
+        refused: reasons, by integration, why it was not pushed to.
+    """
     counts: dict[str, int] = {}
     for report in reports:
         for name, count in report.counts.items():
@@ -50,7 +56,7 @@ def metadata(
 def outcome(
     reports: Sequence[PushReport], failures: Mapping[str, str], refused: Mapping[str, str]
 ) -> dg.MarkdownMetadataValue:
-    """One line a shop, failed ones first."""
+    """Returns a line for each shop, failed ones first."""
     known = {report.integration: report for report in reports}
     lines: list[tuple[str, ...]] = []
     for key, reason in sorted(failures.items()):
@@ -67,7 +73,7 @@ def outcome(
 
 
 def changes(reports: Sequence[PushReport]) -> dg.MarkdownMetadataValue | None:
-    """What was written, or in a dry run would be; what went wrong first."""
+    """Returns what was written, or would be in a dry run; what went wrong first."""
     found = [(report.integration, change) for report in reports for change in report.changes]
     found.sort(key=lambda each: each[1].state in WRITTEN)  # stable
     lines = [
@@ -80,7 +86,7 @@ def changes(reports: Sequence[PushReport]) -> dg.MarkdownMetadataValue | None:
 
 
 def refusals(reports: Sequence[PushReport]) -> dg.MarkdownMetadataValue | None:
-    """Rows that will not be carried out as they are."""
+    """Returns the refused rows of the inboxes, with the reasons."""
     lines = [
         (report.integration, one.target, one.reason, one.source or "")
         for report in reports
@@ -90,13 +96,13 @@ def refusals(reports: Sequence[PushReport]) -> dg.MarkdownMetadataValue | None:
 
 
 def notes(reports: Sequence[PushReport]) -> dg.MarkdownMetadataValue | None:
-    """Findings about a whole push."""
+    """Returns findings about a whole push."""
     lines = [(report.integration, note) for report in reports for note in report.notes]
     return _table(("integration", "note"), lines)
 
 
 def files(taken: Sequence[tuple[str, IngestResult]]) -> dict[str, Any]:
-    """What was taken in from the watched folder."""
+    """Returns what was taken in from the drop folder, as pairs of integration and result."""
     lines: list[tuple[Any, ...]] = []
     refused: list[tuple[Any, ...]] = []
     for key, one in taken:

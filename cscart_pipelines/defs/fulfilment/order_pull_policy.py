@@ -1,8 +1,7 @@
 """When orders are pulled: pure, from the synchronisations that succeeded and the last request.
 
 Each integration's orders are pulled once after each synchronisation; a run that failed is asked for
-again a few times, and then the next synchronisation asks anew. Not here: looking and asking
-(`fulfilment_orders`).
+again a few times, and then the next synchronisation asks anew. Not here: the sensor (`assets`).
 """
 
 from __future__ import annotations
@@ -16,23 +15,29 @@ from cscart_pipelines.defs.transformation.build_policy import PAUSES, Fate
 
 @dataclass(frozen=True)
 class PullCursor:
-    """The cursor of `pull_after_sync`."""
+    """The cursor of `pull_after_sync`.
+
+    Attributes:
+        seen: the last synchronisation of each integration for which a pull was requested.
+        last: the integrations of the last request.
+        request: its name.
+        attempt: how many requests for the same have been made, this one included.
+        at: when it was made, epoch seconds.
+    """
 
     seen: dict[str, int] = field(default_factory=dict)
-    """The last synchronisation of each integration that a pull was asked for."""
     last: tuple[str, ...] = ()
-    """Integrations of the last request."""
     request: str | None = None
     attempt: int = 0
     at: float = 0.0
-    """When it was made, epoch seconds."""
 
     def to_cursor(self) -> str:
+        """Returns the cursor as Dagster keeps it."""
         return json.dumps(asdict(self))
 
     @staticmethod
     def from_cursor(cursor: str | None) -> PullCursor:
-        """One that nobody can read counts as none: at worst orders are pulled once too often."""
+        """Reads a cursor; an unreadable one counts as none: at worst orders are pulled twice."""
         try:
             found = json.loads(cursor or "{}")
             return PullCursor(
@@ -49,9 +54,17 @@ class PullCursor:
 def decide(
     pulled: PullCursor, synced: Mapping[str, int], fate: Fate, now: float
 ) -> tuple[list[str], PullCursor] | str:
-    """Whose orders to pull now, with the next cursor; or the reason why none are.
+    """Decides of which integrations orders are pulled now.
 
-    `synced`: the last synchronisation that succeeded, of each integration whose orders are wanted.
+    Args:
+        pulled: the cursor of the last request.
+        synced: the number of the last synchronisation that succeeded, of each integration whose
+            orders are wanted.
+        fate: of the run of the last request.
+        now: epoch seconds.
+
+    Returns:
+        The integrations and the next cursor; or the reason why there are none.
     """
     if pulled.request is not None and fate is Fate.UNDER_WAY:
         return "A run of pull_orders is queued or running."

@@ -1,9 +1,7 @@
-"""What starts a push by itself: something in the inbox, or an integration's own clock.
+"""What starts a push by itself: rows and files that wait, or an integration's own schedule.
 
-The sensors look at the warehouse and the watched folder; no shop is asked anything. Run keys are
-remembered for ever, and the same shipments may be tried again, so each request has a key of its own
-moment; what keeps it from being made twice is the look at the runs that are not over. Not here: the
-rules of when (`write_back_clock`).
+The sensors read the warehouse and the drop folder; no shop is asked. Not here: the rules of when
+(`stock_schedule`, `shared.run_requests`), what waits (`fulfilment.pushes.due`).
 """
 
 import time
@@ -12,30 +10,24 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from cscart_pipelines.app_context import AppContext
-from cscart_pipelines.defs.fulfilment import due as fulfilment_due
 from cscart_pipelines.defs.fulfilment.jobs import push_stock, push_tracking
-from cscart_pipelines.defs.fulfilment.stock_schedule import (
-    Clock,
-    PushRequests,
-    due_keys,
-    resume,
-    to_ask,
-)
+from cscart_pipelines.defs.fulfilment.stock_schedule import ScheduleCursor, due_keys, split_busy
 from cscart_pipelines.defs.ingestion.jobs import LARGEST_RUN
 from cscart_pipelines.defs.shared.resources import Pipelines
+from cscart_pipelines.defs.shared.run_requests import (
+    INTEGRATIONS,
+    STARTED_BY,
+    RequestCursor,
+    keys_to_request,
+    unfinished_runs,
+)
 from cscart_pipelines.fulfilment import push_session
+from cscart_pipelines.fulfilment.pushes import due
 
-TAG = "cscart/started_by"
 INBOX, CLOCK = "fulfilment inbox", "stock clock"
+"""Values of the tag `STARTED_BY`."""
 BATCH = 500
 """Orders of one integration in one run: a shop with thousands must not keep the others waiting."""
-NOT_OVER = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-"""Not those that were made and never handed over, because the daemon died: nobody ends them."""
 
 
 @dg.sensor(
@@ -48,32 +40,31 @@ NOT_OVER = [
 def fulfilment_inbox(
     context: dg.SensorEvaluationContext, pipelines: Pipelines
 ) -> dg.SensorResult | dg.SkipReason:
-    """The cursor is what was asked for last, see `write_back_clock.Asked`."""
-    if _runs(context.instance, push_tracking.name, INBOX):
+    """Requests a run for the shipments that wait; the cursor is a `RequestCursor`."""
+    if unfinished_runs(context.instance, push_tracking.name, INBOX):
         return dg.SkipReason("A push is queued or running.")
     now = time.time()
-    asked = PushRequests.from_cursor(context.cursor)
     with (
         pipelines.open() as app,
         app.warehouse.connect(autocommit=True) as connection,
     ):
-        waiting = fulfilment_due.waiting(app, connection, "shipments")
-        for key in fulfilment_due.busy(connection, waiting):
-            waiting.pop(key)  # whoever writes there takes what waits, or leaves it to the next look
-    keys, asked = to_ask(waiting, asked, now)
+        waiting = due.waiting(app, connection, "shipments")
+        for key in due.busy(connection, waiting):
+            waiting.pop(key)  # the push under way takes what waits, or leaves it to the next look
+    keys, cursor = keys_to_request(waiting, RequestCursor.from_cursor(context.cursor), now)
     if not keys:
         why = (
             "What waits was tried a moment ago; it is tried again later."
             if waiting
             else "Nothing waits that can be pushed now."
         )
-        return dg.SensorResult(skip_reason=why, cursor=asked.to_cursor())
+        return dg.SensorResult(skip_reason=why, cursor=cursor.to_cursor())
     request = dg.RunRequest(
         run_key=f"inbox-{now:.3f}",
         run_config={"only": keys, "limit": BATCH},
-        tags={TAG: INBOX, "cscart/integrations": str(len(keys))},
+        tags={STARTED_BY: INBOX, INTEGRATIONS: str(len(keys))},
     )
-    return dg.SensorResult(run_requests=[request], cursor=asked.to_cursor())
+    return dg.SensorResult(run_requests=[request], cursor=cursor.to_cursor())
 
 
 @dg.sensor(
@@ -86,34 +77,35 @@ def fulfilment_inbox(
 def stock_schedule(
     context: dg.SensorEvaluationContext, pipelines: Pipelines
 ) -> dg.SensorResult | dg.SkipReason:
-    """The cursor is the last look, see `write_back_clock.Clock`."""
+    """Requests runs for the stock that is due; the cursor is a `ScheduleCursor`."""
     now = time.time()
-    clock = Clock.from_cursor(context.cursor)
+    cursor = ScheduleCursor.from_cursor(context.cursor)
     with (
         pipelines.open() as app,
         app.warehouse.connect(autocommit=True) as connection,
     ):
-        due = push_session.due(connection, "stock")
-        failed = fulfilment_due.failed(connection, "stock") & due
-        again = failed & set(fulfilment_due.waiting(app, connection, "stock") if failed else ())
-        in_runs = _in_runs(context.instance)
-        # Who failed a moment ago is not due, not even at his own time: it comes under `again`.
-        came = {*(due & set(due_keys(_schedules(app), clock, now))), *(again - in_runs)}
-        came = set(fulfilment_due.pushable(app, "stock", came))
-        # Whose run is not over is owed: what that run has read may be older than this time.
-        busy = fulfilment_due.busy(connection, came) | in_runs
-    keys, after = resume(came, busy, now)
+        may_start = push_session.due(connection, "stock")
+        failed = push_session.failures(connection, "stock").keys() & may_start
+        again = failed & set(due.waiting(app, connection, "stock") if failed else ())
+        in_runs = _in_unfinished_runs(context.instance)
+        # An integration in its back-off is not due, even at its own time: it comes under `again`.
+        scheduled = set(due_keys(_schedules(app), cursor, now))
+        came = set(due.pushable(app, "stock", {*(may_start & scheduled), *(again - in_runs)}))
+        # One in an unfinished run is owed: what that run has read may be older than this time.
+        busy = due.busy(connection, came) | in_runs
+    keys, after = split_busy(came, busy, now)
     if not keys:
         return dg.SensorResult(
             skip_reason="No integration's stock schedule is due.", cursor=after.to_cursor()
         )
+    batches = [keys[start : start + LARGEST_RUN] for start in range(0, len(keys), LARGEST_RUN)]
     requests = [
         dg.RunRequest(
-            run_key=f"stock-{now:.3f}-{start}",
-            run_config={"only": keys[start : start + LARGEST_RUN]},
-            tags={TAG: CLOCK, "cscart/integrations": str(len(keys[start : start + LARGEST_RUN]))},
+            run_key=f"stock-{now:.3f}-{number}",
+            run_config={"only": batch},
+            tags={STARTED_BY: CLOCK, INTEGRATIONS: str(len(batch))},
         )
-        for start in range(0, len(keys), LARGEST_RUN)
+        for number, batch in enumerate(batches)
     ]
     return dg.SensorResult(run_requests=requests, cursor=after.to_cursor())
 
@@ -126,16 +118,10 @@ def _schedules(app: AppContext) -> dict[str, tuple[str, ZoneInfo]]:
     }
 
 
-def _runs(instance: dg.DagsterInstance, job: str, started_by: str) -> list[dg.DagsterRun]:
-    """Those that are not over, also ones that Dagster started again after a crash."""
-    filters = dg.RunsFilter(job_name=job, statuses=NOT_OVER, tags={TAG: started_by})
-    return list(instance.get_runs(filters=filters))
-
-
-def _in_runs(instance: dg.DagsterInstance) -> set[str]:
-    """Integrations that a run which is not over will push to."""
+def _in_unfinished_runs(instance: dg.DagsterInstance) -> set[str]:
+    """Returns the integrations that a queued or running run will push stock to."""
     found: set[str] = set()
-    for run in _runs(instance, push_stock.name, CLOCK):
+    for run in unfinished_runs(instance, push_stock.name, CLOCK):
         only = run.run_config.get("only")
         found.update(str(key) for key in (only if isinstance(only, list) else ()))
     return found

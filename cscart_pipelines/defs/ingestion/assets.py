@@ -1,7 +1,7 @@
 """The raw assets `cscart/…`: one op that synchronises the shops of its partitions.
 
 Every shop succeeds or fails on its own; the run fails at the end if one did, and names it. Not
-here: what a synchronisation does (`sync.run`), who may start one (`integrations.lease`).
+here: what a synchronisation does (`sync.run`), when one may start (`integrations.sync_lock`).
 """
 
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ from cscart_pipelines.defs.ingestion.metadata import (
     materialisation_metadata,
     outcome_table,
 )
-from cscart_pipelines.defs.ingestion.sync_batch import SyncBatch
 from cscart_pipelines.defs.shared.failures import failure
 from cscart_pipelines.defs.shared.partitions import integration_partitions, keys_of
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.secrets import SecretError
+from cscart_pipelines.sync.batch import SyncBatch
 from cscart_pipelines.sync.run import ENTITIES, SyncFailedError, SyncReport
 
 DESCRIPTIONS = {
@@ -72,7 +72,11 @@ class ResyncConfig(dg.Config):
 def read_shop(
     context: dg.AssetExecutionContext, config: ResyncConfig, pipelines: Pipelines
 ) -> Iterator[Any]:
-    """Synchronises the selected entities of every shop of this run."""
+    """Synchronises the selected entities of every shop of this run.
+
+    Raises:
+        dagster.Failure: at the end, if a shop failed; it names those that did.
+    """
     entities = [key.path[-1] for key in context.selected_asset_keys]
     keys = keys_of(context, config.only)
     reports: list[SyncReport] = []
@@ -80,14 +84,14 @@ def read_shop(
     refused: dict[str, str] = {}
     with pipelines.open() as app:
         app.registry.release_dead()
-        visits = SyncBatch(
+        batch = SyncBatch(
             app,
             entities,
             context.run.run_id,
             full=config.full,
             scheduled=config.scheduled,
         )
-        for key, future in visits.pay(keys):
+        for key, future in batch.run(keys):
             try:
                 report = future.result()
             except (NotAllowedError, UnknownIntegrationError) as error:  # removed meanwhile
@@ -96,7 +100,7 @@ def read_shop(
             except (SyncFailedError, ShopError, SecretError) as error:
                 failures[key] = str(error)
                 context.log.error(f"{key}: {error}")
-            except Exception as error:  # a mistake of ours in one shop must not stop the others
+            except Exception as error:  # an unforeseen one in one shop must not stop the others
                 failures[key] = f"{type(error).__name__}: {error}"
                 context.log.exception(f"{key}: unexpected failure")
             else:
@@ -123,7 +127,7 @@ def _finish(
     failures: dict[str, str],
     refused: dict[str, str],
 ) -> None:
-    """Says what happened; a failed shop fails the run, a refused start does not."""
+    """Logs the outcome, and fails the run if a shop failed; one that was refused is no failure."""
     table = outcome_table(reports, failures, refused)
     if not failures:
         context.log.info(f"{len(reports)} integrations synchronised\n{table.value}")

@@ -1,17 +1,22 @@
-"""The early-warning connection test as a job of its own, between the hourly synchronisations.
+"""The connection test of all shops as a job of its own, between the hourly synchronisations.
 
-Not here: how a connection is tested (`integrations.early_warning`).
+Not here: how a connection is tested (`integrations.connection_health`).
 """
 
 import dagster as dg
 
 from cscart_pipelines.defs.shared.resources import Pipelines
+from cscart_pipelines.defs.shared.run_requests import STARTED_BY
 from cscart_pipelines.integrations import connection_health
 
 
 @dg.op(name="check_shop_connections", pool="shop_api")
 def check_shop_connections(context: dg.OpExecutionContext, pipelines: Pipelines) -> None:
-    """One light request per enabled shop; fails, and so alerts, when a shop refuses for good."""
+    """Sends one light request to each enabled shop.
+
+    Raises:
+        dagster.Failure: a shop refuses for a reason that does not pass by itself.
+    """
     with pipelines.open() as app:
         findings = connection_health.check_connections(app.warehouse, app.registry)
     for finding in findings:
@@ -30,6 +35,7 @@ def check_shop_connections(context: dg.OpExecutionContext, pipelines: Pipelines)
     description="Connection test of every enabled shop: reachable, credentials accepted.",
 )
 def connections_job() -> None:
+    """Tests the connection of every enabled shop."""
     check_shop_connections()
 
 
@@ -40,4 +46,5 @@ def connections_job() -> None:
     description="At half past every hour, between two synchronisations.",
 )
 def early_warning_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    return dg.RunRequest(tags={"cscart/started_by": "early warning"})
+    """Requests the run of every hour."""
+    return dg.RunRequest(tags={STARTED_BY: "early warning"})

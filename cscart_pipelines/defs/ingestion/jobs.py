@@ -42,6 +42,7 @@ LARGEST_RUN = 250
 def hourly_resync(
     context: dg.ScheduleEvaluationContext, pipelines: Pipelines
 ) -> list[dg.RunRequest] | dg.RunRequest | dg.SkipReason:
+    """Requests the synchronisation of the integrations that are due."""
     with pipelines.open() as app:
         app.registry.release_dead()
         due: list[str] = []
@@ -63,7 +64,14 @@ def hourly_resync(
 def resync_request(
     keys: list[str], present: list[str], *, scheduled: bool = False, full: bool = False
 ) -> dg.RunRequest:
-    """The synchronisation of these integrations in one run."""
+    """Returns the run that synchronises these integrations.
+
+    Args:
+        keys: the integrations.
+        present: all partitions, in their order.
+        scheduled: leave out integrations whose failure needs a person.
+        full: read everything again, not only what changed.
+    """
     config = {"only": keys, "scheduled": scheduled, "full": full}
     return range_request("read_shop", keys, present, config)
 
@@ -71,9 +79,17 @@ def resync_request(
 def range_request(
     step: str, keys: list[str], present: list[str], config: dict[str, Any]
 ) -> dg.RunRequest:
-    """One run over these integrations: the range of partitions that holds them, and their names,
-    which the step finds as `only` in its config. One without a partition has just been disabled or
-    removed; the step says so."""
+    """Returns one run over these integrations.
+
+    Its partitions are the range that holds them; their keys are `only` in the configuration of the
+    step. One without a partition has just been disabled or removed; the step says so.
+
+    Args:
+        step: name of the op.
+        keys: the integrations.
+        present: all partitions, in their order.
+        config: of the step.
+    """
     places = sorted(present.index(key) for key in keys if key in present)
     tags = {}
     partition = None

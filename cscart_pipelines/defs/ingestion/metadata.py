@@ -1,6 +1,6 @@
 """What a materialisation of a raw asset shows in the UI.
 
-Pure: reports in, metadata out. Not here: when it is shown (`raw_assets`).
+Pure: reports in, metadata out. Not here: when it is shown (`assets`).
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ TABLES: dict[str, Table] = {
 
 
 def tracking_command(key: str) -> str:
-    """How the command line writes the onsite tracking file of an integration."""
+    """Returns the command that writes the onsite tracking file of an integration."""
     return f"cscart-pipelines integration tracking-file {key} -o onsite-tracking-{key}.json"
 
 
 def column_schema(table: Table) -> dg.TableSchema:
-    """The columns as the tables describe them."""
+    """Returns the columns of a table with their types and descriptions."""
     keys = {column.name for column in table.primary_key.columns}
     return dg.TableSchema(
         columns=[
@@ -46,7 +46,7 @@ def column_schema(table: Table) -> dg.TableSchema:
 
 
 def definition_metadata(entity: str) -> dict[str, Any]:
-    """What is true of the asset whatever a run does."""
+    """Returns the metadata of the asset's definition."""
     shown: dict[str, Any] = {
         "dagster/table_name": f"cscart.{entity}",
         "dagster/column_schema": column_schema(TABLES[entity]),
@@ -57,7 +57,13 @@ def definition_metadata(entity: str) -> dict[str, Any]:
 
 
 def materialisation_metadata(report: EntityReport, kind: str, key: str) -> dict[str, Any]:
-    """What one synchronisation did to one entity of the shop with that key."""
+    """Returns what a synchronisation did to one entity.
+
+    Args:
+        report: of the entity.
+        kind: of the synchronisation.
+        key: of the integration.
+    """
     numbers = report.numbers()
     seconds = max(report.seconds, 1e-6)
     shown: dict[str, Any] = {
@@ -88,7 +94,7 @@ def materialisation_metadata(report: EntityReport, kind: str, key: str) -> dict[
 def outcome_table(
     reports: list[SyncReport], failures: dict[str, str], refused: dict[str, str]
 ) -> dg.MarkdownMetadataValue:
-    """One line a shop, failed ones first: what a person wants to see of a run over many."""
+    """Returns a line for each shop, failed ones first."""
     lines = ["| integration | outcome | customers | orders | changed | API calls | seconds |"]
     lines.append("|---|---|--:|--:|--:|--:|--:|")
     for key, reason in sorted(failures.items()):
@@ -112,5 +118,5 @@ def _total(entities: dict[str, EntityReport], name: str) -> str:
 
 
 def cell(text: str) -> str:
-    """The text as one cell of a Markdown table."""
+    """Returns the text as one cell of a Markdown table."""
     return text.replace("|", "\\|").replace("\n", " ")

@@ -34,6 +34,7 @@ REQUEST_TAG = f"{orphaned_runs.HIDDEN}lists_request"
 def sync_partitions(
     context: dg.SensorEvaluationContext, pipelines: Pipelines
 ) -> dg.SensorResult | dg.SkipReason:
+    """Adds and deletes partitions; marks what has no process any more as failed."""
     with pipelines.open() as app:
         released = app.registry.release_dead()
         integrations = app.registry.all()
@@ -94,7 +95,7 @@ def requested_syncs(
 def rebuild_lists(
     context: dg.SensorEvaluationContext, pipelines: Pipelines
 ) -> dg.SensorResult | dg.SkipReason:
-    """The cursor is the last request, see `rebuild`."""
+    """Requests a build for syncs that no build contains; the cursor is a `BuildCursor`."""
     asked = BuildCursor.from_cursor(context.cursor)
     with (
         pipelines.open() as app,

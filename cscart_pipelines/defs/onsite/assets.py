@@ -1,8 +1,8 @@
-"""The asset `onsite/tracking_file`: the file for Google Tag Manager, to be had from the UI.
+"""The asset `onsite/tracking_file`: the file for Google Tag Manager.
 
-Materialising a partition shows the file of that integration as metadata: nothing in it is secret,
-and no run leaves a file on a machine that nobody can reach. Not here: what is in it (`onsite`), the
-command that writes it to a file (`cli`).
+Materialising a partition shows the file of that integration as metadata, since a file on the
+machine of a run may be out of reach; nothing in it is secret. Not here: what is in it
+(`onsite.tracking_file`), the command that writes it (`cli.integration.tracking_file`).
 """
 
 # Without `from __future__ import annotations`: Dagster reads the annotations as they are.
@@ -39,7 +39,11 @@ from cscart_pipelines.onsite import tracking_file as tracking
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
 def show_tracking_file(context: dg.AssetExecutionContext, pipelines: Pipelines) -> Iterator[Any]:
-    """Each integration for itself; the run fails at the end if one may not have its file."""
+    """Shows the file of each integration.
+
+    Raises:
+        dagster.Failure: at the end, if an integration may not have its file.
+    """
     refused: dict[str, str] = {}
     made = 0
     with pipelines.open() as app:

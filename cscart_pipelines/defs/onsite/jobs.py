@@ -1,7 +1,7 @@
-"""From events to the list: visits that touched orders or people are followed into their shops.
+"""The targeted sync: orders and people that visits have touched are read from the shops again.
 
-The sensor looks at the queue only; the run reads what was touched from the shops, and the sensor
-`rebuild_lists` sees its records. Not here: how one shop is followed (`onsite_visits`).
+The sensor reads the change queue only; the run reads the shops, and the sensor `rebuild_lists` sees
+its records. Not here: what is done in one shop (`sync.targeted_batch`).
 """
 
 # Without `from __future__ import annotations`: Dagster reads the annotations as they are.
@@ -12,26 +12,26 @@ import dagster as dg
 from pydantic import Field
 
 from cscart_pipelines.app_context import AppContext
-from cscart_pipelines.defs.fulfilment.sensors import NOT_OVER
-from cscart_pipelines.defs.fulfilment.stock_schedule import PushRequests, to_ask
 from cscart_pipelines.defs.ingestion.metadata import cell
-from cscart_pipelines.defs.onsite.targeted_batch import (
-    TargetedBatch,
-    TargetedOutcome,
-    TargetedResult,
-    book,
-)
 from cscart_pipelines.defs.shared.failures import failure
 from cscart_pipelines.defs.shared.resources import Pipelines
+from cscart_pipelines.defs.shared.run_requests import (
+    INTEGRATIONS,
+    STARTED_BY,
+    RequestCursor,
+    keys_to_request,
+    unfinished_runs,
+)
 from cscart_pipelines.integrations.lifecycle import Action, rejection_reason
 from cscart_pipelines.onsite import change_queue
+from cscart_pipelines.sync.targeted_batch import TargetedBatch, TargetedOutcome, TargetedResult
 
-TAG = "cscart/started_by"
 SENSOR = "onsite events"
+"""Value of the tag `STARTED_BY`."""
 
 
 class TargetedSyncConfig(dg.Config):
-    """Whose visits are followed."""
+    """Of which integrations the change queue is worked off."""
 
     only: list[str] = Field(
         default_factory=list,
@@ -47,17 +47,21 @@ class TargetedSyncConfig(dg.Config):
 def sync_touched_records(
     context: dg.OpExecutionContext, config: TargetedSyncConfig, pipelines: Pipelines
 ) -> None:
-    """Each shop for itself; one that cannot be asked waits, and is an alert only if that lasts."""
+    """Reads the touched records of each shop; the changes of one that does not answer wait.
+
+    Raises:
+        dagster.Failure: at the end, if a shop failed or has not answered for a while.
+    """
     outcome = TargetedOutcome()
     with pipelines.open() as app:
         keys = config.only or _due(app)
-        for key, future in TargetedBatch(app, context.run.run_id).follow(keys):
-            mistake = book(outcome, key, future)
-            if mistake is not None:
-                context.log.error(f"{key}: unexpected failure", exc_info=mistake)
+        for key, future in TargetedBatch(app, context.run.run_id).run(keys):
+            unexpected = outcome.add(key, future)
+            if unexpected is not None:
+                context.log.error(f"{key}: unexpected failure", exc_info=unexpected)
             elif key in outcome.followed:
                 _observe(context, outcome.followed[key])
-    for key, reason in {**outcome.refused, **outcome.troubles}.items():
+    for key, reason in {**outcome.refused, **outcome.no_answer}.items():
         context.log.warning(f"{key} is left for later: {reason}")
     table = _table(outcome)
     context.add_output_metadata(_metadata(outcome, table))
@@ -72,6 +76,7 @@ def sync_touched_records(
     " orders, read from the shops' APIs.",
 )
 def follow_onsite() -> None:
+    """Reads what recent visits have touched."""
     sync_touched_records()
 
 
@@ -85,10 +90,8 @@ def follow_onsite() -> None:
 def onsite_events(
     context: dg.SensorEvaluationContext, pipelines: Pipelines
 ) -> dg.SensorResult | dg.SkipReason:
-    """The cursor is what was asked for last, see `write_back_clock.Asked`: a run that ended before
-    it began (cancelled in the queue) is not asked for again at every look."""
-    filters = dg.RunsFilter(job_name=follow_onsite.name, statuses=NOT_OVER, tags={TAG: SENSOR})
-    if context.instance.get_runs(filters=filters, limit=1):
+    """Requests a run for the changes that wait; the cursor is a `RequestCursor`."""
+    if unfinished_runs(context.instance, follow_onsite.name, SENSOR):
         return dg.SkipReason("A run of follow_onsite is queued or running.")
     now = time.time()
     with (
@@ -98,21 +101,17 @@ def onsite_events(
         change_queue.drop_needless(connection)
         waiting = change_queue.waiting(connection)
         allowed = _allowed(app, waiting)
-    keys, asked = to_ask(
-        {key: what for key, what in waiting.items() if key in allowed},
-        PushRequests.from_cursor(context.cursor),
-        now,
-    )
+    waiting = {key: what for key, what in waiting.items() if key in allowed}
+    keys, cursor = keys_to_request(waiting, RequestCursor.from_cursor(context.cursor), now)
     if not keys:
         why = "What waits was requested a moment ago." if allowed else "Nothing is due."
-        return dg.SensorResult(skip_reason=why, cursor=asked.to_cursor())
+        return dg.SensorResult(skip_reason=why, cursor=cursor.to_cursor())
     request = dg.RunRequest(
-        # Keys are remembered for ever, and the same order may be touched again.
         run_key=f"onsite-{now:.3f}",
         run_config={"ops": {"sync_touched_records": {"config": {"only": keys}}}},
-        tags={TAG: SENSOR, "cscart/integrations": str(len(keys))},
+        tags={STARTED_BY: SENSOR, INTEGRATIONS: str(len(keys))},
     )
-    return dg.SensorResult(run_requests=[request], cursor=asked.to_cursor())
+    return dg.SensorResult(run_requests=[request], cursor=cursor.to_cursor())
 
 
 def _due(app: AppContext) -> list[str]:
@@ -121,8 +120,10 @@ def _due(app: AppContext) -> list[str]:
 
 
 def _allowed(app: AppContext, waiting: dict[str, str]) -> set[str]:
-    """Those that may be asked now. While one is synchronised, its rows wait: most of them are
-    needless afterwards."""
+    """Returns the integrations that may be asked now.
+
+    While one is synchronised, its rows wait: most of them are needless afterwards.
+    """
     if not waiting:
         return set()
     return {
@@ -133,7 +134,7 @@ def _allowed(app: AppContext, waiting: dict[str, str]) -> set[str]:
 
 
 def _observe(context: dg.OpExecutionContext, followed: TargetedResult) -> None:
-    """An observation: only a synchronisation makes a partition whole."""
+    """Logs an observation and no materialisation: only a full sync makes a partition whole."""
     report = followed.report
     for entity, rows in (("customers", report.customers), ("orders", report.orders)):
         if rows:
@@ -147,26 +148,26 @@ def _observe(context: dg.OpExecutionContext, followed: TargetedResult) -> None:
 
 
 def _metadata(outcome: TargetedOutcome, table: dg.MarkdownMetadataValue) -> dict[str, Any]:
-    all_of_them = list(outcome.followed.values())
-    reports = [one.report for one in all_of_them]
+    results = list(outcome.followed.values())
+    reports = [one.report for one in results]
     return {
         "outcome": table,
-        "integrations": len(all_of_them),
-        "touched": sum(one.touched for one in all_of_them),
+        "integrations": len(results),
+        "touched": sum(one.touched for one in results),
         "changed": sum(report.changes.written for report in reports),
-        "later": sum(one.later for one in all_of_them),
-        "given_up": sum(one.given_up for one in all_of_them),
+        "later": sum(one.later for one in results),
+        "given_up": sum(one.given_up for one in results),
         "api_calls": sum(report.calls for report in reports),
-        "not_asked": len(outcome.refused) + len(outcome.troubles),
+        "not_asked": len(outcome.refused) + len(outcome.no_answer),
     }
 
 
 def _table(outcome: TargetedOutcome) -> dg.MarkdownMetadataValue:
-    """One line a shop; addresses are nowhere in it."""
+    """Returns a line for each shop, without addresses of people."""
     lines = ["| integration | outcome | touched | orders | customers | changed | later | given up |"
              " API calls | seconds |"]  # fmt: skip
     lines.append("|---|---|" + "--:|" * 8)
-    for key, reason in sorted({**outcome.troubles, **outcome.failures}.items()):
+    for key, reason in sorted({**outcome.no_answer, **outcome.failures}.items()):
         lines.append(f"| {key} | **not asked**: {cell(reason)} |" + " |" * 8)
     for key, reason in sorted(outcome.refused.items()):
         lines.append(f"| {key} | left for later: {cell(reason)} |" + " |" * 8)

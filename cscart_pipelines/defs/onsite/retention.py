@@ -1,4 +1,4 @@
-"""The daily keeping of raw events: partitions made ahead, old ones dropped.
+"""The daily rotation of the partitions of raw events: coming days are made, old ones dropped.
 
 Not here: how long events stay (`onsite.retention`).
 """
@@ -7,6 +7,7 @@ Not here: how long events stay (`onsite.retention`).
 import dagster as dg
 
 from cscart_pipelines.defs.shared.resources import Pipelines
+from cscart_pipelines.defs.shared.run_requests import STARTED_BY
 from cscart_pipelines.onsite import retention
 
 AHEAD_ENOUGH = "Days ahead without a partition are taken by onsite.events_other until it is made."
@@ -17,7 +18,7 @@ AHEAD_ENOUGH = "Days ahead without a partition are taken by onsite.events_other 
     description="Makes partitions of coming days and drops old ones.",
 )
 def rotate_event_partitions(context: dg.OpExecutionContext, pipelines: Pipelines) -> None:
-    """Partitions that are locked are retried tomorrow; the run says which."""
+    """Rotates the partitions; the log names those that were locked and are tried again tomorrow."""
     with (
         pipelines.open() as app,
         app.warehouse.connect(autocommit=True) as connection,
@@ -42,6 +43,7 @@ def rotate_event_partitions(context: dg.OpExecutionContext, pipelines: Pipelines
     description="Keeps raw onsite events for as long as each integration says.",
 )
 def onsite_retention() -> None:
+    """Rotates the partitions of raw onsite events."""
     rotate_event_partitions()
 
 
@@ -52,4 +54,5 @@ def onsite_retention() -> None:
     description="Every night, between two synchronisations.",
 )
 def onsite_retention_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    return dg.RunRequest(tags={"cscart/started_by": "onsite retention"})
+    """Requests the run of every night."""
+    return dg.RunRequest(tags={STARTED_BY: "onsite retention"})

@@ -18,6 +18,7 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
 from sqlalchemy import func, select
 
+from cscart_pipelines.defs.shared.run_requests import STARTED_BY
 from cscart_pipelines.defs.transformation.dbt_project import builds_folder
 from cscart_pipelines.settings import read_settings
 
@@ -133,6 +134,7 @@ def _delete(instance: dg.DagsterInstance, storage: SqlEventLogStorage, run: str)
     description="Deletes runs and logs older than CSCART_PIPELINES_RUN_RETENTION_DAYS.",
 )
 def run_retention() -> None:
+    """Deletes old runs with their events and logs."""
     delete_old_runs()
 
 
@@ -143,4 +145,5 @@ def run_retention() -> None:
     description="Every night, between two synchronisations.",
 )
 def run_retention_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    return dg.RunRequest(tags={"cscart/started_by": "run retention"})
+    """Requests the run of every night."""
+    return dg.RunRequest(tags={STARTED_BY: "run retention"})

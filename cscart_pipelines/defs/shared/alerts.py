@@ -1,7 +1,6 @@
-"""Alerts: a failed run says so to whoever should know.
+"""Alerts: every failed run is reported to the log and, if one is set, to a webhook.
 
-A sink takes an Alert; the log is always one, a webhook is another when configured. Not here: what
-makes a run fail.
+Not here: what makes a run fail (`failures`).
 """
 
 import json
@@ -16,13 +15,20 @@ from cscart_pipelines.defs.shared.failures import FAILED
 from cscart_pipelines.settings import Settings, read_settings
 
 log = logging.getLogger("cscart_pipelines.alerts")
-LONGEST = 2000
-"""Characters of a reason; chat systems refuse longer messages."""
+MAX_CHARACTERS = 2000
+"""Of a reason; chat systems refuse longer messages."""
 
 
 @dataclass(frozen=True)
 class Alert:
-    """One failure, in words that need no other page open."""
+    """One failed run.
+
+    Attributes:
+        job: name of the job.
+        run_id: id of the run.
+        message: the reason, on one line.
+        integrations: keys of the integrations that failed, as far as the run names them.
+    """
 
     job: str
     run_id: str
@@ -31,15 +37,17 @@ class Alert:
 
 
 class Sink(Protocol):
-    """Where alerts go. It must not raise: an alert that fails must not hide the failure."""
+    """Where alerts go."""
 
-    def send(self, alert: Alert) -> None: ...
+    def send(self, alert: Alert) -> None:
+        """Sends an alert. Raises nothing: an alert that fails must not hide the failed run."""
 
 
 class LogSink:
-    """The log of whoever runs the daemon."""
+    """The log of the daemon."""
 
     def send(self, alert: Alert) -> None:
+        """Logs the alert as an error."""
         log.error("run %s of %s failed: %s", alert.run_id, alert.job, alert.message)
 
 
@@ -50,6 +58,7 @@ class WebhookSink:
         self._url = url
 
     def send(self, alert: Alert) -> None:
+        """Posts the alert; a webhook that fails is logged without its address."""
         body = {"text": f"{alert.job} failed: {alert.message}", **asdict(alert)}
         try:
             response = requests.post(
@@ -60,7 +69,7 @@ class WebhookSink:
                 allow_redirects=False,
             )
             trouble = "" if response.ok and not response.is_redirect else str(response.status_code)
-        except Exception as error:  # whatever it is, the failure itself must still be told
+        except Exception as error:  # of any kind: the next sink gets the alert all the same
             trouble = type(error).__name__
         if trouble:
             # The address may hold a token, so only the kind of trouble is logged.
@@ -68,7 +77,7 @@ class WebhookSink:
 
 
 def sinks(settings: Settings) -> list[Sink]:
-    """The sinks that the environment asks for."""
+    """Returns the sinks that the environment asks for."""
     found: list[Sink] = [LogSink()]
     if settings.alert_webhook is not None:
         found.append(WebhookSink(settings.alert_webhook.get_secret_value()))
@@ -78,17 +87,18 @@ def sinks(settings: Settings) -> list[Sink]:
 @dg.run_failure_sensor(
     name="alert_on_failure",
     default_status=dg.DefaultSensorStatus.RUNNING,
-    # Runs started by the command line are not told: whoever started them is looking at it.
+    # Dagster skips runs that are executed in the process of the command line, which shows them.
     description="Reports every failed run in the log and, if one is set, to the webhook.",
 )
 def alert_on_failure(context: dg.RunFailureSensorContext) -> None:
+    """Sends the alert of a failed run to all sinks."""
     alert = _alert(context)
     for sink in sinks(read_settings()):
         sink.send(alert)
 
 
 def _alert(context: dg.RunFailureSensorContext) -> Alert:
-    """The reason is that of the step that failed; the run's own says only that one did."""
+    """Makes the alert, with the reason of the step: the run's own says only that one failed."""
     run = context.dagster_run
     message = context.failure_event.message or "no reason given"
     partition = run.tags.get("dagster/partition")
@@ -106,4 +116,4 @@ def _alert(context: dg.RunFailureSensorContext) -> Alert:
             while error.cause is not None:
                 error = error.cause
             message = error.message
-    return Alert(run.job_name, run.run_id, " ".join(message.split())[:LONGEST], tuple(shops))
+    return Alert(run.job_name, run.run_id, " ".join(message.split())[:MAX_CHARACTERS], tuple(shops))

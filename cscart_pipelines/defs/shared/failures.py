@@ -1,6 +1,6 @@
-"""How a run over many shops ends: each shop for itself, the run failed if one did.
+"""How a run over many shops fails: at the end, naming the shops that failed.
 
-Not here: what is told of single shops (`raw_metadata`, `write_back_report`), and whom (`alerts`).
+Not here: what is shown of single shops (`metadata` of each domain), and the alert (`alerts`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,13 @@ FAILED = "failed_integrations"
 def failure(
     failures: Mapping[str, str], succeeded: int, table: dg.MarkdownMetadataValue
 ) -> dg.Failure:
-    """The failure of the run, which names the shops that failed and why. Not tried again at once:
-    what may pass has been waited for."""
+    """Returns the failure of a run. Dagster does not retry it: the shop client has.
+
+    Args:
+        failures: reasons by integration.
+        succeeded: how many integrations did not fail.
+        table: the outcome of all, as Markdown.
+    """
     names = ", ".join(sorted(failures))
     reasons = "; ".join(f"{key}: {reason}" for key, reason in sorted(failures.items()))
     return dg.Failure(

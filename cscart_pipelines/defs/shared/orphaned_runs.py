@@ -1,8 +1,8 @@
-"""Runs whose process is gone: found and ended, so that they do not hold their places for ever.
+"""Runs whose process is gone: found and marked as failed, so that they free their pools.
 
-Dagster's default launcher notices the death of a run only while the server that started it lives: a
-killed command line or a machine that was switched off leaves runs that look as if they went on. Not
-here: synchronisations whose run is gone, the registry ends those (`release_dead`).
+Dagster's default launcher notices the end of a process only while the server that started it lives:
+a killed command line or a machine that was switched off leaves runs that look as if they went on.
+Not here: synchronisations whose run is gone, the registry ends those (`release_dead`).
 """
 
 from __future__ import annotations
@@ -28,17 +28,22 @@ ALIVE = [
 
 
 def signature(run_id: str) -> str:
-    """What is written on a run: which run, on which machine, in which process. With the run, for
-    a run that is started again carries the tags of the first; with the time when the process
-    began, for numbers of processes are used again."""
+    """Returns the value of `TAG`: the run, the machine and the process that executes it.
+
+    It holds the run, since a run that Dagster restarts carries the tags of the first; and the time
+    when the process began, since the operating system uses numbers of processes again.
+    """
     return f"{run_id} {socket.gethostname()} {_number_and_time(psutil.Process())}"
 
 
 def fail_orphaned(instance: dg.DagsterInstance) -> list[str]:
-    """Marks runs as failed whose process is gone; returns their ids.
+    """Marks runs as failed whose process is gone.
 
     A run of another machine is judged only where runs are kept in SQLite: that serves one machine
     at a time, so the home was copied or the machine has a new name.
+
+    Returns:
+        The ids of the runs.
     """
     dead = _dead(instance)
     for run in dead:
@@ -47,7 +52,7 @@ def fail_orphaned(instance: dg.DagsterInstance) -> list[str]:
 
 
 def dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """The ids of those that `end_dead` would mark."""
+    """Returns the ids of the runs that `fail_orphaned` would mark."""
     return [run.run_id for run in _dead(instance)]
 
 
@@ -58,7 +63,7 @@ def _dead(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
 
 
 class _SigningExecutor(dg.Executor):
-    """Executes as another does, once the process is on the run."""
+    """Executes as another executor does, after it has tagged the run with its process."""
 
     def __init__(self, inner: dg.Executor) -> None:
         self._inner = inner

@@ -1,7 +1,6 @@
-"""One partition per integration: a shop's partition turning red is the shop's status Failed.
+"""One partition for each integration that is not disabled.
 
-The partitions follow the registry: disabled and removed shops have none. Not here: who adds them
-(the sensor, and whoever starts a run by hand).
+Not here: adding and deleting them (`ingestion.sensors`, `launcher`).
 """
 
 from __future__ import annotations
@@ -22,8 +21,10 @@ class _Integrations(dg.DynamicPartitionsDefinition):
     def get_partition_keys_in_range(
         self, partition_key_range: dg.PartitionKeyRange
     ) -> Sequence[str]:
-        """Of a range that has lost an end, what is certain: the other end. Dagster looks at the
-        range of every run, also before its step begins, and would fail the run."""
+        """Returns the keys of a range; of one that has lost an end, the other end only.
+
+        Dagster reads the range of every run, also before its step begins, and would fail the run.
+        """
         ends = dict.fromkeys((partition_key_range.start, partition_key_range.end))
         there = [key for key in ends if self.has_partition_key(key)]
         if len(there) < len(ends):
@@ -35,23 +36,24 @@ integration_partitions = _Integrations(name=NAME)
 
 
 def wanted(integrations: list[Integration]) -> list[str]:
-    """The partitions that should exist."""
+    """Returns the partitions that should exist."""
     return [one.key for one in integrations if one.status is not Status.DISABLED]
 
 
 def difference(integrations: list[Integration], present: list[str]) -> tuple[list[str], list[str]]:
-    """What to add and what to delete."""
+    """Returns the partitions to add and those to delete."""
     want = wanted(integrations)
     return [k for k in want if k not in present], [k for k in present if k not in want]
 
 
 def keys_of(context: dg.AssetExecutionContext, only: Collection[str] = ()) -> list[str]:
-    """The integrations of a run: the partitions that it was planned for, in their order.
+    """Returns the integrations of a run: the partitions that it was planned for, in their order.
 
     Not `context.partition_keys`, which reads the range anew: while the run waited, an integration
     at an end of it may have been removed, or disabled and enabled, which moves it to the end.
 
     Args:
+        context: of the run.
         only: of the partitions, only these; all of these where the run was planned for none.
     """
     planned = context.instance.all_logs(

@@ -1,6 +1,7 @@
-"""The resources of every op, and where ops are executed.
+"""The resources of every op, and the executor.
 
-Not here: settings (they are read from the environment when a run begins, never when code loads).
+Settings are read from the environment when a run begins, never when code loads. Not here: the
+resource of dbt (`transformation.assets`).
 """
 
 import contextlib
@@ -17,13 +18,19 @@ class Pipelines(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @contextlib.contextmanager
     def open(self) -> Iterator[AppContext]:
+        """Yields settings, warehouse and registry, with `dagster` as the actor of the audit trail.
+
+        Raises:
+            WarehouseUnavailableError: the database cannot be reached or used.
+        """
         with open_context(actor="dagster") as app:
             yield app
 
 
 @dg.definitions
 def resources() -> dg.Definitions:
-    # In memory: what only whoever started the run listens for.
+    """Returns the resources and the executor of all jobs."""
+    # In memory: outputs that only the process which executes the run reads.
     return dg.Definitions(
         resources={"pipelines": Pipelines(), "in_memory": dg.mem_io_manager},
         executor=in_process_executor,

@@ -1,7 +1,7 @@
 """The log of a run for the command line: `python -m …defs.shared.run_log`, which prints JSON.
 
 A process of its own, because Dagster takes seconds to import and the command line should not. Not
-here: how the log is shown (`cli.logs`).
+here: how the log is shown (`cli.integration.logs`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, EventLogEntry
+
+from cscart_pipelines.defs.shared.run_requests import STARTED_BY
 
 JOBS = ("resync", "push_tracking", "push_stock")
 NEWEST = 500
@@ -32,8 +34,15 @@ QUIET = {
 
 
 def main(arguments: list[str]) -> int:
-    """Arguments: the integration, the ids of its synchronisations' runs, after `--run` the begin of
-    the id of a run. Prints the run with its log, or `null`."""
+    """Prints a run with its log as JSON, or `null`.
+
+    Args:
+        arguments: the integration, the ids of its synchronisations' runs as a JSON list, and
+            perhaps `--run` and the first letters of the id of a run.
+
+    Returns:
+        The exit code, always 0.
+    """
     key, known, _, wanted = arguments[0], json.loads(arguments[1]), *(arguments[2:] or ["", ""])
     with DagsterInstance.get() as instance:
         run = _find(instance, key, set(known), wanted)
@@ -52,7 +61,7 @@ def _find(instance: DagsterInstance, key: str, known: set[str], wanted: str) -> 
 
 
 def _names(run: DagsterRun, key: str) -> bool:
-    """Whether the integration is in the form of the run, or is its partition."""
+    """Returns whether the integration is in the configuration of the run, or is its partition."""
     return run.tags.get("dagster/partition") == key or key in set(_texts(run.run_config))
 
 
@@ -74,7 +83,7 @@ def _shown(instance: DagsterInstance, run: DagsterRun, key: str) -> dict[str, An
         "run_id": run.run_id,
         "job": run.job_name,
         "state": run.status.value.lower(),
-        "started_by": run.tags.get("cscart/started_by")
+        "started_by": run.tags.get(STARTED_BY)
         or run.tags.get("dagster/schedule_name")
         or run.tags.get("dagster/sensor_name")
         or "the UI",
@@ -83,7 +92,7 @@ def _shown(instance: DagsterInstance, run: DagsterRun, key: str) -> dict[str, An
 
 
 def _line(entry: EventLogEntry, key: str) -> dict[str, Any] | None:
-    """What the run says of this integration or of itself; None for what is of others."""
+    """Returns what an event says of this integration or of the run; None if it is of others."""
     event, text = entry.dagster_event, entry.user_message
     level = "info" if event else _level(entry.level)
     if event:

@@ -121,6 +121,7 @@ def _room_for(builds: Path, run_id: str) -> Path:
 
 @dg.definitions
 def dbt_resources() -> dg.Definitions:
+    """Returns the resource of dbt."""
     return dg.Definitions(
         resources={"dbt": DbtCliResource(project_dir=project, dbt_executable=dbt_executable())}
     )

@@ -33,11 +33,12 @@ class BuildCursor:
     """When it was made, epoch seconds."""
 
     def to_cursor(self) -> str:
+        """Returns the cursor as Dagster keeps it."""
         return json.dumps(asdict(self))
 
     @staticmethod
     def from_cursor(cursor: str | None) -> BuildCursor:
-        """One that nobody can read counts as none: at worst the lists are built once too often."""
+        """Reads a cursor; an unreadable one counts as none: at worst the lists are built twice."""
         try:
             values = json.loads(cursor or "{}")
             return BuildCursor(**{**values, "open": tuple(values.get("open", ()))})

@@ -39,7 +39,7 @@ def builds_folder() -> Path:
 
 
 def dbt_executable() -> str:
-    """dbt of the environment this process runs in, also when that is not on the PATH."""
+    """Returns the dbt of the environment of this process, also when that is not on the PATH."""
     beside = Path(sys.executable).with_name("dbt")
     return str(beside) if beside.exists() else shutil.which("dbt") or "dbt"
 
@@ -93,6 +93,7 @@ class Translator(DagsterDbtTranslator):
     def get_asset_spec(
         self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
     ) -> dg.AssetSpec:
+        """Returns the asset of a model or source, with the key of its table."""
         spec = super().get_asset_spec(manifest, unique_id, project)
         props = self.get_resource_props(manifest, unique_id)
         if props["resource_type"] == "source":

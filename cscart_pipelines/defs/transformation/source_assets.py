@@ -1,7 +1,8 @@
 """Tables that models read and no run fills: the command line writes them, or the collector.
 
-They are in the graph, so that it shows where everything comes from; nobody can materialise them.
-Their descriptions are those of the dbt sources. Not here: what is read from shops (`raw_assets`).
+They are in the graph, so that it shows where everything comes from; they cannot be materialised.
+Their descriptions are those of the dbt sources. Not here: what is read from shops
+(`ingestion.assets`).
 """
 
 from __future__ import annotations

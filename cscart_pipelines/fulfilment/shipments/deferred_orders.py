@@ -100,3 +100,12 @@ def read_deferred(connection: Connection, integration: str) -> dict[int, bool]:
         [integration],
     )
     return dict(rows.fetchall())
+
+
+def failures_of_due(connection: Connection) -> dict[str, int]:
+    """Returns the failures, by integration, of deferred orders whose time has come."""
+    rows = connection.execute(
+        "SELECT integration, sum(failures)::int FROM fulfilment.deferred_orders"
+        " WHERE not_before <= now() GROUP BY integration"
+    )
+    return dict(rows.fetchall())

@@ -1,4 +1,4 @@
-"""Shipments of ours that were deleted in the shop: found, then accepted or queued again.
+"""Shipments that were pushed, and deleted in the shop since: found, then accepted or queued again.
 
 The journal calls them verified, so a repeated row would count as done, and the check of the journal
 against the shop stays red. A person decides; the shop is read once more before anything is changed,

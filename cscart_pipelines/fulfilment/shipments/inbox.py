@@ -66,6 +66,25 @@ def waiting_count(connection: Connection, integration: str) -> int:
     return int(row[0]) if row else 0
 
 
+def waiting_versions(connection: Connection) -> dict[str, str]:
+    """Returns a text by integration with waiting rows, which changes when those rows do.
+
+    Rows of deferred orders are left out until their time.
+    """
+    rows = connection.execute(
+        """
+        SELECT integration, concat_ws(' ', 'rows', count(*), max(received_at))
+        FROM fulfilment.shipments AS waiting
+        WHERE state = 'waiting' AND NOT EXISTS (
+            SELECT FROM fulfilment.deferred_orders AS late
+            WHERE late.integration = waiting.integration AND late.not_before > now()
+              AND waiting.order_number = ANY(late.order_numbers))
+        GROUP BY integration
+        """
+    )
+    return dict(rows.fetchall())
+
+
 def mark_taken(
     connection: Connection, integration: str, rows: Iterable[ShipmentRow], journal_id: int
 ) -> None:

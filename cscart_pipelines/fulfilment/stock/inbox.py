@@ -126,6 +126,34 @@ def waiting_count(connection: Connection, integration: str) -> int:
     return int(found[0])
 
 
+def held_count(connection: Connection, integration: str) -> int:
+    """Returns how many rows the circuit breaker holds."""
+    (found,) = connection.execute(
+        "SELECT count(*) FROM fulfilment.stock_levels WHERE integration = %s AND state = 'held'",
+        [integration],
+    ).fetchall()
+    return int(found[0])
+
+
+def unknown_count(connection: Connection, integration: str) -> int:
+    """Returns how many rows were refused for an unknown SKU; a push tries them again."""
+    (found,) = connection.execute(
+        "SELECT count(*) FROM fulfilment.stock_levels WHERE integration = %s"
+        " AND state = 'refused' AND starts_with(reason, %s)",
+        [integration, UNKNOWN],
+    ).fetchall()
+    return int(found[0])
+
+
+def waiting_versions(connection: Connection) -> dict[str, str]:
+    """Returns a text by integration with waiting rows, which changes when those rows do."""
+    rows = connection.execute(
+        "SELECT integration, concat_ws(' ', 'rows', count(*), max(received_at))"
+        " FROM fulfilment.stock_levels WHERE state = 'waiting' GROUP BY integration"
+    )
+    return dict(rows.fetchall())
+
+
 def update_state(
     connection: Connection,
     integration: str,

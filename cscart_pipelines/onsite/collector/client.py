@@ -17,7 +17,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 UNKNOWN = "unknown"
 MAX_HOPS = 20
 
-# The library knows robots by name (about 700 patterns); these are for those that nobody has listed.
+# The library knows robots by name (about 700 patterns); these are for those that it does not list.
 _ROBOT = re.compile(
     r"(?<!cu)bot\b|crawl|spider|preview|monitor|lighthouse|pagespeed|validator|archiver|"
     r"newrelic|datadog|dynatrace|undici",

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from cscart_pipelines.cli import doctor, main
-from cscart_pipelines.cli.support import console
+from cscart_pipelines.cli.support import console, formats, tables
 from cscart_pipelines.cli.support.environment import dagster_environment, opened
 from cscart_pipelines.cli.support.events import Events
 from cscart_pipelines.integrations.lifecycle import Action
@@ -422,25 +422,25 @@ def test_folders_with_logs_and_runs_are_closed_to_others(settings: Settings) -> 
 
 
 def test_numbers_and_times_as_a_person_reads_them() -> None:
-    assert console.whole(1234567) == "1,234,567"
-    assert console.money(Decimal("1234.5"), "EUR") == "1,234.50 EUR"
-    assert console.money(Decimal("14.525"), "KWD") == "14.525 KWD"
-    assert console.money(1234, "JPY") == "1,234 JPY"
-    assert (console.whole(None), console.money(None), console.share(None)) == ("–",) * 3
-    assert console.share(Decimal("0.1234")) == "12.3 %"
-    assert [console.duration(s) for s in (None, 5, 65, 3700)] == [
+    assert formats.whole(1234567) == "1,234,567"
+    assert formats.money(Decimal("1234.5"), "EUR") == "1,234.50 EUR"
+    assert formats.money(Decimal("14.525"), "KWD") == "14.525 KWD"
+    assert formats.money(1234, "JPY") == "1,234 JPY"
+    assert (formats.whole(None), formats.money(None), formats.share(None)) == ("–",) * 3
+    assert formats.share(Decimal("0.1234")) == "12.3 %"
+    assert [formats.duration(s) for s in (None, 5, 65, 3700)] == [
         "–",
         "5 s",
         "1 min 5 s",
         "1 h 1 min",
     ]
-    assert console.bar(0, 5) == "" and console.bar(5, 5, 4) == "████"
-    assert len(console.bar(1, 1000, 4)) == 1
+    assert formats.bar(0, 5) == "" and formats.bar(5, 5, 4) == "████"
+    assert len(formats.bar(1, 1000, 4)) == 1
 
 
 def test_what_others_wrote_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     for text in ("[red]x[/]", "[/", "a[b]c", "\\[x]", "back\\", ":smile:", "a\x1b[31mb", "Ω]"):
-        console.out.print(f"[bold]{console.plain(text)}[/]|")
+        console.out.print(f"[bold]{formats.plain(text)}[/]|")
         shown = capsys.readouterr().out
         assert shown == f"{text}|\n".replace("\x1b", "�")
 
@@ -503,12 +503,12 @@ def test_a_table_shows_every_character_at_every_width(
     width: int,
     kinds: tuple[str, ...],
 ) -> None:
-    table = console.table(*((name, kind) for name, kind in zip("xyz", kinds, strict=True)))  # type: ignore[arg-type]
+    table = tables.table(*((name, kind) for name, kind in zip("xyz", kinds, strict=True)))  # type: ignore[arg-type]
     for row in rows:
-        table.add_row(*map(console.plain, row))
+        table.add_row(*map(formats.plain, row))
     monkeypatch.setattr(console.out, "width", width)
     capsys.readouterr()
-    console.show(table)
+    tables.show(table)
     shown = capsys.readouterr().out
     assert Counter(c for row in rows for c in "".join(row) if not c.isspace()) <= Counter(shown)
     assert "…" not in shown
@@ -520,12 +520,12 @@ def test_a_table_that_does_not_fit_lists_its_fields(
 ) -> None:
 
     def shown(width: int) -> str:
-        table = console.table("", "order", ("total", "right"), ("reason", "text"))
+        table = tables.table("", "order", ("total", "right"), ("reason", "text"))
         table.add_row(
             "✓", "CS1000012-1000012", "10.00", "the shop has no product with the code A-1"
         )
         monkeypatch.setattr(console.out, "width", width)
-        console.show(table)
+        tables.show(table)
         return "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines())
 
     assert shown(console.WIDE).splitlines()[1] == (

@@ -21,11 +21,11 @@ from urllib.parse import quote
 import pytest
 
 from cscart_pipelines.app_context import AppContext
-from cscart_pipelines.defs.onsite.targeted_batch import TargetedBatch, TargetedResult
 from cscart_pipelines.onsite.tracking_file import tracking_file
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.sandbox.shop.store import Store
 from cscart_pipelines.settings import Settings, read_settings
+from cscart_pipelines.sync.targeted_batch import TargetedBatch, TargetedResult
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.onsite.browser import Browser
 from cscart_pipelines_tests.support.onsite.collectors import (
@@ -231,7 +231,7 @@ class Journey:
     def follow(self) -> TargetedResult | None:
         """As the job `follow_onsite` does it, without Dagster. None: nothing was to be done."""
         app = AppContext(self.town.settings, self.connected.warehouse, self.connected.registry)
-        [(key, done)] = list(TargetedBatch(app, "a run").follow([self.connected.key]))
+        [(key, done)] = list(TargetedBatch(app, "a run").run([self.connected.key]))
         assert key == self.connected.key
         return done.result()
 

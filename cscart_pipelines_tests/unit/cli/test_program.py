@@ -19,9 +19,14 @@ from rich.progress import Progress
 
 from cscart_pipelines import __version__
 from cscart_pipelines.cli import main as cli
+from cscart_pipelines.cli.fulfilment import push_run
 from cscart_pipelines.cli.fulfilment.display import distinct, print_push
-from cscart_pipelines.cli.support import exit_codes, reference, run_process
+from cscart_pipelines.cli.support import exit_codes, reference, run_process, sync_run
+from cscart_pipelines.cscart.errors import CredentialsRefusedError, UnreachableError
+from cscart_pipelines.fulfilment.pushes.batch import PushOutcome
 from cscart_pipelines.fulfilment.report import PushReport, RefusedRow
+from cscart_pipelines.fulfilment.shop_write_lock import ShopWriteLockedError
+from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines_tests import PROJECT_ROOT
 from cscart_pipelines_tests.support.shop.commands import Result
 
@@ -199,14 +204,49 @@ def test_messages_name_options_and_commands_that_exist() -> None:
     assert wrong == []
 
 
+# --- exit codes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UnreachableError("no answer"), exit_codes.SHOP_UNREACHABLE),
+        (CredentialsRefusedError("401"), exit_codes.SHOP_UNREACHABLE),
+        (NotAllowedError("disabled"), exit_codes.NOT_ALLOWED),
+        (ShopWriteLockedError("another run is writing"), exit_codes.NOT_ALLOWED),
+        (ValueError("unforeseen"), exit_codes.RUN_FAILED),
+        (None, exit_codes.RUN_FAILED),
+    ],
+)
+def test_a_push_that_never_began_ends_with_the_code_of_its_reason(
+    error: Exception | None, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = PushOutcome()
+    outcome.failures["shop"] = "the reason"
+    if error is not None:
+        outcome.kinds["shop"] = type(error).__name__
+    with subprocess.Popen(
+        [sys.executable, "-c", "import sys; print(sys.argv[1])",
+         json.dumps({"event": "report", "reports": outcome.to_json()})],
+        stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        run = run_process.RunProcess(process, tmp_path / "log")
+        monkeypatch.setattr(push_run, "start_runs", lambda *_: run)
+        monkeypatch.setattr(push_run, "_watch", lambda *_: process.wait())
+        with pytest.raises(exit_codes.CommandError) as raised:
+            push_run.run_push(None, "shop", "stock", limit=None)  # type: ignore[arg-type]
+    assert raised.value.code == code
+    assert str(raised.value).startswith("shop: the reason. ")
+
+
 # --- what is counted -----------------------------------------------------------------------------
 
 
 def test_a_bar_counts_a_row_once_that_two_pages_have_shown() -> None:
     numbers = {"rows": 2840, "inserted": 2340, "updated": 0, "unchanged": 0, "rejected": 0}
-    assert run_process.rows_of(numbers) == 2340
-    assert run_process.rows_of({"rows": 7, "inserted": 1, "updated": 2, "unchanged": 9}) == 7
-    assert run_process.rows_of({"rows": 8}) == 8
+    assert sync_run.rows_of(numbers) == 2340
+    assert sync_run.rows_of({"rows": 7, "inserted": 1, "updated": 2, "unchanged": 9}) == 7
+    assert sync_run.rows_of({"rows": 8}) == 8
 
 
 def test_a_bar_does_not_outlive_its_failure() -> None:

@@ -205,7 +205,7 @@ def test_an_undo_waits_its_turn_in_vain_and_says_so(
     run: Run, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = connect()
-    monkeypatch.setattr("cscart_pipelines.cli.fulfilment.push.TURN_SECONDS", 0.0)
+    monkeypatch.setattr("cscart_pipelines.cli.fulfilment.push.LOCK_WAIT_SECONDS", 0.0)
     with acquire(shop.database.warehouse, "shop"):
         done = run("fulfilment", "undo", "shop", "abcdef", "--yes")
     assert (done.code, "another run is writing to the shop" in done.err) == (4, True)

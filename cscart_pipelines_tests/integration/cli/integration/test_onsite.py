@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cscart_pipelines.cli.integration.onsite import spelled
+from cscart_pipelines.cli.integration.onsite import as_origin
 from cscart_pipelines.onsite.site_settings import DEFAULTS, MOST_ORIGINS
 from cscart_pipelines.onsite.write_keys import Site, load_sites, write_key
 from cscart_pipelines_tests.support.shop.commands import Desk, Run
@@ -133,7 +133,7 @@ def test_an_unknown_integration_is_told(run: Run) -> None:
     ],
 )
 def test_an_origin_is_spelled_as_browsers_do(text: str, expected: str) -> None:
-    assert spelled(text) == expected
+    assert as_origin(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_an_origin_is_spelled_as_browsers_do(text: str, expected: str) -> None:
      "https://shop.example:99999", "https://shop example", "https://[::1"],
 )  # fmt: skip
 def test_what_is_no_origin(text: str) -> None:
-    assert spelled(text) is None
+    assert as_origin(text) is None
 
 
 def test_every_change_is_in_the_trail_and_nothing_else(run: Run, desk: Desk) -> None:

@@ -17,8 +17,9 @@ from dagster._core.remote_origin import (
 from dagster._core.test_utils import create_run_for_test
 
 from cscart_pipelines.defs.fulfilment.sensors import BATCH, fulfilment_inbox, stock_schedule
-from cscart_pipelines.defs.fulfilment.stock_schedule import UNCHANGED, Clock, PushRequests
+from cscart_pipelines.defs.fulfilment.stock_schedule import ScheduleCursor
 from cscart_pipelines.defs.shared.resources import Pipelines
+from cscart_pipelines.defs.shared.run_requests import RETRY_SECONDS, RequestCursor
 from cscart_pipelines.fulfilment.feeds.drop_folder import folder
 from cscart_pipelines.fulfilment.shop_write_lock import acquire
 from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, room
@@ -185,8 +186,8 @@ def test_what_a_run_left_as_it_was_is_not_tried_every_time(shops: ControlRoom) -
         tick(fulfilment_inbox, shops, cursor)[0]
         == "What waits was tried a moment ago; it is tried again later."
     )
-    ((key, (what, at)),) = PushRequests.from_cursor(cursor).what.items()
-    long_ago = PushRequests({key: (what, at - UNCHANGED)}).to_cursor()
+    ((key, (what, at)),) = RequestCursor.from_cursor(cursor).last.items()
+    long_ago = RequestCursor({key: (what, at - RETRY_SECONDS)}).to_cursor()
     assert tick(fulfilment_inbox, shops, long_ago)[0] == {"only": ["a"], "limit": BATCH}
 
 
@@ -238,13 +239,13 @@ def test_a_nonsense_cursor_and_a_database_without_integrations(room: ControlRoom
 
 
 def hours_ago(hours: float) -> str:
-    return Clock((datetime.now(UTC) - timedelta(hours=hours)).timestamp()).to_cursor()
+    return ScheduleCursor((datetime.now(UTC) - timedelta(hours=hours)).timestamp()).to_cursor()
 
 
 def test_the_first_look_starts_nothing_and_sets_the_clock(shops: ControlRoom) -> None:
     answer, cursor = tick(stock_schedule, shops)
     assert answer == "No integration's stock schedule is due."
-    assert Clock.from_cursor(cursor).at is not None
+    assert ScheduleCursor.from_cursor(cursor).at is not None
 
 
 def test_each_at_its_own_time_and_missed_times_once(shops: ControlRoom) -> None:
@@ -267,7 +268,7 @@ def test_a_time_during_another_push_is_made_up_for(shops: ControlRoom) -> None:
     with shops.app() as app, acquire(app.warehouse, "a"):
         config, cursor = tick(stock_schedule, shops, hours_ago(2))
     assert config == {"only": ["b"]}
-    assert Clock.from_cursor(cursor).owed == ("a",)
+    assert ScheduleCursor.from_cursor(cursor).owed == ("a",)
     assert tick(stock_schedule, shops, cursor)[0] == {"only": ["a"]}
 
 
@@ -280,7 +281,7 @@ def test_a_time_during_its_own_earlier_run_is_made_up_for(shops: ControlRoom) ->
     tick(stock_schedule, shops, hours_ago(2))
     answer, cursor = tick(stock_schedule, shops, hours_ago(2))
     assert answer == "No integration's stock schedule is due."
-    assert Clock.from_cursor(cursor).owed == ("a", "b")
+    assert ScheduleCursor.from_cursor(cursor).owed == ("a", "b")
     answer, cursor = tick(stock_schedule, shops, cursor)  # owed as long as the run takes
     assert answer == "No integration's stock schedule is due."
     end_runs(shops)
@@ -293,17 +294,17 @@ def test_a_time_during_its_own_earlier_run_is_made_up_for(shops: ControlRoom) ->
 def test_a_second_try_under_way_owes_no_third(shops: ControlRoom) -> None:
     stock(shops, "a", "SKU", 1)
     failed_round(shops, "a", "stock", "-1 second")
-    now = Clock(time.time()).to_cursor()
+    now = ScheduleCursor(time.time()).to_cursor()
     assert tick(stock_schedule, shops, now)[0] == {"only": ["a"]}
     answer, cursor = tick(stock_schedule, shops, now)
     assert answer == "No integration's stock schedule is due."
-    assert Clock.from_cursor(cursor).owed == ()
+    assert ScheduleCursor.from_cursor(cursor).owed == ()
 
 
 def test_a_failed_push_is_tried_again_between_its_times_while_something_waits(
     shops: ControlRoom,
 ) -> None:
-    now = Clock(time.time()).to_cursor()
+    now = ScheduleCursor(time.time()).to_cursor()
     stock(shops, "a", "SKU", 1)
     failed_round(shops, "a", "stock", "1 minute")
     assert tick(stock_schedule, shops, now)[0] == "No integration's stock schedule is due."
@@ -317,7 +318,7 @@ def test_a_held_feed_is_left_to_a_person_until_its_next_time(shops: ControlRoom)
     shops.execute("UPDATE fulfilment.stock_levels SET state = 'held'")
     failed_round(shops, "a", "stock", "-1 second")
     assert (
-        tick(stock_schedule, shops, Clock(time.time()).to_cursor())[0]
+        tick(stock_schedule, shops, ScheduleCursor(time.time()).to_cursor())[0]
         == "No integration's stock schedule is due."
     )
     assert tick(stock_schedule, shops, hours_ago(2))[0] == {"only": ["a", "b"]}

@@ -15,17 +15,17 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
-from cscart_pipelines.defs.fulfilment.stock_schedule import PushRequests
 from cscart_pipelines.defs.ingestion.metadata import TRACKING_FILE
 from cscart_pipelines.defs.ingestion.sensors import rebuild_lists
 from cscart_pipelines.defs.onsite.jobs import follow_onsite, onsite_events
 from cscart_pipelines.defs.onsite.retention import onsite_retention
-from cscart_pipelines.defs.onsite.targeted_batch import LASTING
 from cscart_pipelines.defs.shared.resources import Pipelines
+from cscart_pipelines.defs.shared.run_requests import RequestCursor
 from cscart_pipelines.integrations import connection as shop_connection
 from cscart_pipelines.onsite.change_queue import NOT_YET
 from cscart_pipelines.onsite.tracking_file import tracking_file
 from cscart_pipelines.sandbox.server import SandboxShop
+from cscart_pipelines.sync.targeted_batch import ALERT_AFTER
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines.warehouse.contacts import store_contacts
@@ -168,8 +168,8 @@ def test_a_run_that_never_began_is_not_asked_for_at_every_look(
     _, cursor = tick(onsite_events, room)
     end_runs(room, Status.CANCELED)
     assert tick(onsite_events, room, cursor)[0] == "What waits was requested a moment ago."
-    ((_, (what, at)),) = PushRequests.from_cursor(cursor).what.items()
-    long_ago = PushRequests({"a": (what, at - 3600)}).to_cursor()
+    ((_, (what, at)),) = RequestCursor.from_cursor(cursor).last.items()
+    long_ago = RequestCursor({"a": (what, at - 3600)}).to_cursor()
     assert tick(onsite_events, room, long_ago)[0] == wanted("a")
 
 
@@ -306,10 +306,10 @@ def test_a_shop_that_is_down_keeps_no_other_and_is_an_alert_only_if_that_lasts(
     room: ControlRoom, shops: dict[str, SandboxShop]
 ) -> None:
     shops["a"].faults.add("server_error")
-    for failures in range(1, LASTING + 2):
+    for failures in range(1, ALERT_AFTER + 2):
         touch(room, "a", order=1001)
         touch(room, "b", order=1001)
-        assert follow(room).success == (failures != LASTING)
+        assert follow(room).success == (failures != ALERT_AFTER)
         assert queue(room) == [("a", "order", 0), ("a", "shop", failures)]
         before = len(shops["a"].requests)
         assert tick(onsite_events, room)[0] == "Nothing is due."

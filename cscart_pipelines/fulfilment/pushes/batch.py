@@ -1,8 +1,8 @@
-"""Writing to the shops of one run, each through the gate and in its turn.
+"""The pushes of one run over several shops, each under the write lock of its shop.
 
-A cancelled run finishes the orders and levels it has begun and begins no others; what is in doubt
-then is looked at by the next run. Not here: what Dagster is told (`write_back`), what is written
-(`fulfilment`).
+A cancelled run finishes the orders and levels it has begun and begins no others; the next run
+looks up what is unconfirmed then. Not here: what Dagster is told (`defs.fulfilment.jobs`), what is
+written (`shipments.push`, `stock.push`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.cscart.errors import ShopError
-from cscart_pipelines.defs.shared.parallel import for_each_shop
 from cscart_pipelines.fulfilment.feeds.rejection_files import write_late_rejections
 from cscart_pipelines.fulfilment.push_session import (
     PushContext,
@@ -28,29 +27,33 @@ from cscart_pipelines.fulfilment.shop_write_lock import ShopWriteLockedError
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.secrets import SecretError
+from cscart_pipelines.parallel import for_each_shop
 
-PATIENCE = 600
-"""Seconds that a run which was asked for by name waits for its turn."""
+LOCK_WAIT_SECONDS = 600
+"""A run that names its integration waits so long for the write lock of the shop."""
 Push = Callable[[PushContext], PushReport]
 
 
 @dataclass
 class PushOutcome:
-    """What became of the shops of a run. A failed push has a report too, as far as it went, once
-    it had begun."""
+    """What became of the shops of a run, by key of the integration.
+
+    Attributes:
+        reports: of all pushes that began; of one that failed, as far as it went.
+        failures: the reasons of pushes that failed.
+        refused: the reasons why a shop was not pushed to, where that is no failure.
+        unexpected: errors that this project does not foresee; the reason is in `failures` too.
+        kinds: the class of the error of each failure and refusal, for exit codes.
+    """
 
     reports: list[PushReport] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
-    """Not pushed to, and why that is nobody's fault."""
-    surprises: dict[str, BaseException] = field(default_factory=dict)
-    """Mistakes of ours, which must not stop the other shops."""
+    unexpected: dict[str, BaseException] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
-    """Of failures and refusals: the class of the error, for exit codes."""
 
     def to_json(self) -> list[dict[str, object]]:
-        """The reports as plain data, with the failure of each and its kind; shops without a report
-        too."""
+        """Returns an object for each shop: its report, if any, `failure` and `failure_kind`."""
         told: list[dict[str, object]] = []
         reports = {report.integration: report for report in self.reports}
         for key in sorted({*reports, *self.refused, *self.failures}):
@@ -62,7 +65,18 @@ class PushOutcome:
 
 
 class PushBatch:
-    """The pushes of one run. `named`: somebody asked for these integrations and no others."""
+    """The pushes of one run.
+
+    Args:
+        app: the warehouse, the registry and the settings.
+        kind: shipments or stock.
+        push: what is done in one shop.
+        run_id: for the journal.
+        limit: at most so many orders, or stock levels, of each shop.
+        dry_run: compare only.
+        named: the run names its integration: the push waits for the lock, tries deferred orders
+            before their time, and a push that is not allowed is a failure.
+    """
 
     def __init__(
         self,
@@ -86,8 +100,11 @@ class PushBatch:
         self._begun: dict[str, PushReport] = {}
         self._stop = threading.Event()
 
-    def pay(self, keys: Sequence[str]) -> Iterator[tuple[str, PushOutcome]]:
-        """Yields each shop with the outcome so far. Raises nothing but what cancels the run."""
+    def run(self, keys: Sequence[str]) -> Iterator[tuple[str, PushOutcome]]:
+        """Pushes to the shops and yields each one when it is done, with the outcome so far.
+
+        Errors of single shops are in the outcome; only what cancels the run is raised.
+        """
         outcome = PushOutcome()
         for key, future in for_each_shop(keys, self._visit, self._end):
             self._book(outcome, key, future)
@@ -104,18 +121,18 @@ class PushBatch:
             run_id=self._run_id,
             limit=self._limit,
             dry_run=self._dry_run,
-            wait=PATIENCE if self._named else 0,
+            wait=LOCK_WAIT_SECONDS if self._named else 0,
             stop=self._stop,
             automatic=not self._named,
         ) as context:
             self._clients.add(context.client)
-            if self._stop.is_set():  # while it waited for its turn
+            if self._stop.is_set():  # while it waited for the lock
                 context.client.close()
                 raise ShopWriteLockedError("the run was cancelled")
             try:
                 return self._push(context)
             finally:
-                # However it ended: nobody will tell these refusals again.
+                # However the push ended: the next one does not report these refusals again.
                 for report in context.reports:
                     self._begun[key] = report
                     write_late_rejections(app.settings, report)
@@ -142,7 +159,7 @@ class PushBatch:
             outcome.failures[key] = str(error)
         else:
             outcome.failures[key] = f"{type(error).__name__}: {error}"
-            outcome.surprises[key] = error
+            outcome.unexpected[key] = error
 
 
 def _what_to_do(report: PushReport) -> str:

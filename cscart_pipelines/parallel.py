@@ -1,7 +1,6 @@
 """Shops side by side: several at a time, each in a thread of its own, each with its own outcome.
 
-A cancelled run starts no other shop and tells those under way to stop. Not here: what is done in a
-shop (`visits` reads, `write_back_visits` writes).
+Not here: what is done in a shop (`sync.batch`, `sync.targeted_batch`, `fulfilment.pushes.batch`).
 """
 
 from __future__ import annotations
@@ -19,9 +18,19 @@ SHOPS_AT_ONCE = 4
 def for_each_shop(
     keys: Sequence[str], visit: Callable[[str], T], stop: Callable[[], None]
 ) -> Iterator[tuple[str, Future[T]]]:
-    """Yields each shop when it is done. A cancelled run ends the visits under way first.
+    """Visits the shops, `SHOPS_AT_ONCE` at a time, and yields each one as soon as it is done.
 
-    `stop`: called in the thread of the run when it is cancelled; the visits should end soon then.
+    A cancelled run (an exception in the caller's loop) begins no other shop and waits for those
+    under way.
+
+    Args:
+        keys: the integrations, in the order in which they are begun.
+        visit: called with each key in a thread; what it raises is in the future.
+        stop: called in the caller's thread when the run is cancelled; tells the visits under way
+            to end soon.
+
+    Yields:
+        The key of an integration with its future, which is done.
     """
     with ThreadPoolExecutor(SHOPS_AT_ONCE, "shop") as threads:
         try:

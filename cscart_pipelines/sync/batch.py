@@ -1,7 +1,7 @@
-"""Reading the shops of one run, each through the gate that everybody uses.
+"""The synchronisations of one run over several shops, each under its integration's lock.
 
-A cancelled run ends the visits under way and starts no others. Not here: what Dagster is told of
-them (`raw_assets`), what a synchronisation does (`sync.run`).
+A cancelled run ends the visits under way and begins no others. Not here: what Dagster is told of
+them (`defs.ingestion.assets`), what a synchronisation does (`sync.run`).
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from datetime import datetime
 
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cscart.client import ShopClient
-from cscart_pipelines.defs.shared.parallel import for_each_shop
 from cscart_pipelines.integrations.connection import open_client
 from cscart_pipelines.integrations.lifecycle import Action, NotAllowedError, Status
 from cscart_pipelines.integrations.sync_runs.lock import acquire
+from cscart_pipelines.parallel import for_each_shop
 from cscart_pipelines.sync.run import SyncReport, synchronise
+from cscart_pipelines.warehouse.statement import server_time
 
 CANCELLED = "the run was cancelled; what was loaded stays"
 
@@ -27,7 +27,15 @@ class Stopped(Exception):  # noqa: N818  (its name is read by people, as the rea
 
 
 class SyncBatch:
-    """The shops of one run, each in a thread of its own. `scheduled`: nobody asked for them."""
+    """The shops of one run, each in a thread of its own.
+
+    Args:
+        app: the warehouse, the registry and the settings.
+        entities: what is read of each shop.
+        run_id: kept with the record of each synchronisation.
+        full: read everything again, not only what changed.
+        scheduled: the schedule started the run, not a person.
+    """
 
     def __init__(
         self,
@@ -43,12 +51,17 @@ class SyncBatch:
         self._run_id = run_id
         self._full = full
         self._scheduled = scheduled
-        self._began = _warehouse_time(app)
+        with app.warehouse.connect(autocommit=True) as connection:
+            self._began = server_time(connection)  # the clock of `last_synced_at`
         self._stop = threading.Event()
         self._clients: set[ShopClient] = set()
 
-    def pay(self, keys: Sequence[str]) -> Iterator[tuple[str, Future[SyncReport]]]:
-        """Yields each shop when it is done. A cancelled run ends the visits under way first."""
+    def run(self, keys: Sequence[str]) -> Iterator[tuple[str, Future[SyncReport]]]:
+        """Synchronises the shops and yields each one as soon as it is done.
+
+        The future raises NotAllowedError or UnknownIntegrationError for a shop that is left out,
+        SyncFailedError, ShopError, SecretError or Stopped for one that failed.
+        """
         yield from for_each_shop(keys, self._visit, self._end)
 
     def _end(self) -> None:
@@ -89,12 +102,3 @@ class SyncBatch:
     def _check_for_stop(self, *_progress: object) -> None:
         if self._stop.is_set():
             raise Stopped(CANCELLED)
-
-
-def _warehouse_time(app: AppContext) -> datetime:
-    """The clock that also stamps `last_synced_at`."""
-    with app.warehouse.connect(autocommit=True) as connection:
-        row = connection.execute("SELECT now()").fetchone()
-    assert row is not None
-    moment: datetime = row[0]
-    return moment

@@ -1,0 +1,1 @@
+"""Pushes over many integrations: which have something to push, and the pushes of one run."""
