@@ -1,6 +1,6 @@
 """Shops side by side: several at a time, each in a thread of its own, each with its own outcome.
 
-Not here: what is done in a shop (`sync.batch`, `sync.targeted_batch`, `fulfilment.pushes.batch`).
+Not here: what is done in a shop (`sync.batches`, `fulfilment.pushes.batch`).
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.secrets import SecretError
-from cscart_pipelines.sync.batch import SyncBatch
+from cscart_pipelines.sync.batches.sync import SyncBatch
 from cscart_pipelines.sync.run import ENTITIES, SyncFailedError, SyncReport
 
 DESCRIPTIONS = {

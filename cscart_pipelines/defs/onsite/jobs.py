@@ -1,7 +1,7 @@
 """The targeted sync: orders and people that visits have touched are read from the shops again.
 
 The sensor reads the change queue only; the run reads the shops, and the sensor `rebuild_lists` sees
-its records. Not here: what is done in one shop (`sync.targeted_batch`).
+its records. Not here: what is done in one shop (`sync.batches.targeted`).
 """
 
 # Without `from __future__ import annotations`: Dagster reads the annotations as they are.
@@ -24,7 +24,7 @@ from cscart_pipelines.defs.shared.run_requests import (
 )
 from cscart_pipelines.integrations.lifecycle import Action, rejection_reason
 from cscart_pipelines.onsite import change_queue
-from cscart_pipelines.sync.targeted_batch import TargetedBatch, TargetedOutcome, TargetedResult
+from cscart_pipelines.sync.batches.targeted import TargetedBatch, TargetedOutcome, TargetedResult
 
 SENSOR = "onsite events"
 """Value of the tag `STARTED_BY`."""

@@ -25,7 +25,7 @@ from cscart_pipelines.onsite.tracking_file import tracking_file
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.sandbox.shop.store import Store
 from cscart_pipelines.settings import Settings, read_settings
-from cscart_pipelines.sync.targeted_batch import TargetedBatch, TargetedResult
+from cscart_pipelines.sync.batches.targeted import TargetedBatch, TargetedResult
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.onsite.browser import Browser
 from cscart_pipelines_tests.support.onsite.collectors import (

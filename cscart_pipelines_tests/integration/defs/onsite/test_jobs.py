@@ -25,7 +25,7 @@ from cscart_pipelines.integrations import connection as shop_connection
 from cscart_pipelines.onsite.change_queue import NOT_YET
 from cscart_pipelines.onsite.tracking_file import tracking_file
 from cscart_pipelines.sandbox.server import SandboxShop
-from cscart_pipelines.sync.targeted_batch import ALERT_AFTER
+from cscart_pipelines.sync.batches.targeted import ALERT_AFTER
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines.warehouse.contacts import store_contacts

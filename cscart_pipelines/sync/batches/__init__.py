@@ -1,0 +1,1 @@
+"""The syncs and targeted syncs of one run over several shops."""
