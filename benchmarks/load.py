@@ -23,7 +23,7 @@ from benchmarks.temporary_warehouse import TemporaryWarehouse, temporary_warehou
 from cscart_pipelines.cscart.records.content_hash import content_hash
 from cscart_pipelines.cscart.records.orders import parse_order
 from cscart_pipelines.warehouse.load import Loader, row_columns
-from cscart_pipelines.warehouse.tables import core as tables_core
+from cscart_pipelines.warehouse.tables import raw as raw_tables
 
 ORDERS = 20_000
 CHUNK = 2_000
@@ -93,13 +93,13 @@ class _Ways:
         self._connection = connection
         self._orders = orders
         self._loader = Loader(connection, "bench")
-        for table in (tables_core.orders, tables_core.order_lines):
+        for table in (raw_tables.orders, raw_tables.order_lines):
             connection.execute(
                 sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(_twin(table), _own(table))
             )
 
     def clear(self) -> None:
-        for table in (tables_core.orders, tables_core.order_lines):
+        for table in (raw_tables.orders, raw_tables.order_lines):
             self._connection.execute(sql.SQL("TRUNCATE {}, {}").format(_twin(table), _own(table)))
 
     def ours(self) -> None:
@@ -107,7 +107,7 @@ class _Ways:
 
     def ours_changed(self) -> None:
         """Every 100th order has another status."""
-        place = row_columns(tables_core.orders).index("status")
+        place = row_columns(raw_tables.orders).index("status")
         changed = []
         for number, (row, lines) in enumerate(self._orders):
             if number % 100 == 0:
@@ -142,13 +142,13 @@ class _Ways:
     def _batches(self) -> list[tuple[SqlTable, list[tuple[Any, ...]]]]:
         batches: list[tuple[SqlTable, list[tuple[Any, ...]]]] = []
         for chunk in chunks(self._orders, CHUNK):
-            batches.append((tables_core.orders, [("bench", *row) for row, _ in chunk]))
+            batches.append((raw_tables.orders, [("bench", *row) for row, _ in chunk]))
             lines = [("bench", *line) for _, lines in chunk for line in lines]
-            batches.append((tables_core.order_lines, lines))
+            batches.append((raw_tables.order_lines, lines))
         return batches
 
     def _empty_twins(self) -> None:
-        for table in (tables_core.orders, tables_core.order_lines):
+        for table in (raw_tables.orders, raw_tables.order_lines):
             self._connection.execute(sql.SQL("TRUNCATE {}").format(_twin(table)))
 
 

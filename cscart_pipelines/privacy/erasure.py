@@ -1,21 +1,19 @@
 """Erasure of a person: their data leaves raw tables, marts and rejects, and is not loaded again.
 
 Orders stay, without the columns that name the person, so that revenue stays correct. A suppression
-list of hashes (of addresses, accounts and orders) keeps out what the shop still has; its deletion
-there is the duty of the shop's owner. Not here: whole integrations (`warehouse.purge`), loading
-(`sync.erasure_filter`), tables of other packages (`fulfilment.erasure`, `onsite.erasure`).
+list (`suppression`) keeps out what the shop still has; its deletion there is the duty of the shop's
+owner. Not here: whole integrations (`warehouse.purge`), loading (`sync.erasure_filter`), tables of
+other packages (`fulfilment.erasure`, `onsite.erasure`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import tuple_row
 
 from cscart_pipelines.fulfilment.erasure import erase_fulfilment
 from cscart_pipelines.identity import normal, region_of_zone
@@ -23,6 +21,12 @@ from cscart_pipelines.integrations import audit
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.settings import host_of
 from cscart_pipelines.onsite.erasure import erase_onsite
+from cscart_pipelines.privacy.suppression import (
+    account_hash,
+    identity_hash,
+    order_hash,
+    suppress,
+)
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines.warehouse.contacts import store_contacts
@@ -34,45 +38,6 @@ PERSONAL_ORDER_COLUMNS = (
 """The columns of an order that name a person; totals, country and status do not."""
 PERSONAL_BUILT_COLUMNS = ("email", "identity", "customer_id")
 """The same columns of `analytics.orders`."""
-
-
-def identity_hash(host: str, who: str) -> bytes:
-    """Returns the hash of an erased person's address or mobile in the shop at that host."""
-    return _hash(host, f"email {normal(who)}")
-
-
-def order_hash(host: str, order_id: int) -> bytes:
-    """Returns the hash of an erased person's order, whose address the shop may have changed."""
-    return _hash(host, f"order {order_id}")
-
-
-def account_hash(host: str, user_id: int) -> bytes:
-    """Returns the hash of an erased person's account, whose orders may have other addresses."""
-    return _hash(host, f"account {user_id}")
-
-
-def _hash(host: str, what: str) -> bytes:
-    """Hashes with the host, not the key: a key used again for another shop has its own list."""
-    return hashlib.blake2b(f"{host}\0{what}".encode(), digest_size=16, person=b"forgotten").digest()
-
-
-def suppressed_hashes(connection: psycopg.Connection[Any], integration: str) -> frozenset[bytes]:
-    """Returns the suppression list of an integration."""
-    rows = connection.cursor(row_factory=tuple_row).execute(
-        "SELECT identity_hash FROM registry.suppressed_people WHERE integration = %s", [integration]
-    )
-    return frozenset(bytes(row[0]) for row in rows)
-
-
-def suppress(
-    connection: psycopg.Connection[Any], integration: str, hashes: Sequence[bytes]
-) -> None:
-    """Adds hashes to the suppression list, within the caller's transaction."""
-    connection.execute(
-        "INSERT INTO registry.suppressed_people (integration, identity_hash)"
-        " SELECT %s, unnest(%s::bytea[]) ON CONFLICT DO NOTHING",
-        [integration, list(hashes)],
-    )
 
 
 def known_integrations(connection: psycopg.Connection[Any]) -> list[str]:

@@ -20,6 +20,7 @@ from cscart_pipelines.sync.clock import ShopClock
 from cscart_pipelines.sync.erasure_filter import ErasureFilter
 from cscart_pipelines.sync.state import StateStore
 from cscart_pipelines.warehouse.load import Changes, Loader
+from cscart_pipelines.warehouse.rejects import Rejects
 
 R = TypeVar("R")
 Listener = Callable[[str, int, int | None], None]
@@ -71,6 +72,7 @@ class SyncContext:
     client: ShopClient
     connection: psycopg.Connection[Any]
     loader: Loader
+    rejects: Rejects
     states: StateStore
     integration: str
     capabilities: Mapping[str, Any]

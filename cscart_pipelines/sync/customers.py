@@ -17,7 +17,7 @@ from cscart_pipelines.sync.list_reader import ListQuery, ListResult, Sweep, read
 from cscart_pipelines.sync.orders.reconciliation import reset_reconciliation
 from cscart_pipelines.sync.row_handlers import RawRow, RowHandler, only, plain_handler
 from cscart_pipelines.sync.state import EntityState
-from cscart_pipelines.warehouse.tables import core as tables_core
+from cscart_pipelines.warehouse.tables import raw as raw_tables
 
 ENTITY = "customers"
 _GONE = "SELECT count(*) FROM cscart.customers WHERE integration = %s AND deleted_at IS NOT NULL"
@@ -43,7 +43,7 @@ def sync_customers(context: SyncContext) -> EntityReport:
     )
 
     handler = context.erasure_filter.customers(
-        plain_handler(context.loader, tables_core.customers, parse_customer, "user_id")
+        plain_handler(context.loader, raw_tables.customers, parse_customer, "user_id")
     )
     outside: set[int] = set()
     if context.limit:
@@ -103,7 +103,7 @@ def _sweep(
             "began_before": state.totals.get("began"),
         }
 
-    sweep = Sweep(tables_core.customers, finishing=finish)
+    sweep = Sweep(raw_tables.customers, finishing=finish)
     return read_list(context, report, state, query, handler, sweep=sweep)
 
 

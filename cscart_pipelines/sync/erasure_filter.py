@@ -18,9 +18,11 @@ from cscart_pipelines.identity import read_email, read_mobile, region_of
 from cscart_pipelines.integrations.settings import IntegrationSettings, host_of
 from cscart_pipelines.privacy.erasure import (
     PERSONAL_ORDER_COLUMNS,
-    account_hash,
     erase_accounts,
     erase_comments,
+)
+from cscart_pipelines.privacy.suppression import (
+    account_hash,
     identity_hash,
     order_hash,
     suppress,

@@ -229,7 +229,7 @@ class ListSync:
             if chunk.rows:
                 self._report.changes += self._handler.load(chunk.rows)
             for key, reason in chunk.rejects:
-                context.loader.reject(state.entity, key, reason)
+                context.rejects.add(state.entity, key, reason)
             self._report.rejected += len(chunk.rejects)
             if cursor["remember"] and chunk.ids:
                 context.loader.record_seen_ids(state.entity, part, chunk.ids)
@@ -249,7 +249,7 @@ class ListSync:
                 self._report.deleted += context.loader.soft_delete_missing(
                     sweep.table, state.entity, began, ordered_until=sweep.ordered_until
                 )
-            context.loader.resolve_unseen(state.entity, began, each=sweep.each_reject)
+            context.rejects.resolve_unseen(state.entity, began, each=sweep.each_reject)
             state.swept_at = datetime.now(UTC)
             sweep.finishing()
         if self._query.resumable:

@@ -20,7 +20,7 @@ from cscart_pipelines.sync.context import EntityReport, SyncContext
 from cscart_pipelines.sync.list_reader import ListQuery, Sweep, read_list, unfinished
 from cscart_pipelines.sync.row_handlers import RowHandler, only, plain_handler
 from cscart_pipelines.sync.state import EntityState
-from cscart_pipelines.warehouse.tables import core as tables_core
+from cscart_pipelines.warehouse.tables import raw as raw_tables
 
 ENTITY = "products"
 SWEEP_EVERY = timedelta(hours=24)
@@ -47,7 +47,7 @@ def sync_products(context: SyncContext) -> EntityReport:
         _changes(context, report, state)
     with context.connection.transaction():
         context.states.save(state)
-        context.loader.resolve_rejects(ENTITY, tables_core.products)
+        context.rejects.resolve_loaded(ENTITY, raw_tables.products)
     report.warehouse_total = context.count(
         "SELECT count(*) FROM cscart.products WHERE integration = %s AND deleted_at IS NULL"
     )
@@ -58,7 +58,7 @@ def sync_products(context: SyncContext) -> EntityReport:
 
 def _handler(context: SyncContext, outside: set[int]) -> RowHandler:
     """Products of other companies are left out; storefronts do not show in them."""
-    handler = plain_handler(context.loader, tables_core.products, parse_product, "product_id")
+    handler = plain_handler(context.loader, raw_tables.products, parse_product, "product_id")
     if not context.limit.companies:
         return handler
     return only(
@@ -83,7 +83,7 @@ def _sweep(context: SyncContext, report: EntityReport, state: EntityState) -> No
         state,
         query,
         _handler(context, outside),
-        sweep=Sweep(tables_core.products),
+        sweep=Sweep(raw_tables.products),
         until=context.clock.now().earliest,
     )
     state.totals = {"total": result.total}
@@ -119,10 +119,10 @@ def _categories(context: SyncContext) -> None:
         raw = read_short_list(context.client, "categories")
     except PermanentShopError:
         return  # no right to read them, or no such entity: products keep the category's id
-    handler = plain_handler(context.loader, tables_core.categories, parse_category, "category_id")
+    handler = plain_handler(context.loader, raw_tables.categories, parse_category, "category_id")
     prepared = handler.prepare(raw)
     with context.connection.transaction():
         began = context.warehouse_time()
         handler.load(prepared.rows)
         context.loader.record_seen_ids("categories", 0, prepared.ids)
-        context.loader.soft_delete_missing(tables_core.categories, "categories", began)
+        context.loader.soft_delete_missing(raw_tables.categories, "categories", began)

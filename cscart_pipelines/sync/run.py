@@ -26,6 +26,7 @@ from cscart_pipelines.sync.orders import sync as orders_sync
 from cscart_pipelines.sync.state import StateStore
 from cscart_pipelines.warehouse.contacts import store_contacts
 from cscart_pipelines.warehouse.load import Loader
+from cscart_pipelines.warehouse.rejects import Rejects
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +115,7 @@ def synchronise(
             client=client,
             connection=session.connection,
             loader=Loader(session.connection, integration.key),
+            rejects=Rejects(session.connection, integration.key),
             states=StateStore(session.connection, integration.key),
             integration=integration.key,
             capabilities=session.capabilities(),

@@ -17,7 +17,7 @@ from cscart_pipelines.sync.context import EntityReport, SyncContext
 from cscart_pipelines.sync.list_reader import ListQuery, Sweep, read_list, unfinished
 from cscart_pipelines.sync.row_handlers import PreparedRows, RawRow, RowHandler, only, plain_handler
 from cscart_pipelines.sync.state import EntityState
-from cscart_pipelines.warehouse.tables import core as tables_core
+from cscart_pipelines.warehouse.tables import raw as raw_tables
 
 ENTITY = "shipments"
 SWEEP_EVERY = timedelta(days=7)
@@ -55,7 +55,7 @@ def sync_shipments(context: SyncContext) -> EntityReport:
 
 def _handler(context: SyncContext, outside: set[int]) -> RowHandler:
     """A shipment tells neither company nor storefront (reference 9.1): its order decides."""
-    handler = plain_handler(context.loader, tables_core.shipments, parse_shipment, "shipment_id")
+    handler = plain_handler(context.loader, raw_tables.shipments, parse_shipment, "shipment_id")
     if not context.limit:
         return handler
 
@@ -90,7 +90,7 @@ def _sweep(
     now = context.clock.now().earliest
     query = ListQuery(ENTITY, "shipment_id", {}, context.sizes.shipments, growing=True)
     result = read_list(
-        context, report, state, query, handler, sweep=Sweep(tables_core.shipments), until=now
+        context, report, state, query, handler, sweep=Sweep(raw_tables.shipments), until=now
     )
     report.shop_total = result.total - len(outside)
     # After a quiet sweep a difference is the shop's own; any other needs another sweep.
@@ -127,8 +127,8 @@ def _newest(
     with context.connection.transaction():
         report.changes += handler.load(prepared.rows)
         for key, reason in prepared.rejects:
-            context.loader.reject(ENTITY, key, reason)
-        context.loader.resolve_rejects(ENTITY, tables_core.shipments)
+            context.rejects.add(ENTITY, key, reason)
+        context.rejects.resolve_loaded(ENTITY, raw_tables.shipments)
         report.rejected += len(prepared.rejects)
         report.shop_total = total
         state.watermark = now

@@ -15,7 +15,7 @@ from cscart_pipelines.cscart.lists import read_short_list
 from cscart_pipelines.cscart.records.content_hash import content_hash
 from cscart_pipelines.cscart.records.statuses import parse_status
 from cscart_pipelines.sync.context import EntityReport, SyncContext
-from cscart_pipelines.warehouse.tables import core as tables_core
+from cscart_pipelines.warehouse.tables import raw as raw_tables
 
 ENTITY = "statuses"
 READ_EVERY = timedelta(hours=24)
@@ -47,12 +47,12 @@ def sync_statuses(context: SyncContext) -> EntityReport:
             rows.append((*parsed, content_hash(parsed)))
         began = context.warehouse_time()
         with context.connection.transaction():
-            report.changes = context.loader.merge(tables_core.statuses, rows)
+            report.changes = context.loader.merge(raw_tables.statuses, rows)
             if not rejects:
                 report.deleted = _soft_delete_missing(context, [row[1] for row in rows])
             for reason in rejects:
-                context.loader.reject(ENTITY, "unknown", reason)
-            context.loader.resolve_unseen(ENTITY, began)
+                context.rejects.add(ENTITY, "unknown", reason)
+            context.rejects.resolve_unseen(ENTITY, began)
             report.rejected = len(rejects)
             state.swept_at = datetime.now(UTC)
             state.watermark = context.clock.now().earliest

@@ -2,7 +2,8 @@
 
 Rows are tuples in the column order of `tables`; each call returns what changed. The transaction is
 the caller's, so that rows and the watermark that covers them commit together. Not here: how rows
-are read, and which of them to load (`sync`).
+are read, and which of them to load (`sync`), rows that cannot be read
+(`rejects`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import Table
 
-from cscart_pipelines.warehouse.tables import core as tables_core
+from cscart_pipelines.warehouse.tables import raw as raw_tables
 
 Row = Sequence[Any]
 LOADER_COLUMNS = ("integration", "loaded_at", "deleted_at")
@@ -76,14 +77,14 @@ class Loader:
         Args:
             orders: Each with its lines, values in the order of `row_columns`.
         """
-        table = tables_core.orders
+        table = raw_tables.orders
         key_of, detailed = _key_of(table), row_columns(table).index("has_details")
         unique = {key_of(row): (row, lines) for row, lines in orders}
         if not unique:
             return Changes()
         self._stage(table, [row for row, _ in unique.values()])
         lines = [line for row, lines in unique.values() if row[detailed] for line in lines]
-        self._stage(tables_core.order_lines, lines)
+        self._stage(raw_tables.order_lines, lines)
         inserted, updated = self._merge_staged(table, remember=True)
         self._connection.execute(
             """
@@ -155,7 +156,7 @@ class Loader:
                   {within}
                 """
             ).format(
-                table=_name(table),
+                table=table_identifier(table),
                 key=sql.Identifier(id_column(table)),
                 within=sql.SQL("AND present.ordered_at <= %s" if ordered_until else ""),
             ),
@@ -175,79 +176,24 @@ class Loader:
             written: Rows that the run has written.
         """
         for table in (
-            tables_core.customers,
-            tables_core.orders,
-            tables_core.order_lines,
-            tables_core.products,
+            raw_tables.customers,
+            raw_tables.orders,
+            raw_tables.order_lines,
+            raw_tables.products,
         ):
             row = self._connection.execute(
                 "SELECT reltuples FROM pg_class WHERE oid = %s::regclass", [table.fullname]
             ).fetchone()
             if row is None or row[0] < 4 * written:
-                self._connection.execute(sql.SQL("ANALYZE {}").format(_name(table)))
+                self._connection.execute(sql.SQL("ANALYZE {}").format(table_identifier(table)))
 
     def soft_delete(self, table: Table, ids: Collection[int]) -> int:
         """Marks single rows as deleted, by id; returns how many."""
         query = sql.SQL(
             "UPDATE {table} SET deleted_at = now()"
             " WHERE integration = %s AND {key} = ANY(%s) AND deleted_at IS NULL"
-        ).format(table=_name(table), key=sql.Identifier(id_column(table)))
+        ).format(table=table_identifier(table), key=sql.Identifier(id_column(table)))
         return self._connection.execute(query, [self._integration, list(ids)]).rowcount
-
-    # --- rows that cannot be read ----------------------------------------------------------------
-
-    def reject(self, entity: str, entity_key: str, reason: str) -> None:
-        """Records a row that cannot be read, with the reason; a later success resolves it."""
-        self._connection.execute(
-            """
-            INSERT INTO cscart.rejects (integration, entity, entity_key, reason)
-            VALUES (%s, %s, %s, %s)
-            ON CONFLICT (integration, entity, entity_key) DO UPDATE SET
-                reason = excluded.reason, attempts = rejects.attempts + 1,
-                last_seen_at = now(), resolved_at = NULL
-            """,
-            [self._integration, entity, entity_key, reason],
-        )
-
-    def resolve_rejects(self, entity: str, table: Table) -> int:
-        """Resolves rejects whose row has been loaded since; returns how many."""
-        query = sql.SQL(
-            """
-            UPDATE cscart.rejects AS reject SET resolved_at = now()
-            FROM {table} AS row
-            WHERE reject.integration = %s AND reject.entity = %s AND reject.resolved_at IS NULL
-              AND row.integration = reject.integration
-              AND row.{key}::text = reject.entity_key AND row.loaded_at > reject.last_seen_at
-              {complete}
-            """
-        ).format(
-            table=_name(table),
-            key=sql.Identifier(id_column(table)),
-            complete=sql.SQL("AND row.has_details" if table is tables_core.orders else ""),
-        )
-        return self._connection.execute(query, [self._integration, entity]).rowcount
-
-    def resolve(self, entity: str, keys: Iterable[str]) -> int:
-        """Resolves the rejects of these keys, which were read or deleted; returns how many."""
-        return self._connection.execute(
-            "UPDATE cscart.rejects SET resolved_at = now() WHERE integration = %s AND entity = %s"
-            " AND resolved_at IS NULL AND entity_key = ANY(%s)",
-            [self._integration, entity, list(keys)],
-        ).rowcount
-
-    def resolve_unseen(self, entity: str, before: datetime, *, each: bool = True) -> int:
-        """Resolves rejects that a sweep has not met, and returns how many.
-
-        Args:
-            entity: Of the sweep.
-            before: The start of the sweep.
-            each: False for only those without an id.
-        """
-        return self._connection.execute(
-            "UPDATE cscart.rejects SET resolved_at = now() WHERE integration = %s AND entity = %s"
-            " AND resolved_at IS NULL AND last_seen_at < %s AND (%s OR entity_key !~ '^[0-9]+$')",
-            [self._integration, entity, before, each],
-        ).rowcount
 
     # --- staging ---------------------------------------------------------------------------------
 
@@ -262,7 +208,7 @@ class Loader:
                 sql.SQL(
                     "CREATE TEMP TABLE {stage} ON COMMIT DELETE ROWS AS"
                     " SELECT {columns} FROM {table} WITH NO DATA"
-                ).format(stage=_stage_name(table), columns=columns, table=_name(table))
+                ).format(stage=_stage_name(table), columns=columns, table=table_identifier(table))
             )
             self._staged.add(table.name)
         else:
@@ -313,7 +259,8 @@ def _key_of(table: Table) -> Callable[[Row], Any]:
     return lambda row: tuple(row[place] for place in places)
 
 
-def _name(table: Table) -> sql.Identifier:
+def table_identifier(table: Table) -> sql.Identifier:
+    """Returns the qualified name of a table, for statements of psycopg."""
     return sql.Identifier(table.schema or "public", table.name)
 
 
@@ -344,7 +291,7 @@ def _merge_query(table: Table, remember: bool) -> sql.Composed:
     """
     keys = [c.name for c in table.primary_key.columns if c.name != "integration"]
     columns = [name for name in row_columns(table) if name not in keys]
-    is_orders = table is tables_core.orders
+    is_orders = table is raw_tables.orders
 
     def assignment(name: str) -> sql.Composed:
         template = "{0} = excluded.{0}"
@@ -371,7 +318,7 @@ def _merge_query(table: Table, remember: bool) -> sql.Composed:
         RETURNING {returned} (xmax = 0) AS inserted
         """
     ).format(
-        table=_name(table),
+        table=table_identifier(table),
         stage=_stage_name(table),
         all_columns=_columns(table),
         staged_columns=sql.SQL(", ").join(
@@ -404,9 +351,9 @@ _INSERT_LINES = sql.SQL(
     ON CONFLICT (integration, order_id, item_id) DO NOTHING
     """
 ).format(
-    columns=_columns(tables_core.order_lines),
+    columns=_columns(raw_tables.order_lines),
     staged=sql.SQL(", ").join(
         sql.SQL("line.{}").format(sql.Identifier(name))
-        for name in row_columns(tables_core.order_lines)
+        for name in row_columns(raw_tables.order_lines)
     ),
 )

@@ -12,12 +12,10 @@ from sqlalchemy import Table
 
 from cscart_pipelines.sync.context import EntityReport
 from cscart_pipelines.sync.run import ENTITIES, SyncReport
-from cscart_pipelines.warehouse.tables import core as tables_core
+from cscart_pipelines.warehouse.tables import metadata
 
 TRACKING_FILE = dg.AssetKey(["onsite", "tracking_file"])
-TABLES: dict[str, Table] = {
-    name: tables_core.metadata.tables[f"cscart.{name}"] for name in ENTITIES
-}
+TABLES: dict[str, Table] = {name: metadata.tables[f"cscart.{name}"] for name in ENTITIES}
 
 
 def tracking_command(key: str) -> str:

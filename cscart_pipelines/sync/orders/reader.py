@@ -22,7 +22,7 @@ from cscart_pipelines.sync.orders.windows import Window
 from cscart_pipelines.sync.row_handlers import PreparedRows, RawRow, RowHandler, only, parse_rows
 from cscart_pipelines.sync.state import EntityState
 from cscart_pipelines.warehouse.load import Changes
-from cscart_pipelines.warehouse.tables import core as tables_core
+from cscart_pipelines.warehouse.tables import raw as raw_tables
 
 ENTITY = "orders"
 Parsed = tuple[OrderRow, list[OrderLineRow]]
@@ -63,7 +63,7 @@ def read_window(
             page_sizes = sizes.orders_one_by_one
     sweep = None
     if window.created_until is not None:
-        sweep = Sweep(tables_core.orders, window.created_until, each_reject=False)
+        sweep = Sweep(raw_tables.orders, window.created_until, each_reject=False)
     query = ListQuery(
         ENTITY,
         "order_id",
@@ -149,7 +149,7 @@ def _loading(context: SyncContext) -> Callable[[list[Loadable]], Changes]:
 
     def load(orders: list[Loadable]) -> Changes:
         complete = [str(row[0]) for row, _ in orders if row[detailed]]
-        context.loader.resolve(ENTITY, complete)
+        context.rejects.resolve(ENTITY, complete)
         return context.loader.merge_orders(orders)
 
     return load

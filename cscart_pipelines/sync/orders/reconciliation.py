@@ -16,7 +16,7 @@ from cscart_pipelines.sync.list_reader import ListResult
 from cscart_pipelines.sync.orders import windows
 from cscart_pipelines.sync.orders.reader import ENTITY, order_filters, read_window
 from cscart_pipelines.sync.state import EntityState
-from cscart_pipelines.warehouse.tables import core as tables_core
+from cscart_pipelines.warehouse.tables import raw as raw_tables
 
 SWEEP_EVERY = timedelta(hours=24)
 """Where the shop cannot filter by change, all list rows are compared this often."""
@@ -111,8 +111,8 @@ def read_by_number(
         gone = set(asked) - seen
         if gone:
             with context.connection.transaction():
-                report.deleted += context.loader.soft_delete(tables_core.orders, gone)
-                context.loader.resolve(ENTITY, map(str, gone))
+                report.deleted += context.loader.soft_delete(raw_tables.orders, gone)
+                context.rejects.resolve(ENTITY, map(str, gone))
 
 
 def reset_reconciliation(context: SyncContext) -> None:

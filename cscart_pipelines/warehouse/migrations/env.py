@@ -6,7 +6,7 @@ Nothing is decided here.
 from alembic import context
 
 from cscart_pipelines.warehouse.migrate import VERSION_SCHEMA, VERSION_TABLE
-from cscart_pipelines.warehouse.tables.core import metadata
+from cscart_pipelines.warehouse.tables.base import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -1,6 +1,6 @@
-"""Every table the project owns: names, columns, keys. The tables of `analytics` are dbt's."""
+"""Every table the project owns: names, columns, keys. Not here: `analytics`, which dbt owns."""
 
-from cscart_pipelines.warehouse.tables import core, fulfilment, onsite
-from cscart_pipelines.warehouse.tables.core import SCHEMAS, metadata
+from cscart_pipelines.warehouse.tables import fulfilment, onsite, raw, registry
+from cscart_pipelines.warehouse.tables.base import SCHEMAS, metadata
 
-__all__ = ["SCHEMAS", "core", "fulfilment", "metadata", "onsite"]
+__all__ = ["SCHEMAS", "fulfilment", "metadata", "onsite", "raw", "registry"]

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from cscart_pipelines.warehouse.tables.core import (
+from cscart_pipelines.warehouse.tables.base import (
     integration_column,
     metadata,
     moment_column,

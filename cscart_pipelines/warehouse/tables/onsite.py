@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from cscart_pipelines.warehouse.tables.core import integration_column, metadata, moment_column
+from cscart_pipelines.warehouse.tables.base import integration_column, metadata, moment_column
 
 ONSITE = "onsite"
 

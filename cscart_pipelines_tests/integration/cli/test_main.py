@@ -32,7 +32,7 @@ from cscart_pipelines.integrations.secrets import KEY_FILE
 from cscart_pipelines.integrations.sync_runs.lock import acquire
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.settings import Settings
-from cscart_pipelines.warehouse.tables.core import SCHEMAS
+from cscart_pipelines.warehouse.tables.base import SCHEMAS
 from cscart_pipelines_tests.support.database.embedded import Homes, using
 from cscart_pipelines_tests.support.database.embedded import homes as homes
 from cscart_pipelines_tests.support.database.embedded import template_home as template_home

@@ -11,7 +11,8 @@ import pytest
 from cscart_pipelines.fulfilment.orders import pull
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.service import IntegrationService
-from cscart_pipelines.privacy.erasure import erase_person, identity_hash, known_integrations
+from cscart_pipelines.privacy.erasure import erase_person, known_integrations
+from cscart_pipelines.privacy.suppression import identity_hash
 from cscart_pipelines.settings import Settings
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.dbt.builds import dbt

@@ -25,7 +25,7 @@ from cscart_pipelines.warehouse.errors import (
     SchemaTooNewError,
     WarehouseUnavailableError,
 )
-from cscart_pipelines.warehouse.tables.core import SCHEMAS
+from cscart_pipelines.warehouse.tables.base import SCHEMAS
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.database.embedded import SECONDS, Homes, ask, environment, using
 from cscart_pipelines_tests.support.database.embedded import homes as homes

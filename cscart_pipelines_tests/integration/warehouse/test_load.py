@@ -12,14 +12,15 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from cscart_pipelines.warehouse.load import Changes, Loader, row_columns
-from cscart_pipelines.warehouse.tables import core as tables_core
+from cscart_pipelines.warehouse.rejects import Rejects
+from cscart_pipelines.warehouse.tables import raw as raw_tables
 from cscart_pipelines_tests.conftest import Database
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def customer(user_id: int, email: str | None = "a@example.com") -> tuple[Any, ...]:
-    values: dict[str, Any] = dict.fromkeys(row_columns(tables_core.customers))
+    values: dict[str, Any] = dict.fromkeys(row_columns(raw_tables.customers))
     values |= {"user_id": user_id, "email": email, "registered_at": MOMENT}
     values["content_hash"] = hashlib.blake2b(repr(values).encode(), digest_size=16).digest()
     return tuple(values.values())
@@ -28,14 +29,14 @@ def customer(user_id: int, email: str | None = "a@example.com") -> tuple[Any, ..
 def order(
     order_id: int, status: str = "P", *, lines: int = 1, details: bool = True, total: str = "10.50"
 ) -> tuple[tuple[Any, ...], list[tuple[Any, ...]]]:
-    values: dict[str, Any] = dict.fromkeys(row_columns(tables_core.orders))
+    values: dict[str, Any] = dict.fromkeys(row_columns(raw_tables.orders))
     values |= {
         "order_id": order_id, "is_parent_order": False, "status": status, "total": Decimal(total),
         "ordered_at": MOMENT, "has_details": details, "s_country": "IE" if details else None,
     }  # fmt: skip
     rows = []
     for number in range(lines if details else 0):
-        line: dict[str, Any] = dict.fromkeys(row_columns(tables_core.order_lines))
+        line: dict[str, Any] = dict.fromkeys(row_columns(raw_tables.order_lines))
         line |= {
             "order_id": order_id,
             "item_id": str(number),
@@ -51,13 +52,13 @@ def test_merge_says_what_changed_and_writes_only_that(warehouse_database: Databa
     with warehouse_database.connect() as connection:
         loader = Loader(connection, "shop")
         with connection.transaction():
-            assert loader.merge(tables_core.customers, [customer(1), customer(2)]) == Changes(
+            assert loader.merge(raw_tables.customers, [customer(1), customer(2)]) == Changes(
                 2, 0, 0
             )
         versions = connection.execute("SELECT user_id, xmin::text FROM cscart.customers").fetchall()
         with connection.transaction():
             changes = loader.merge(
-                tables_core.customers, [customer(1), customer(2, "new@example.com"), customer(3)]
+                raw_tables.customers, [customer(1), customer(2, "new@example.com"), customer(3)]
             )
         assert changes == Changes(inserted=1, updated=1, unchanged=1)
         after = dict(connection.execute("SELECT user_id, xmin::text FROM cscart.customers"))
@@ -69,7 +70,7 @@ def test_the_last_of_several_versions_counts(warehouse_database: Database) -> No
     with warehouse_database.connect() as connection, connection.transaction():
         loader = Loader(connection, "shop")
         assert (
-            loader.merge(tables_core.customers, [customer(1, "x"), customer(1, "y")]).inserted == 1
+            loader.merge(raw_tables.customers, [customer(1, "x"), customer(1, "y")]).inserted == 1
         )
         assert connection.execute("SELECT email FROM cscart.customers").fetchall() == [("y",)]
 
@@ -108,21 +109,21 @@ def test_rows_a_sweep_has_not_met_are_buried_and_come_back(warehouse_database: D
     with warehouse_database.connect() as connection:
         loader = Loader(connection, "shop")
         with connection.transaction():
-            loader.merge(tables_core.customers, [customer(1), customer(2), customer(3)])
+            loader.merge(raw_tables.customers, [customer(1), customer(2), customer(3)])
         (started,) = connection.execute("SELECT now()").fetchone() or ()
         with connection.transaction():
             loader.merge(
-                tables_core.customers, [customer(4)]
+                raw_tables.customers, [customer(4)]
             )  # appeared while the sweep was running
         with connection.transaction():
             loader.record_seen_ids("customers", 1, [1])
             loader.record_seen_ids("customers", 2, [3])
-            assert loader.soft_delete_missing(tables_core.customers, "customers", started) == 1
+            assert loader.soft_delete_missing(raw_tables.customers, "customers", started) == 1
         gone = "SELECT user_id FROM cscart.customers WHERE deleted_at IS NOT NULL"
         assert connection.execute(gone).fetchall() == [(2,)]
         assert connection.execute("SELECT count(*) FROM registry.sweep_seen").fetchone() == (0,)
         with connection.transaction():
-            assert loader.merge(tables_core.customers, [customer(2)]) == Changes(updated=1)
+            assert loader.merge(raw_tables.customers, [customer(2)]) == Changes(updated=1)
         assert connection.execute(gone).fetchall() == []
 
 
@@ -130,15 +131,15 @@ def test_a_reject_keeps_its_reason_and_is_closed_by_a_later_success(
     warehouse_database: Database,
 ) -> None:
     with warehouse_database.connect() as connection:
-        loader = Loader(connection, "shop")
+        loader, rejects_of_shop = Loader(connection, "shop"), Rejects(connection, "shop")
         for _ in range(2):
             with connection.transaction():
-                loader.reject("orders", "5", "total: a number is expected")
+                rejects_of_shop.add("orders", "5", "total: a number is expected")
         rejects = "SELECT attempts, reason, resolved_at IS NULL FROM cscart.rejects"
         assert connection.execute(rejects).fetchall() == [(2, "total: a number is expected", True)]
         with connection.transaction():
             loader.merge_orders([order(5)])
-            assert loader.resolve_rejects("orders", tables_core.orders) == 1
+            assert rejects_of_shop.resolve_loaded("orders", raw_tables.orders) == 1
         assert connection.execute(rejects).fetchall() == [(2, "total: a number is expected", False)]
 
 

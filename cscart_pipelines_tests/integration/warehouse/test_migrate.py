@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 
 from cscart_pipelines.warehouse import analytics, migrate
 from cscart_pipelines.warehouse.errors import SchemaTooNewError
-from cscart_pipelines.warehouse.tables.core import metadata
+from cscart_pipelines.warehouse.tables.base import metadata
 from cscart_pipelines_tests.conftest import Database
 
 

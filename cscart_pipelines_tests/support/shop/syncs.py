@@ -33,7 +33,7 @@ from cscart_pipelines.sync.batch_sizes import BatchSizes
 from cscart_pipelines.sync.context import Listener
 from cscart_pipelines.sync.run import ENTITIES, SyncReport, synchronise
 from cscart_pipelines.warehouse.connect import Warehouse
-from cscart_pipelines.warehouse.tables import core as tables_core
+from cscart_pipelines.warehouse.tables import raw as raw_tables
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.shop.sandboxes import NOW, Clock
 
@@ -49,13 +49,13 @@ SMALL = BatchSizes(
 )
 """So small that a shop of a dozen orders has several pages and chunks."""
 RAW = {
-    "customers": tables_core.customers,
-    "orders": tables_core.orders,
-    "order_lines": tables_core.order_lines,
-    "products": tables_core.products,
-    "categories": tables_core.categories,
-    "statuses": tables_core.statuses,
-    "shipments": tables_core.shipments,
+    "customers": raw_tables.customers,
+    "orders": raw_tables.orders,
+    "order_lines": raw_tables.order_lines,
+    "products": raw_tables.products,
+    "categories": raw_tables.categories,
+    "statuses": raw_tables.statuses,
+    "shipments": raw_tables.shipments,
 }
 LOADER_COLUMNS = ("integration", "content_hash", "loaded_at", "deleted_at")
 _numbers = itertools.count(1)

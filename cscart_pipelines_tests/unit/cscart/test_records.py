@@ -27,7 +27,7 @@ from cscart_pipelines.cscart.records.products import (
 )
 from cscart_pipelines.cscart.records.shipments import ShipmentRecord, parse_shipment
 from cscart_pipelines.cscart.records.statuses import StatusRow, parse_status
-from cscart_pipelines.warehouse.tables import core as tables_core
+from cscart_pipelines.warehouse.tables import raw as raw_tables
 
 LOADER_COLUMNS = {"integration", "content_hash", "loaded_at", "deleted_at"}
 
@@ -163,13 +163,13 @@ SAMPLES = {
 @pytest.mark.parametrize(
     ("row", "table"),
     [
-        (CustomerRow, tables_core.customers),
-        (OrderRow, tables_core.orders),
-        (OrderLineRow, tables_core.order_lines),
-        (ProductRow, tables_core.products),
-        (CategoryRow, tables_core.categories),
-        (StatusRow, tables_core.statuses),
-        (ShipmentRecord, tables_core.shipments),
+        (CustomerRow, raw_tables.customers),
+        (OrderRow, raw_tables.orders),
+        (OrderLineRow, raw_tables.order_lines),
+        (ProductRow, raw_tables.products),
+        (CategoryRow, raw_tables.categories),
+        (StatusRow, raw_tables.statuses),
+        (ShipmentRecord, raw_tables.shipments),
     ],
 )
 def test_a_row_has_the_columns_of_its_table_in_its_order(row, table):

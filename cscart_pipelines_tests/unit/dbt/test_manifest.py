@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from cscart_pipelines.warehouse.tables import onsite  # noqa: F401 - its tables are in the metadata
-from cscart_pipelines.warehouse.tables.core import metadata
+from cscart_pipelines.warehouse.tables.base import metadata
 from cscart_pipelines_tests.support.dbt.builds import PROJECT, dbt
 
 LAYERS = {"staging": "stg_", "intermediate": "int_", "marts": ""}

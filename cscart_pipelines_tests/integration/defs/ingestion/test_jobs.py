@@ -13,7 +13,7 @@ from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines.warehouse.errors import SchemaOutdatedError
-from cscart_pipelines.warehouse.tables.core import SCHEMAS
+from cscart_pipelines.warehouse.tables.base import SCHEMAS
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, control_room
 from cscart_pipelines_tests.support.shop.sandboxes import small_shop
