@@ -1,7 +1,7 @@
 """CSV: separator, header and records, each with the line it starts on.
 
 A record that is malformed costs that record only; a quote that is never closed costs the file,
-since the lines that it has swallowed cannot be known. Not here: what a cell means (`fields`).
+since the lines inside the quotes cannot be told apart. Not here: what a cell means (`fields`).
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def read_csv(
 
 
 def _separator(header: str, known: Sequence[str]) -> str:
-    """The one that finds most known columns; of equals the first."""
+    """Returns the separator by which most known columns are found; of equals the first."""
     wanted = {column_name(name) for name in known}
 
     def found(separator: str) -> int:

@@ -180,7 +180,7 @@ def _ingest_file(
     result = ingest(connection, key, kind, source, parsed)
     try:
         if not paths.same_state(path, state):
-            # Its writer has gone on in the moved file. It waits again, until it has settled.
+            # Its writer has continued in the moved file: it waits until it is complete.
             paths.move(path, directory)
             result.notes.append("was still being written; it will be taken in again")
             return result
@@ -195,8 +195,8 @@ def _parsed(
 ) -> Parsed[Any]:
     if kind == "shipments":
         return read_shipments(data, name, zone)
-    # What was not counted at a time of its own was counted when the file was written: so a file
-    # that is taken in again says the same again.
+    # Counts without a time were made when the file was written; the file's time is the same
+    # whenever it is ingested.
     written = min(datetime.fromtimestamp(state.st_mtime, UTC), datetime.now(UTC))
     return read_stock(data, name, zone, as_of=written)
 
@@ -207,7 +207,7 @@ def _move_ingested(
     directory: Path,
     parsed: Parsed[ShipmentRow] | Parsed[StockRow] | None,
 ) -> IngestResult:
-    """After the commit. A held feed goes to `refused/`: nothing of it was ingested."""
+    """Moves a file after the commit. A held feed goes to `refused/`: nothing was ingested."""
     try:
         if parsed is None or result.state == "held":
             paths.move_to_refused(path, directory / "refused", result.reason or "")
@@ -219,14 +219,14 @@ def _move_ingested(
 
 
 def _settled(directory: Path, age: float, *, moved: bool = False) -> list[Path]:
-    """The files to take, oldest content first. `moved`: age since they were moved here."""
+    """Returns the files to take, oldest content first. `moved`: by their age in this folder."""
     found: list[tuple[int, str, Path]] = []
     try:
         with os.scandir(directory) as entries:
             for entry in entries if paths.is_folder(directory) else ():
                 try:
                     state = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:  # taken away just now
+                except FileNotFoundError:  # removed meanwhile
                     continue
                 if _is_feed_file(entry.name, state) and _seconds_since(state, moved) >= age:
                     found.append((state.st_mtime_ns, entry.name, directory / entry.name))
@@ -245,14 +245,14 @@ def _is_feed_file(name: str, state: os.stat_result) -> bool:
 
 
 def _seconds_since(state: os.stat_result, moved: bool) -> float:
-    """A content time in the future is no age; the time of the last change of any kind is."""
+    """Returns the age of the content; if its time is in the future, of any last change."""
     now = time.time()
     known = moved or state.st_mtime > now
     return max(0.0, now - (state.st_ctime if known else state.st_mtime))
 
 
 def _not_ingested(kind: FeedKind, source: str, reason: str) -> IngestResult:
-    """Not recorded among the feeds: it would be at every call, until the cause is removed."""
+    """Returns a result that is not stored: every call would store one while the cause exists."""
     return IngestResult(
         None, 0, 0, [], "refused", f"{printable(source)}: {reason}", kind, printable(source)
     )

@@ -1,4 +1,4 @@
-"""Folders of the drop folder, and where a file goes: names, moves, what is written beside it.
+"""The folders of the drop folder: names, moves, and the files that are written beside a feed.
 
 inbox/KEY/shipments/ (and stock/) with taking/ (being ingested), done/ (ingested; kept 30 days, with
 NAME.refused.csv) and refused/ (nothing of it was ingested; with NAME.reason.txt). No link is
@@ -169,7 +169,7 @@ def delete_expired(directory: Path, kept: float) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Writes all or nothing. Bytes that were no text come out as they went in."""
+    """Writes the whole file or nothing. Bytes that were no text are written unchanged."""
     unfinished = path.with_name(f".{path.name[-60:]}.tmp")
     unfinished.unlink(missing_ok=True)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -1,4 +1,4 @@
-"""What rows say about each other: duplicates, contradictions, newer and older counts. Pure.
+"""Comparison of the rows of a feed: duplicates, contradictions, newer and older counts. Pure.
 
 Also which shipment rows are the same line of the same parcel, for a file and the inbox alike. Not
 here: rows against the inbox (`ingest_shipments`, `ingest_stock`).
@@ -25,12 +25,12 @@ def shipment_key(row: ShipmentRow) -> Key:
 
 
 def shipment_content(row: ShipmentRow) -> tuple[Hashable, ...]:
-    """Returns what the row says beside its key."""
+    """Returns the values of a row beside its key."""
     return row.quantity, row.carrier, row.tracking_url, row.shipped_at
 
 
 def target_of(row: ShipmentRow | StockRow) -> str:
-    """Returns what a refusal of the row names."""
+    """Returns the target that a refusal of the row names: order, parcel and SKU."""
     if isinstance(row, StockRow):
         return row.sku
     return " ".join(part for part in (row.order_number, row.tracking_number, row.sku) if part)
@@ -64,8 +64,8 @@ def drop_duplicates(
 
     Args:
         rows: of a file.
-        key_of: what makes rows the same.
-        content_of: what they say.
+        key_of: rows with one key are compared.
+        content_of: their values beside the key.
 
     Returns:
         The rows to keep, and the refusals of the others.

@@ -1,8 +1,8 @@
-"""Cells of text in a feed: what belongs to the value, what is no value, and web addresses. Pure.
+"""Cells of text in a feed: values without their additions, empty cells, web addresses. Pure.
 
-Guards and other additions that are surely not part of the value are taken off; what could be meant
-in two ways, or was damaged on its way, is refused: RefusedValueError, with a reason that names the
-column. Not here: `tracking_field`, `quantity_field`, `time_fields`.
+Guards and other additions that are surely no part of the value are removed; an ambiguous or damaged
+value is refused: RefusedValueError, with a reason that names the column. Not here: other columns
+(`tracking_field`, `quantity_field`, `time_fields`).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class RefusedValueError(ValueError):
 
 
 def clean(text: str, column: str) -> str:
-    """Returns a cell without what is surely not part of its value; refuses nothing."""
+    """Returns a cell without additions that are surely no part of its value; refuses nothing."""
     text = bare(text)
     if column == "carrier":
         return " ".join(text.split())
@@ -63,8 +63,8 @@ def clean(text: str, column: str) -> str:
 def text_value(cell: Cell, column: str) -> str:
     """Returns one printable line, as an order number or a SKU; "" if the cell is empty.
 
-    Any white space in the name of a carrier counts as one space. The words by which programs say
-    that there is no value are an empty cell where that means no more than that.
+    White space in the name of a carrier counts as one space. Words of programs for no value are an
+    empty cell in the columns that may be empty.
 
     Raises:
         RefusedValueError: with the reason.
@@ -93,7 +93,7 @@ def text_value(cell: Cell, column: str) -> str:
 
 
 def required_text(cell: Cell, column: str) -> str:
-    """Returns the same; an empty cell is refused."""
+    """Returns `text_value`; an empty cell is refused."""
     if not (text := text_value(cell, column)):
         raise RefusedValueError(f"{column} is empty")
     return text
@@ -124,7 +124,11 @@ def tracking_url(cell: Cell) -> str | None:
 
 
 def cell_text(cell: Cell, column: str) -> str:
-    """The text of a cell, "" for nothing. Raises RefusedValueError for what says no value."""
+    """Returns the text of a cell, "" for an empty one.
+
+    Raises:
+        RefusedValueError: an error of a spreadsheet, a formula, or a word for no value.
+    """
     text = clean(cell, column) if isinstance(cell, str) else _number_text(cell, column)
     if text.casefold() in _NULL_WORDS:
         if column in _MAY_BE_EMPTY:
@@ -147,7 +151,7 @@ def cell_text(cell: Cell, column: str) -> str:
 
 
 def _number_text(number: Decimal, column: str) -> str:
-    """A number of JSON as the text that was surely meant."""
+    """Returns a number of JSON as text; refuses those that programs do not keep exactly."""
     whole = number.is_finite() and number.adjusted() < 17 and number == number.to_integral_value()
     written = isinstance((places := number.as_tuple().exponent), int) and -9 < places <= 0
     # 1.0 may be a SKU; a number of an order or a parcel has no point.

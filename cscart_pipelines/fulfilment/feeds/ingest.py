@@ -1,7 +1,7 @@
-"""Rows of a feed into the inbox, once, and a record of the feed, in one transaction.
+"""Stores the rows of a feed in the inbox, and a record of the feed, in one transaction.
 
 The same rows may come again, in other files, in pieces, from two processes at once or after a kill:
-the inbox ends the same. Not here: what becomes of a row (`ingest_shipments`, `ingest_stock`),
+the inbox is the same afterwards. Not here: single rows (`ingest_shipments`, `ingest_stock`),
 reading files (`parse`), pushing.
 """
 
@@ -25,13 +25,13 @@ from cscart_pipelines.warehouse.advisory import Lock
 FeedKind = Literal["shipments", "stock"]
 FeedState = Literal["taken", "held", "refused"]
 MAX_STORED_REFUSALS = 1000
-"""Kept of one feed; their number is kept in full."""
+"""Refusals stored of one feed; their number is stored in full."""
 MAX_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
 class IngestResult:
-    """What became of a feed.
+    """The outcome of a feed.
 
     Attributes:
         feed_id: None if it could not even be recorded.
@@ -160,7 +160,7 @@ def _close_feed(connection: psycopg.Connection[Any], result: IngestResult, newes
 
 
 def _in_order(refusals: Sequence[RefusedRow]) -> list[RefusedRow]:
-    """In the order of the file."""
+    """Sorts refusals by the lines of the file."""
 
     def line(refusal: RefusedRow) -> int:
         number = (refusal.source or "").rpartition(":")[2]

@@ -1,7 +1,7 @@
-"""What becomes of each shipment row of a feed: new, known, a correction, or too late.
+"""Stores the shipment rows of a feed: each is new, known, a correction, or too late.
 
-A row that says what is known changes nothing, unless the known one was refused: then it is tried
-again. A correction replaces a row that nothing was done with yet. Inside the caller's transaction,
+A known row changes nothing, unless it was refused: then it is tried again. A correction replaces a
+row that was not pushed yet. Inside the caller's transaction,
 one feed of an integration at a time (`ingest` ensures both).
 """
 
@@ -34,7 +34,7 @@ _STAGED = (
 
 @dataclass
 class IngestedShipments:
-    """How many rows entered the inbox or were known, and those that could not."""
+    """Counts of rows that were stored or known, and the refusals of the others."""
 
     taken: int = 0
     known: int = 0
@@ -84,7 +84,7 @@ def _alike(one: ShipmentRow, other: ShipmentRow) -> bool:
 def _known_rows(
     connection: psycopg.Connection[Any], integration: str, rows: Iterable[ShipmentRow]
 ) -> dict[Key, _Known]:
-    """What the inbox has of these orders, locked until the transaction ends.
+    """Returns the inbox's rows of these orders, locked until the transaction ends.
 
     Order numbers are looked up in the spellings that occur (as sent, upper and lower case), so that
     the table's key is used. If the inbox has one parcel in two spellings, the row that went
@@ -146,7 +146,7 @@ def _correct(
     integration: str,
     corrections: Sequence[tuple[ShipmentRow, ShipmentRow]],
 ) -> None:
-    """The row keeps the spelling of its key, and waits (again)."""
+    """Updates a row, which keeps the spelling of its key and waits for a push again."""
     connection.cursor().executemany(
         "UPDATE fulfilment.shipments SET quantity = %s, carrier = %s, tracking_url = %s,"
         " shipped_at = %s, source = %s, received_at = now(), state = 'waiting', reason = NULL,"
@@ -164,7 +164,7 @@ def _primary_key(row: ShipmentRow) -> tuple[str, str, str]:
 
 
 def _refuse_correction(row: ShipmentRow, known: ShipmentRow) -> RefusedRow:
-    """What was pushed cannot be taken back by a file."""
+    """Returns the refusal of a correction: a file cannot undo what was pushed."""
     names = ("quantity", "carrier", "tracking_url", "shipped_at")
     differing = [name for name in names if getattr(row, name) != getattr(known, name)]
     differences = ", ".join(f"{name} {_shown(getattr(known, name))}" for name in differing)

@@ -1,4 +1,4 @@
-"""What becomes of each stock level of a feed: newer, known, or older than what is known.
+"""Stores the stock levels of a feed: each is newer than the inbox's, known, or older.
 
 Decided by the database in a few statements, however many rows there are. Inside the caller's
 transaction, one feed of an integration at a time (`ingest` ensures both).
@@ -20,7 +20,7 @@ from cscart_pipelines.fulfilment.report import RefusedRow
 
 @dataclass
 class IngestedStock:
-    """What became of the levels.
+    """The outcome of the levels of a feed.
 
     Attributes:
         newest: the latest as_of of the feed.

@@ -16,7 +16,7 @@ from cscart_pipelines.fulfilment.feeds.text import UnreadableFileError, is_text,
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """An object, with keys that come twice still seen."""
+    """The pairs of an object, in which a key may come twice."""
 
 
 def looks_like_json(lines: Sequence[str]) -> bool:

@@ -1,6 +1,6 @@
 """Files of shipments and stock levels, from bytes to rows and refusals (docs/contract.md). Pure.
 
-A file is read the same whenever and however often it is. Here are the columns of each kind. Not
+A file is read the same at any time. Here are the columns of each kind. Not
 here: lines (`text`), records (`csv_reader`, `json_reader`), cells (`fields`), rows against each
 other (`duplicates`), and the inbox (`ingest`).
 """
@@ -55,7 +55,7 @@ Row = TypeVar("Row", ShipmentRow, StockRow, SkuRow)
 
 @dataclass
 class Parsed(Generic[Row]):
-    """What a file says. Every row of it is in `rows` or `refusals`."""
+    """The content of a file: every row of it is in `rows` or `refusals`."""
 
     rows: list[Row]
     refusals: list[RefusedRow]
@@ -133,8 +133,8 @@ def read_stock(
         name: of the file, for `source`.
         zone: of times without an offset.
         now: times more than a day after it are refused.
-        as_of: of rows without one, for instance when the file was written; with it a file that is
-            ingested twice says the same twice.
+        as_of: of rows without one: the time of the file, so that a file that is ingested twice has
+            the same rows.
 
     Raises:
         UnreadableFileError: nothing can be read of the file.

@@ -1,8 +1,8 @@
-"""What a push refused, written beside the file in `done/` that it came from.
+"""Writes the refusals of a push beside the files in `done/` that the rows came from.
 
 Files in `done/` may have the same name (the second is `levels.20240131T150000.csv`): a refusal goes
-to the newest in which its line names what was refused. The inbox keeps every reason; rows without
-a file have theirs only there. Not here: refusing rows, the folders (`drop_folder_paths`).
+to the newest in which its line names the target. The inbox keeps every reason, also of rows
+without a file. Not here: refusing rows, the folders (`drop_folder_paths`).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _write_beside_files(directory: Path, by_name: dict[str, dict[int, RefusedRow
 
 
 def _newest_first(directory: Path) -> list[Path]:
-    """Moving a file here has set its ctime."""
+    """Returns files, the newest first, by the ctime that their move has set."""
     if not paths.is_folder(directory):
         return []
     with os.scandir(directory) as entries:
@@ -87,7 +87,7 @@ def _newest_first(directory: Path) -> list[Path]:
 
 
 def _name_before(path: Path) -> str:
-    """The name that the file had when it was put into the folder."""
+    """Returns the name that the file had when it was put into the folder."""
     return printable(_STAMP.sub("", path.stem) + path.suffix)
 
 
@@ -109,7 +109,7 @@ def _is_made_of(words: Sequence[str], cells: Collection[str]) -> bool:
 
 
 def _possible_cells(line: str) -> Iterator[set[str]]:
-    """The cells of a line, for each format that its file may have."""
+    """Yields the cells of a line, for each format that its file may have."""
     for separator in SEPARATORS:
         with contextlib.suppress(csv.Error):
             for cells in csv.reader([line], delimiter=separator, skipinitialspace=True):
@@ -123,12 +123,12 @@ def _possible_cells(line: str) -> Iterator[set[str]]:
 
 
 def _cleaned(cell: str) -> str:
-    """As the inbox has it, without the marks around it."""
+    """Returns a cell as the inbox has it, without additions."""
     return clean(cell, "tracking_number")
 
 
 def _shown(text: str) -> str:
-    """As it stands in a report, with single blanks."""
+    """Returns a text as reports show it, with single blanks."""
     return printable(" ".join(text.split()))
 
 

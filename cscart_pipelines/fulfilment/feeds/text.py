@@ -1,4 +1,4 @@
-"""The bytes of a feed as numbered lines of text: encodings, line ends, what is no text at all.
+"""The bytes of a feed as numbered lines of text: encodings, line ends, files that are no text.
 
 Bytes that are not UTF-8 stay in their line as surrogates (`is_text` finds them), so that only that
 line is refused. Not here: what the lines mean (`csv_reader`, `json_reader`).
@@ -24,7 +24,7 @@ _FORMATS = {
 
 
 class UnreadableFileError(ValueError):
-    """Nothing can be read of the file; the message says why and what to do."""
+    """The file cannot be read; the message says why and what to do."""
 
 
 def lines_of(data: bytes) -> list[str]:

@@ -67,7 +67,7 @@ orders = Table(
     integration_column(),
     Column("order_number", Text, nullable=False, comment="prefix and order id"),
     Column("order_id", BigInteger, nullable=False),
-    Column("client_user_id", Text, comment="the client, as the fulfilment system calls him"),
+    Column("client_user_id", Text, comment="the client's id at the fulfilment system"),
     Column("status", Text, nullable=False),
     moment_column("ordered_at", nullable=False),
     Column("total", Numeric, nullable=False),
