@@ -1,7 +1,4 @@
-"""Alembic's entry: runs the steps on the connection that `migrate.upgrade` hands over.
-
-Nothing is decided here.
-"""
+"""The script that Alembic runs: applies the steps on the connection of `migrate.upgrade`."""
 
 from alembic import context
 

@@ -12,7 +12,7 @@ CREATE FUNCTION registry.host_of(url text) RETURNS text LANGUAGE sql IMMUTABLE A
     SELECT lower(coalesce(substring(url FROM '://(\[[^]]*\]|[^/:]+)'), ''))
 $$;
 
-CREATE FUNCTION registry.keep_rules() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION registry.enforce_lifecycle() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     settings_before jsonb := to_jsonb(OLD) - registry.status_columns();
     settings_after jsonb := to_jsonb(NEW) - registry.status_columns();
@@ -45,10 +45,10 @@ BEGIN
     RETURN NEW;
 END $$;
 
-CREATE TRIGGER keep_rules BEFORE UPDATE ON registry.integrations
-    FOR EACH ROW EXECUTE FUNCTION registry.keep_rules();
+CREATE TRIGGER enforce_lifecycle BEFORE UPDATE ON registry.integrations
+    FOR EACH ROW EXECUTE FUNCTION registry.enforce_lifecycle();
 
-CREATE FUNCTION registry.keep_while_syncing() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION registry.refuse_removal_while_syncing() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF OLD.status = 'syncing' THEN
         RAISE EXCEPTION 'it cannot be removed while it is syncing' USING ERRCODE = 'CS004';
@@ -56,8 +56,8 @@ BEGIN
     RETURN OLD;
 END $$;
 
-CREATE TRIGGER keep_while_syncing BEFORE DELETE ON registry.integrations
-    FOR EACH ROW EXECUTE FUNCTION registry.keep_while_syncing();
+CREATE TRIGGER refuse_removal_while_syncing BEFORE DELETE ON registry.integrations
+    FOR EACH ROW EXECUTE FUNCTION registry.refuse_removal_while_syncing();
 
 -- The sealed key is never part of the trail, only that it changed.
 CREATE FUNCTION registry.write_audit() RETURNS trigger LANGUAGE plpgsql AS $$

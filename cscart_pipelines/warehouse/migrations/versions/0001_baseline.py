@@ -26,6 +26,7 @@ SCRIPTS = (
 
 
 def upgrade() -> None:
+    """Creates the schema on an empty database."""
     connection = op.get_bind()
     for schema in SCHEMAS:
         op.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
@@ -36,7 +37,7 @@ def upgrade() -> None:
 
 
 def _run(connection: Connection, script: str) -> None:
-    """Without parameters psycopg takes many statements at once, and % as it is."""
+    """Executes a script: without parameters psycopg accepts many statements, and % unescaped."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     driver.execute(script.encode())
