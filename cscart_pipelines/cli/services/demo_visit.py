@@ -30,7 +30,7 @@ from cscart_pipelines.integrations.sync_runs import optimistic_load
 from cscart_pipelines.onsite import change_queue
 from cscart_pipelines.onsite.erasure import erase_order
 from cscart_pipelines.onsite.write_keys import write_key
-from cscart_pipelines.sync.targeted import TargetedReport, sync_targeted
+from cscart_pipelines.sync.targeted.sync import TargetedReport, sync_targeted
 from cscart_pipelines.warehouse import reports
 from cscart_pipelines.warehouse.driver import Connection
 

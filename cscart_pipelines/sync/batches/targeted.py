@@ -25,7 +25,7 @@ from cscart_pipelines.integrations.sync_runs import optimistic_load
 from cscart_pipelines.integrations.sync_runs.optimistic_load import ConcurrentSyncError
 from cscart_pipelines.onsite import change_queue
 from cscart_pipelines.parallel import for_each_shop
-from cscart_pipelines.sync.targeted import TargetedReport, sync_targeted
+from cscart_pipelines.sync.targeted.sync import TargetedReport, sync_targeted
 
 CANCELLED = "the run was cancelled"
 ALERT_AFTER = len(change_queue.NO_ANSWER)

@@ -3,7 +3,7 @@
 Events of browsers only say what to read; every row that is loaded comes from the shop's API, by the
 parsers and hashes of any synchronisation. Addresses are known by their SHA-256 only. What the shop
 does not show is reported and left alone, since sweeps find deletions. Not here: the requests
-(`targeted_reads`), the queue (`onsite.change_queue`), several shops at once (`defs.onsite`).
+(`reads`), the queue (`onsite.change_queue`), several shops at once (`defs.onsite`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from cscart_pipelines.integrations.sync_runs.optimistic_load import (
 from cscart_pipelines.sync.erasure_filter import ErasureFilter
 from cscart_pipelines.sync.orders.reader import Loadable, loadable
 from cscart_pipelines.sync.row_handlers import PreparedRows, RawRow, parse_rows, plain_handler
-from cscart_pipelines.sync.targeted_reads import AccountReads, SingleRows, address_hashes
+from cscart_pipelines.sync.targeted.reads import AccountReads, SingleRows, address_hashes
 from cscart_pipelines.warehouse.contacts import store_contacts
 from cscart_pipelines.warehouse.load import Changes, Loader
 from cscart_pipelines.warehouse.rejects import Rejects

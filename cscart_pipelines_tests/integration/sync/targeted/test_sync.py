@@ -16,8 +16,8 @@ from cscart_pipelines.integrations.sync_runs import optimistic_load
 from cscart_pipelines.integrations.sync_runs.optimistic_load import ConcurrentSyncError
 from cscart_pipelines.privacy import erasure
 from cscart_pipelines.settings import Settings
-from cscart_pipelines.sync import targeted_reads
-from cscart_pipelines.sync.targeted import TargetedReport, sync_targeted
+from cscart_pipelines.sync.targeted import reads
+from cscart_pipelines.sync.targeted.sync import TargetedReport, sync_targeted
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.shop.syncs import Connected, connected, fill_shop
 
@@ -195,7 +195,7 @@ def test_a_new_account_is_found_among_the_newest(shop: Connected) -> None:
 def test_many_new_accounts_on_several_pages(
     newest: Connected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(targeted_reads, "NEWEST", 4)
+    monkeypatch.setattr(reads, "NEWEST", 4)
     for number in range(11):
         newest.store.add_customer(f"new{number}@example.com")
     report = look(newest, (), ["new0@example.com"])

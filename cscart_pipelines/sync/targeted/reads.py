@@ -1,6 +1,6 @@
 """The reads of a targeted sync: single orders and accounts of a shop, by number or hashed address.
 
-Not here: loading them (`targeted`).
+Not here: loading them (`sync`).
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""The targeted sync: orders and people that onsite events name are read again at once."""
