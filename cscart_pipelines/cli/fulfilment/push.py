@@ -7,33 +7,21 @@ Not here: reading files (`feed_input`), what is written (`fulfilment.shipments`,
 from __future__ import annotations
 
 import secrets
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cscart_pipelines.app_context import AppContext
-from cscart_pipelines.cli.fulfilment.display import (
-    place_in_file,
-    print_push,
-    print_queued,
-    print_receipt,
-    print_refusals,
-    print_release,
-)
-from cscart_pipelines.cli.fulfilment.feed_input import STDIN, File, read_feed
-from cscart_pipelines.cli.fulfilment.push_run import (
-    PushResult,
-    closed_reason,
-    run_push,
-)
+from cscart_pipelines.cli.fulfilment.display import print_queued, print_receipt
+from cscart_pipelines.cli.fulfilment.feed_input import File, read_feed
+from cscart_pipelines.cli.fulfilment.push_outcome import PushOptions, print_outcome
+from cscart_pipelines.cli.fulfilment.push_run import PushResult, closed_reason, run_push
 from cscart_pipelines.cli.integration.status import Json, Key
-from cscart_pipelines.cli.support import console, exit_codes, formats, machine_output
+from cscart_pipelines.cli.support import console, exit_codes, formats
 from cscart_pipelines.cli.support.confirm import Yes, can_ask, confirm
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.fulfilment import push_session
-from cscart_pipelines.fulfilment.feeds.ingest import IngestResult, ingest, record_unreadable
+from cscart_pipelines.fulfilment.feeds.ingest import ingest, record_unreadable
 from cscart_pipelines.fulfilment.feeds.parse import Parsed, UnreadableFileError
 from cscart_pipelines.fulfilment.pushes.due import held_rows, open_work
 from cscart_pipelines.fulfilment.shipments.push import push_shipments
@@ -56,27 +44,6 @@ Limit = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="Write at most N orders (ship) or SKUs (stock)."),
 ]
-
-
-@dataclass(frozen=True)
-class PushOptions:
-    """The arguments and options of a command."""
-
-    kind: push_session.PushKind
-    key: str
-    file: Path | None
-    queue: bool = False
-    dry_run: bool = False
-    release: bool = False
-    limit: int | None = None
-    as_json: bool = False
-    undo: str | None = None
-    yes: bool = False
-
-    @property
-    def source(self) -> str:
-        """The file as refusals name it."""
-        return "stdin" if self.file is None or str(self.file) == STDIN else self.file.name
 
 
 def ship(
@@ -140,7 +107,7 @@ def undo(
         run_id = None if dry_run else f"undo-{secrets.token_hex(4)}"
         with console.err.status("restoring amounts"):
             outcome = _push_here(app, options, run_id)
-    _print_outcome(options, outcome)
+    print_outcome(options, outcome)
 
 
 # --- ship and stock ------------------------------------------------------------------------------
@@ -165,7 +132,7 @@ def _push(options: PushOptions) -> None:
         if options.dry_run:
             with console.err.status("comparing with the shop"):
                 outcome = _push_here(app, options, None, parsed)
-            _print_outcome(options, outcome, parsed=parsed)
+            print_outcome(options, outcome, parsed=parsed)
             return
         _confirm(options, parsed)
         receipt = None
@@ -190,7 +157,7 @@ def _push(options: PushOptions) -> None:
         if not options.queue:
             with app.warehouse.connect(autocommit=True) as connection:
                 still_held = held_rows(connection, options.key, options.kind)
-    _print_outcome(options, pushed, parsed=parsed, receipt=receipt, still_held=still_held)
+    print_outcome(options, pushed, parsed=parsed, receipt=receipt, still_held=still_held)
 
 
 def _confirm(options: PushOptions, parsed: Parsed[Any] | None) -> None:
@@ -253,64 +220,3 @@ def _push_here(
             raise
         raise exit_codes.CommandError(str(error), exit_codes.WRONG_USAGE) from None
     return PushResult(report, run_id)
-
-
-# --- how it ended --------------------------------------------------------------------------------
-
-
-def _print_outcome(
-    options: PushOptions,
-    outcome: PushResult | None,
-    *,
-    parsed: Parsed[Any] | None = None,
-    receipt: IngestResult | None = None,
-    still_held: int = 0,
-) -> None:
-    """Prints the outcome.
-
-    Raises:
-        CommandError: the push ended early.
-        typer.Exit: something was refused, held or failed.
-    """
-    of_file = receipt.refusals if receipt else parsed.refusals if parsed else []
-    refusals = [*of_file, *(outcome.report.refusals if outcome else [])]
-    refusals.sort(key=place_in_file)
-    stopped = receipt is not None and receipt.state != "taken"
-    if options.as_json:
-        machine_output.print_json(
-            {
-                "integration": options.key,
-                "kind": options.kind,
-                "feed": asdict(receipt) if receipt else None,
-                "refusals": [asdict(refusal) for refusal in refusals],
-                "push": outcome.report.to_json() if outcome else None,
-                "failure": outcome.failure if outcome else None,
-                "held": still_held,
-                "run_id": outcome.run_id if outcome else None,
-            }
-        )
-    else:
-        for note in receipt.notes if receipt else parsed.notes if parsed else []:
-            console.out.print(f"  [yellow]![/] {formats.plain(note)}", soft_wrap=True)
-        print_refusals(refusals)
-        # A push that was ended before its time, with nothing to tell, says only why.
-        told = outcome is not None and (outcome.report.changes or outcome.report.refusals)
-        if outcome is not None and (told or outcome.ended_early is None):
-            print_push(
-                outcome.report,
-                refused=len(refusals),
-                run_id=outcome.run_id,
-                failure=outcome.failure,
-            )
-            if options.undo and not (outcome.report.changes or refusals):
-                console.out.print("  Nothing of that run is left to undo.")
-        elif outcome is None and not (options.queue or stopped):
-            console.out.print(f"Nothing waits for {options.key}.")
-        if still_held and not (outcome and outcome.report.held):
-            console.out.print(f"  [red]held[/] {still_held:,} stock levels", soft_wrap=True)
-            print_release(options.key)
-    if outcome is not None and outcome.ended_early is not None:
-        raise outcome.ended_early
-    failed = outcome is not None and (outcome.report.problems or outcome.failure)
-    if stopped or still_held or refusals or failed:
-        raise typer.Exit(exit_codes.RUN_FAILED)

@@ -16,8 +16,9 @@ from pydantic import Field
 from cscart_pipelines.defs.fulfilment import checks as fulfilment_checks
 from cscart_pipelines.defs.fulfilment.order_pull_policy import PullCursor, decide
 from cscart_pipelines.defs.ingestion.jobs import range_request
-from cscart_pipelines.defs.ingestion.metadata import cell, column_schema
+from cscart_pipelines.defs.ingestion.metadata import column_schema
 from cscart_pipelines.defs.ingestion.sensors import fate_of
+from cscart_pipelines.defs.shared import markdown
 from cscart_pipelines.defs.shared.failures import failure
 from cscart_pipelines.defs.shared.orphaned_runs import HIDDEN
 from cscart_pipelines.defs.shared.partitions import NAME, integration_partitions, keys_of
@@ -160,31 +161,25 @@ def _log_materialisation(context: dg.AssetExecutionContext, key: str, report: Pu
         "skipped": sum(report.skipped.values()),
     }
     if report.skipped:
-        shown["skipped_by_reason"] = _table("reason", report.skipped.items())
+        reasons = sorted(report.skipped.items())
+        shown["skipped_by_reason"] = markdown.table(("reason", "orders"), reasons, right=1)
     unmatched = [(word, "no country") for word in report.unmatched_countries]
     unmatched += [(word, "no order status") for word in report.unmatched_statuses]
     if unmatched:
-        shown["unmatched_words"] = _table("word of a filter", unmatched)
+        head = ("word of a filter", "is")
+        shown["unmatched_words"] = markdown.table(head, sorted(unmatched))
     context.log_event(
         dg.AssetMaterialization(fulfilment_checks.ORDERS, partition=key, metadata=shown)
     )
 
 
-def _table(head: str, lines: Any) -> dg.MarkdownMetadataValue:
-    shown = [f"| {head} | |", "|---|---|"]
-    shown += [f"| {cell(str(left))} | {cell(str(right))} |" for left, right in sorted(lines)]
-    return dg.MarkdownMetadataValue("\n".join(shown))
-
-
 def _outcome(reports: dict[str, PullReport], failures: dict[str, str]) -> dg.MarkdownMetadataValue:
-    lines = ["| integration | outcome | pulled | changed | skipped | orders |"]
-    lines.append("|---|---|--:|--:|--:|--:|")
-    for key, reason in sorted(failures.items()):
-        lines.append(f"| {key} | **failed**: {cell(reason)} | | | | |")
+    """Returns a line for each integration, failed ones first."""
+    head = ("integration", "outcome", "pulled", "changed", "skipped", "orders")
+    rows: list[tuple[object, ...]] = [
+        (key, f"**failed**: {reason}") for key, reason in sorted(failures.items())
+    ]
     for key, report in sorted(reports.items()):
         skipped = sum(report.skipped.values())
-        lines.append(
-            f"| {key} | ok | {report.pulled:,} | {report.changed:,} | {skipped:,} |"
-            f" {report.orders_total:,} |"
-        )
-    return dg.MarkdownMetadataValue("\n".join(lines))
+        rows.append((key, "ok", report.pulled, report.changed, skipped, report.orders_total))
+    return markdown.table(head, rows, right=4)

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from cscart_pipelines.app_context import AppContext
-from cscart_pipelines.defs.ingestion.metadata import cell
+from cscart_pipelines.defs.shared import markdown
 from cscart_pipelines.sync.data_checks import CHECKS, DataCheck, find
 
 SHOWN = 50
@@ -53,10 +53,10 @@ def shown_findings(findings: Sequence[tuple[str, str, int]]) -> dict[str, Any]:
     """Returns findings (integration, what, how many in all) as the UI shows them."""
     if not findings:
         return {"findings": 0}
-    lines = ["| integration | finding |", "|---|---|"]
-    lines += [f"| {key} | {cell(text)} |" for key, text, _ in findings]
     return {
         "findings": findings[0][2],
         "integrations": ", ".join(sorted({key for key, _, _ in findings})),
-        "which": dg.MarkdownMetadataValue("\n".join(lines)),
+        "which": markdown.table(
+            ("integration", "finding"), [(key, text) for key, text, _ in findings]
+        ),
     }

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 from sqlalchemy import Table
 
+from cscart_pipelines.defs.shared import markdown
 from cscart_pipelines.sync.context import EntityReport
 from cscart_pipelines.sync.run import ENTITIES, SyncReport
 from cscart_pipelines.warehouse.tables import metadata
@@ -93,28 +94,21 @@ def outcome_table(
     reports: list[SyncReport], failures: dict[str, str], refused: dict[str, str]
 ) -> dg.MarkdownMetadataValue:
     """Returns a line for each shop, failed ones first."""
-    lines = ["| integration | outcome | customers | orders | changed | API calls | seconds |"]
-    lines.append("|---|---|--:|--:|--:|--:|--:|")
-    for key, reason in sorted(failures.items()):
-        lines.append(f"| {key} | **failed**: {cell(reason)} | | | | | |")
-    for key, reason in sorted(refused.items()):
-        lines.append(f"| {key} | not synchronised: {cell(reason)} | | | | | |")
-    for report in sorted(reports, key=lambda one: one.integration):
-        entities = report.entities
-        changed = sum(one.changes.written + one.deleted for one in entities.values())
-        lines.append(
-            f"| {report.integration} | ok ({report.kind}) | {_total(entities, 'customers')} |"
-            f" {_total(entities, 'orders')} | {changed:,} | {report.calls.get('calls', 0):,.0f} |"
-            f" {report.seconds:,.1f} |"
-        )
-    return dg.MarkdownMetadataValue("\n".join(lines))
+    head = ("integration", "outcome", "customers", "orders", "changed", "API calls", "seconds")
+    rows: list[tuple[object, ...]] = [
+        *((key, f"**failed**: {reason}") for key, reason in sorted(failures.items())),
+        *((key, f"not synchronised: {reason}") for key, reason in sorted(refused.items())),
+        *(_outcome(report) for report in sorted(reports, key=lambda one: one.integration)),
+    ]
+    return markdown.table(head, rows, right=5)
 
 
-def _total(entities: dict[str, EntityReport], name: str) -> str:
-    report = entities.get(name)
-    return "" if report is None or report.warehouse_total is None else f"{report.warehouse_total:,}"
-
-
-def cell(text: str) -> str:
-    """Returns the text as one cell of a Markdown table."""
-    return text.replace("|", "\\|").replace("\n", " ")
+def _outcome(report: SyncReport) -> tuple[object, ...]:
+    entities = report.entities
+    totals = (
+        entities[name].warehouse_total if name in entities else None
+        for name in ("customers", "orders")
+    )
+    changed = sum(one.changes.written + one.deleted for one in entities.values())
+    calls = int(report.calls.get("calls", 0))
+    return (report.integration, f"ok ({report.kind})", *totals, changed, calls, report.seconds)

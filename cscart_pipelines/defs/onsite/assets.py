@@ -13,7 +13,8 @@ from typing import Any
 import dagster as dg
 
 from cscart_pipelines.app_context import AppContext
-from cscart_pipelines.defs.ingestion.metadata import TRACKING_FILE, cell, tracking_command
+from cscart_pipelines.defs.ingestion.metadata import TRACKING_FILE, tracking_command
+from cscart_pipelines.defs.shared import markdown
 from cscart_pipelines.defs.shared.failures import failure
 from cscart_pipelines.defs.shared.partitions import integration_partitions, keys_of
 from cscart_pipelines.defs.shared.resources import Pipelines
@@ -56,9 +57,8 @@ def show_tracking_file(context: dg.AssetExecutionContext, pipelines: Pipelines) 
             made += 1
             yield dg.AssetMaterialization(TRACKING_FILE, partition=key, metadata=shown)
     if refused:
-        lines = [f"| {key} | {cell(reason)} |" for key, reason in sorted(refused.items())]
-        table = "\n".join(["| integration | no file, because |", "|---|---|", *lines])
-        raise failure(refused, made, dg.MarkdownMetadataValue(table))
+        table = markdown.table(("integration", "no file, because"), sorted(refused.items()))
+        raise failure(refused, made, table)
 
 
 def _file(app: AppContext, key: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import dagster as dg
 from pydantic import Field
 
 from cscart_pipelines.app_context import AppContext
-from cscart_pipelines.defs.ingestion.metadata import cell
+from cscart_pipelines.defs.shared import markdown
 from cscart_pipelines.defs.shared.failures import failure
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.defs.shared.run_requests import (
@@ -164,18 +164,17 @@ def _metadata(outcome: TargetedOutcome, table: dg.MarkdownMetadataValue) -> dict
 
 def _table(outcome: TargetedOutcome) -> dg.MarkdownMetadataValue:
     """Returns a line for each shop, without addresses of people."""
-    lines = ["| integration | outcome | touched | orders | customers | changed | later | given up |"
-             " API calls | seconds |"]  # fmt: skip
-    lines.append("|---|---|" + "--:|" * 8)
-    for key, reason in sorted({**outcome.no_answer, **outcome.failures}.items()):
-        lines.append(f"| {key} | **not asked**: {cell(reason)} |" + " |" * 8)
-    for key, reason in sorted(outcome.refused.items()):
-        lines.append(f"| {key} | left for later: {cell(reason)} |" + " |" * 8)
+    head = ("integration", "outcome", "touched", "orders", "customers", "changed", "later",
+            "given up", "API calls", "seconds")  # fmt: skip
+    failed = sorted({**outcome.no_answer, **outcome.failures}.items())
+    rows: list[tuple[object, ...]] = [
+        *((key, f"**not asked**: {reason}") for key, reason in failed),
+        *((key, f"left for later: {reason}") for key, reason in sorted(outcome.refused.items())),
+    ]
     for key, one in sorted(outcome.followed.items()):
         report = one.report
-        lines.append(
-            f"| {key} | ok | {one.touched:,} | {report.orders:,} | {report.customers:,} |"
-            f" {report.changes.written:,} | {one.later:,} | {one.given_up:,} | {report.calls:,} |"
-            f" {report.seconds:,.1f} |"
-        )
-    return dg.MarkdownMetadataValue("\n".join(lines))
+        rows.append(
+            (key, "ok", one.touched, report.orders, report.customers, report.changes.written,
+             one.later, one.given_up, report.calls, report.seconds)
+        )  # fmt: skip
+    return markdown.table(head, rows, right=8)
