@@ -70,7 +70,7 @@ class Database:
         return {"CSCART_PIPELINES_DATABASE_URL": self.url}
 
     def connect(self) -> psycopg.Connection[Any]:
-        return self.warehouse.connect(autocommit=True)
+        return self.warehouse.open_session(autocommit=True)
 
 
 @pytest.fixture(autouse=True)

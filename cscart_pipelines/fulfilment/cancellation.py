@@ -41,7 +41,7 @@ def _watch(warehouse: Warehouse, key: str, client: ShopClient, finished: threadi
         # The push itself reports a lost connection; here it is opened again.
         with (
             contextlib.suppress(psycopg.Error, WarehouseUnavailableError),
-            contextlib.closing(warehouse.connect(autocommit=True)) as connection,
+            warehouse.connect(autocommit=True) as connection,
         ):
             # The first read is at once: the status was checked before the client was opened.
             while not finished.is_set():

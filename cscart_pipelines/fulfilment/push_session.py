@@ -163,7 +163,7 @@ def open_push(
     integration = _allowed(kind, registry, key, ignore_disabled)
     with contextlib.ExitStack() as stack:
         if dry_run:
-            connection = stack.enter_context(contextlib.closing(warehouse.connect(autocommit=True)))
+            connection = stack.enter_context(warehouse.connect(autocommit=True))
         else:
             connection = stack.enter_context(acquire(warehouse, key, wait=wait, stop=stop))
             # Minutes may have passed: disabled, edited or created anew meanwhile.

@@ -46,7 +46,7 @@ def acquire(
     Raises:
         ShopWriteLockedError: the lock is still held when the wait is over.
     """
-    connection = warehouse.connect(autocommit=True)
+    connection = warehouse.open_session(autocommit=True)
     try:
         for name, value in KEEPALIVES.items():
             connection.execute("SELECT set_config(%s, %s, false)", [name, value])

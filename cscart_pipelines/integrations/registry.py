@@ -8,7 +8,7 @@ rules (`lifecycle`), the connection test (`connection`), changes (`service`).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -227,10 +227,11 @@ class Registry:
             ).fetchall()
         return [_integration(row) for row in rows]
 
-    def _connect(self) -> psycopg.Connection[dict[str, Any]]:
-        connection = self._warehouse.connect(autocommit=True)
-        connection.row_factory = dict_row  # type: ignore[assignment]
-        return connection  # type: ignore[return-value]
+    @contextlib.contextmanager
+    def _connect(self) -> Iterator[psycopg.Connection[dict[str, Any]]]:
+        with self._warehouse.connect(autocommit=True) as connection:
+            connection.row_factory = dict_row  # type: ignore[assignment]
+            yield connection  # type: ignore[misc]
 
 
 def mark_failed(

@@ -293,7 +293,7 @@ class IntegrationService:
             NotAllowedError: It is syncing, and `force` is not set.
             UnknownIntegrationError: There is none of this key.
         """
-        with self._warehouse.connect(autocommit=True) as connection:
+        with self._warehouse.open_session(autocommit=True) as connection:
             deadline = time.monotonic() + (STOP_SECONDS if force else BRIEF_SECONDS)
             while not advisory.try_lock_session(connection, Lock.SYNC, key):
                 standing = self._registry.standing(self._registry.get(key))

@@ -22,6 +22,7 @@ from cscart_pipelines.local_postgres.client import EmbeddedServerError, connect
 from cscart_pipelines.local_postgres.paths import UnusableHomeError
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.warehouse import migrate as migrations
+from cscart_pipelines.warehouse import pool
 from cscart_pipelines.warehouse.errors import SchemaOutdatedError, WarehouseUnavailableError
 
 CONNECT_SECONDS = 10
@@ -44,8 +45,39 @@ class Warehouse:
             self._engine = create_engine(self.url, poolclass=NullPool)
         return self._engine
 
-    def connect(self, *, autocommit: bool = False) -> psycopg.Connection[tuple[Any, ...]]:
-        """Opens a connection of psycopg, which the caller closes.
+    @contextlib.contextmanager
+    def connect(self, *, autocommit: bool = False) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """A connection for the block, lent out by the pool of this process.
+
+        The first one of a process is not: what is wrong is then told at once, in the driver's
+        words.
+
+        Args:
+            autocommit: Otherwise the block is one transaction, rolled back by an exception.
+
+        Raises:
+            WarehouseUnavailableError: The database cannot be reached.
+        """
+        arguments = self.connection_arguments()
+        lent = pool.lend(arguments)
+        if lent is None:
+            with self.open_session(autocommit=autocommit) as own:
+                pool.make(arguments)
+                yield own
+            return
+        owner, connection = lent
+        try:
+            connection.autocommit = autocommit
+            with connection:
+                yield connection
+        finally:
+            owner.putconn(connection)
+
+    def open_session(self, *, autocommit: bool = False) -> psycopg.Connection[tuple[Any, ...]]:
+        """A connection of the caller's own, who closes it.
+
+        For locks of the session, which must end with it however the process ends; for settings of
+        the session; for what runs for as long as its process.
 
         Raises:
             WarehouseUnavailableError: The database cannot be reached.
@@ -82,9 +114,8 @@ class Warehouse:
         }
 
     def close(self) -> None:
-        """Closes the connections of the engine."""
-        if self._engine is not None:
-            self._engine.dispose()
+        """Closes what this process keeps open to the database; it may be opened again."""
+        pool.close(self.connection_arguments())
 
 
 def _current_user() -> str:
@@ -103,7 +134,7 @@ def open_warehouse(
     """Opens the configured warehouse.
 
     Without a configured URL it is the embedded server, which this process then uses until it ends:
-    otherwise it would be stopped and started between two uses.
+    otherwise it would be stopped and started between two uses. Connections are kept until then too.
 
     Args:
         settings: Where the warehouse is.
@@ -125,14 +156,11 @@ def open_warehouse(
     else:
         url = settings.sqlalchemy_url()
     warehouse = Warehouse(url, actor)
-    try:
-        if migrate:
-            migrate_schema(warehouse)
-        elif check:
-            _check_schema(warehouse)
-        yield warehouse
-    finally:
-        warehouse.close()
+    if migrate:
+        migrate_schema(warehouse)
+    elif check:
+        _check_schema(warehouse)
+    yield warehouse
 
 
 def migrate_schema(warehouse: Warehouse) -> bool:

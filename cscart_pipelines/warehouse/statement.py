@@ -46,7 +46,7 @@ def run_statement(warehouse: Warehouse, text: str, *, write: bool) -> StatementR
     Raises:
         StatementError: PostgreSQL refuses it.
     """
-    with warehouse.connect() as connection:
+    with warehouse.open_session() as connection:
         connection.read_only = not write
         try:
             cursor = connection.execute(text.encode(), prepare=not write)

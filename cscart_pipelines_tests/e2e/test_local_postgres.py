@@ -66,7 +66,7 @@ def test_processes_that_start_at_once_share_one_server_until_the_last_has_left(
     assert not running(home)
     then = (
         "import psycopg; from cscart_pipelines.warehouse.connect import Warehouse;"
-        "c = Warehouse(member.url()).connect();"
+        "c = Warehouse(member.url()).open_session();"
         "print(c.execute('SELECT pg_postmaster_start_time()::text').fetchone()[0], flush=True);"
         "c.close(); sys.stdin.read()"
     )
@@ -247,7 +247,7 @@ def test_a_killed_server_is_started_again_even_with_a_busy_session_left(homes: H
     with using(homes.ready()) as member:
         ask(member, WRITE)
         server = postmaster(member)
-        with contextlib.closing(Warehouse(member.url()).connect()) as busy:
+        with contextlib.closing(Warehouse(member.url()).open_session()) as busy:
             busy.pgconn.send_query(b"SELECT count(*) FROM generate_series(1, 1000000000000)")
             busy.pgconn.flush()
             session = psutil.Process(busy.info.backend_pid)

@@ -92,7 +92,7 @@ def purge_person(
             " orders stay, without the person",
             yes=yes,
         )
-        with app.warehouse.connect(autocommit=True) as connection:
+        with app.warehouse.open_session(autocommit=True) as connection:
             report = erase_person(connection, keys, person)
     if as_json:
         machine_output.print_json(report)

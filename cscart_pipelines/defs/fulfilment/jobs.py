@@ -53,7 +53,7 @@ def ingest_drop_folder(
         return refused
     with (
         pipelines.open() as app,
-        app.warehouse.connect(autocommit=True) as connection,
+        app.warehouse.open_session(autocommit=True) as connection,
     ):
         for key in _keys(app, config, before_files=True):
             if config.release:

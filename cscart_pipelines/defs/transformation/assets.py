@@ -58,7 +58,7 @@ def lists(
     as_of = _moment(config.as_of)
     with (
         pipelines.open() as app,
-        app.warehouse.connect(autocommit=True) as connection,
+        app.warehouse.open_session(autocommit=True) as connection,
     ):
         advisory.wait_for_session(
             connection, Lock.LIST_BUILD, reason="another build of the lists is running"

@@ -168,7 +168,7 @@ def acquire(
         UnknownIntegrationError: There is none of this key.
         SecretError: The API key cannot be read.
     """
-    connection = warehouse.connect(autocommit=True)
+    connection = warehouse.open_session(autocommit=True)
     try:
         for name, value in (KEEPALIVES | LOADING).items():
             connection.execute("SELECT set_config(%s, %s, false)", [name, value])

@@ -1,7 +1,7 @@
 """The collector's connections to the warehouse, which notice within seconds that it is gone.
 
-Each call opens a new connection; the first that succeeds brings the schema up to date. Not here:
-their use (`writer`, `write_key_cache`).
+Each call opens a new connection, kept for the life of the process, so no pool lends it; the first
+that succeeds brings the schema up to date. Not here: their use (`writer`, `write_key_cache`).
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def test_without_a_url_the_embedded_server_is_joined_migrated_and_left_at_the_en
         "settings = read_settings()\n"
         "for _ in range(2):\n"
         "    with open_warehouse(settings, migrate=True) as warehouse:\n"
-        "        connection = warehouse.connect()\n"
+        "        connection = warehouse.open_session()\n"
         "        print(connection.execute('SELECT count(*) FROM cscart.orders').fetchone()[0])\n"
         "print(running(settings.home))"
     )

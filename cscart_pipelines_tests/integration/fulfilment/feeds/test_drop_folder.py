@@ -374,7 +374,7 @@ def test_an_owner_is_told_of_each_file_that_waits(room: Room) -> None:
 
 def test_a_connection_that_would_not_commit_is_not_accepted(room: Room) -> None:
     with (
-        closing(room.database.warehouse.connect()) as connection,
+        closing(room.database.warehouse.open_session()) as connection,
         pytest.raises(ValueError, match="autocommit"),
     ):
         ingest_files(connection, room.settings, integration())
@@ -445,7 +445,7 @@ def die(*args):
 
 setattr(drop_folder, sys.argv[1], die)
 settings = read_settings()
-connection = Warehouse(settings.sqlalchemy_url()).connect(autocommit=True)
+connection = Warehouse(settings.sqlalchemy_url()).open_session(autocommit=True)
 drop_folder.ingest_files(connection, settings, integration(), age=0)
 """
 
