@@ -6,7 +6,7 @@ Not here: what is done in there, and which folders and processes belong to it (`
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from cscart_pipelines.integrations.registry import Registry
@@ -23,13 +23,13 @@ class AppContext:
     warehouse: Warehouse
     registry: Registry
 
-    def store_contacts(self) -> None:
-        """Reads e-mails and phones that were not read yet, which the models build on.
+    def store_contacts(self, keys: Collection[str]) -> None:
+        """Reads e-mails and phones of integrations that were not read yet; models build on them.
 
         Phones are also read again where they were read by another default country.
         """
         with self.warehouse.connect(autocommit=True) as connection:
-            for one in self.registry.all():
+            for one in self.registry.all(keys):
                 store_contacts(connection, one.key, one.settings.phone_region)
 
 

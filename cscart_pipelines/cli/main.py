@@ -19,7 +19,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from cscart_pipelines import __version__
-from cscart_pipelines.cli import doctor, migrate, reports, tools
+from cscart_pipelines.cli import build, doctor, migrate, reports, tools
 from cscart_pipelines.cli.fulfilment import orders
 from cscart_pipelines.cli.integration import apply as integration_apply
 from cscart_pipelines.cli.integration import audit, connect, logs, manage, onsite, tracking_file
@@ -47,6 +47,7 @@ connect.commands.command()(integration_apply.apply)
 connect.commands.command()(integration_apply.export)
 connect.commands.command()(audit.audit)
 commands.add_typer(connect.commands, name="integration")
+commands.command()(build.build)
 commands.command()(reports.lists)
 commands.command()(reports.segments)
 commands.add_typer(orders.commands, name="fulfilment")

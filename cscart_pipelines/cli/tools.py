@@ -105,7 +105,7 @@ def dbt(context: typer.Context) -> None:
     beside = Path(sys.executable).with_name("dbt")
     program = str(beside) if beside.exists() else "dbt"
     with opened() as app:
-        app.store_contacts()
+        app.store_contacts([one.key for one in app.registry.all()])
         code = subprocess.run(
             [program, *context.args],
             env={**os.environ, **app.warehouse.dbt_environment()},

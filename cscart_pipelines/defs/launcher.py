@@ -29,6 +29,7 @@ from cscart_pipelines.defs.shared import orphaned_runs
 from cscart_pipelines.defs.shared.partitions import NAME, difference
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.defs.shared.run_requests import STARTED_BY
+from cscart_pipelines.defs.transformation.jobs import build_request
 from cscart_pipelines.local_postgres.file_locks import exclusive
 from cscart_pipelines.warehouse import advisory
 
@@ -73,8 +74,13 @@ def main(arguments: list[str] | None = None) -> int:
             config = {"integration": key, "limit": asked.limit, "files": not asked.no_files}
             request = dg.RunRequest(run_config=config)
             done = _execute(instance, definitions, "push_stock", request).success and done
-        if asked.build and worth_a_build:
-            request = dg.RunRequest()
+        if asked.build is not None and worth_a_build:
+            request = build_request(
+                asked.build or asked.resync,
+                present=_partitions(instance, asked.build),
+                full_refresh=asked.full_refresh,
+                as_of=asked.as_of,
+            )
             done = _execute(instance, definitions, "build_lists", request).success and done
     return 0 if done else 1
 
@@ -88,7 +94,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--push-stock", nargs="*", default=[], metavar="KEY")
     parser.add_argument("--limit", type=int, metavar="N")
     parser.add_argument("--no-files", action="store_true")
-    parser.add_argument("--build", action="store_true")
+    parser.add_argument(
+        "--build", nargs="*", metavar="KEY", help="default: those of --resync, else all"
+    )
+    parser.add_argument("--full-refresh", action="store_true")
+    parser.add_argument("--as-of", metavar="TIME")
     parser.add_argument("--end-with-caller", action="store_true", help="when stdin is closed")
     return parser
 

@@ -138,9 +138,9 @@ class Registry:
             f"there is no integration {key!r}; `cscart-pipelines integration list` shows them"
         )
 
-    def all(self) -> list[Integration]:
-        """Returns all integrations, sorted by key."""
-        return self._read(None)
+    def all(self, among: Collection[str] | None = None) -> list[Integration]:
+        """Returns all integrations, or those of these that exist, sorted by key."""
+        return self._read(None if among is None else list(among))
 
     def api_key(self, key: str) -> SecretStr:
         """Returns the API key, for the shop's client only.

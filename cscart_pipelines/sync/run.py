@@ -75,6 +75,7 @@ class SyncReport:
         """Returns the report as plain values, for `registry.sync_runs` and for Dagster."""
         return {
             "kind": self.kind,
+            "written": self.written(),
             "seconds": round(self.seconds, 3),
             "api": self.calls,
             "entities": {name: report.numbers() for name, report in self.entities.items()},

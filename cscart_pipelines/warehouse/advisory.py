@@ -30,7 +30,8 @@ class Lock(StrEnum):
 
     MIGRATION = "migration"
     LIST_BUILD = "list build"
-    """A dbt build of lists and segments, or an erasure that must not meet one."""
+    """A dbt build of lists and segments: shared, and per integration. An erasure, which must not
+    meet one, takes it alone."""
     SYNC = "sync"
     """Per integration: its raw tables are loaded, or an action on it excludes that."""
     SHOP_WRITE = "shop write"
@@ -66,9 +67,13 @@ def try_lock(connection: Connection, which: Lock, *of: str) -> bool:
     return _ask(connection, "SELECT pg_try_advisory_xact_lock(%s)", which.number(*of))
 
 
-def try_lock_session(connection: Connection, which: Lock, *of: str) -> bool:
-    """Takes a lock until `unlock` or the end of the connection; false if another session has it."""
-    return _ask(connection, "SELECT pg_try_advisory_lock(%s)", which.number(*of))
+def try_lock_session(connection: Connection, which: Lock, *of: str, shared: bool = False) -> bool:
+    """Takes a lock until `unlock` or the end of the connection; false if another session has it.
+
+    A shared one excludes only those that are not shared.
+    """
+    function = "pg_try_advisory_lock_shared" if shared else "pg_try_advisory_lock"
+    return _ask(connection, f"SELECT {function}(%s)", which.number(*of))
 
 
 def wait_for_session(
@@ -76,6 +81,7 @@ def wait_for_session(
     which: Lock,
     *of: str,
     reason: str,
+    shared: bool = False,
     seconds: float | None = None,
     stop: threading.Event | None = None,
 ) -> bool:
@@ -87,13 +93,14 @@ def wait_for_session(
         of: What tells locks of that kind apart.
         reason: What is waited for, for people. A record of this module's logger has it as `wait`
             when the wait begins, and None when it is over.
+        shared: Excludes only those that take the lock for themselves alone.
         seconds: How long at most; None waits for ever, 0 does not wait.
         stop: Ends the wait when it is set.
 
     Returns:
         Whether the lock was taken.
     """
-    if try_lock_session(connection, which, *of):
+    if try_lock_session(connection, which, *of, shared=shared):
         return True
     if seconds is not None and seconds <= 0:
         return False
@@ -102,17 +109,18 @@ def wait_for_session(
     log.warning("Waiting: %s%s", reason, limit, extra={"wait": reason, "at_most": seconds})
     try:
         while not (stop and stop.is_set()) and (deadline is None or time.monotonic() < deadline):
-            if _locked_within(connection, which.number(*of)):
+            if _locked_within(connection, which.number(*of), shared=shared):
                 return True
         return False
     finally:
         log.info("The wait is over: %s", reason, extra={"wait": None})
 
 
-def unlock(connection: Connection, which: Lock, *of: str) -> None:
+def unlock(connection: Connection, which: Lock, *of: str, shared: bool = False) -> None:
     """Releases a lock of the session; a connection that is lost has released it already."""
+    function = "pg_advisory_unlock_shared" if shared else "pg_advisory_unlock"
     with contextlib.suppress(psycopg.Error):
-        connection.execute("SELECT pg_advisory_unlock(%s)", [which.number(*of)])
+        connection.execute(f"SELECT {function}(%s)".encode(), [which.number(*of)])
 
 
 def holders(connection: Connection, which: Lock, of: Collection[str]) -> dict[str, int]:
@@ -141,12 +149,13 @@ def _ask(connection: Connection, query: str, number: int) -> bool:
     return bool(row and row[0])
 
 
-def _locked_within(connection: Connection, number: int) -> bool:
+def _locked_within(connection: Connection, number: int, *, shared: bool) -> bool:
+    function = "pg_advisory_lock_shared" if shared else "pg_advisory_lock"
     try:
         with connection.transaction():
             milliseconds = f"{POLL_SECONDS * 1000:.0f}"
             connection.execute("SELECT set_config('lock_timeout', %s, true)", [milliseconds])
-            connection.execute("SELECT pg_advisory_lock(%s)", [number])
+            connection.execute(f"SELECT {function}(%s)".encode(), [number])
     except psycopg.errors.LockNotAvailable:
         return False
     return True

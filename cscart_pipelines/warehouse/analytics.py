@@ -1,4 +1,4 @@
-"""Creates the tables of `analytics` before the first build, empty, by the contracts of the marts.
+"""Creates the marts of `analytics` before the first build, empty, by the contracts of the models.
 
 So dashboards and views can refer to them as soon as the database exists. From the first build on
 dbt owns them (`dbt_project/macros/materializations`). Not here: the view `lists` (`migrations`).
@@ -24,7 +24,7 @@ def create_missing(connection: Connection) -> None:
         )
         if found.scalar():
             continue
-        connection.exec_driver_sql(_table(model))
+        connection.exec_driver_sql(_view(model) if _is_view(model) else _table(model))
 
 
 def _marts() -> list[dict[str, Any]]:
@@ -36,6 +36,15 @@ def _marts() -> list[dict[str, Any]]:
         for path in files
         for model in yaml.load(path.read_text("utf-8"), loader).get("models", ())  # noqa: S506
     ]
+
+
+def _is_view(model: dict[str, Any]) -> bool:
+    return bool(model.get("config", {}).get("materialized") == "view_in_place")
+
+
+def _view(model: dict[str, Any]) -> str:
+    columns = (f'NULL::{column["data_type"]} AS "{column["name"]}"' for column in model["columns"])
+    return f"CREATE VIEW analytics.{model['name']} AS SELECT {', '.join(columns)} WHERE false"
 
 
 def _table(model: dict[str, Any]) -> str:

@@ -101,7 +101,7 @@ def test_a_synchronisation_and_a_build(desk: Desk) -> None:
         {"event": "running", "job": "resync", "run_id": resync[0].run_id},
         {"event": "finished", "job": "resync", "run_id": resync[0].run_id, "ok": True},
         {"event": "running", "job": "build_lists", "run_id": build[0].run_id},
-        {"event": "waiting", "wait": "another build of the lists is running", "at_most": None},
+        {"event": "waiting", "wait": "another build of the same lists is running", "at_most": None},
         {"event": "waiting", "wait": None, "at_most": None},
         {"event": "finished", "job": "build_lists", "run_id": build[0].run_id, "ok": True},
     ]

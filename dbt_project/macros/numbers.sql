@@ -53,6 +53,12 @@
 {%- endmacro %}
 
 
+{% macro show_days(days) -%}
+    {#- For people: whole days that have passed, so that a text changes once a day. -#}
+    cast(floor({{ days }}) as text)
+{%- endmacro %}
+
+
 {% macro percent(share) -%}
     {#- A share of the project's settings for people: 0.1 as '10 %'. -#}
     {{ '%g' | format(100 * share) }} %

@@ -30,7 +30,3 @@
     {%- endif -%}
 {%- endmacro %}
 
-
-{% macro analyze_table() -%}
-    {%- if model.config.materialized == 'table_in_place' -%} analyze {{ this }} {%- endif -%}
-{%- endmacro %}

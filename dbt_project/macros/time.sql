@@ -3,7 +3,10 @@
    a window of 30 days starts at the same time of day also over a change of clocks. #}
 
 {% macro as_of() -%}
-    {%- set given = var('as_of', none) -%}
+    {#- The moment the build takes for now: the var `as_of`, else the environment (see scope.sql), else
+        when the run started. -#}
+    {%- set given = var('as_of', none)
+        or (env_var('CSCART_PIPELINES_DBT_AS_OF', '') if execute else none) -%}
     {%- if given is none or given == '' -%}
         cast('{{ run_started_at.isoformat() }}' as timestamp with time zone)
     {%- elif not modules.re.match(

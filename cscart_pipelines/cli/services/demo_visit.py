@@ -148,7 +148,7 @@ def show_visit(app: AppContext, key: str, shop_url: str, collector_url: str) -> 
         with console.err.status("following the visit into the shop"):
             report = _follow(app, connection, key)
         with console.err.status("bringing the list up to date"):
-            _build(app)
+            _build(app, key)
         after = reports.subscriber_count(connection, key)
         console.note(
             f"[green]✓[/] followed into the shop with {report.calls} requests:"
@@ -215,11 +215,15 @@ def _follow(app: AppContext, connection: Connection, key: str) -> TargetedReport
     return report
 
 
-def _build(app: AppContext) -> None:
+def _build(app: AppContext, key: str) -> None:
     beside = Path(sys.executable).with_name("dbt")
     done = subprocess.run(
         [str(beside) if beside.exists() else "dbt", "run", "--select", *MODELS],
-        env={**os.environ, **app.warehouse.dbt_environment()},
+        env={
+            **os.environ,
+            **app.warehouse.dbt_environment(),
+            "CSCART_PIPELINES_DBT_INTEGRATIONS": key,
+        },
         cwd=PROJECT / "dbt_project",
         capture_output=True,
         text=True,

@@ -13,6 +13,7 @@ from typing import Any
 
 from cscart_pipelines.cli.support import console, formats
 from cscart_pipelines.fulfilment import overview
+from cscart_pipelines.integrations import list_builds
 from cscart_pipelines.integrations.sync_runs import history
 from cscart_pipelines.warehouse.connect import Warehouse
 from cscart_pipelines.warehouse.driver import Connection, DatabaseError
@@ -29,6 +30,8 @@ KINDS = {
 ALERT = re.compile(rb"run \S+ of (\w+) failed: (.+)")
 TOLD_BY_TABLES = frozenset({"resync", "follow_onsite"})
 """Jobs whose failures are in `registry.sync_runs`."""
+NAMED = 3
+"""Of more integrations than that, a line gives the number and not the names."""
 
 
 class Events:
@@ -46,7 +49,7 @@ class Events:
         self._away = False
         with self._connect() as connection:
             self._sync = history.newest_run(connection)
-            self._build = history.newest_build(connection)
+            self._built: datetime | None = server_time(connection)
             self._feed = overview.newest_feed(connection)
             self._written = server_time(connection)
 
@@ -109,10 +112,13 @@ class Events:
         return lines
 
     def _builds(self, connection: Connection) -> list[str]:
-        newest = history.newest_build(connection)
-        new = newest > self._build
-        self._build = newest
-        return ["[green]✓[/] lists, segments and metrics are rebuilt"] * new
+        rows = list_builds.finished_after(connection, self._built)
+        if not rows:
+            return []
+        self._built = rows[-1]["finished_at"]
+        names = [row["integration"] for row in rows]
+        whose = ", ".join(names) if len(names) <= NAMED else f"{len(names)} integrations"
+        return [f"[green]✓[/] {whose}: lists, segments and metrics are built"]
 
     def _feeds(self, connection: Connection) -> list[str]:
         rows = overview.feeds_after(connection, self._feed)

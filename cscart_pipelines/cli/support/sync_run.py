@@ -31,6 +31,7 @@ PHASES = ("customers", "products", "orders", "statuses", "shipments")
 LISTS = "lists and segments"
 SHOPS = "integrations"
 STOPPING = "Stopping: the run is ended in order, which takes some seconds."
+STOPPED_BUILD = "Stopped. Lists that were not finished are as they were; the next build goes on."
 STOPPED = "Stopped. What was loaded stays, and the next synchronisation goes on from there."
 
 
@@ -92,7 +93,7 @@ def run_in_foreground(
         app: the warehouse, the registry and the settings.
         keys: the integrations; none: only the lists are rebuilt.
         full: read everything again, not only what changed.
-        build: rebuild the lists afterwards.
+        build: build their lists afterwards.
 
     Raises:
         CommandError: a synchronisation or the build failed; the message says why.
@@ -103,6 +104,30 @@ def run_in_foreground(
     with process.read_output(STOPPING, STOPPED):
         _watch(app, process, keys, last_run, build)
     _judge(app, keys, last_run, process)
+
+
+def build_in_foreground(
+    app: AppContext, keys: list[str], *, full_refresh: bool = False, as_of: str | None = None
+) -> None:
+    """Builds the lists of these integrations now, with a bar.
+
+    Args:
+        app: the warehouse, the registry and the settings.
+        keys: the integrations.
+        full_refresh: write every row anew, not only what differs.
+        as_of: what the models take for now, ISO 8601 with an offset.
+
+    Raises:
+        CommandError: a list could not be built.
+    """
+    arguments = ["--build", *keys, *["--full-refresh"] * full_refresh]
+    arguments += ["--as-of", as_of] if as_of else []
+    last_run = _newest_run(app)
+    process = start_runs(app, arguments)
+    with process.read_output(STOPPING, STOPPED_BUILD):
+        _watch(app, process, [], last_run, build=True)
+    if process.exit_code != 0:
+        raise exit_codes.CommandError(f"Not every list was built; the reasons are in {process.log}")
 
 
 def _watch(

@@ -17,12 +17,12 @@ from cscart_pipelines.defs.fulfilment import checks as fulfilment_checks
 from cscart_pipelines.defs.fulfilment.order_pull_policy import PullCursor, decide
 from cscart_pipelines.defs.ingestion.jobs import range_request
 from cscart_pipelines.defs.ingestion.metadata import column_schema
-from cscart_pipelines.defs.ingestion.sensors import fate_of
 from cscart_pipelines.defs.shared import markdown
 from cscart_pipelines.defs.shared.failures import failure
 from cscart_pipelines.defs.shared.orphaned_runs import HIDDEN
 from cscart_pipelines.defs.shared.partitions import NAME, integration_partitions, keys_of
 from cscart_pipelines.defs.shared.resources import Pipelines
+from cscart_pipelines.defs.shared.run_requests import fate_of
 from cscart_pipelines.fulfilment.orders.pull import PullReport, pull
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.settings import uses_fulfilment

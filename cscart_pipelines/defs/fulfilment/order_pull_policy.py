@@ -10,7 +10,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from cscart_pipelines.defs.transformation.build_policy import PAUSES, Fate
+from cscart_pipelines.defs.shared.run_requests import Fate
+
+PAUSES = (300, 1200)
+"""Seconds before a failed run is asked for again, each time."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
-"""The jobs and the hourly schedule.
+"""The job that synchronises shops, its hourly schedule, and requests for runs of it.
 
-Two jobs, so that one bad shop never keeps the other lists from being rebuilt. Not here: what makes
-the second follow the first (`sensors`).
+Not here: the job that builds the lists (`transformation.jobs`).
 """
 
 from typing import Any
@@ -11,7 +10,6 @@ import dagster as dg
 from cscart_pipelines.defs.ingestion.assets import read_shop
 from cscart_pipelines.defs.shared.partitions import NAME
 from cscart_pipelines.defs.shared.resources import Pipelines
-from cscart_pipelines.defs.transformation.assets import lists
 from cscart_pipelines.integrations.lifecycle import Action, rejection_reason
 
 resync = dg.define_asset_job(
@@ -20,14 +18,6 @@ resync = dg.define_asset_job(
     tags={"dagster/max_runtime": str(24 * 3600)},
     description="Reads shops into the raw tables. A partition is an integration.",
 )
-
-build_lists = dg.define_asset_job(
-    "build_lists",
-    selection=dg.AssetSelection.assets(lists),
-    tags={"dagster/max_runtime": str(3 * 3600)},
-    description="Rebuilds lists, segments and metrics of all integrations from the raw tables.",
-)
-
 
 LARGEST_RUN = 250
 """Integrations in one scheduled run: with hundreds, the last should not wait for all others."""

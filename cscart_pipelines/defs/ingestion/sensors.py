@@ -1,28 +1,19 @@
-"""What follows by itself: partitions follow the registry, lists follow the synchronisations.
+"""What follows by itself: partitions follow the registry, synchronisations the requests for them.
 
-Sensors only look at the registry; none of them asks a shop anything. Not here: alerts.
+Sensors only look at the registry; none of them asks a shop anything. Not here: builds of the lists
+(`transformation.sensors`), alerts.
 """
-
-import time
 
 import dagster as dg
 
-from cscart_pipelines.defs.ingestion.jobs import build_lists, resync, resync_request
+from cscart_pipelines.defs.ingestion.jobs import resync, resync_request
 from cscart_pipelines.defs.shared import orphaned_runs
 from cscart_pipelines.defs.shared.partitions import NAME, difference, integration_partitions
 from cscart_pipelines.defs.shared.resources import Pipelines
-from cscart_pipelines.defs.transformation.build_policy import (
-    PATIENCE,
-    BuildCursor,
-    BuildState,
-    Fate,
-    decide,
-)
-from cscart_pipelines.integrations.sync_runs import history, optimistic_load
+from cscart_pipelines.defs.shared.run_requests import runs_of
 from cscart_pipelines.integrations.sync_runs.requested import delete_request, pending_requests
 
 RUN_KEY = "dagster/run_key"
-REQUEST_TAG = f"{orphaned_runs.HIDDEN}lists_request"
 
 
 @dg.sensor(
@@ -76,7 +67,7 @@ def requested_syncs(
     ):
         for asked in pending_requests(connection):
             run_key = f"{'full' if asked.full else 'resync'}-{asked.requested_at.timestamp():.6f}"
-            if _runs_of(context.instance, RUN_KEY, run_key):
+            if runs_of(context.instance, RUN_KEY, run_key):
                 delete_request(connection, asked)
             elif set(asked.keys) <= set(present):
                 request = resync_request(list(asked.keys), present, full=asked.full)
@@ -84,44 +75,3 @@ def requested_syncs(
     if not wanted:
         return dg.SkipReason("No synchronisation was requested.")
     return dg.SensorResult(run_requests=wanted)
-
-
-@dg.sensor(
-    job=build_lists,
-    minimum_interval_seconds=10,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Rebuilds the lists after every synchronisation, however it was started.",
-)
-def rebuild_lists(
-    context: dg.SensorEvaluationContext, pipelines: Pipelines
-) -> dg.SensorResult | dg.SkipReason:
-    """Requests a build for syncs that no build contains; the cursor is a `BuildCursor`."""
-    asked = BuildCursor.from_cursor(context.cursor)
-    with (
-        pipelines.open() as app,
-        app.warehouse.connect(autocommit=True) as connection,
-    ):
-        finished = history.uncovered_by_builds(connection)
-        running = history.running(connection)
-    # What a visitor has just done does not wait for the synchronisations of other shops.
-    waited = [(n, PATIENCE if kind == optimistic_load.KIND else age) for n, age, kind in finished]
-    registry = BuildState(waited, sorted(row["id"] for row in running.values()))
-    decision = decide(
-        asked, registry, fate_of(context.instance, REQUEST_TAG, asked.request), time.time()
-    )
-    if isinstance(decision, str):
-        return dg.SkipReason(decision)
-    request = dg.RunRequest(run_key=decision.request, tags={REQUEST_TAG: decision.request or ""})
-    return dg.SensorResult(run_requests=[request], cursor=decision.to_cursor())
-
-
-def fate_of(instance: dg.DagsterInstance, tag: str, request: str | None) -> Fate:
-    """Of the run with this tag; runs that Dagster starts again after a crash carry it too."""
-    runs = _runs_of(instance, tag, request) if request else []
-    if any(run.status is dg.DagsterRunStatus.SUCCESS for run in runs):
-        return Fate.SUCCEEDED
-    return Fate.UNDER_WAY if any(not run.is_finished for run in runs) else Fate.FAILED
-
-
-def _runs_of(instance: dg.DagsterInstance, tag: str, value: str) -> list[dg.DagsterRun]:
-    return list(instance.get_runs(filters=dg.RunsFilter(tags={tag: value})))

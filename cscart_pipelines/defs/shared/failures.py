@@ -14,7 +14,9 @@ FAILED = "failed_integrations"
 
 
 def failure(
-    failures: Mapping[str, str], succeeded: int, table: dg.MarkdownMetadataValue
+    failures: Mapping[str, str],
+    succeeded: int,
+    table: dg.MarkdownMetadataValue | None = None,
 ) -> dg.Failure:
     """Returns the failure of a run. Dagster does not retry it: the shop client has.
 
@@ -28,6 +30,9 @@ def failure(
     return dg.Failure(
         description=f"{len(failures)} of {len(failures) + succeeded} failed: {names}. "
         + reasons[:2000],
-        metadata={"outcome": table, FAILED: dg.MetadataValue.json(sorted(failures))},
+        metadata={
+            **({} if table is None else {"outcome": table}),
+            FAILED: dg.MetadataValue.json(sorted(failures)),
+        },
         allow_retries=False,
     )

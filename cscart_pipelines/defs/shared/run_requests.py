@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import dagster as dg
@@ -100,3 +101,25 @@ def read_json(cursor: str | None) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+class Fate(StrEnum):
+    """What became of a run that was asked for."""
+
+    UNDER_WAY = "under way"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    """Or cancelled, or it was never started."""
+
+
+def fate_of(instance: dg.DagsterInstance, tag: str, request: str | None) -> Fate:
+    """Of the run with this tag; runs that Dagster starts again after a crash carry it too."""
+    runs = runs_of(instance, tag, request) if request else []
+    if any(run.status is dg.DagsterRunStatus.SUCCESS for run in runs):
+        return Fate.SUCCEEDED
+    return Fate.UNDER_WAY if any(not run.is_finished for run in runs) else Fate.FAILED
+
+
+def runs_of(instance: dg.DagsterInstance, tag: str, value: str) -> list[dg.DagsterRun]:
+    """Runs with a tag, whatever their status."""
+    return list(instance.get_runs(filters=dg.RunsFilter(tags={tag: value})))

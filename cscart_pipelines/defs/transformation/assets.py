@@ -1,35 +1,35 @@
 """Lists, segments and metrics: the dbt models as assets, built in one step.
 
-One build covers every integration. Two builds at once would take each other's tables away, so each
-holds an advisory lock in the warehouse. Not here: what the models say (`dbt_project/`).
+A partition is an integration. One dbt invocation builds all integrations of a run; when it fails,
+its halves are built, until those that fail are found: one shop's data never keeps another's list
+from being built. Builds of one integration exclude each other by an advisory lock, those of
+different ones run side by side. Not here: what the models say (`dbt_project/`), how dbt is started
+(`dbt_build`).
 """
 
 import contextlib
-import json
-import os
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import dagster as dg
 from dagster_dbt import DbtCliResource, dbt_assets
+from dagster_dbt.errors import DagsterDbtCliRuntimeError
+from pydantic import Field
 
+from cscart_pipelines.defs.shared.failures import failure
+from cscart_pipelines.defs.shared.partitions import integration_partitions, keys_of
 from cscart_pipelines.defs.shared.resources import Pipelines
-from cscart_pipelines.defs.transformation.dbt_project import (
-    Translator,
-    builds_folder,
-    dbt_executable,
-    dbt_project,
+from cscart_pipelines.defs.transformation.dbt_build import (
+    build_events,
+    log_planned,
+    materialisation,
 )
+from cscart_pipelines.defs.transformation.dbt_project import Translator, dbt_executable, dbt_project
 from cscart_pipelines.defs.transformation.source_assets import as_read
-from cscart_pipelines.integrations.sync_runs import history
+from cscart_pipelines.integrations import list_builds
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
-
-KEPT_BUILDS = 5
-"""What dbt compiled and logged is kept for that many builds."""
+from cscart_pipelines.warehouse.driver import Connection
 
 project = dbt_project()
 
@@ -37,8 +37,12 @@ project = dbt_project()
 class BuildConfig(dg.Config):
     """How the models are built."""
 
+    only: list[str] = Field(default_factory=list)
+    """Of the partitions, only these integrations; without partitions these. By default all."""
     as_of: str | None = None
     """What the models take for now: an ISO time with offset. By default the time of the run."""
+    full_refresh: bool = False
+    """Write every row of these integrations anew, not only what differs. History is kept."""
 
 
 @dbt_assets(
@@ -46,6 +50,8 @@ class BuildConfig(dg.Config):
     project=project,
     dagster_dbt_translator=Translator(),
     name="build_models",
+    partitions_def=integration_partitions,
+    backfill_policy=dg.BackfillPolicy.single_run(),
     pool="dbt",
 )
 def lists(
@@ -53,70 +59,112 @@ def lists(
     config: BuildConfig,
     dbt: DbtCliResource,
     pipelines: Pipelines,
-) -> Iterator[Any]:
-    """Runs `dbt build` over the warehouse: models and their tests, as assets and checks."""
+) -> Iterator[dg.AssetMaterialization]:
+    """Runs `dbt build` for the run's integrations: models and their tests, as assets and checks."""
     as_of = _moment(config.as_of)
+    whole = len(context.selected_asset_keys) == len(lists.keys)
     with (
         pipelines.open() as app,
         app.warehouse.open_session(autocommit=True) as connection,
     ):
-        advisory.wait_for_session(
-            connection, Lock.LIST_BUILD, reason="another build of the lists is running"
-        )
-        covered = history.covered_by_build_now(connection)
-        app.store_contacts()
-        arguments = ["build", "--exclude-resource-type", "unit_test",
-                     "--vars", json.dumps({"as_of": as_of})]  # fmt: skip
-        target = _room_for(builds_folder(), context.run.run_id)
-        whole = len(context.selected_asset_keys) == len(lists.keys)
-        if whole:
-            for seen in as_read():
-                context.log_event(seen)
-        # dbt takes the connection from the environment, here and in the process it starts.
-        with _environment(app.warehouse.dbt_environment()):
-            yield from dbt.cli(arguments, context=context, target_path=target).stream()
-        if whole:
-            history.record_build(connection, context.run.run_id, covered, as_of)
+        asked = keys_of(context, config.only)
+        # One that was removed while the run waited has no list to build.
+        keys = [one.key for one in app.registry.all(asked or None)]
+
+        built: dict[str, set[dg.AssetKey]] = {key: set() for key in keys}
+
+        def build(some: Sequence[str]) -> None:
+            events = 0
+            with _locked(connection, some):
+                begun = list_builds.begin(connection, some)
+                app.store_contacts([one.integration for one in begun])
+                try:
+                    for event in build_events(
+                        context, dbt, app.warehouse, some, as_of, full_refresh=config.full_refresh
+                    ):
+                        if isinstance(event, dg.AssetMaterialization):
+                            for key in some:
+                                context.log_event(materialisation(event, key))
+                                built[key].add(event.asset_key)
+                        else:
+                            context.log_event(event)
+                        events += 1
+                except DagsterDbtCliRuntimeError as error:
+                    raise NotBuiltError(str(error), may_be_one=events > 0) from error
+                if whole:
+                    list_builds.finish(connection, begun, context.run.run_id, as_of)
+
+        failures = build_apart(sorted(keys), build)
+    yield from ()
+    if failures:
+        selected = context.selected_asset_keys
+        log_planned(context, {key: sorted(selected - built[key]) for key in failures})
+        raise failure(failures, len(keys) - len(failures))
+    if whole:
+        for seen in as_read():
+            context.log_event(seen)
 
 
-def _moment(text: str | None) -> str:
-    """An ISO time with its offset; now if none is given."""
-    if text is None:
-        return datetime.now(UTC).isoformat()
+class NotBuiltError(Exception):
+    """dbt has failed."""
+
+    def __init__(self, reason: str, *, may_be_one: bool) -> None:
+        super().__init__(reason)
+        self.may_be_one = may_be_one
+        """Something was built: the reason may be the data of one integration."""
+
+
+def build_apart(keys: Sequence[str], build: Callable[[Sequence[str]], None]) -> dict[str, str]:
+    """Builds all at once; where that fails, the halves, until what fails is a single integration.
+
+    Args:
+        keys: Integrations, each once.
+        build: Builds some of them together, raises NotBuiltError when that fails.
+
+    Returns:
+        Why integrations could not be built, by their keys.
+    """
+    if not keys:
+        return {}
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise dg.Failure(
-            f"as_of is {text!r}; expected a time with its offset, as 2026-05-20T10:30:00+00:00",
-            allow_retries=False,
-        )
-    return moment.isoformat()
+        build(keys)
+    except NotBuiltError as error:
+        if len(keys) == 1 or not error.may_be_one:
+            return dict.fromkeys(keys, str(error))
+        middle = len(keys) // 2
+        return {**build_apart(keys[:middle], build), **build_apart(keys[middle:], build)}
+    return {}
 
 
 @contextlib.contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Sets variables of this process, and takes them back: one of them is a password."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+def _locked(connection: Connection, keys: Sequence[str]) -> Iterator[None]:
+    """Keeps other builds of these integrations, and erasures, out; waits for those under way."""
+    reason = "another build of the same lists is running"
+    taken: list[str] = []
+    advisory.wait_for_session(connection, Lock.LIST_BUILD, shared=True, reason=reason)
     try:
+        for key in keys:  # sorted, so that no two builds wait for each other
+            advisory.wait_for_session(connection, Lock.LIST_BUILD, key, reason=reason)
+            taken.append(key)
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        for key in taken:
+            advisory.unlock(connection, Lock.LIST_BUILD, key)
+        advisory.unlock(connection, Lock.LIST_BUILD, shared=True)
 
 
-def _room_for(builds: Path, run_id: str) -> Path:
-    """A folder for this build. Old ones go, or an hourly build would fill the disk."""
-    builds.mkdir(parents=True, exist_ok=True)
-    old = sorted(builds.iterdir(), key=lambda folder: folder.stat().st_mtime)
-    for folder in old[: -KEPT_BUILDS + 1]:
-        shutil.rmtree(folder, ignore_errors=True)
-    return builds / run_id
+def _moment(text: str | None) -> datetime:
+    """An ISO time with its offset; now if none is given."""
+    if text is None:
+        return datetime.now(UTC)
+    with contextlib.suppress(ValueError):
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment
+    raise dg.Failure(
+        f"as_of is {text!r}; expected a time with its offset, as 2026-05-20T10:30:00+00:00",
+        allow_retries=False,
+    )
 
 
 @dg.definitions

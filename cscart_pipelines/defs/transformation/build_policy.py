@@ -1,96 +1,70 @@
-"""When lists are rebuilt: pure, from what the registry and the runs say.
+"""Which lists are built now: pure, from what the registry and the runs say.
 
-A build is asked for once after new synchronisations, when none is under way any more, or when some
-have waited long enough beside one that takes hours. One that fails is asked for again after a
+Lists that are due are built in one run, once no synchronisation is under way any more, or when some
+have waited long enough beside one that takes hours. A build that fails is begun again after a
 while, a few times: what made it fail may pass (the database was away), and what does not is told by
-the alerts. After that the next synchronisation starts anew. Not here: looking (`sensors`).
+the alerts. After that the next synchronisation that changes something starts anew. Not here:
+reading the state (`sensors`), what makes a list due (`integrations.list_builds`).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+from cscart_pipelines.integrations.list_builds import ListState
 
 PATIENCE = 600
 """Seconds that a finished synchronisation waits for the others that are running."""
-PAUSES = (300, 1200)
-"""Seconds before a failed build is asked for again, each time."""
+PAUSES = (timedelta(minutes=5), timedelta(minutes=20))
+"""How long after a build that has not finished another is begun, each time."""
+MOST_RUNS = 2
+"""Builds that are queued or running at a time; a third waits for one of them, with more lists."""
 
 
-@dataclass(frozen=True)
-class BuildCursor:
-    """The cursor: what the last request was for, and how often it has been made."""
+def decide(
+    states: Sequence[ListState],
+    under_way: Sequence[Collection[str]],
+    now: datetime,
+) -> list[str] | str:
+    """The lists to build in one run, or the reason why none is built now.
 
-    upto: int = 0
-    """Synchronisations up to this number had been seen, except the open ones."""
-    open: tuple[int, ...] = ()
-    """Those that were running then."""
-    request: str | None = None
-    attempt: int = 0
-    at: float = 0.0
-    """When it was made, epoch seconds."""
-
-    def to_cursor(self) -> str:
-        """Returns the cursor as Dagster keeps it."""
-        return json.dumps(asdict(self))
-
-    @staticmethod
-    def from_cursor(cursor: str | None) -> BuildCursor:
-        """Reads a cursor; an unreadable one counts as none: at worst the lists are built twice."""
-        try:
-            values = json.loads(cursor or "{}")
-            return BuildCursor(**{**values, "open": tuple(values.get("open", ()))})
-        except (AttributeError, TypeError, ValueError):
-            return BuildCursor()
-
-
-class Fate(StrEnum):
-    """What became of the build that was asked for."""
-
-    UNDER_WAY = "under way"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    """Or cancelled, or it was never started."""
-
-
-@dataclass(frozen=True)
-class BuildState:
-    """What the warehouse says: synchronisations that no build covers."""
-
-    finished: Sequence[tuple[int, float]]
-    """Number and seconds since the end."""
-    running: Sequence[int]
+    Args:
+        states: Of all integrations whose lists are kept up to date.
+        under_way: The integrations of each build that is queued or running.
+        now: A time with its zone.
+    """
+    busy = {key for keys in under_way for key in keys}
+    due = {one.integration: one for one in states if one.reason(now) is not None}
+    if not due:
+        return "Every list is up to date."
+    ready = [one for one in due.values() if one.integration not in busy]
+    if not ready:
+        return f"The lists that are due ({len(due)}) are being built."
+    if len(under_way) >= MOST_RUNS:
+        return f"{len(ready)} lists wait for the builds that are queued or running."
+    tried = [one for one in ready if _may_be_tried(one, now)]
+    if not tried:
+        return f"Builds of {len(ready)} lists have failed; each is begun again after a pause."
+    # An hourly run over many shops ends one shop after the other: one build at its end.
+    syncing = sum(one.is_syncing for one in states)
+    if syncing and not any(_has_waited(one) for one in tried):
+        return f"{syncing} synchronisations are still running."
+    # A list whose shop is being read is due again at the end, and built then if it has not waited.
+    settled = [one for one in tried if not one.is_syncing or _has_waited(one)]
+    if not settled:
+        return "The shops of the lists that are due are being read."
+    return sorted(one.integration for one in settled)
 
 
-def decide(asked: BuildCursor, registry: BuildState, fate: Fate, now: float) -> BuildCursor | str:
-    """The request to make, or the reason why none is made now."""
-    if not registry.finished:
-        return "The lists contain every synchronisation."
-    new = [(n, age) for n, age in registry.finished if n > asked.upto or n in asked.open]
-    if asked.request is not None and fate is Fate.UNDER_WAY:
-        return "A build is queued or running."
-    if new:
-        oldest = max(age for _, age in new)
-        if registry.running and oldest < PATIENCE:
-            # An hourly run over many shops ends one shop after the other: one build at its end.
-            return f"{len(registry.running)} synchronisations are still running."
-        newest = max(n for n, _ in registry.finished)
-        return BuildCursor(
-            upto=max(newest, asked.upto),
-            open=tuple(n for n in registry.running if n < max(newest, asked.upto)),
-            request=f"lists-{max(n for n, _ in new)}-1",
-            attempt=1,
-            at=now,
-        )
-    if asked.request is None or fate is Fate.SUCCEEDED:
-        return "The lists contain every synchronisation."
-    if asked.attempt > len(PAUSES):
-        return f"{asked.attempt} builds have failed; the next synchronisation starts another."
-    wait = asked.at + PAUSES[asked.attempt - 1] - now
-    if wait > 0:
-        return f"The last build failed; it is tried again in {wait:.0f} seconds."
-    attempt = asked.attempt + 1
-    stem = asked.request.rpartition("-")[0]
-    return BuildCursor(asked.upto, asked.open, f"{stem}-{attempt}", attempt, now)
+def _has_waited(state: ListState) -> bool:
+    """What a visitor has just done does not wait for the synchronisations of other shops."""
+    return state.is_targeted or (state.change_age or 0) >= PATIENCE
+
+
+def _may_be_tried(state: ListState, now: datetime) -> bool:
+    if state.attempts == 0 or (state.newest_change or 0) > state.attempted_sync:
+        return True
+    if state.attempts > len(PAUSES) or state.attempted_at is None:
+        return False
+    return now >= state.attempted_at + PAUSES[state.attempts - 1]

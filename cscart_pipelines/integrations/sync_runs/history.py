@@ -1,7 +1,7 @@
-"""Reads of `registry.sync_runs` and `registry.list_builds`: what ran, and which builds contain it.
+"""Reads of `registry.sync_runs`: which synchronisations ran, and what became of them.
 
 Not here: the record of a synchronisation that is running (`lock`), progress in numbers
-(`progress`), requests for synchronisations (`requested`).
+(`progress`), requests for synchronisations (`requested`), builds (`list_builds`).
 """
 
 from __future__ import annotations
@@ -113,59 +113,6 @@ def last_succeeded(connection: Connection) -> dict[str, int]:
         " GROUP BY integration",
     )
     return {row["integration"]: row["id"] for row in rows}
-
-
-# --- builds of the lists -------------------------------------------------------------------------
-
-
-def uncovered_by_builds(connection: Connection) -> list[tuple[int, float, str]]:
-    """Returns ended synchronisations that no build contains: number, seconds since then, kind.
-
-    A synchronisation that failed before it loaded anything changes no list and is left out.
-    """
-    rows = _rows(
-        connection,
-        """
-        SELECT id, extract(epoch FROM now() - finished_at)::float AS age, kind
-        FROM registry.sync_runs
-        WHERE state <> 'running' AND (state = 'succeeded' OR rows_done > 0)
-          AND id > (SELECT coalesce(max(covers_sync), 0) FROM registry.list_builds)
-        ORDER BY id
-        """,
-    )
-    return [(row["id"], row["age"], row["kind"]) for row in rows]
-
-
-def covered_by_build_now(connection: Connection) -> int:
-    """Returns the last synchronisation that has ended, as have all before it.
-
-    One that is still running is not in a build that begins now, though later ones may be.
-    """
-    row = _one(
-        connection,
-        """
-        SELECT coalesce(
-            (SELECT min(id) - 1 FROM registry.sync_runs WHERE state = 'running'),
-            (SELECT max(id) FROM registry.sync_runs),
-            0
-        ) AS covered
-        """,
-    )
-    return int(row["covered"])
-
-
-def record_build(connection: Connection, run_id: str, covered: int, as_of: str) -> None:
-    """Records a build of all models that contains the synchronisations up to `covered`."""
-    connection.execute(
-        "INSERT INTO registry.list_builds (run_id, covers_sync, as_of) VALUES (%s, %s, %s)",
-        [run_id, covered, as_of],
-    )
-
-
-def newest_build(connection: Connection) -> int:
-    """Returns the number of the newest build of the lists; 0 before the first."""
-    query = "SELECT coalesce(max(id), 0) AS id FROM registry.list_builds"
-    return int(_one(connection, query)["id"])
 
 
 def _one(connection: Connection, query: str, values: list[Any] | None = None) -> Row:

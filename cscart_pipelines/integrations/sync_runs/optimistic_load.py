@@ -120,8 +120,8 @@ def record(
     """
     connection.execute(
         "DELETE FROM registry.sync_runs WHERE integration = %s AND kind = %s"
-        " AND id <= (SELECT max(covers_sync) FROM registry.list_builds)",
-        [snapshot.key, KIND],
+        " AND id <= (SELECT covers_sync FROM registry.list_builds WHERE integration = %s)",
+        [snapshot.key, KIND, snapshot.key],
     )
     connection.execute(
         "INSERT INTO registry.sync_runs (integration, run_id, kind, state, phase, rows_done,"

@@ -197,11 +197,33 @@ sync_requests = Table(
 list_builds = Table(
     "list_builds",
     metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=True),
-    Column("run_id", Text, comment="the Dagster run"),
-    Column("covers_sync", BigInteger, nullable=False, comment="every sync run up to this is in it"),
-    moment_column("as_of", nullable=False, comment="what the models take for now"),
-    moment_column("finished_at", nullable=False, server_default=func.now()),
+    Column("integration", Text, primary_key=True),
+    Column("run_id", Text, comment="the Dagster run of the last finished build"),
+    Column(
+        "covers_sync",
+        BigInteger,
+        nullable=False,
+        server_default=text("0"),
+        comment="every sync run of the integration up to this is in it",
+    ),
+    Column("settings", Text, comment="hash of the settings that the models read"),
+    moment_column("as_of", comment="what its models took for now"),
+    moment_column("finished_at"),
+    Column(
+        "attempts",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="builds begun since the last one that finished",
+    ),
+    moment_column("attempted_at"),
+    Column(
+        "attempted_sync",
+        BigInteger,
+        nullable=False,
+        server_default=text("0"),
+        comment="what the last attempt contained",
+    ),
     schema=REGISTRY,
 )
-"""Finished builds of lists and segments, and the synchronisations that they contain."""
+"""The last build of lists and segments of each integration."""

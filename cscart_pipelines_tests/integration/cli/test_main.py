@@ -461,7 +461,10 @@ def test_up_tells_what_happens_in_a_line_each(desk: Desk, tmp_path: Path) -> Non
     (done,) = events.new()
     assert done.startswith("[green]✓[/] shop: first synchronisation done in ")
     assert done.endswith("changed: 1 customer, 3 orders")
-    desk.execute("INSERT INTO registry.list_builds (covers_sync, as_of) VALUES (1, now())")
+    desk.execute(
+        "INSERT INTO registry.list_builds (integration, as_of, finished_at)"
+        " VALUES ('shop', now(), clock_timestamp())"
+    )
     desk.execute(
         "INSERT INTO fulfilment.feeds (integration, kind, source, rows_taken, rows_known,"
         " rows_refused, state) VALUES ('shop', 'stock', '[a].csv', 1, 0, 2, 'taken')"
@@ -473,7 +476,7 @@ def test_up_tells_what_happens_in_a_line_each(desk: Desk, tmp_path: Path) -> Non
         "run 1c of push_stock fai"
     )
     assert events.new() == [
-        "[green]✓[/] lists, segments and metrics are rebuilt",
+        "[green]✓[/] shop: lists, segments and metrics are built",
         "shop: file \\[a].csv: 1 row taken, [red]2 refused[/]",
         "[red]✗[/] build_lists failed: \\[no] view",
     ]

@@ -100,16 +100,19 @@ def dbt(
 
 
 def build(
-    database: Database, as_of: pd.Timestamp | datetime | None = AS_OF, *arguments: str, **kw: Any
+    database: Database,
+    as_of: pd.Timestamp | datetime | None = AS_OF,
+    *arguments: str,
+    only: Sequence[str] = (),
+    **kw: Any,
 ) -> str:
-    """Models and data tests; the unit tests have a test module of their own."""
-    variables = {**({"as_of": as_of.isoformat()} if as_of else {}), **kw.pop("variables", {})}
-    return dbt(
-        database.dbt_env,
-        *("build", "--exclude-resource-type", "unit_test", *arguments),
-        variables=variables,
-        **kw,
-    )
+    """Models and data tests, of all integrations or of these; the unit tests are a module apart.
+
+    Both go by the environment, as the product does it: dbt then parses the project once."""
+    environment = {**database.dbt_env, "CSCART_PIPELINES_DBT_INTEGRATIONS": ",".join(only)}
+    if as_of:
+        environment["CSCART_PIPELINES_DBT_AS_OF"] = as_of.isoformat()
+    return dbt(environment, *("build", "--exclude-resource-type", "unit_test", *arguments), **kw)
 
 
 @contextlib.contextmanager

@@ -41,3 +41,9 @@
     {%- endfor -%}
     {{ return(quoted | join(', ')) }}
 {%- endmacro %}
+
+
+{% macro lock_definition(relation) -%}
+    {#- Keeps other builds from changing the same relation's definition, until the transaction ends. -#}
+    {%- do run_query("select pg_advisory_xact_lock(hashtextextended('define " ~ relation ~ "', 0))") -%}
+{%- endmacro %}

@@ -1,16 +1,20 @@
-{# A table that keeps its place: made once, rewritten for ever.
+{# A table that keeps its place: made once, and from then on brought up to date by its differences.
 
    dbt's own table is a new one that takes the old one's name, and drops the old one with the views
-   that stand on it and the grants it had. Here the rows are replaced in one transaction, so that
-   readers see the old rows until the new ones are there, also when the build is killed. A column
-   that the model gains is added. One that it loses goes; where a view uses it, it stays, and is
-   empty. A changed type is an ALTER, which PostgreSQL refuses, with the name of the view, where a
-   view uses the column. `--full-refresh` is a build as any other. A changed primary key needs a
-   migration.
+   that stand on it and the grants it had. Here the rows of the build's integrations (see scope.sql)
+   are compared with those that the model gives, by its key, and what differs is written in one
+   transaction: readers see the old rows until the new ones are there, also when the build is killed,
+   and what has not changed costs no write. Builds of different integrations do not wait for each
+   other. A column that the model gains is added. One that it loses goes; where a view uses it, it
+   stays, and is empty. A changed type is an ALTER, which PostgreSQL refuses, with the name of the
+   view, where a view uses the column. A changed primary key needs a migration. `--full-refresh` writes
+   every row of these integrations anew.
 
+   The key is the contract's primary key, else the config `unique_key`; columns of it that may be NULL
+   are in the meta `nullable_key`. Without a key every row of these integrations is written anew.
    `rewrites` in the model's meta:
      connected  the rows of the integrations that the registry has; those of a removed one stay
-     all        every row, by TRUNCATE: quicker, but readers wait. For tables that only builds read #}
+     all        every row: those of removed integrations go with the next build of all #}
 
 {% materialization table_in_place, adapter='postgres' -%}
     {%- set target_relation = this.incorporate(type='table') -%}
@@ -18,25 +22,31 @@
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
     {%- set columns = fit_table(target_relation, sql) -%}
+    {%- set differs = key_of_model() and not should_full_refresh()
+        and has_rows_in_scope(target_relation) -%}
 
-    {#- The lock comes before the transaction's first look at the data: a second build waits, and
-        then sees what the first one wrote. One look for both statements: an integration that is
-        removed between them would be deleted by the one and not written by the other. -#}
+    {#- The locks come before the transaction's first look at the data: a second build of the same
+        integration waits, and then sees what the first one wrote. One look for all statements: an
+        integration that is removed between them would be deleted by the one and not written by the
+        other. -#}
     {% call statement('main') -%}
         commit;
         begin isolation level repeatable read;
-        lock table {{ target_relation }} in share row exclusive mode;
+        {{ lock_scope(target_relation) }};
         {% if flags.EMPTY -%}
         select 0
+        {%- elif differs -%}
+        {{ write_differences(target_relation, columns, sql) }}
         {%- else -%}
-        {{ delete_what_is_rewritten(target_relation) }};
+        delete from {{ target_relation }} as kept
+        where {{ is_rewritten('kept') }};
         insert into {{ target_relation }} ({{ quoted_columns(columns) }})
         select {{ quoted_columns(columns) }} from (
             {{ sql }}
         ) as model
-        {%- if model.config.meta.get('rewrites') == 'connected' %}
-        where model.integration in {{ connected_integrations() }}
-        {%- endif -%}
+        where {{ is_connected('model') }};
+        {#- The next model joins it within the second; later autovacuum counts the changes. #}
+        analyze {{ target_relation }}
         {%- endif %}
     {%- endcall %}
 
@@ -47,24 +57,102 @@
 {%- endmaterialization %}
 
 
+{% macro has_rows_in_scope(target_relation) -%}
+    {%- set found = run_query(
+        'select exists (select from ' ~ target_relation ~ ' as kept where ' ~ in_scope('kept') ~ ')'
+    ) -%}
+    {{ return(found.rows[0][0]) }}
+{%- endmacro %}
+
+
+{% macro lock_scope(target_relation) -%}
+    {#- A build of all keeps every other build from the table; builds of some keep those of the same
+        integrations. In the order of the keys, so that no two wait for each other. -#}
+    {%- if scope_of_build() -%}
+    lock table {{ target_relation }} in row exclusive mode
+    {%- for key in scope_of_build() -%}
+    ;
+        select pg_advisory_xact_lock(hashtextextended('{{ target_relation ~ ' ' ~ key }}', 0))
+    {%- endfor -%}
+    {%- else -%}
+    lock table {{ target_relation }} in share row exclusive mode
+    {%- endif -%}
+{%- endmacro %}
+
+
 {% macro connected_integrations() -%}
     (select live.integration from registry.integrations as live)
 {%- endmacro %}
 
 
-{% macro delete_what_is_rewritten(target_relation) -%}
-    {%- if model.config.meta.get('rewrites') == 'all' -%}
-    truncate {{ target_relation }}
+{% macro is_connected(relation) -%}
+    {%- if model.config.meta.get('rewrites') == 'connected' -%}
+    {{ relation }}.integration in {{ connected_integrations() }}
     {%- else -%}
-    delete from {{ target_relation }} as kept
-    where kept.integration in {{ connected_integrations() }}{{ and_not_kept() }}
+    true
     {%- endif -%}
 {%- endmacro %}
 
 
+{% macro is_rewritten(relation) -%}
+    {{ in_scope(relation) }} and {{ is_connected(relation) }}{{ and_not_kept() }}
+{%- endmacro %}
+
+
+{% macro write_differences(target_relation, columns, sql) -%}
+    {%- set key = key_of_model() -%}
+    {%- set nullable = model.config.meta.get('nullable_key', []) -%}
+    {%- set same_key, values = [], [] -%}
+    {%- for name in key -%}
+        {%- do same_key.append(
+            'kept.' ~ name ~ (' is not distinct from ' if name in nullable else ' = ') ~ 'built.' ~ name
+        ) -%}
+    {%- endfor -%}
+    {%- for name in columns if name not in key -%}
+        {%- do values.append(adapter.quote(name)) -%}
+    {%- endfor -%}
+    {%- set same_key = same_key | join(' and ') -%}
+        create temporary table built on commit drop as
+        select {{ quoted_columns(columns) }} from (
+            {{ sql }}
+        ) as model
+        where {{ is_connected('model') }};
+        analyze built;
+        delete from {{ target_relation }} as kept
+        where {{ is_rewritten('kept') }} and not exists (select from built where {{ same_key }});
+        {%- if values %}
+        update {{ target_relation }} as kept
+        set {% for name in values %}{{ name }} = built.{{ name }}{{ ', ' if not loop.last }}{% endfor %}
+        from built
+        where
+            {{ same_key }}
+            and ({{ prefixed('kept', values) }}) is distinct from ({{ prefixed('built', values) }});
+        {%- endif %}
+        insert into {{ target_relation }} ({{ quoted_columns(columns) }})
+        select {{ quoted_columns(columns) }} from built
+        where not exists (select from {{ target_relation }} as kept where {{ same_key }})
+{%- endmacro %}
+
+
+{% macro prefixed(relation, names) -%}
+    {%- for name in names -%}
+    {{ relation }}.{{ name }}{{ ', ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}
+
+
+{% macro key_of_model() -%}
+    {%- for constraint in model.constraints if constraint.type == 'primary_key' -%}
+        {{ return(constraint.columns) }}
+    {%- endfor -%}
+    {{ return(config.get('unique_key')) }}
+{%- endmacro %}
+
+
 {% macro fit_table(target_relation, sql) -%}
-    {#- Makes the table, or gives it the columns of the query, in a transaction of its own. Returns
-        the columns. The query may read the table, so the table comes first. -#}
+    {#- Makes the table, or gives it the columns of the query, in a transaction of its own, one build
+        at a time. Returns the columns. The query may read the table, so the table comes first. -#}
+    {%- do lock_definition(target_relation) -%}
     {%- set contract = config.get('contract').enforced -%}
     {%- set kind = kind_of(target_relation) -%}
     {%- if kind in ('v', 'm') -%}
@@ -89,9 +177,15 @@
     {%- if present != columns -%}
         {%- do run_query(changes_of_columns(target_relation, present, columns)) -%}
     {%- endif -%}
-    {%- for index in config.get('indexes', []) -%}
+    {%- set indexes = config.get('indexes', []) | list -%}
+    {%- if config.get('unique_key') and not contract -%}
+        {%- do indexes.append({
+            'columns': config.get('unique_key'), 'unique': not model.config.meta.get('nullable_key')
+        }) -%}
+    {%- endif -%}
+    {%- for index in indexes -%}
         {#- A name of its own, so that it is made once: to ask for one takes a lock, also in vain. -#}
-        {%- set name = target_relation.identifier ~ '_' ~ index['columns'] | join('_') ~ '_idx' -%}
+        {%- set name = (target_relation.identifier ~ '_' ~ index['columns'] | join('_'))[:59] ~ '_idx' -%}
         {%- if kind_of(target_relation.incorporate(path={'identifier': name})) is none -%}
             {%- do run_query(
                 'create ' ~ ('unique ' if index.get('unique') else '') ~ 'index if not exists '

@@ -40,7 +40,7 @@
     case
         when purchases = 0 then 'never purchased'
         else 'last purchase ' || {{ show_day('last_purchase_at') }} || ', '
-            || {{ show_number('days_since_last_purchase') }} || ' days ago'
+            || {{ show_days('days_since_last_purchase') }} || ' days ago'
     end
 {%- endmacro %}
 

@@ -20,7 +20,7 @@
     ) }}
     {{ segment(
         aspect, 'one_and_done', 'purchases = 1 and days_since_last_purchase > ' ~ var('one_and_done_days'),
-        "'one purchase, ' || " ~ show_number('days_since_last_purchase') ~ " || ' days ago'",
+        "'one purchase, ' || " ~ show_days('days_since_last_purchase') ~ " || ' days ago'",
         'Exactly one purchase, more than ' ~ var('one_and_done_days') ~ ' days ago'
     ) }}
     {{ segment(

@@ -1,9 +1,11 @@
 with accounts as (
     select * from {{ ref('stg_cscart__customers') }}
+    where {{ in_scope() }}
 ),
 
 orders as (
     select * from {{ ref('int_orders') }}
+    where {{ in_scope() }}
 ),
 
 of_accounts as (

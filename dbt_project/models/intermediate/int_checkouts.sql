@@ -1,18 +1,21 @@
 with orders as (
     select * from {{ ref('int_orders') }}
+    where {{ in_scope() }}
 ),
 
 purchases as (
     select * from {{ ref('int_purchases') }}
+    where {{ in_scope() }}
 ),
 
 subscribers as (
     select integration, identity from {{ ref('int_subscribers') }}
-    where deleted_at is null
+    where {{ in_scope() }} and deleted_at is null
 ),
 
 settings as (
     select * from {{ ref('int_shop_settings') }}
+    where {{ in_scope() }}
 ),
 
 checkouts as (

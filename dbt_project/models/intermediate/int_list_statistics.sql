@@ -3,11 +3,12 @@ with buyers as (
         facts.*,
         {{ ratio('discounted_purchases', 'purchases') }} as discounted_share
     from {{ ref('int_customer_facts') }} as facts
-    where purchases >= 1
+    where {{ in_scope('facts') }} and facts.purchases >= 1
 ),
 
 gaps as (
     select * from {{ ref('int_purchase_gaps') }}
+    where {{ in_scope() }}
 ),
 
 of_buyers as (

@@ -7,6 +7,7 @@
 
 with settings as (
     select * from {{ ref('int_onsite_settings') }}
+    where {{ in_scope() }}
 ),
 
 visitors as (
@@ -16,10 +17,12 @@ visitors as (
         settings.timezone
     from {{ ref('stg_onsite__visitors') }} as visitors
     inner join settings on visitors.integration = settings.integration
+    where {{ in_scope('visitors') }}
 ),
 
 identities as (
     select * from {{ ref('int_onsite_identities') }}
+    where {{ in_scope() }}
 ),
 
 -- Events, and the moments at which a visitor is known to have been an address: the events that said
@@ -44,7 +47,10 @@ timeline as (
         settings.timezone
     from {{ ref('stg_onsite__events') }} as events
     inner join settings on events.integration = settings.integration
-    where events.occurred_at >= settings.read_since and events.occurred_at < settings.as_of
+    where
+        {{ in_scope('events') }}
+        and events.occurred_at >= settings.read_since
+        and events.occurred_at < settings.as_of
     {% for moment in ['first_at', 'last_at'] -%}
     union all
     select

@@ -1,12 +1,11 @@
-{{ config(indexes=[{'columns': ['integration', 'email_sha256'], 'unique': true}]) }}
-
 with subscribers as (
     select integration, identity from {{ ref('int_subscribers') }}
-    where deleted_at is null
+    where {{ in_scope() }} and deleted_at is null
 ),
 
 address_hashes as (
     select * from {{ ref('stg_cscart__email_addresses') }}
+    where {{ in_scope() }}
 )
 
 select

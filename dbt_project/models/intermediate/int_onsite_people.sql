@@ -1,5 +1,3 @@
-{{ config(indexes=[{'columns': ['integration', 'identity'], 'unique': true}]) }}
-
 {% set since_view = in_last_days(
     'events.occurred_at', var('viewed_days'), 'settings.as_of', 'settings.timezone'
 ) %}
@@ -9,19 +7,22 @@
 
 with settings as (
     select * from {{ ref('int_onsite_settings') }}
+    where {{ in_scope() }}
 ),
 
 events as (
     select * from {{ ref('int_onsite_events') }}
-    where identity is not null
+    where {{ in_scope() }} and identity is not null
 ),
 
 visitors as (
     select * from {{ ref('stg_onsite__visitors') }}
+    where {{ in_scope() }}
 ),
 
 identities as (
     select * from {{ ref('int_onsite_identities') }}
+    where {{ in_scope() }}
 ),
 
 visited as (
@@ -79,7 +80,8 @@ ordered as (
             orders.integration = everyone.integration
             and orders.identity = everyone.identity
     where
-        orders.is_counted
+        {{ in_scope('orders') }}
+        and orders.is_counted
         and not orders.is_cancelled
         and not orders.is_failed_payment
         and orders.ordered_at < settings.as_of
@@ -89,7 +91,7 @@ ordered as (
         identity,
         occurred_at as bought_at
     from {{ ref('int_onsite_purchases') }}
-    where stands and identity is not null
+    where {{ in_scope() }} and stands and identity is not null
 ),
 
 bought as (

@@ -6,12 +6,12 @@ with told as (
             order by occurred_at asc, event_id asc, stamped_on asc
         ) as times_told
     from {{ ref('int_onsite_events') }} as events
-    where name = 'purchase'
+    where {{ in_scope('events') }} and events.name = 'purchase'
 ),
 
 orders as (
     select * from {{ ref('int_orders') }}
-    where not is_parent_order
+    where {{ in_scope() }} and not is_parent_order
 ),
 
 -- The completion page of a Multi-Vendor shop names the parent; its children carry the money.

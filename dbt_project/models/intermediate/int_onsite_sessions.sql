@@ -1,9 +1,11 @@
 with settings as (
     select * from {{ ref('int_onsite_settings') }}
+    where {{ in_scope() }}
 ),
 
 events as (
     select * from {{ ref('int_onsite_events') }}
+    where {{ in_scope() }}
 ),
 
 purchases as (
@@ -15,6 +17,7 @@ purchases as (
         count(distinct case when is_purchase then order_id end) as settled_orders,
         sum(revenue) as revenue
     from {{ ref('int_onsite_purchases') }}
+    where {{ in_scope() }}
     group by integration, visitor_id, session_number
 ),
 

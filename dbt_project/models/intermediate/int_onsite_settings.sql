@@ -1,9 +1,11 @@
 with settings as (
     select * from {{ ref('int_shop_settings') }}
+    where {{ in_scope() }}
 ),
 
 sites as (
     select * from {{ ref('stg_onsite__sites') }}
+    where {{ in_scope() }}
 ),
 
 built as (

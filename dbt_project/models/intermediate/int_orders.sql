@@ -1,19 +1,21 @@
-{{ config(indexes=[{'columns': ['integration', 'order_id'], 'unique': true}]) }}
-
 with orders as (
     select * from {{ ref('stg_cscart__orders') }}
+    where {{ in_scope() }}
 ),
 
 accounts as (
     select integration, user_id, email, mobile, faulty_email from {{ ref('stg_cscart__customers') }}
+    where {{ in_scope() }}
 ),
 
 statuses as (
     select * from {{ ref('stg_cscart__statuses') }}
+    where {{ in_scope() }}
 ),
 
 settings as (
     select * from {{ ref('int_shop_settings') }}
+    where {{ in_scope() }}
 ),
 
 identified as (

@@ -1,6 +1,6 @@
 with purchases as (
     select * from {{ ref('int_purchases') }}
-    where gap_days is not null
+    where {{ in_scope() }} and gap_days is not null
 )
 
 select

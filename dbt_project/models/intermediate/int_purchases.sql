@@ -2,15 +2,17 @@
 
 with orders as (
     select * from {{ ref('int_orders') }}
+    where {{ in_scope() }}
 ),
 
 subscribers as (
     select integration, identity from {{ ref('int_subscribers') }}
-    where deleted_at is null
+    where {{ in_scope() }} and deleted_at is null
 ),
 
 settings as (
     select * from {{ ref('int_shop_settings') }}
+    where {{ in_scope() }}
 ),
 
 purchases as (
@@ -24,7 +26,6 @@ purchases as (
         orders.is_refunded,
         orders.is_discounted,
         settings.timezone,
-        settings.as_of,
         row_number() over (
             partition by orders.integration, orders.identity
             order by orders.ordered_at, orders.order_id
@@ -53,6 +54,5 @@ select
     is_discounted,
     purchase_number,
     previous_at,
-    {{ days_between('previous_at', 'ordered_at') }} as gap_days,
-    {{ days_between('ordered_at', 'as_of') }} as days_ago
+    {{ days_between('previous_at', 'ordered_at') }} as gap_days
 from purchases

@@ -1,9 +1,11 @@
 with purchases as (
     select * from {{ ref('int_purchases') }}
+    where {{ in_scope() }}
 ),
 
 settings as (
     select * from {{ ref('int_shop_settings') }}
+    where {{ in_scope() }}
 ),
 
 measured as (

@@ -1,9 +1,11 @@
 with inputs as (
     select * from {{ ref('int_segment_inputs') }}
+    where {{ in_scope() }}
 ),
 
 category_affinity as (
     select * from {{ ref('int_category_affinity') }}
+    where {{ in_scope() }}
 ),
 
 -- One pass over the list; the rules are in macros/segments.

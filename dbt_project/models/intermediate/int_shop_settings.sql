@@ -1,9 +1,11 @@
 with integrations as (
     select * from {{ ref('stg_registry__integrations') }}
+    where {{ in_scope() }}
 ),
 
 statuses as (
     select * from {{ ref('stg_cscart__statuses') }}
+    where {{ in_scope() }}
 ),
 
 paid_statuses as (

@@ -1,27 +1,31 @@
-{{ config(indexes=[{'columns': ['integration', 'identity'], 'unique': true}]) }}
-
 with accounts as (
     select * from {{ ref('stg_cscart__customers') }}
+    where {{ in_scope() }}
 ),
 
 orders as (
     select * from {{ ref('int_orders') }}
+    where {{ in_scope() }}
 ),
 
 account_identities as (
     select * from {{ ref('int_account_identities') }}
+    where {{ in_scope() }}
 ),
 
 settings as (
     select * from {{ ref('int_shop_settings') }}
+    where {{ in_scope() }}
 ),
 
 address_hashes as (
     select * from {{ ref('stg_cscart__email_addresses') }}
+    where {{ in_scope() }}
 ),
 
 consents as (
     select * from {{ ref('stg_onsite__consents') }}
+    where {{ in_scope() }}
 ),
 
 -- Under whichever spelling it was said: the last word counts.

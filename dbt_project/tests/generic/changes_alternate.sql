@@ -1,13 +1,17 @@
 {# A log of changes starts with `entered` and never says the same twice in a row. #}
 {% test changes_alternate(model) %}
-with paired as (
+with log as (
+    select * from {{ model }}
+),
+
+paired as (
     select
         log.*,
         lag(change, 1, 'left') over (
             partition by integration, segment, identity, coalesce(category, '')
             order by changed_at
         ) as change_before
-    from {{ model }} as log
+    from log
 )
 
 select * from paired

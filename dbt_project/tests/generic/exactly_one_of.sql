@@ -10,6 +10,7 @@ with counted as (
     from (
         select integration, identity, {{ population }} as belongs
         from {{ ref('customer_facts') }}
+        where {{ in_scope() }}
     ) as facts
     full outer join (
         select integration, identity, count(*) as places

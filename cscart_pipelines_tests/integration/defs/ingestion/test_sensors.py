@@ -1,4 +1,4 @@
-"""Sensors: partitions follow the registry, requests become runs once, lists follow the shops."""
+"""Sensors: partitions follow the registry, requests become runs once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
-from cscart_pipelines.defs.ingestion.sensors import rebuild_lists, requested_syncs, sync_partitions
+from cscart_pipelines.defs.ingestion.sensors import requested_syncs, sync_partitions
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
@@ -155,95 +155,3 @@ def test_requests_for_disabled_and_removed_integrations_are_dropped(
     two_shops.execute("UPDATE registry.integrations SET status = 'disabled'")
     assert tick(requested_syncs, two_shops) == "No synchronisation was requested."
     assert two_shops.rows("SELECT count(*) FROM registry.sync_requests") == [(0,)]
-
-
-# --- lists ---------------------------------------------------------------------------------------
-
-
-def synced(room: ControlRoom, number: int, state: str = "succeeded", rows: int = 5) -> None:
-    room.execute(
-        "INSERT INTO registry.sync_runs (id, integration, kind, state, rows_done, finished_at)"
-        " VALUES (%s, %s, 'resync', %s, %s, CASE WHEN %s <> 'running' THEN now() END)",
-        number,
-        f"shop-{number}",
-        state,
-        rows,
-        state,
-    )
-
-
-def built(room: ControlRoom, covers: int) -> None:
-    room.execute("INSERT INTO registry.list_builds (covers_sync, as_of) VALUES (%s, now())", covers)
-
-
-def test_no_synchronisation_no_build(room: ControlRoom) -> None:
-    assert tick(rebuild_lists, room) == "The lists contain every synchronisation."
-
-
-def test_a_build_follows_a_synchronisation_once(room: ControlRoom) -> None:
-    synced(room, 1)
-    answer = tick(rebuild_lists, room)
-    (request,) = requests(answer)
-    assert isinstance(answer, dg.SensorResult)
-    start(room, request, "build_lists", dg.DagsterRunStatus.STARTING)
-    assert tick(rebuild_lists, room, answer.cursor) == "A build is queued or running."
-    built(room, 1)
-    assert tick(rebuild_lists, room, answer.cursor) == "The lists contain every synchronisation."
-
-
-def test_a_build_by_somebody_else_counts(room: ControlRoom) -> None:
-    synced(room, 4)
-    built(room, 4)
-    assert tick(rebuild_lists, room) == "The lists contain every synchronisation."
-
-
-def test_it_waits_while_synchronisations_are_running(room: ControlRoom) -> None:
-    synced(room, 1)
-    synced(room, 2, "running")
-    assert tick(rebuild_lists, room) == "1 synchronisations are still running."
-
-
-def test_one_that_takes_hours_does_not_keep_the_other_lists_old(room: ControlRoom) -> None:
-    synced(room, 1, "running")
-    synced(room, 2)
-    room.execute(
-        "UPDATE registry.sync_runs SET finished_at = now() - interval '11 minutes' WHERE id = 2"
-    )
-    assert len(requests(tick(rebuild_lists, room))) == 1
-
-
-def test_what_loaded_nothing_needs_no_build(room: ControlRoom) -> None:
-    synced(room, 1, "failed", rows=0)
-    assert tick(rebuild_lists, room) == "The lists contain every synchronisation."
-    synced(room, 2, "failed", rows=100)
-    assert len(requests(tick(rebuild_lists, room))) == 1
-
-
-@pytest.mark.parametrize("started", [True, False], ids=["failed", "never started"])
-def test_a_failed_build_is_tried_again_later_under_another_key(
-    room: ControlRoom, started: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synced(room, 1)
-    answer = tick(rebuild_lists, room)
-    assert isinstance(answer, dg.SensorResult)
-    (request,) = requests(answer)
-    if started:
-        start(room, request, "build_lists", FAILURE)
-    soon = tick(rebuild_lists, room, answer.cursor)
-    assert isinstance(soon, str)
-    assert soon.startswith("The last build failed; it is tried again in ")
-    from cscart_pipelines.defs.transformation import build_policy
-
-    monkeypatch.setattr(build_policy, "PAUSES", (0, 0))
-    (again,) = requests(tick(rebuild_lists, room, answer.cursor))
-    assert again.run_key != request.run_key
-
-
-def test_dagsters_own_retry_of_a_crashed_build_counts(room: ControlRoom) -> None:
-    synced(room, 1)
-    answer = tick(rebuild_lists, room)
-    assert isinstance(answer, dg.SensorResult)
-    (request,) = requests(answer)
-    start(room, request, "build_lists", FAILURE)
-    start(room, request, "build_lists", dg.DagsterRunStatus.STARTED)
-    assert tick(rebuild_lists, room, answer.cursor) == "A build is queued or running."

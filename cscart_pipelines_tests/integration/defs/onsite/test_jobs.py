@@ -16,11 +16,11 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 
 from cscart_pipelines.defs.ingestion.metadata import TRACKING_FILE
-from cscart_pipelines.defs.ingestion.sensors import rebuild_lists
 from cscart_pipelines.defs.onsite.jobs import follow_onsite, onsite_events
 from cscart_pipelines.defs.onsite.retention import onsite_retention
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.defs.shared.run_requests import RequestCursor
+from cscart_pipelines.defs.transformation.sensors import rebuild_lists
 from cscart_pipelines.integrations import connection as shop_connection
 from cscart_pipelines.onsite.change_queue import NOT_YET
 from cscart_pipelines.onsite.tracking_file import tracking_file
@@ -234,8 +234,8 @@ def test_the_lists_are_asked_for_at_once_also_beside_a_long_synchronisation(
     )
     with dg.build_sensor_context(instance=room.instance) as context:
         answer = rebuild_lists(context, pipelines=Pipelines())
-    assert isinstance(answer, dg.SensorResult)
-    assert len(answer.run_requests or []) == 1
+    assert isinstance(answer, dg.RunRequest)
+    assert answer.run_config["ops"]["build_models"]["config"]["only"] == ["a"]
 
 
 def test_what_the_shop_does_not_show_is_looked_for_a_few_times(

@@ -437,8 +437,8 @@ def test_records_that_are_in_the_lists_give_way_to_new_ones(newest: Connected) -
         with newest.warehouse.connect(autocommit=True) as connection:
             if number == 1:
                 connection.execute(
-                    "INSERT INTO registry.list_builds (covers_sync, as_of)"
-                    " SELECT max(id), now() FROM registry.sync_runs"
+                    "INSERT INTO registry.list_builds (integration, covers_sync, as_of)"
+                    " SELECT integration, max(id), now() FROM registry.sync_runs GROUP BY 1"
                 )
     assert len(records(newest)) == 1
     kinds = newest.query("SELECT kind FROM registry.sync_runs WHERE integration = %s ORDER BY id")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cscart_pipelines.defs.fulfilment.order_pull_policy import PullCursor, decide
-from cscart_pipelines.defs.transformation.build_policy import PAUSES, Fate
+from cscart_pipelines.defs.fulfilment.order_pull_policy import PAUSES, PullCursor, decide
+from cscart_pipelines.defs.shared.run_requests import Fate
 
 DONE, BUSY, FAILED = Fate.SUCCEEDED, Fate.UNDER_WAY, Fate.FAILED
 

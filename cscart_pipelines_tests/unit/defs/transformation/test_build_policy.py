@@ -1,98 +1,92 @@
-"""When lists are rebuilt."""
+"""Which lists are built now."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from cscart_pipelines.defs.transformation.build_policy import (
-    PATIENCE,
-    PAUSES,
-    BuildCursor,
-    BuildState,
-    Fate,
-    decide,
+from cscart_pipelines.defs.transformation.build_policy import MOST_RUNS, PATIENCE, PAUSES, decide
+from cscart_pipelines.integrations.list_builds import ListState
+
+NOW = datetime(2026, 5, 20, 10, 30, tzinfo=UTC)
+FRESH = ListState(
+    integration="a",
+    timezone="UTC",
+    as_of=NOW - timedelta(minutes=10),
+    settings_changed=False,
+    newest_change=None,
+    change_age=None,
+    is_targeted=False,
+    is_syncing=False,
+    has_visitors=False,
+    attempts=0,
+    attempted_at=None,
+    attempted_sync=0,
 )
-
-NOW = 1_000_000.0
-DONE = "The lists contain every synchronisation."
+DUE = replace(FRESH, newest_change=7, change_age=1.0)
 
 
-def ended(*numbers: int, age: float = 1.0, running: tuple[int, ...] = ()) -> BuildState:
-    """Synchronisations that no build covers yet."""
-    return BuildState([(number, age) for number in numbers], running)
+def named(state: ListState, *keys: str) -> list[ListState]:
+    return [replace(state, integration=key) for key in keys]
 
 
-def asked(decision: BuildCursor | str) -> BuildCursor:
-    assert isinstance(decision, BuildCursor), decision
-    return decision
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (FRESH, None),
+        (DUE, "synchronised"),
+        (replace(DUE, as_of=None), "never built"),
+        (replace(FRESH, as_of=None), None),  # nothing was read yet
+        (replace(FRESH, settings_changed=True), "settings changed"),
+        (replace(FRESH, as_of=NOW - timedelta(hours=11)), "a new day"),
+        (replace(FRESH, as_of=NOW - timedelta(hours=10)), None),
+        (replace(FRESH, timezone="Pacific/Auckland", as_of=NOW - timedelta(hours=10)), None),
+        (replace(FRESH, timezone="Pacific/Auckland", as_of=NOW - timedelta(hours=23)), "a new day"),
+        (replace(FRESH, has_visitors=True), None),
+        (replace(FRESH, has_visitors=True, as_of=NOW - timedelta(hours=1)), "onsite events"),
+    ],
+)
+def test_what_makes_a_list_due(state: ListState, reason: str | None) -> None:
+    assert state.reason(NOW) == reason
 
 
-def test_the_first_synchronisation_asks_for_a_build() -> None:
-    made = asked(decide(BuildCursor(), ended(1), Fate.FAILED, NOW))
-    assert (made.upto, made.open, made.request, made.attempt) == (1, (), "lists-1-1", 1)
+def test_the_due_ones_and_no_others() -> None:
+    assert decide([*named(DUE, "c", "a"), *named(FRESH, "b")], [], NOW) == ["a", "c"]
+    assert decide(named(FRESH, "a", "b"), [], NOW) == "Every list is up to date."
 
 
-def test_nothing_is_asked_for_when_a_build_covers_everything() -> None:
-    assert decide(BuildCursor(), ended(), Fate.FAILED, NOW) == DONE
+def test_lists_that_are_being_built_are_left_out() -> None:
+    states = named(DUE, "a", "b")
+    assert decide(states, [["a"]], NOW) == ["b"]
+    assert decide(states, [["a", "b"]], NOW) == "The lists that are due (2) are being built."
+    full = [[f"other-{number}"] for number in range(MOST_RUNS)]
+    assert decide(states, full, NOW) == "2 lists wait for the builds that are queued or running."
 
 
-def test_one_request_for_one_synchronisation() -> None:
-    made = asked(decide(BuildCursor(), ended(7), Fate.FAILED, NOW))
-    assert decide(made, ended(7), Fate.UNDER_WAY, NOW + 20) == "A build is queued or running."
-    assert decide(made, ended(7), Fate.SUCCEEDED, NOW + 40) == DONE
+def test_the_shops_of_one_run_are_waited_for_but_not_for_hours() -> None:
+    syncing = replace(FRESH, integration="z", is_syncing=True)
+    assert decide([DUE, syncing], [], NOW) == "1 synchronisations are still running."
+    waited = replace(DUE, change_age=float(PATIENCE))
+    assert decide([waited, syncing], [], NOW) == ["a"]
+    touched = replace(DUE, is_targeted=True)
+    assert decide([touched, syncing], [], NOW) == ["a"]
+    # With the one that has waited, the others that are ready: one dbt start for all of them.
+    assert decide([waited, *named(DUE, "b"), syncing], [], NOW) == ["a", "b"]
+    # One that is being read now is due again at its end.
+    assert decide([waited, replace(DUE, integration="b", is_syncing=True)], [], NOW) == ["a"]
 
 
-def test_it_waits_while_others_are_running() -> None:
-    assert decide(BuildCursor(), ended(3, running=(4, 5)), Fate.FAILED, NOW) == (
-        "2 synchronisations are still running."
+def test_a_failed_build_is_begun_again_a_few_times_and_after_the_next_change() -> None:
+    for attempt, pause in enumerate(PAUSES, start=1):
+        failed = replace(DUE, attempts=attempt, attempted_at=NOW - pause, attempted_sync=7)
+        assert decide([failed], [], NOW) == ["a"]
+        soon = replace(failed, attempted_at=NOW - pause + timedelta(seconds=1))
+        assert isinstance(decide([soon], [], NOW), str)
+        assert decide([replace(soon, newest_change=8)], [], NOW) == ["a"]
+        assert decide([soon, *named(DUE, "b")], [], NOW) == ["b"]
+    given_up = replace(
+        DUE, attempts=len(PAUSES) + 1, attempted_at=NOW - timedelta(days=9), attempted_sync=7
     )
-
-
-def test_it_does_not_wait_for_hours() -> None:
-    made = asked(decide(BuildCursor(), ended(3, age=PATIENCE, running=(1, 4)), Fate.FAILED, NOW))
-    assert made.open == (1,)
-    # The long one is not in that build, and gets its own when it ends, though its number is lower.
-    assert decide(made, ended(3, age=900, running=(1, 4)), Fate.SUCCEEDED, NOW) == DONE
-    after = asked(decide(made, ended(1, 3), Fate.SUCCEEDED, NOW + 5000))
-    assert after.request == "lists-1-1"
-    assert after.upto == 3
-
-
-def test_what_ends_during_a_build_gets_the_next_one() -> None:
-    made = asked(decide(BuildCursor(), ended(1), Fate.FAILED, NOW))
-    assert decide(made, ended(1, 2), Fate.UNDER_WAY, NOW) == "A build is queued or running."
-    assert asked(decide(made, ended(2), Fate.SUCCEEDED, NOW)).request == "lists-2-1"
-
-
-def test_a_failed_build_is_asked_for_again_under_another_key_after_a_pause() -> None:
-    made = asked(decide(BuildCursor(), ended(5), Fate.FAILED, NOW))
-    now = NOW
-    for attempt, pause in enumerate(PAUSES, start=2):
-        soon = decide(made, ended(5), Fate.FAILED, now + pause - 1)
-        assert soon == "The last build failed; it is tried again in 1 seconds."
-        now += pause
-        made = asked(decide(made, ended(5), Fate.FAILED, now))
-        assert made.request == f"lists-5-{attempt}"
-    late = decide(made, ended(5), Fate.FAILED, now + 1e6)
-    assert late == "3 builds have failed; the next synchronisation starts another."
-
-
-def test_a_new_synchronisation_does_not_wait_for_the_pause_of_a_failed_build() -> None:
-    made = asked(decide(BuildCursor(), ended(5), Fate.FAILED, NOW))
-    again = asked(decide(made, ended(5, 6), Fate.FAILED, NOW + 1))
-    assert (again.request, again.attempt) == ("lists-6-1", 1)
-
-
-def test_a_failed_build_that_somebody_made_good_is_not_asked_for_again() -> None:
-    made = asked(decide(BuildCursor(), ended(5), Fate.FAILED, NOW))
-    assert decide(made, ended(), Fate.FAILED, NOW + 1e6) == DONE
-
-
-def test_the_cursor_survives_being_written_down() -> None:
-    made = BuildCursor(9, (3, 4), "lists-9-2", 2, 12.5)
-    assert BuildCursor.from_cursor(made.to_cursor()) == made
-
-
-@pytest.mark.parametrize("cursor", [None, "", "12", "[]", "{", '{"other": 1}', '{"open": 3}'])
-def test_a_cursor_that_nobody_can_read_counts_as_none(cursor: str | None) -> None:
-    assert BuildCursor.from_cursor(cursor) == BuildCursor()
+    assert isinstance(decide([given_up], [], NOW), str)

@@ -1,13 +1,16 @@
 with order_lines as (
     select * from {{ ref('stg_cscart__order_lines') }}
+    where {{ in_scope() }}
 ),
 
 products as (
     select * from {{ ref('stg_cscart__products') }}
+    where {{ in_scope() }}
 ),
 
 categories as (
     select * from {{ ref('stg_cscart__categories') }}
+    where {{ in_scope() }}
 )
 
 select

@@ -1,13 +1,16 @@
 with orders as (
     select * from {{ ref('int_orders') }}
+    where {{ in_scope() }}
 ),
 
 subscribers as (
     select * from {{ ref('int_subscribers') }}
+    where {{ in_scope() }}
 ),
 
 settings as (
     select * from {{ ref('int_shop_settings') }}
+    where {{ in_scope() }}
 ),
 
 placed as (

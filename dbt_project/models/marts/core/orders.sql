@@ -5,11 +5,12 @@
 
 with orders as (
     select * from {{ ref('int_orders') }}
+    where {{ in_scope() }}
 ),
 
 subscribers as (
     select integration, identity from {{ ref('int_subscribers') }}
-    where deleted_at is null
+    where {{ in_scope() }} and deleted_at is null
 )
 
 select

@@ -1,9 +1,11 @@
 with subscribers as (
     select * from {{ ref('int_subscribers') }}
+    where {{ in_scope() }}
 ),
 
 onsite_people as (
     select integration, identity, last_seen_at from {{ ref('int_onsite_people') }}
+    where {{ in_scope() }}
 )
 
 select

@@ -2,6 +2,7 @@
 
 with settings as (
     select * from {{ ref('int_shop_settings') }}
+    where {{ in_scope() }}
 ),
 
 first_months as (
@@ -10,6 +11,7 @@ first_months as (
         identity,
         min({{ month_of('ordered_on') }}) as cohort_month
     from {{ ref('int_purchases') }}
+    where {{ in_scope() }}
     group by integration, identity
 ),
 
@@ -26,6 +28,7 @@ purchases as (
         on
             bought.integration = first_months.integration
             and bought.identity = first_months.identity
+    where {{ in_scope('bought') }}
 ),
 
 cohorts as (

@@ -1,21 +1,26 @@
 with settings as (
     select * from {{ ref('int_shop_settings') }}
+    where {{ in_scope() }}
 ),
 
 facts as (
     select * from {{ ref('int_customer_facts') }}
+    where {{ in_scope() }}
 ),
 
 purchases as (
     select * from {{ ref('int_purchases') }}
+    where {{ in_scope() }}
 ),
 
 gaps as (
     select * from {{ ref('int_purchase_gaps') }}
+    where {{ in_scope() }}
 ),
 
 checkouts as (
     select * from {{ ref('int_checkouts') }}
+    where {{ in_scope() }}
 ),
 
 people as (

@@ -2,6 +2,7 @@
 
 with settings as (
     select * from {{ ref('int_shop_settings') }}
+    where {{ in_scope() }}
 ),
 
 purchases as (
@@ -12,6 +13,7 @@ purchases as (
         sum(total) as revenue,
         count(distinct identity) as buyers
     from {{ ref('int_purchases') }}
+    where {{ in_scope() }}
     group by integration, ordered_on
 ),
 
@@ -21,7 +23,7 @@ subscribed as (
         {{ local_date('facts.subscribed_at', 'settings.timezone') }} as day
     from {{ ref('int_customer_facts') }} as facts
     inner join settings on facts.integration = settings.integration
-    where facts.subscribed_at < settings.as_of
+    where {{ in_scope('facts') }} and facts.subscribed_at < settings.as_of
 ),
 
 subscriptions as (

@@ -2,10 +2,12 @@
 
 with settings as (
     select * from {{ ref('int_onsite_settings') }}
+    where {{ in_scope() }}
 ),
 
 sessions as (
     select * from {{ ref('int_onsite_sessions') }}
+    where {{ in_scope() }}
 ),
 
 counted as (
@@ -37,6 +39,7 @@ first_days as (
         select kept.integration, settings.first_day as day
         from {{ this }} as kept
         inner join settings on kept.integration = settings.integration
+        where {{ in_scope('kept') }}
     ) as days
     group by integration
 ),

@@ -4,10 +4,12 @@
 
 with sessions as (
     select * from {{ ref('int_onsite_sessions') }}
+    where {{ in_scope() }}
 ),
 
 settings as (
     select * from {{ ref('int_onsite_settings') }}
+    where {{ in_scope() }}
 )
 
 select

@@ -1,5 +1,6 @@
 with settings as (
     select * from {{ ref('int_onsite_settings') }}
+    where {{ in_scope() }}
 ),
 
 -- First by visitor, so that different ones need not be told apart afterwards. A product that an
@@ -19,6 +20,7 @@ of_visitors as (
         sum(quantity) as quantity,
         sum(revenue) as revenue
     from {{ ref('int_onsite_product_steps') }}
+    where {{ in_scope() }}
     group by integration, day, product_key, is_in_catalogue, step, visitor_id
 )
 

@@ -9,3 +9,4 @@ select
     monetary_score,
     rfm_group
 from {{ ref('int_rfm_scores') }}
+where {{ in_scope() }}

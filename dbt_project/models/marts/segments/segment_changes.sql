@@ -4,10 +4,12 @@
 
 with memberships as (
     select * from {{ ref('int_segment_membership') }}
+    where {{ in_scope() }}
 ),
 
 settings as (
     select integration, as_of, list_since from {{ ref('int_shop_settings') }}
+    where {{ in_scope() }}
 ),
 
 -- The log itself says what was true before, so that a build that broke off cannot mislead it.
@@ -24,6 +26,7 @@ numbered_changes as (
             order by changed_at desc
         ) as place
     from {{ this }}
+    where {{ in_scope() }}
 ),
 
 last_changes as (

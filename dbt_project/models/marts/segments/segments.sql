@@ -4,10 +4,12 @@ with definitions as (
 
 settings as (
     select integration, as_of from {{ ref('int_shop_settings') }}
+    where {{ in_scope() }}
 ),
 
 facts as (
     select * from {{ ref('int_customer_facts') }}
+    where {{ in_scope() }}
 ),
 
 -- Somebody may be in a segment once for each category.
@@ -17,6 +19,7 @@ members as (
         segment,
         identity
     from {{ ref('segment_members') }}
+    where {{ in_scope() }}
 ),
 
 measured as (

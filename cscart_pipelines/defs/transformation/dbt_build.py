@@ -1,0 +1,130 @@
+"""One invocation of `dbt build` for some integrations, and what Dagster is told of it.
+
+Not here: which integrations are built together (`assets`), where the project lies (`dbt_project`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
+from dagster_dbt import DbtCliResource
+
+from cscart_pipelines.defs.transformation.dbt_project import (
+    Translator,
+    builds_folder,
+    dbt_project,
+)
+from cscart_pipelines.warehouse.connect import Warehouse
+
+KEPT_BUILDS = 5
+"""What dbt compiled and logged is kept for that many builds."""
+PARSED = "partial_parse.msgpack"
+"""What dbt has parsed; it reads again only the files that have changed since."""
+
+project = dbt_project()
+Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
+
+
+def build_events(
+    context: dg.AssetExecutionContext,
+    dbt: DbtCliResource,
+    warehouse: Warehouse,
+    keys: Sequence[str],
+    as_of: datetime,
+    *,
+    full_refresh: bool,
+) -> Iterator[Event]:
+    """Builds the selected models for some integrations; yields an event for each model and test.
+
+    Raises:
+        DagsterDbtCliRuntimeError: A model or a test has failed, or dbt could not begin.
+    """
+    arguments = ["build", "--exclude-resource-type", "unit_test"]
+    if full_refresh:
+        arguments.append("--full-refresh")
+    builds = builds_folder()
+    target = _room_for(builds, context.run.run_id)
+    variables = {
+        **warehouse.dbt_environment(),
+        "CSCART_PIPELINES_DBT_INTEGRATIONS": ",".join(keys),
+        "CSCART_PIPELINES_DBT_AS_OF": as_of.isoformat(),
+    }
+    # dbt takes all of it from the environment, here and in the process it starts.
+    with _environment(variables):
+        invocation = dbt.cli(arguments, context=context, target_path=target)
+        for event in invocation.stream_raw_events():
+            for told in event.to_default_asset_events(
+                manifest=invocation.manifest,
+                dagster_dbt_translator=Translator(),
+                target_path=target,
+                project=project,
+            ):
+                if isinstance(told, Event):  # the others are of steps, not of operations
+                    yield told
+    with contextlib.suppress(FileNotFoundError):
+        (target / PARSED).replace(builds / PARSED)
+
+
+def materialisation(event: dg.AssetMaterialization, key: str) -> dg.AssetMaterialization:
+    """A model that was built, as the materialisation of one integration's partition."""
+    return dg.AssetMaterialization(
+        event.asset_key, description=event.description, metadata=event.metadata, partition=key
+    )
+
+
+def log_planned(
+    context: dg.AssetExecutionContext, missing: Mapping[str, Sequence[dg.AssetKey]]
+) -> None:
+    """Says of models that were not built that they should have been.
+
+    The failure of the run then shows on the partitions of these integrations, and on no others. A
+    run over a range of partitions would plan all between the first and the last.
+    """
+    for key, assets in missing.items():
+        for asset in assets:
+            context.instance.report_dagster_event(
+                DagsterEvent.build_asset_materialization_planned_event(
+                    context.job_name,
+                    context.op_handle.name,
+                    AssetMaterializationPlannedData(asset, partition=key),
+                ),
+                context.run.run_id,
+            )
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Sets variables of this process, and takes them back: one of them is a password."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _room_for(builds: Path, run_id: str) -> Path:
+    """A folder for this build, with what dbt has parsed before. Old ones go: builds are hourly."""
+    builds.mkdir(parents=True, exist_ok=True)
+    old = sorted(
+        (folder for folder in builds.iterdir() if folder.is_dir()),
+        key=lambda folder: folder.stat().st_mtime,
+    )
+    for folder in old[: -KEPT_BUILDS + 1]:
+        shutil.rmtree(folder, ignore_errors=True)
+    target = builds / run_id
+    target.mkdir(exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copy(builds / PARSED, target / PARSED)
+    return target
