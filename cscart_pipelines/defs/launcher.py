@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limit", type=int, metavar="N")
     parser.add_argument("--no-files", action="store_true")
     parser.add_argument(
-        "--build", nargs="*", metavar="KEY", help="default: those of --resync, else all"
+        "--build", nargs="*", metavar="KEY", help="default: those that were read, else all"
     )
     parser.add_argument("--full-refresh", action="store_true")
     parser.add_argument("--as-of", metavar="TIME")
