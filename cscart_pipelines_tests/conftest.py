@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -36,6 +37,10 @@ hypothesis_settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 hypothesis_settings.load_profile("project")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As in a background job of a shell; the commands under test would inherit it, deaf to a Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TEMPLATE = "template_warehouse"
 OWN_SERVER = "CSCART_PIPELINES_TEST_DATABASE_URL"

@@ -12,6 +12,7 @@ import json
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
 import termios
@@ -199,7 +200,8 @@ def on_a_terminal(
 ) -> tuple[int, str]:
     """A command on a terminal of its own: its exit code, and all that it shows, without colours.
 
-    `answer` is typed when the command asks something.
+    `answer` is typed when the command asks something, and again while nothing follows: what is
+    typed between the question and the first read is lost when the terminal changes its mode.
     """
     leader, follower = pty.openpty()
     termios.tcsetwinsize(follower, (40, columns))
@@ -213,13 +215,17 @@ def on_a_terminal(
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )
     os.close(follower)
-    shown = b""
+    shown, answered = b"", 0
     with contextlib.suppress(OSError):  # the end, on Linux
-        while data := os.read(leader, 65536):
-            shown += data
-            if answer and b"[y/n]" in shown:
+        while True:
+            if select.select([leader], [], [], 1)[0]:
+                data = os.read(leader, 65536)
+                if not data:
+                    break
+                shown += data
+            elif answer and b"[y/n]" in shown and answered in (0, len(shown)):
                 os.write(leader, answer.encode())
-                answer = ""
+                answered = len(shown)
     os.close(leader)
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode(errors="replace"))
     return process.wait(), plain.replace("\r\n", "\n")
