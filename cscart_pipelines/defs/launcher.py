@@ -75,9 +75,10 @@ def main(arguments: list[str] | None = None) -> int:
             request = dg.RunRequest(run_config=config)
             done = _execute(instance, definitions, "push_stock", request).success and done
         if asked.build is not None and worth_a_build:
+            keys = asked.build or asked.resync
             request = build_request(
-                asked.build or asked.resync,
-                present=_partitions(instance, asked.build),
+                keys,
+                present=_partitions(instance, keys, needed=True),
                 full_refresh=asked.full_refresh,
                 as_of=asked.as_of,
             )
@@ -108,8 +109,14 @@ def _request(instance: DagsterInstance, keys: list[str], *, full: bool) -> dg.Ru
     return resync_request(keys, _partitions(instance, keys), full=full)
 
 
-def _partitions(instance: DagsterInstance, keys: list[str]) -> list[str]:
+def _partitions(instance: DagsterInstance, keys: list[str], *, needed: bool = False) -> list[str]:
     """Returns all partitions; adds those that the sensor has not added yet.
+
+    Args:
+        instance: where the partitions are.
+        keys: the integrations of a run.
+        needed: one of them has a partition afterwards, though all of them may be disabled; the
+            sensor takes it away again.
 
     Raises:
         UnknownIntegrationError: one of the keys is no integration.
@@ -117,7 +124,10 @@ def _partitions(instance: DagsterInstance, keys: list[str]) -> list[str]:
     with Pipelines().open() as app:
         for key in keys:
             app.registry.get(key)
-        add, _ = difference(app.registry.all(), list(instance.get_dynamic_partitions(NAME)))
+        present = list(instance.get_dynamic_partitions(NAME))
+        add, _ = difference(app.registry.all(), present)
+    if needed and not {*present, *add} & {*keys}:
+        add = [*add, keys[0]]
     if add:
         instance.add_dynamic_partitions(NAME, add)
     return list(instance.get_dynamic_partitions(NAME))

@@ -38,7 +38,7 @@ class BuildConfig(dg.Config):
     """How the models are built."""
 
     only: list[str] = Field(default_factory=list)
-    """Of the partitions, only these integrations; without partitions these. By default all."""
+    """These integrations, of which one is the run's partition. By default its partitions."""
     as_of: str | None = None
     """What the models take for now: an ISO time with offset. By default the time of the run."""
     full_refresh: bool = False
@@ -67,10 +67,9 @@ def lists(
         pipelines.open() as app,
         app.warehouse.open_session(autocommit=True) as connection,
     ):
-        asked = keys_of(context, config.only)
+        asked = config.only or keys_of(context)
         # One that was removed while the run waited has no list to build.
-        keys = [one.key for one in app.registry.all(asked or None)]
-
+        keys = [one.key for one in app.registry.all(asked)]
         built: dict[str, set[dg.AssetKey]] = {key: set() for key in keys}
 
         def build(some: Sequence[str]) -> None:

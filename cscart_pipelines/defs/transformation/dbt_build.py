@@ -126,5 +126,5 @@ def _room_for(builds: Path, run_id: str) -> Path:
     target = builds / run_id
     target.mkdir(exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
-        shutil.copy(builds / PARSED, target / PARSED)
+        shutil.copyfile(builds / PARSED, target / PARSED)
     return target

@@ -28,27 +28,28 @@ build_lists = dg.define_asset_job(
 def build_request(
     keys: Sequence[str],
     *,
-    present: Sequence[str] = (),
+    present: Sequence[str],
     full_refresh: bool = False,
     as_of: str | None = None,
 ) -> dg.RunRequest:
     """One run that builds the lists of these integrations.
 
     Args:
-        keys: Integrations; none means all.
-        present: The partitions that exist.
+        keys: Integrations.
+        present: The partitions that exist, that of one of these among them.
         full_refresh: Write every row anew, not only what differs.
         as_of: What the models take for now, ISO 8601 with an offset.
 
     Returns:
-        A request with a partition for one integration. Several are named in the config alone: a
-        range of partitions would plan those between the first and the last as well.
+        A request with the partition of the first of them, since Dagster runs partitioned assets
+        with one alone, and with all of them in its config: a range of partitions would plan those
+        between the first and the last as well.
     """
     config: dict[str, Any] = {"only": list(keys), "full_refresh": full_refresh}
     if as_of is not None:
         config["as_of"] = as_of
     return dg.RunRequest(
-        partition_key=keys[0] if len(keys) == 1 and keys[0] in present else None,
+        partition_key=next((key for key in keys if key in present), None),
         tags={INTEGRATIONS: str(len(keys))} if len(keys) > 1 else {},
         run_config={"ops": {STEP: {"config": config}}},
     )

@@ -40,7 +40,11 @@ def rebuild_lists(
     decision = decide(states, under_way, datetime.now(UTC))
     if isinstance(decision, str):
         return dg.SkipReason(decision)
-    return build_request(decision, present=context.instance.get_dynamic_partitions(NAME))
+    present = context.instance.get_dynamic_partitions(NAME)
+    keys = [key for key in decision if key in present]
+    if not keys:
+        return dg.SkipReason("The partitions of the lists that are due do not exist yet.")
+    return build_request(keys, present=present)
 
 
 def builds_under_way(instance: dg.DagsterInstance) -> list[Collection[str]]:

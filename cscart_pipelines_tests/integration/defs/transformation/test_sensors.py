@@ -24,6 +24,7 @@ def save(room: ControlRoom, *keys: str) -> None:
             " VALUES (%s, %s, %s, 'a@shop.gr', 'enabled')",
             *(key, key, f"https://{key}.gr"),
         )
+    room.instance.add_dynamic_partitions("integration", list(keys))
 
 
 def synced(room: ControlRoom, key: str, written: int = 3, state: str = "succeeded") -> None:
