@@ -58,7 +58,7 @@ def read_feed(kind: PushKind, file: Path, source: str, zone: ZoneInfo) -> Parsed
     counted = None
     if str(file) != STDIN:
         # Levels without a time of their own were counted when the file was written: the same file
-        # twice says the same twice.
+        # read twice gives the same levels.
         written = datetime.fromtimestamp(file.stat().st_mtime, UTC)
         counted = min(written, datetime.now(UTC))
     return read_stock(data, source, zone, as_of=counted)

@@ -140,7 +140,7 @@ def skus(
     _hint(f"fulfilment skus {key} --set OUR-1=SHOP-1")
 
 
-# --- reading what was said -----------------------------------------------------------------------
+# --- reading the options -------------------------------------------------------------------------
 
 
 def _pair(option: str, text: str, *, empty: bool = False) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from cscart_pipelines.app_context import AppContext
-from cscart_pipelines.cli.fulfilment import deleted, journal, mappings, stock_rules
+from cscart_pipelines.cli.fulfilment import deleted, inbox, journal, mappings, stock_rules
 from cscart_pipelines.cli.fulfilment import push as fulfilment_push
 from cscart_pipelines.cli.integration.status import Json, Key
 from cscart_pipelines.cli.reports import RAW
@@ -105,7 +105,7 @@ commands.command()(fulfilment_push.stock)
 commands.command()(journal.journal)
 commands.command()(fulfilment_push.undo)
 commands.command()(deleted.deleted)
-commands.command()(journal.inbox)
+commands.command()(inbox.inbox)
 commands.command()(mappings.carriers)
 commands.command()(mappings.skus)
 commands.command()(stock_rules.rules)

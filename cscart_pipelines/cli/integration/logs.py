@@ -41,7 +41,9 @@ def logs(
         app.registry.get(key)
         found = _read(app, key, run)
     if found is None and run is not None:
-        raise exit_codes.CommandError(f"there is no run {run!r}", exit_codes.WRONG_USAGE)
+        raise exit_codes.CommandError(
+            f"there is no run {run!r}; without --run the newest is shown", exit_codes.WRONG_USAGE
+        )
     if as_json:
         machine_output.print_json(found)
     elif found is None:

@@ -1,4 +1,4 @@
-"""The two streams of the command line, and what is said on them beside the results.
+"""The two streams of the command line: results, and notes and errors beside them.
 
 Not here: how values look (`formats`), tables (`tables`), JSON and CSV (`machine_output`).
 """

@@ -117,7 +117,7 @@ def _why(event: Any, text: str) -> str:
     told = getattr(data, "user_failure_data", None)
     error = getattr(data, "error", None)
     if event.event_type is DagsterEventType.RUN_FAILURE and "Steps failed" in text:
-        return text.splitlines()[0]  # the step has said why
+        return text.splitlines()[0]  # the reason is in the event of the step
     if told is not None and told.description:
         return str(told.description)
     return f"{text}\n{error.message.strip()}" if error is not None else text
