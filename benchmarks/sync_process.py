@@ -46,9 +46,9 @@ def main() -> None:
     with open_warehouse(settings) as warehouse:
         ready = now() - began
         registry = Registry(warehouse, settings)
-        lease = acquire(warehouse, registry, asked["integration"], Action(asked["act"]))
-        with open_client(lease.integration, registry, settings) as client:
-            report = sync_run.synchronise(lease, client)
+        session = acquire(warehouse, registry, asked["integration"], Action(asked["act"]))
+        with open_client(session.integration, registry, settings) as client:
+            report = sync_run.synchronise(session, client)
     answer = {
         "imports": imported.numbers(),
         "opening": (ready - imported).numbers(),

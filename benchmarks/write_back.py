@@ -113,10 +113,10 @@ class _Bench:
         found = test_connection(settings, secret)
         self._registry.add(settings, secret, found.model_dump(mode="json"))
         with (
-            acquire(self._place.warehouse, self._registry, key, Action.START) as lease,
-            open_client(lease.integration, self._registry, self._place.settings) as client,
+            acquire(self._place.warehouse, self._registry, key, Action.START) as session,
+            open_client(session.integration, self._registry, self._place.settings) as client,
         ):
-            synchronise(lease, client)
+            synchronise(session, client)
 
     def _push(
         self, kind: PushKind, key: str, parsed: Parsed[ShipmentRow] | Parsed[StockRow]

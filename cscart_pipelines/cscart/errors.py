@@ -98,7 +98,7 @@ class ApiNotFoundError(PermanentShopError):
 class TlsError(PermanentShopError):
     """The certificate or the protocol of an https address cannot be trusted.
 
-    `certificate`: it failed before anything was sent; other trouble may come in the middle of an
+    `certificate`: it failed before anything was sent; other TLS errors may come in the middle of an
     answer.
     """
 
@@ -110,7 +110,7 @@ class TlsError(PermanentShopError):
 class RedirectRefusedError(PermanentShopError):
     """The address redirects. It is not followed, because the key would be sent (reference 7.4).
 
-    `suggested_base`: the base address to use instead, where the redirect tells it.
+    `suggested_base`: the base address to use instead, if the redirect leads to one.
     """
 
     def __init__(

@@ -72,7 +72,7 @@ class ShippableOrder:
     lines: tuple[ShippableLine, ...]
     company_id: int | None = None
     storefront_id: int | None = None
-    """Told from 4.11 on."""
+    """Sent by CS-Cart 4.11 and later."""
 
     @property
     def left(self) -> Decimal:

@@ -21,7 +21,7 @@ Two kinds of list:
   appended. Rows missed even then (some left and some came within one request, or after the last
   one) are new since the start, and the next reading finds them.
 
-The first answer tells the total. If it came from page 1 of several, its rows are yielded, but the
+The first answer has the total. If it came from page 1 of several, its rows are yielded, but the
 page was read before the others: it is read again at the end if the total has changed since, and
 always where the tail grows, since there a departure may hide behind an arrival. One answer is
 taken for one moment: the shop counts and reads in two queries milliseconds apart.
@@ -50,9 +50,9 @@ R = TypeVar("R")
 class ListAnswer(Generic[R]):
     """One page as the shop sent it.
 
-    `total`: the shop's total_items. `page`: the page it says it is, None if it does not say; less
-    than the page asked for where the last page is repeated (reference 6.3). `date`: the shop's
-    clock.
+    `total`: the shop's total_items. `page`: its own number of the page, None if not sent; less than
+    the page requested if the last page is repeated (reference 6.3). `date`: the shop's clock.
+    `cut`: it has fewer rows than it should.
     """
 
     rows: list[R]

@@ -313,7 +313,7 @@ def check(values: Mapping[str, Any]) -> IntegrationSettings:
         for entry in error.errors(include_url=False, include_input=False):
             field = str(entry["loc"][0]) if entry["loc"] else "settings"
             problems.setdefault(field, _plain(entry["type"], entry["msg"]))
-    # Beside the fields' own checks, so that it is told together with them.
+    # Beside the fields' own checks, so that all problems are reported at once.
     stock = values.get("update_stock") if found is None else found.update_stock
     if stock is True and not values.get("stock_schedule"):
         problems.setdefault("stock_schedule", "expected a cron schedule when update_stock is yes")

@@ -221,7 +221,7 @@ def resolved(home: Path) -> Iterator[None]:
 def _resolve(home: Path) -> Path:
     try:
         return home.resolve()
-    except RuntimeError:  # what Python before 3.13 says of links in a circle
+    except RuntimeError:  # raised by Python before 3.13 for links in a circle
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(home)) from None
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 UNCERTAIN = timedelta(days=1)
-"""How far off the clock of a shop that never tells its time may be: more than any time zone."""
+"""How far off the clock of a shop that sends no Date header may be: more than any time zone."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class EntityReport:
     calls: int = 0
     seconds: float = 0.0
     shop_total: int | None = None
-    """What the shop says it has; None where it was not asked."""
+    """The shop's count; None if it was not read."""
     warehouse_total: int | None = None
     watermark_from: datetime | None = None
     watermark_to: datetime | None = None

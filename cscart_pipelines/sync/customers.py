@@ -1,4 +1,4 @@
-"""Registered customers: always a full sweep, since the shop tells no time of change.
+"""Registered customers: always a full sweep, since the shop has no time of change.
 
 The API has no filter by change and no notice of deletion (reference 10.1, 10.2), so every row is
 read and compared by its hash. Not here: guests, who exist only in their orders.

@@ -54,7 +54,7 @@ def sync_shipments(context: SyncContext) -> EntityReport:
 
 
 def _handler(context: SyncContext, outside: set[int]) -> RowHandler:
-    """A shipment tells neither company nor storefront (reference 9.1): its order decides."""
+    """Returns the handler. Company and storefront are only in the order (reference 9.1)."""
     handler = plain_handler(context.loader, raw_tables.shipments, parse_shipment, "shipment_id")
     if not context.limit:
         return handler

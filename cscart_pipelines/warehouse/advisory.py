@@ -51,7 +51,7 @@ class Lock(StrEnum):
         """The number of this lock.
 
         Args:
-            of: What tells locks of one kind apart: the integration, and what else there is.
+            of: Distinguishes locks of one kind: the integration, or more.
         """
         name = "\0".join(("cscart-pipelines", self.value, *of))
         return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
@@ -90,7 +90,7 @@ def wait_for_session(
     Args:
         connection: In autocommit mode; it holds the lock from then on.
         which: The kind of the lock.
-        of: What tells locks of that kind apart.
+        of: As in `Lock.number`.
         reason: What is waited for, for people. A record of this module's logger has it as `wait`
             when the wait begins, and None when it is over.
         shared: Excludes only those that take the lock for themselves alone.

@@ -82,7 +82,7 @@ def make(arguments: Mapping[str, Any]) -> None:
 
 
 def close(arguments: Mapping[str, Any] | None = None) -> None:
-    """Closes the pools to a database, whoever its actor is; without arguments all of them."""
+    """Closes the pools to a database, of any actor; without arguments all pools."""
     where = None if arguments is None else _place(_key(arguments))
     with _lock:
         ended = [key for key in _pools if where is None or _place(key) == where]

@@ -64,7 +64,7 @@ class Rejects:
         ).rowcount
 
     def resolve_unseen(self, entity: str, before: datetime, *, each: bool = True) -> int:
-        """Resolves rejects that a sweep has not met, and returns how many.
+        """Resolves rejects that a sweep has not read, and returns how many.
 
         Args:
             entity: Of the sweep.

@@ -36,9 +36,9 @@ from cscart_pipelines_tests.support.shop.syncs import SMALL
 settings = read_settings()
 with open_warehouse(settings) as warehouse:
     registry = Registry(warehouse, settings)
-    lease = acquire(warehouse, registry, sys.argv[1], Action.START)
-    with lease, open_client(lease.integration, registry, settings) as client:
-        synchronise(lease, client, sizes=SMALL)
+    session = acquire(warehouse, registry, sys.argv[1], Action.START)
+    with session, open_client(session.integration, registry, settings) as client:
+        synchronise(session, client, sizes=SMALL)
 """
 
 
@@ -108,8 +108,8 @@ def test_the_next_start_needs_nobody_to_release_a_dead_run(
 ) -> None:
     with connected(warehouse_database, settings) as made:
         fill_shop(made.store)
-        lease = made.lease()
-        lease.connection.close()  # as the death of its process would
+        session = made.session()
+        session.connection.close()  # as the death of its process would
         wait_for_the_lock(made)
         made.sync()
         assert made.differences() == {}
@@ -153,7 +153,7 @@ def test_a_second_sync_of_the_same_shop_is_refused_and_harms_nothing(
         assert reached.wait(60)
         for _ in range(2):
             with pytest.raises(NotAllowedError, match="in progress"):
-                made.lease()
+                made.session()
         assert made.registry.release_dead() == []
         assert made.registry.get(made.key).status == "syncing"
         go_on.set()
@@ -174,7 +174,7 @@ def test_a_second_process_is_refused_as_well(
         process = run_elsewhere(made, warehouse_database)
         assert reached.wait(60)
         with pytest.raises(NotAllowedError, match="in progress"):
-            made.lease()
+            made.session()
         go_on.set()
         assert process.wait() == 0
         assert made.differences() == {}
@@ -208,8 +208,8 @@ def test_a_lost_database_connection_fails_the_run_and_frees_the_shop(
 ) -> None:
     with connected(warehouse_database, settings) as made:
         fill_shop(made.store, orders=30)
-        lease = made.lease()
-        pid = lease.connection.info.backend_pid
+        session = made.session()
+        pid = session.connection.info.backend_pid
         done = []
 
         @made.shop.before_request
@@ -219,8 +219,8 @@ def test_a_lost_database_connection_fails_the_run_and_frees_the_shop(
                 with made.warehouse.connect(autocommit=True) as connection:
                     connection.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
 
-        with pytest.raises(SyncFailedError) as caught, lease, made.client() as client:
-            synchronise(lease, client, sizes=SMALL)
+        with pytest.raises(SyncFailedError) as caught, session, made.client() as client:
+            synchronise(session, client, sizes=SMALL)
         assert not caught.value.permanent
         told = made.registry.get(made.key)
         assert told.status == "failed"
@@ -235,7 +235,7 @@ def test_a_lease_that_lost_its_connection_cannot_load_or_speak_for_its_successor
 ) -> None:
     with connected(warehouse_database, settings) as made:
         fill_shop(made.store, orders=30)
-        old = made.lease()
+        old = made.session()
         pid = old.connection.info.backend_pid
         successor = []
 
@@ -244,7 +244,7 @@ def test_a_lease_that_lost_its_connection_cannot_load_or_speak_for_its_successor
             if "/orders" in request.path and not successor:
                 with made.warehouse.connect(autocommit=True) as connection:
                     connection.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
-                successor.append(made.lease())
+                successor.append(made.session())
 
         with pytest.raises(SyncFailedError), old, made.client() as client:
             synchronise(old, client, sizes=SMALL)

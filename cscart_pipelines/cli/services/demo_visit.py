@@ -202,11 +202,11 @@ def _follow(app: AppContext, connection: Connection, key: str) -> TargetedReport
     """Does for one shop what the job follow_onsite does for all."""
     touches = change_queue.due(connection, key)
     people = {one.value for one in touches if one.kind == change_queue.PERSON}
-    look = optimistic_load.begin(connection, app.registry, key)
-    with open_client(look.integration, app.registry, app.settings, brief=True) as client:
+    snapshot = optimistic_load.begin(connection, app.registry, key)
+    with open_client(snapshot.integration, app.registry, app.settings, brief=True) as client:
         report = sync_targeted(
             connection,
-            look,
+            snapshot,
             client,
             {int(one.value) for one in touches if one.kind == change_queue.ORDER},
             dict.fromkeys(people, ()),

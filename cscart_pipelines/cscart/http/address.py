@@ -25,7 +25,7 @@ API_VERSION = "2.0"
 """Asked for by name: what an address without a version means depends on the shop (2.2)."""
 
 UNVERSIONED = ("version", "versions")
-"""What tells the versions is asked for without one (reference 2.1)."""
+"""Entities that list the versions; their addresses have none (reference 2.1)."""
 
 EXPECTED = "http(s)://host[:port], with the shop's sub-directory if it has one"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -34,15 +34,15 @@ _NOT_A_SHOP_PATH = re.compile(r"/(api|api\.php|index\.php|admin\.php)(/|$)", re.
 
 
 class InvalidAddressError(ValueError):
-    """The text is no base address of a shop. The message says what is expected."""
+    """The text is no base address of a shop; the message names what is expected."""
 
 
 def normalise_base_url(text: str) -> str:
     """Returns the base address in one spelling: no trailing slash, host in lower case (ASCII).
 
     Raises:
-        InvalidAddressError: The message says what is expected, and does not repeat what was typed,
-            which may hold a password.
+        InvalidAddressError: The message names what is expected, and does not repeat the text, which
+            may hold a password.
     """
     text = text.strip()
     if not text:

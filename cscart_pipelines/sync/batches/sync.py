@@ -1,6 +1,6 @@
 """The synchronisations of one run over several shops, each under its integration's lock.
 
-A cancelled run ends the visits under way and begins no others. Not here: what Dagster is told of
+A cancelled run ends the syncs under way and begins no others. Not here: what Dagster is told of
 them (`defs.ingestion.assets`), what a synchronisation does (`sync.run`).
 """
 
@@ -62,14 +62,14 @@ class SyncBatch:
         The future raises NotAllowedError or UnknownIntegrationError for a shop that is left out,
         SyncFailedError, ShopError, SecretError or Stopped for one that failed.
         """
-        yield from for_each_shop(keys, self._visit, self._end)
+        yield from for_each_shop(keys, self._sync_shop, self._end)
 
     def _end(self) -> None:
         self._stop.set()
         for client in list(self._clients):
             client.cancel(CANCELLED)
 
-    def _visit(self, key: str) -> SyncReport:
+    def _sync_shop(self, key: str) -> SyncReport:
         app = self._app
         integration = app.registry.get(key)
         act = Action.SCHEDULED if self._scheduled else Action.RESYNC
@@ -78,7 +78,7 @@ class SyncBatch:
         last = integration.last_synced_at
         if self._scheduled and last is not None and last > self._began:
             raise NotAllowedError("it has been synchronised since this run began")
-        lease = acquire(
+        session = acquire(
             app.warehouse,
             app.registry,
             key,
@@ -87,14 +87,14 @@ class SyncBatch:
             run_id=self._run_id,
         )
         with (
-            lease,
-            open_client(lease.integration, app.registry, app.settings) as client,
+            session,
+            open_client(session.integration, app.registry, app.settings) as client,
         ):
             self._clients.add(client)
             try:
                 self._check_for_stop()  # it may have come while the shop was opened
                 return synchronise(
-                    lease, client, entities=self._entities, listener=self._check_for_stop
+                    session, client, entities=self._entities, listener=self._check_for_stop
                 )
             finally:
                 self._clients.discard(client)

@@ -1,7 +1,7 @@
-"""The targeted syncs of one run over several shops: what visits touched is read again.
+"""The targeted syncs of one run over several shops: what visits have changed is read again.
 
-Joins the change queue (`onsite.change_queue`) with the reading of single records
-(`sync.targeted`). Not here: what Dagster is told (`defs.onsite.jobs`).
+Takes orders and people from the change queue (`onsite.change_queue`) and has them read and loaded
+(`sync.targeted`). Not here: the Dagster run (`defs.onsite.jobs`).
 """
 
 from __future__ import annotations
@@ -120,14 +120,14 @@ class TargetedBatch:
 
         The future holds None if nothing was due any more.
         """
-        yield from for_each_shop(keys, self._visit, self._end)
+        yield from for_each_shop(keys, self._sync_shop, self._end)
 
     def _end(self) -> None:
         self._ended = True
         for client in list(self._clients):
             client.cancel(CANCELLED)
 
-    def _visit(self, key: str) -> TargetedResult | None:
+    def _sync_shop(self, key: str) -> TargetedResult | None:
         if self._ended:
             raise ConcurrentSyncError(CANCELLED)
         app = self._app
@@ -135,12 +135,12 @@ class TargetedBatch:
             touches = change_queue.due(connection, key)
             if not touches:
                 return None
-            look = optimistic_load.begin(connection, app.registry, key)
+            snapshot = optimistic_load.begin(connection, app.registry, key)
             try:
                 with open_client(
-                    look.integration, app.registry, app.settings, brief=True
+                    snapshot.integration, app.registry, app.settings, brief=True
                 ) as client:
-                    report = self._read(connection, look, client, touches)
+                    report = self._read(connection, snapshot, client, touches)
             except ConcurrentSyncError:
                 raise
             except RequestCancelledError:
@@ -159,12 +159,12 @@ class TargetedBatch:
     def _read(
         self,
         connection: psycopg.Connection[Any],
-        look: optimistic_load.SyncSnapshot,
+        snapshot: optimistic_load.SyncSnapshot,
         client: ShopClient,
         touches: Sequence[change_queue.QueuedChange],
     ) -> TargetedReport:
         people = {one.value for one in touches if one.kind == change_queue.PERSON}
-        earlier = change_queue.earlier_addresses(connection, look.key, people)
+        earlier = change_queue.earlier_addresses(connection, snapshot.key, people)
         # Announced once: rows that are tried again were announced with the first attempt.
         new = {one.value for one in touches if one.kind == change_queue.PERSON and not one.attempts}
         self._clients.add(client)
@@ -173,11 +173,11 @@ class TargetedBatch:
                 raise ConcurrentSyncError(CANCELLED)
             return sync_targeted(
                 connection,
-                look,
+                snapshot,
                 client,
                 {int(one.value) for one in touches if one.kind == change_queue.ORDER},
                 {person: earlier.get(person, ()) for person in people},
-                announce=change_queue.with_consent(connection, look.key, new),
+                announce=change_queue.with_consent(connection, snapshot.key, new),
                 run_id=self._run_id,
             )
         finally:

@@ -25,8 +25,8 @@ RECENT = timedelta(days=30)
 OPEN_FOR = timedelta(days=180)
 """… and list rows of unsettled orders younger than this; a daily sweep compares all list rows."""
 FRESH = timedelta(days=3)
-"""Without details in the list, orders younger than this are read in full whatever their row says:
-an address or a line may have changed, which list rows do not show."""
+"""Without details in the list, orders younger than this are always read in full: an address or a
+line may have changed, which list rows do not show."""
 SETTLED_FOR_GOOD = frozenset("CIFDNT")
 """Statuses that rarely change any more."""
 

@@ -82,7 +82,7 @@ orders = _raw(
     Column("total", Numeric, nullable=False, comment="primary currency of the shop"),
     moment_column("ordered_at", nullable=False),
     Column("has_details", Boolean, nullable=False, comment="false: only the list row was read"),
-    # What only the detail object tells (reference 8.3); NULL without details.
+    # Columns of the detail object only (reference 8.3); NULL without details.
     moment_column("updated_at"),
     Column("subtotal", Numeric),
     Column("discount", Numeric),

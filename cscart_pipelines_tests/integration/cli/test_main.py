@@ -453,11 +453,11 @@ def test_up_tells_what_happens_in_a_line_each(desk: Desk, tmp_path: Path) -> Non
     desk.save("shop")
     events = Events(desk.database.warehouse, log)
     assert events.new() == []
-    with acquire(desk.database.warehouse, desk.registry, "shop", Action.START) as lease:
+    with acquire(desk.database.warehouse, desk.registry, "shop", Action.START) as session:
         assert events.new() == ["shop: first synchronisation started"]
         assert events.in_progress() == ["shop"]
         numbers = {"inserted": 1, "updated": 0, "deleted": 0}
-        lease.succeed({"entities": {"customers": numbers, "orders": {**numbers, "updated": 2}}})
+        session.succeed({"entities": {"customers": numbers, "orders": {**numbers, "updated": 2}}})
     (done,) = events.new()
     assert done.startswith("[green]✓[/] shop: first synchronisation done in ")
     assert done.endswith("changed: 1 customer, 3 orders")

@@ -50,7 +50,7 @@ class Shop:
         self.permanent = False
         self.failed = False
         """It has failed since the last success."""
-        self.lease: SyncSession | None = None
+        self.session: SyncSession | None = None
         """A run that lives; None with status syncing: one that has died."""
 
     @property
@@ -78,8 +78,8 @@ class Life(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         for shop in self.shops.values():
-            if shop.lease:
-                shop.lease.connection.close()
+            if shop.session:
+                shop.session.connection.close()
 
     def expect(self, key: str, act: Action, do: Any, *, unless: bool = False) -> bool:
         """Does it, and says whether it was done; the model says whether it must be."""
@@ -125,41 +125,41 @@ class Life(RuleBasedStateMachine):
 
         if self.expect(key, act, do):
             shop = self.shops[key]
-            shop.lease, shop.status = leases[0], Status.SYNCING
+            shop.session, shop.status = leases[0], Status.SYNCING
 
     @rule(key=KEYS)
     def load(self, key: str) -> None:
-        if (shop := self.shops.get(key)) and shop.lease:
-            shop.lease.progress("orders", 5, 10)
+        if (shop := self.shops.get(key)) and shop.session:
+            shop.session.progress("orders", 5, 10)
 
     @rule(key=KEYS)
     def succeed(self, key: str) -> None:
-        if (shop := self.shops.get(key)) and shop.lease:
-            shop.lease.succeed({})
-            shop.lease, shop.status, shop.synced = None, Status.ENABLED, True
+        if (shop := self.shops.get(key)) and shop.session:
+            shop.session.succeed({})
+            shop.session, shop.status, shop.synced = None, Status.ENABLED, True
             shop.permanent = shop.failed = False
 
     @rule(key=KEYS, permanent=st.booleans())
     def fail(self, key: str, permanent: bool) -> None:
-        if (shop := self.shops.get(key)) and shop.lease:
-            shop.lease.fail("it broke", permanent=permanent)
-            shop.lease, shop.status, shop.permanent = None, Status.FAILED, permanent
+        if (shop := self.shops.get(key)) and shop.session:
+            shop.session.fail("it broke", permanent=permanent)
+            shop.session, shop.status, shop.permanent = None, Status.FAILED, permanent
             shop.failed = True
 
     @rule(key=KEYS)
     def crash(self, key: str) -> None:
         """The process is gone, and with it its connection; nobody says a word."""
-        if (shop := self.shops.get(key)) and shop.lease:
-            pid = shop.lease.connection.info.backend_pid
-            shop.lease.connection.close()
-            shop.lease = None
+        if (shop := self.shops.get(key)) and shop.session:
+            pid = shop.session.connection.info.backend_pid
+            shop.session.connection.close()
+            shop.session = None
             while self.desk.rows("SELECT FROM pg_stat_activity WHERE pid = %s", pid):
                 pass
 
     @rule()
     def anybody_looks(self) -> None:
         """Every command begins with it."""
-        dead = {k for k, s in self.shops.items() if s.status is Status.SYNCING and not s.lease}
+        dead = {k for k, s in self.shops.items() if s.status is Status.SYNCING and not s.session}
         assert set(self.desk.registry.release_dead()) == dead
         for key in dead:
             self._end_of_dead(key)
@@ -208,13 +208,13 @@ class Life(RuleBasedStateMachine):
         if self.expect(
             key, Action.REMOVE, lambda: self.desk.acts.remove(key, force=force), unless=forced
         ):
-            if shop and shop.lease:
+            if shop and shop.session:
                 # The run finds its connection gone, and must not bring anything back.
-                shop.lease.fail("its connection is gone", permanent=False)
+                shop.session.fail("its connection is gone", permanent=False)
             del self.shops[key]
 
     def _end_of_dead(self, key: str) -> None:
-        if (shop := self.shops.get(key)) and shop.status is Status.SYNCING and not shop.lease:
+        if (shop := self.shops.get(key)) and shop.status is Status.SYNCING and not shop.session:
             shop.status, shop.permanent, shop.failed = Status.FAILED, False, True
 
     # --- what must never be ----------------------------------------------------------------------
@@ -256,7 +256,7 @@ class Life(RuleBasedStateMachine):
     def whoever_syncs_holds_the_lock_and_nobody_else(self) -> None:
         for key, shop in self.shops.items():
             query = "SELECT pg_try_advisory_xact_lock(%s)"
-            assert self.desk.rows(query, Lock.SYNC.number(key)) == [(shop.lease is None,)]
+            assert self.desk.rows(query, Lock.SYNC.number(key)) == [(shop.session is None,)]
 
 
 def test_no_sequence_of_commands_and_crashes_reaches_a_forbidden_combination(

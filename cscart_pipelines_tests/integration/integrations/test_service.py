@@ -328,8 +328,8 @@ def test_other_integrations_are_not_touched(desk: Desk) -> None:
 
 def test_a_dead_run_keeps_nobody_out(desk: Desk) -> None:
     desk.save()
-    lease = acquire(desk.database.warehouse, desk.registry, "shop", Action.START)
-    lease.connection.close()
+    session = acquire(desk.database.warehouse, desk.registry, "shop", Action.START)
+    session.connection.close()
     desk.acts.remove("shop", force=True)
     assert left(desk) == {}
 
@@ -384,8 +384,8 @@ def test_a_second_running_synchronisation_is_refused_by_the_database(desk: Desk)
 def test_the_trail_tells_every_change_and_no_secret(desk: Desk, shop: SandboxShop) -> None:
     desk.save_shop(shop)
     desk.acts.edit("shop", {"timezone": "Asia/Tokyo"}, SecretStr(shop.api_key))
-    lease = acquire(desk.database.warehouse, desk.registry, "shop", Action.START)
-    lease.fail("it broke", permanent=False)
+    session = acquire(desk.database.warehouse, desk.registry, "shop", Action.START)
+    session.fail("it broke", permanent=False)
     desk.acts.disable("shop")
     desk.acts.enable("shop")
     trail = desk.rows("SELECT act, detail, actor FROM registry.audit ORDER BY id")
@@ -417,13 +417,13 @@ torn = 0
 while not pathlib.Path(OVER).exists():
     act = Action.RESYNC if registry.get('shop').first_synced_at else Action.START
     try:
-        lease = acquire(warehouse, registry, 'shop', act)
+        session = acquire(warehouse, registry, 'shop', act)
     except NotAllowedError:
         continue
-    with lease:
+    with session:
         time.sleep(0.003)  # an edit may come in between, and be refused
-        torn += registry.get('shop').settings != lease.integration.settings
-        lease.succeed({})
+        torn += registry.get('shop').settings != session.integration.settings
+        session.succeed({})
     time.sleep(0.003)  # or be let through
 print(torn)
 """
@@ -472,10 +472,10 @@ def test_two_add_one_key_at_once_and_one_of_them_wins(desk: Desk) -> None:
 SYNC = """
 from cscart_pipelines.integrations.connection import open_client
 from cscart_pipelines.sync.run import SyncFailedError, synchronise
-lease = acquire(warehouse, registry, 'shop', Action.START)
+session = acquire(warehouse, registry, 'shop', Action.START)
 try:
-    with lease, open_client(lease.integration, registry, settings) as client:
-        synchronise(lease, client)
+    with session, open_client(session.integration, registry, settings) as client:
+        synchronise(session, client)
 except SyncFailedError as error:
     print('failed:', error)
 else:
@@ -636,7 +636,7 @@ def test_killed_at_any_step_of_the_other_acts_the_old_state_or_the_new_is_left(
         # Whoever comes next is not kept out by the dead one's lock, once the server has noticed.
         while desk.rows(LOCKS):
             time.sleep(0.01)
-        with acquire(desk.database.warehouse, desk.registry, "shop", Action.RESYNC) as lease:
-            lease.succeed({})
+        with acquire(desk.database.warehouse, desk.registry, "shop", Action.RESYNC) as session:
+            session.succeed({})
         desk.execute("DELETE FROM registry.sync_runs")
     assert done >= 1

@@ -45,13 +45,13 @@ class AlteringClient(ShopClient):
 def sync_through(made: Connected, alter: Callable[[str, ApiResponse], ApiResponse]) -> Any:
     made.shop.requests.clear()
     with (
-        made.lease() as lease,
+        made.session() as session,
         AlteringClient(
             made.shop.url, made.shop.email, made.shop.api_key, sleep=lambda seconds: None
         ) as client,
     ):
         client.alter = alter
-        return synchronise(lease, client, sizes=SMALL)
+        return synchronise(session, client, sizes=SMALL)
 
 
 def whole_pages(made: Connected) -> int:
@@ -303,10 +303,10 @@ def _peak(database: Database, settings: Settings, orders: int) -> int:
         secret = SecretStr(told["api_key"])
         registry = Registry(database.warehouse, settings)
         registry.add(checked, secret, probe_connection(checked, secret).model_dump(mode="json"))
-        lease = acquire(database.warehouse, registry, key, Action.START)
-        with open_client(lease.integration, registry, settings) as client:
+        session = acquire(database.warehouse, registry, key, Action.START)
+        with open_client(session.integration, registry, settings) as client:
             tracemalloc.start()
-            report = synchronise(lease, client, sizes=BatchSizes(chunk_rows=400))
+            report = synchronise(session, client, sizes=BatchSizes(chunk_rows=400))
             peak = tracemalloc.get_traced_memory()[1]
         assert report.entities["orders"].changes.inserted == orders
         assert report.entities["orders"].shop_total == orders

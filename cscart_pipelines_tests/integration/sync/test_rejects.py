@@ -250,9 +250,9 @@ def test_a_shop_that_was_empty_is_probed_again_until_it_has_orders(
     with connected(warehouse_database, settings, profile, "empty") as made:
 
         def run() -> None:
-            lease = made.lease()
-            with lease, open_client(lease.integration, made.registry, settings) as client:
-                synchronise(lease, client, sizes=SMALL)
+            session = made.session()
+            with session, open_client(session.integration, made.registry, settings) as client:
+                synchronise(session, client, sizes=SMALL)
 
         def capabilities() -> dict[str, object]:
             return dict(made.registry.get(made.key).capabilities or {})

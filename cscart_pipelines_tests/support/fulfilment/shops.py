@@ -68,8 +68,8 @@ class Connected:
 
     def sync(self, act: Action = Action.RESYNC) -> None:
         warehouse = self.database.warehouse
-        with acquire(warehouse, self.registry, self.key, act) as lease, self.client() as client:
-            synchronise(lease, client)
+        with acquire(warehouse, self.registry, self.key, act) as session, self.client() as client:
+            synchronise(session, client)
 
     def order(self, *lines: tuple[int, int], **fields: Any) -> Order:
         """An order of (product id, pieces); two pieces of product 1 without lines."""

@@ -107,7 +107,7 @@ class Connected:
             sleep=lambda seconds: None,
         )
 
-    def lease(self, *, full: bool = False) -> SyncSession:
+    def session(self, *, full: bool = False) -> SyncSession:
         started = self.registry.get(self.key).first_synced_at is not None
         act = Action.RESYNC if started else Action.START
         return acquire(self.warehouse, self.registry, self.key, act, full=full)
@@ -122,9 +122,9 @@ class Connected:
     ) -> SyncReport:
         """One run; what the shop has seen of it is in `shop.requests`."""
         self.shop.requests.clear()
-        lease = self.lease(full=full)
-        with lease, self.client() as client:
-            return synchronise(lease, client, entities=entities, listener=listener, sizes=sizes)
+        session = self.session(full=full)
+        with session, self.client() as client:
+            return synchronise(session, client, entities=entities, listener=listener, sizes=sizes)
 
     def later(self, hours: float = 1) -> None:
         self.clock.now += hours * 3600

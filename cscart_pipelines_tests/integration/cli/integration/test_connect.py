@@ -170,12 +170,12 @@ def test_show_tells_every_setting_and_masks_the_key(run: Run, desk: Desk) -> Non
 
 def test_progress_is_seen_by_any_process_while_another_synchronises(run: Run, desk: Desk) -> None:
     desk.save("shop")
-    with acquire(desk.database.warehouse, desk.registry, "shop", Action.START) as lease:
-        lease.progress("customers", 200, 4000)
+    with acquire(desk.database.warehouse, desk.registry, "shop", Action.START) as session:
+        session.progress("customers", 200, 4000)
         desk.execute(
             "UPDATE registry.sync_runs SET phase_started_at = now() - interval '10 seconds'"
         )
-        lease.progress("customers", 1200, 4000)
+        session.progress("customers", 1200, 4000)
         done = run("integration", "status", "shop")
         assert "shop  syncing  since just now" in done.out
         assert "customers  ███████░░░" in done.out
@@ -190,12 +190,12 @@ def test_progress_is_seen_by_any_process_while_another_synchronises(run: Run, de
         ((listed,),) = desk.rows("SELECT to_jsonb(l) FROM analytics.lists AS l")
         assert {name: listed[name] for name in progress} == progress
         assert " syncing customers 30 % " in run("integration", "list").out
-        lease.progress("orders", 500, None)
+        session.progress("orders", 500, None)
         said = run("integration", "status", "shop")
         assert "500 of ? rows" in said.out
         progress = run("integration", "list", "--json").json[0]["progress"]
         assert (progress["percent"], progress["seconds_left"]) == (None, None)
-        lease.succeed({})
+        session.succeed({})
     assert run("integration", "status", "shop", "--json").json["progress"] is None
     assert desk.rows("SELECT phase, percent, seconds_left FROM analytics.lists") == [
         (None, None, None)
@@ -204,8 +204,8 @@ def test_progress_is_seen_by_any_process_while_another_synchronises(run: Run, de
 
 def test_status_tells_the_reason_and_the_last_runs(run: Run, desk: Desk) -> None:
     desk.save("shop")
-    lease = acquire(desk.database.warehouse, desk.registry, "shop", Action.START)
-    lease.fail("the shop said [no]", permanent=False)
+    session = acquire(desk.database.warehouse, desk.registry, "shop", Action.START)
+    session.fail("the shop said [no]", permanent=False)
     done = run("integration", "status", "shop")
     assert "shop  failed  since just now  · synchronised never" in done.out
     assert "  the shop said [no]" in done.out
@@ -368,7 +368,7 @@ def test_what_the_status_does_not_allow_leaves_with_4(run: Run, desk: Desk) -> N
             4,
             f"✗ {command} is not allowed: {said}",
         )
-    with acquire(desk.database.warehouse, desk.registry, "shop", Action.START) as lease:
+    with acquire(desk.database.warehouse, desk.registry, "shop", Action.START) as session:
         for command, *options in (
             ["start"], ["resync"], ["edit", "--currency", "USD"], ["disable"], ["remove", "--yes"],
             ["start", "--background"],
@@ -376,7 +376,7 @@ def test_what_the_status_does_not_allow_leaves_with_4(run: Run, desk: Desk) -> N
             done = run("integration", command, "shop", *options)
             assert done.code == 4, command
             assert "sync" in done.err
-        lease.succeed({})
+        session.succeed({})
 
 
 def test_an_untested_change_leaves_with_4(

@@ -33,16 +33,16 @@ def runs(made: Connected) -> list[tuple[Any, ...]]:
 
 
 def test_start_is_a_first_sync_and_success_enables(made: Connected) -> None:
-    with acquire(made.warehouse, made.registry, made.key, Action.START, run_id="abc") as lease:
-        assert lease.kind == "first"
+    with acquire(made.warehouse, made.registry, made.key, Action.START, run_id="abc") as session:
+        assert session.kind == "first"
         assert made.registry.get(made.key).status is Status.SYNCING
-        lease.progress("orders", 5, 10)
+        session.progress("orders", 5, 10)
         told = made.query(
             "SELECT run_id, phase, rows_done, rows_total, state FROM registry.sync_runs"
             " WHERE integration = %s"
         )
         assert told == [("abc", "orders", 5, 10, "running")]
-        lease.succeed({"kind": "first"})
+        session.succeed({"kind": "first"})
     integration = made.registry.get(made.key)
     assert integration.status is Status.ENABLED
     assert integration.first_synced_at == integration.last_synced_at is not None
@@ -55,13 +55,13 @@ def test_start_is_a_first_sync_and_success_enables(made: Connected) -> None:
 
 def test_leaving_without_success_is_a_failure_that_counts(made: Connected) -> None:
     for attempt in (1, 2, 3):
-        with made.lease():
+        with made.session():
             pass
         integration = made.registry.get(made.key)
         assert (integration.status, integration.attempts) == (Status.FAILED, attempt)
         assert integration.status_reason == "the run ended early"
-    with made.lease() as lease:
-        lease.succeed({})
+    with made.session() as session:
+        session.succeed({})
     assert made.registry.get(made.key).attempts == 0
 
 
@@ -76,18 +76,18 @@ def test_leaving_without_success_is_a_failure_that_counts(made: Connected) -> No
 def test_the_reason_quotes_our_own_errors_only(
     made: Connected, error: BaseException, reason: str
 ) -> None:
-    with pytest.raises(type(error)), made.lease():
+    with pytest.raises(type(error)), made.session():
         raise error
     assert made.registry.get(made.key).status_reason == reason
     assert runs(made) == [("first", "failed", reason, type(error).__name__)]
 
 
 def test_one_at_a_time_and_free_afterwards(made: Connected) -> None:
-    with made.lease():
+    with made.session():
         for act in (Action.START, Action.RESYNC, Action.SCHEDULED):
             with pytest.raises(NotAllowedError, match="in progress"):
                 acquire(made.warehouse, made.registry, made.key, act)
-    made.lease().fail("no", permanent=False)  # the lock is free as soon as the lease says so
+    made.session().fail("no", permanent=False)  # the lock is free as soon as the session says so
 
 
 def test_the_rules_of_the_lifecycle_hold_and_leave_no_trace(made: Connected) -> None:
@@ -97,20 +97,20 @@ def test_the_rules_of_the_lifecycle_hold_and_leave_no_trace(made: Connected) -> 
         acquire(made.warehouse, made.registry, "nobody", Action.START)
     assert made.registry.get(made.key).status is Status.READY
     assert runs(made) == []
-    lease = made.lease()
-    lease.fail("401", permanent=True, kind="CredentialsRefusedError")
+    session = made.session()
+    session.fail("401", permanent=True, kind="CredentialsRefusedError")
     with pytest.raises(NotAllowedError, match="is permanent"):
         acquire(made.warehouse, made.registry, made.key, Action.SCHEDULED)
     acquire(made.warehouse, made.registry, made.key, Action.RESYNC).fail("again", permanent=False)
 
 
 def test_a_dead_run_is_marked_by_whoever_comes_next(made: Connected) -> None:
-    dead = made.lease()
+    dead = made.session()
     dead.connection.close()
     with made.warehouse.connect(autocommit=True) as connection:
         advisory.wait_for_session(connection, Lock.SYNC, made.key, reason="its end")
-    with made.lease() as lease:
-        lease.succeed({})
+    with made.session() as session:
+        session.succeed({})
     assert [run[1:3] for run in runs(made)] == [("failed", DEAD_RUN), ("succeeded", None)]
     # The dead one comes to and has no say any more.
     dead.fail("late", permanent=True)
@@ -119,14 +119,14 @@ def test_a_dead_run_is_marked_by_whoever_comes_next(made: Connected) -> None:
 
 
 def test_a_lost_connection_is_reported_through_another(made: Connected) -> None:
-    lease = made.lease()
+    session = made.session()
     with made.warehouse.connect(autocommit=True) as connection:
         connection.execute(
-            "SELECT pg_terminate_backend(%s, 10000)", [lease.connection.info.backend_pid]
+            "SELECT pg_terminate_backend(%s, 10000)", [session.connection.info.backend_pid]
         )
     with pytest.raises(psycopg.OperationalError):
-        lease.progress("orders", 1, 2)
-    lease.fail("the warehouse went away", permanent=False)
+        session.progress("orders", 1, 2)
+    session.fail("the warehouse went away", permanent=False)
     assert made.registry.get(made.key).status_reason == "the warehouse went away"
 
 
@@ -137,23 +137,23 @@ def test_a_run_left_on_the_record_keeps_nobody_out(made: Connected) -> None:
             " VALUES (%s, 'full', 'running')",
             [made.key],
         )
-    with made.lease() as lease:
-        lease.succeed({})
+    with made.session() as session:
+        session.succeed({})
     assert [run[1] for run in runs(made)] == ["failed", "succeeded"]
 
 
 def test_the_server_gives_up_on_a_machine_that_vanished(made: Connected) -> None:
-    with made.lease() as lease:
+    with made.session() as session:
         for name, value in KEEPALIVES.items():
-            told = lease.connection.execute("SELECT current_setting(%s)", [name]).fetchone()
+            told = session.connection.execute("SELECT current_setting(%s)", [name]).fetchone()
             # Through a local socket there is no machine to vanish, and PostgreSQL says 0.
             assert told in ((value,), ("0",))
 
 
 def test_capabilities_are_those_found_last(made: Connected) -> None:
-    with made.lease() as lease:
-        assert not lease.capabilities()["orders_seen"]
-        found = {**lease.capabilities(), "orders_seen": True}
+    with made.session() as session:
+        assert not session.capabilities()["orders_seen"]
+        found = {**session.capabilities(), "orders_seen": True}
         made.registry.record_test(made.key, found)
-        assert lease.capabilities() == found
-        lease.succeed({})
+        assert session.capabilities() == found
+        session.succeed({})

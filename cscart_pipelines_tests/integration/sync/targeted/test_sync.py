@@ -284,10 +284,10 @@ def test_the_next_synchronisation_has_nothing_left_to_do(shop: Connected) -> Non
 
 
 def test_not_beside_a_synchronisation_of_the_same_shop(newest: Connected) -> None:
-    with newest.lease() as lease:
+    with newest.session() as session:
         with pytest.raises(NotAllowedError, match="in progress"):
             look(newest, [1001])
-        lease.succeed({})
+        session.succeed({})
     assert look(newest, [1001]).orders == 1
 
 
@@ -339,8 +339,8 @@ def test_before_the_first_synchronisation_is_complete_nothing_is_read(
     warehouse_database: Database, settings: Settings
 ) -> None:
     with connected(warehouse_database, settings) as shop:
-        with shop.lease() as lease:
-            lease.fail("x", permanent=False)
+        with shop.session() as session:
+            session.fail("x", permanent=False)
         with pytest.raises(NotAllowedError, match="first synchronisation"):
             look(shop, [1001])
 
@@ -352,9 +352,9 @@ def test_a_synchronisation_may_begin_while_the_shop_is_read(newest: Connected) -
 
     def take(request: Any) -> None:
         if not taken:
-            with newest.lease() as lease:
-                taken.append(lease)
-                lease.succeed({})
+            with newest.session() as session:
+                taken.append(session)
+                session.succeed({})
 
     newest.shop.before_request(take)
     with pytest.raises(ConcurrentSyncError):
