@@ -28,7 +28,7 @@ NARROWEST = 116
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = _parser()
     given = parser.parse_args(arguments)
-    names = given.names or list(BENCHMARKS)
+    names = given.names or [name for name, one in BENCHMARKS.items() if not one.only_by_name]
     if unknown := [name for name in names if name not in BENCHMARKS]:
         parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
     console = Console()
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             def say(text: str, at: str = name, status: Status = status) -> None:
                 status.update(f"{at}: {text}")
 
-            report = BENCHMARKS[name].run(Options(orders, given.quick, say))
+            report = BENCHMARKS[name].run(Options(orders, given.quick, given.minutes, say))
         print_report(console, report)
         reports.append(report)
     busy = ", ".join(f"{load:.1f}" for load in os.getloadavg())
@@ -62,8 +62,9 @@ def _parser() -> argparse.ArgumentParser:
         description=f"The project's own benchmarks:\n{about}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", metavar="name", help="which ones; all without")
+    parser.add_argument("names", nargs="*", metavar="name", help="without: all but soak")
     parser.add_argument("--quick", action="store_true", help="the smallest size, fewer rounds")
+    parser.add_argument("--minutes", type=float, default=60.0, help="of soak; 60 by default")
     parser.add_argument("--orders", type=_sizes, help="sizes of shops, as 2000,20000,200000")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
     return parser

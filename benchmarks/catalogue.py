@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import collector, load, parse, sync, tick, visit, write_back
+from benchmarks import collector, load, parse, soak, sync, tick, visit, write_back
 from benchmarks.options import Options
 from benchmarks.report import Report
 
@@ -20,6 +20,8 @@ class Benchmark:
 
     about: str
     run: Callable[[Options], Report]
+    only_by_name: bool = False
+    """Not part of a run without names, for it takes an hour."""
 
 
 BENCHMARKS = {
@@ -29,5 +31,6 @@ BENCHMARKS = {
     "collector": Benchmark("onsite events a second, and how long browsers wait", collector.run),
     "sync": Benchmark("first sync and a resync with 1 % changed, by number of orders", sync.run),
     "visit": Benchmark("from the event to the list, on a running instance", visit.run),
+    "soak": Benchmark("what grows on an instance left alone", soak.run, only_by_name=True),
     "write_back": Benchmark("shipments and stock levels a second, API calls each", write_back.run),
 }

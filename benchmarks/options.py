@@ -21,4 +21,6 @@ class Options:
     """Sizes of shops, ascending. No benchmark reads more orders than the largest."""
     quick: bool = False
     """Fewer rounds: figures are rough."""
+    minutes: float = 60.0
+    """How long an instance is left alone (`soak`)."""
     say: Callable[[str], object] = _silent

@@ -10,15 +10,7 @@ import contextlib
 import hashlib
 import os
 import secrets
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -27,6 +19,7 @@ from pydantic import SecretStr
 
 from benchmarks.options import Options
 from benchmarks.report import Aim, Report, Table
+from benchmarks.running_instance import running_instance
 from benchmarks.temporary_warehouse import TemporaryWarehouse, temporary_warehouse
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.registry import Registry
@@ -49,55 +42,16 @@ def run(options: Options) -> Report:
     with (
         temporary_warehouse() as place,
         SandboxShop() as shop,
-        running(place) as collector,
+        running_instance(place) as instance,
         place.warehouse.connect(autocommit=True) as connection,
     ):
         _connect(place, connection, shop)
-        events = f"{collector}/v1/events/{write_key(connection, KEY)}"
+        events = f"{instance.collector}/v1/events/{write_key(connection, KEY)}"
         for number in range(1, 1 + (1 if options.quick else 3)):
             options.say(f"visit {number}")
             table.rows.append((number, *_visit(connection, shop, events)))
     slowest = max(float(row[2] or 0) for row in table.rows)
     return Report("visit", [table], [Aim("s from event to list", LIST_SECONDS, slowest)])
-
-
-@contextmanager
-def running(place: TemporaryWarehouse) -> Iterator[str]:
-    """`cscart-pipelines up` until the block ends; yields the collector's address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cscart_pipelines.cli.main", "up", "--port", str(port)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env={
-                **{k: v for k, v in os.environ.items() if not k.startswith("CSCART_PIPELINES_")},
-                "CSCART_PIPELINES_HOME": str(place.settings.home),
-                "CSCART_PIPELINES_COLLECTOR_PORT": "0",
-                "COLUMNS": "200",
-            },
-            cwd=Path(__file__).parents[1],
-        )
-        try:
-            assert process.stdout is not None
-            said = []
-            for line in process.stdout:
-                said.append(line)
-                if "Ctrl-C stops it all" in line:
-                    break
-            else:
-                log.seek(0)
-                raise RuntimeError(f"the instance did not start: {said} {log.read()[-2000:]}")
-            (found,) = (line for line in said if "collector at http://" in line)
-            yield found[found.index("http://") :].strip()
-        finally:
-            process.send_signal(signal.SIGTERM)
-            with process:
-                pass
 
 
 def _connect(

@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks import __main__ as command
+from benchmarks import soak
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.report import Aim, Report, Table, print_report, shown
 from cscart_pipelines_tests import PROJECT_ROOT
@@ -42,7 +43,7 @@ def test_a_small_run_fills_every_table_and_leaves_nothing_behind(tmp_path: Path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert list(temporary.iterdir()) == []
     found: dict[str, Any] = json.loads(figures.read_text())["benchmarks"]
-    assert list(found) == list(BENCHMARKS)
+    assert list(found) == [name for name, one in BENCHMARKS.items() if not one.only_by_name]
     assert "first sync" in done.stdout and "bare COPY" in done.stdout
 
     kinds = found["parse"]["tables"]["Reading one row, CPU"]
@@ -104,6 +105,30 @@ def test_a_small_run_fills_every_table_and_leaves_nothing_behind(tmp_path: Path)
     assert [(aim["found"], aim["verdict"]) for aim in requests] == [
         (run["requests"], "met") for run in runs if run["run"] != "first sync"
     ]
+
+
+def test_a_short_soak_samples_every_figure(tmp_path: Path) -> None:
+    temporary, figures = tmp_path / "temporary", tmp_path / "figures.json"
+    temporary.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "soak", "--minutes", "0.2", "--json", figures],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list(temporary.iterdir()) == []
+    (found,) = json.loads(figures.read_text())["benchmarks"].values()
+    samples, growth = found["tables"].values()
+    assert len(samples) >= 2
+    for sample in samples:
+        assert list(sample) == ["minute", *soak.FIGURES]
+        assert [name for name in soak.SERVICES if not sample[f"{name} MB"]] == []
+        assert min(sample["connections"], sample["Dagster MB"], sample["database MB"]) > 0
+    assert [row["figure"] for row in growth] == list(soak.FIGURES)
+    assert {aim["aim"] for aim in found["aims"]} == {f"{name} a minute" for name in soak.AIMS}
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from cscart_pipelines.integrations import list_builds
 from cscart_pipelines.integrations.sync_runs import history
 from cscart_pipelines.warehouse.connect import Warehouse
 from cscart_pipelines.warehouse.driver import Connection, DatabaseError
+from cscart_pipelines.warehouse.errors import WarehouseUnavailableError
 from cscart_pipelines.warehouse.statement import server_time
 
 Row = dict[str, Any]
@@ -69,7 +70,7 @@ class Events:
             if self._away:
                 lines.insert(0, "the database answers again")
             self._away = False
-        except DatabaseError as error:
+        except (DatabaseError, WarehouseUnavailableError) as error:
             lines = []
             if not self._away:
                 said = " ".join(str(error).split())
@@ -82,7 +83,7 @@ class Events:
         try:
             with self._connect() as connection:
                 return [*history.running(connection)]
-        except DatabaseError:
+        except (DatabaseError, WarehouseUnavailableError):
             return []
 
     def _connect(self) -> Any:

@@ -30,10 +30,12 @@ from cscart_pipelines.cli.support.events import Events
 from cscart_pipelines.integrations.lifecycle import Action
 from cscart_pipelines.integrations.secrets import KEY_FILE
 from cscart_pipelines.integrations.sync_runs.lock import acquire
+from cscart_pipelines.local_postgres.client import wait_until_stopped
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.settings import Settings
+from cscart_pipelines.warehouse.connect import Warehouse, migrate_schema
 from cscart_pipelines.warehouse.tables.base import SCHEMAS
-from cscart_pipelines_tests.support.database.embedded import Homes, using
+from cscart_pipelines_tests.support.database.embedded import SECONDS, Homes, using
 from cscart_pipelines_tests.support.database.embedded import homes as homes
 from cscart_pipelines_tests.support.database.embedded import template_home as template_home
 from cscart_pipelines_tests.support.shop.commands import KEY, Desk, Run, on_a_terminal
@@ -446,6 +448,23 @@ def test_what_others_wrote_is_shown_as_it_is(capsys: pytest.CaptureFixture[str])
 
 
 # --- up ------------------------------------------------------------------------------------------
+
+
+def test_up_goes_on_while_the_database_is_away(homes: Homes, tmp_path: Path) -> None:
+    home = homes.ready()
+    with using(home) as member:
+        warehouse = Warehouse(member.url())
+        migrate_schema(warehouse)
+        events = Events(warehouse, tmp_path / "up.log")
+        warehouse.close()
+    assert wait_until_stopped(home, SECONDS)
+    (away,) = events.new()
+    assert "the database does not answer" in away
+    assert events.new() == []
+    assert events.in_progress() == []
+    with using(home):
+        assert events.new() == ["the database answers again"]
+        warehouse.close()
 
 
 def test_up_tells_what_happens_in_a_line_each(desk: Desk, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import shutil
 import subprocess
@@ -224,6 +226,24 @@ def test_the_production_instance_keeps_its_runs_in_postgresql(
         found = connection.execute("SELECT partition FROM dynamic_partitions").fetchall()
     assert found == [("shop",)]
     assert not list(tmp_path.rglob("*.db"))
+
+
+def test_opening_the_instance_for_a_tick_leaves_nothing_behind(tmp_path: Path) -> None:
+    """As the code server does for every tick; exit handlers would stay until it ends."""
+    location()
+
+    def left_behind() -> int:
+        gc.collect()
+        return sum(isinstance(one, contextlib.ExitStack) for one in gc.get_objects())
+
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        counts = []
+        for _ in range(3):
+            with dg.DagsterInstance.from_ref(instance.get_ref()) as opened:
+                opened.get_runs(limit=1)
+                opened.all_instigator_state()
+            counts.append(left_behind())
+    assert counts[0] >= counts[1] >= counts[2]
 
 
 def test_both_instances_have_the_same_rules() -> None:
