@@ -1,5 +1,10 @@
 -- Whoever entered and did not leave is a member, and nobody else is.
-with last_changes as (
+with members as (
+    select * from {{ ref('segment_members') }}
+    where {{ in_scope() }}
+),
+
+last_changes as (
     select
         log.*,
         row_number() over (
@@ -7,6 +12,7 @@ with last_changes as (
             order by changed_at desc
         ) as place
     from {{ ref('segment_changes') }} as log
+    where {{ in_scope('log') }}
 ),
 
 inside as (
@@ -15,7 +21,7 @@ inside as (
 )
 
 select coalesce(members.identity, inside.identity) as identity, members.segment
-from {{ ref('segment_members') }} as members
+from members
 full outer join inside
     on
         members.integration = inside.integration

@@ -8,12 +8,13 @@ with counted as (
         sum(purchases) as purchases,
         sum(revenue) as revenue
     from {{ ref('onsite_sessions') }}
-    where integration in {{ connected_integrations() }}
+    where {{ in_scope() }} and integration in {{ connected_integrations() }}
     group by integration, day
 ),
 
 settings as (
     select * from {{ ref('int_onsite_settings') }}
+    where {{ in_scope() }}
 )
 
 select coalesce(daily.integration, counted.integration) as integration, counted.day

@@ -2,14 +2,14 @@
 with published as (
     select integration, count(*) as orders, sum(total) as total
     from {{ ref('orders') }}
-    where integration in {{ connected_integrations() }}
+    where {{ in_scope() }} and integration in {{ connected_integrations() }}
     group by integration
 ),
 
 reconciled as (
     select integration, sum(orders) as orders, sum(total) as total
     from {{ ref('order_reconciliation') }}
-    where integration in {{ connected_integrations() }}
+    where {{ in_scope() }} and integration in {{ connected_integrations() }}
     group by integration
 )
 

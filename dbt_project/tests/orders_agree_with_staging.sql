@@ -4,13 +4,14 @@
 with staged as (
     select integration, count(*) as orders, sum(total) as total
     from {{ ref('stg_cscart__orders') }}
+    where {{ in_scope() }}
     group by integration
 ),
 
 published as (
     select integration, count(*) as orders, sum(total) as total
     from {{ ref('orders') }}
-    where integration in {{ connected_integrations() }}
+    where {{ in_scope() }} and integration in {{ connected_integrations() }}
     group by integration
 )
 

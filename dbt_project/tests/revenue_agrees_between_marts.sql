@@ -1,7 +1,7 @@
 -- The same purchases and the same money, however they are cut.
 with metrics as (
     select integration, purchases, settled_total as revenue from {{ ref('list_metrics') }}
-    where integration in {{ connected_integrations() }}
+    where {{ in_scope() }} and integration in {{ connected_integrations() }}
 ),
 
 others as (

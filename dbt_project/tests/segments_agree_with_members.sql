@@ -1,7 +1,13 @@
 -- The sizes are those of the members, and every member is in the list.
-with counted as (
+with sizes as (
+    select * from {{ ref('segments') }}
+    where {{ in_scope() }}
+),
+
+counted as (
     select integration, segment, count(distinct identity) as members
     from {{ ref('segment_members') }}
+    where {{ in_scope() }}
     group by integration, segment
 ),
 
@@ -10,16 +16,16 @@ strangers as (
     from {{ ref('segment_members') }} as members
     left join {{ ref('customer_facts') }} as facts
         on members.integration = facts.integration and members.identity = facts.identity
-    where facts.identity is null
+    where {{ in_scope('members') }} and facts.identity is null
 )
 
-select coalesce(segments.integration, counted.integration) as integration, counted.segment
-from {{ ref('segments') }} as segments
+select coalesce(sizes.integration, counted.integration) as integration, counted.segment
+from sizes
 full outer join counted
-    on segments.integration = counted.integration and segments.segment = counted.segment
+    on sizes.integration = counted.integration and sizes.segment = counted.segment
 where
-    coalesce(segments.members, -1) != coalesce(counted.members, 0)
-    and coalesce(segments.integration, counted.integration) in {{ connected_integrations() }}
+    coalesce(sizes.members, -1) != coalesce(counted.members, 0)
+    and coalesce(sizes.integration, counted.integration) in {{ connected_integrations() }}
 union all
 select integration, segment from strangers
 where integration in {{ connected_integrations() }}

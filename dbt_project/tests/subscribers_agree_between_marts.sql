@@ -18,7 +18,8 @@ left join counted on metrics.integration = counted.integration
 left join facts on metrics.integration = facts.integration
 left join {{ ref('lists') }} as lists on metrics.integration = lists.integration
 where
-    metrics.integration in {{ connected_integrations() }}
+    {{ in_scope('metrics') }}
+    and metrics.integration in {{ connected_integrations() }}
     and (
         metrics.subscribers != coalesce(counted.subscribers, 0)
         or metrics.subscribers != coalesce(facts.subscribers, 0)

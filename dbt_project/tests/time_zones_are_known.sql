@@ -1,4 +1,4 @@
 {{ config(severity='warn') }}
 -- Days of these shops are read as UTC.
 select integration from {{ ref('int_shop_settings') }}
-where not timezone_is_known
+where {{ in_scope() }} and not timezone_is_known

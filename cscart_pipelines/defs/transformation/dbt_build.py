@@ -92,7 +92,7 @@ def log_planned(
             context.instance.report_dagster_event(
                 DagsterEvent.build_asset_materialization_planned_event(
                     context.job_name,
-                    context.op_handle.name,
+                    context.assets_def.op.name,
                     AssetMaterializationPlannedData(asset, partition=key),
                 ),
                 context.run.run_id,
