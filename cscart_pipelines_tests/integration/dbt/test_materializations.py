@@ -113,7 +113,8 @@ def test_rows_are_rewritten_and_those_of_a_removed_integration_stay(small: Small
     small.write(ROWS.replace("'a'", "'new'").replace("'b'", "'lost'"))
     small.run("--full-refresh")
     assert small.ask("select word from mine.words order by integration") == [("b",), ("new",)]
-    assert small.ask("select word from small.steps order by integration") == [("b",), ("new",)]
+    # What is rewritten for all has nothing of it, though the model reads a table where it stays.
+    assert small.ask("select word from small.steps") == [("new",)]
     (indexes,) = small.ask("select count(*) from pg_indexes where tablename = 'words'")
     assert indexes == (1,)
 

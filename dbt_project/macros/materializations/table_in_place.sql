@@ -22,8 +22,9 @@
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
     {%- set columns = fit_table(target_relation, sql) -%}
+    {#- A log reads itself for what is new: what it loses goes first, and the rest is added. -#}
     {%- set differs = key_of_model() and not should_full_refresh()
-        and has_rows_in_scope(target_relation) -%}
+        and not model.config.meta.get('keeps_history') and has_rows_in_scope(target_relation) -%}
 
     {#- The locks come before the transaction's first look at the data: a second build of the same
         integration waits, and then sees what the first one wrote. One look for all statements: an
@@ -46,7 +47,7 @@
         ) as model
         where {{ is_connected('model') }};
         {#- The next model joins it within the second; later autovacuum counts the changes. #}
-        analyze {{ target_relation }}
+        {{ 'select 0' if model.config.meta.get('keeps_history') else 'analyze ' ~ target_relation }}
         {%- endif %}
     {%- endcall %}
 
@@ -86,16 +87,15 @@
 
 
 {% macro is_connected(relation) -%}
-    {%- if model.config.meta.get('rewrites') == 'connected' -%}
     {{ relation }}.integration in {{ connected_integrations() }}
-    {%- else -%}
-    true
-    {%- endif -%}
 {%- endmacro %}
 
 
 {% macro is_rewritten(relation) -%}
-    {{ in_scope(relation) }} and {{ is_connected(relation) }}{{ and_not_kept() }}
+    {{ in_scope(relation) }}
+    {%- if model.config.meta.get('rewrites') == 'connected' %} and {{ is_connected(relation) }}
+    {%- endif -%}
+    {{ and_not_kept() }}
 {%- endmacro %}
 
 

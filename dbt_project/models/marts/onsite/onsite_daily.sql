@@ -38,8 +38,9 @@ first_days as (
         union all
         select kept.integration, settings.first_day as day
         from {{ this }} as kept
-        inner join settings on kept.integration = settings.integration
-        where {{ in_scope('kept') }}
+        inner join settings
+            on kept.integration = settings.integration and kept.list_since = settings.list_since
+        where {{ in_scope('kept') }} and kept.day < settings.first_day
     ) as days
     group by integration
 ),
