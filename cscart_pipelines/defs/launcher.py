@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     asked = _parser().parse_args(arguments)
     _emit(event="loading")
-    advisory.log.addHandler(_Waits(logging.INFO))
+    advisory.log.addHandler(_WaitEvents(logging.INFO))
     advisory.log.setLevel(logging.INFO)
     if asked.end_with_caller:
         threading.Thread(target=_end_with_caller, daemon=True).start()
@@ -176,7 +176,7 @@ def _reports(result: dg.ExecuteInProcessResult) -> list[dict[str, Any]]:
     return reports
 
 
-class _Waits(logging.Handler):
+class _WaitEvents(logging.Handler):
     """Emits what is waited for, and when the wait is over, for the command line."""
 
     def emit(self, record: logging.LogRecord) -> None:

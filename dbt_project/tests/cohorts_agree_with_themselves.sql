@@ -1,4 +1,4 @@
--- Month 0 is everybody's first, and nobody buys who is not in the cohort.
+-- Month 0 is the first of every customer, and only customers of the cohort buy.
 select integration, cohort_month, month_number
 from {{ ref('cohort_retention') }}
 where

@@ -1,4 +1,4 @@
--- Whoever entered and did not leave is a member, and nobody else is.
+-- A person who entered and did not leave is a member, and no other is.
 with members as (
     select * from {{ ref('segment_members') }}
     where {{ in_scope() }}

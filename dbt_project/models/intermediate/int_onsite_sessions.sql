@@ -21,7 +21,7 @@ purchases as (
     group by integration, visitor_id, session_number
 ),
 
--- Most visitors are nobody: only the others are sorted.
+-- Most visitors are anonymous: only the others are sorted.
 known as (
     select
         integration,

@@ -1,5 +1,5 @@
 {# The segments are a partition: every subscriber that `population` holds for is in exactly one of
-   them, and nobody else is in any. #}
+   them, and no other subscriber is in any. #}
 {% test exactly_one_of(model, segments, population) %}
 with counted as (
     select

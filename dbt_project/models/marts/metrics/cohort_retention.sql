@@ -51,7 +51,7 @@ activity as (
     group by integration, cohort_month, month_number
 ),
 
--- Every month up to the one that as_of is in: no gaps where nobody bought.
+-- Every month up to the one that as_of is in: no gaps where nothing was bought.
 calendar as (
     select
         cohorts.integration,

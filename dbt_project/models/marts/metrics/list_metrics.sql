@@ -28,7 +28,7 @@ people as (
         facts.*,
         settings.as_of,
         settings.timezone,
-        -- Years as in the published metric; nobody's lifespan starts before a second purchase.
+        -- Years as in the published metric; a lifespan starts with the second purchase.
         case
             when facts.purchases >= 2
                 then

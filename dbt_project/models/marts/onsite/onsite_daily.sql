@@ -28,7 +28,7 @@ counted as (
     group by integration, day
 ),
 
--- Goes on where the days that stay end, though nobody may have come.
+-- Goes on where the days that stay end, though there may have been no visitors.
 first_days as (
     select
         integration,

@@ -12,7 +12,7 @@ facts as (
     where {{ in_scope() }}
 ),
 
--- Somebody may be in a segment once for each category.
+-- A person may be in a segment once for each category.
 members as (
     select distinct
         integration,
