@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import collector, load, parse, soak, sync, tick, visit, write_back
+from benchmarks import build, collector, load, parse, soak, sync, tick, visit, write_back
 from benchmarks.options import Options
 from benchmarks.report import Report
 
@@ -21,12 +21,15 @@ class Benchmark:
     about: str
     run: Callable[[Options], Report]
     only_by_name: bool = False
-    """Not part of a run without names, for it takes an hour."""
+    """Not part of a run without names, for it takes long."""
 
 
 BENCHMARKS = {
     "parse": Benchmark("reading the rows of an answer, per row", parse.run),
     "load": Benchmark("our load beside bare COPY and executemany of the same rows", load.run),
+    "build": Benchmark(
+        "lists built anew, unchanged, 1 % changed, one of many", build.run, only_by_name=True
+    ),
     "tick": Benchmark("one hourly tick over 200 shops, per integration", tick.run),
     "collector": Benchmark("onsite events a second, and how long browsers wait", collector.run),
     "sync": Benchmark("first sync and a resync with 1 % changed, by number of orders", sync.run),

@@ -22,7 +22,7 @@ class Address(NamedTuple):
     text: str
     kind: Kind
     """`usable`: mail can reach it. `reserved`: no mail ever can (a domain for documentation and
-    tests, which is also what CS-Cart invents where a checkout has no e-mail field): names no person.
+    tests, which is also what CS-Cart invents where a checkout has no e-mail field): no person.
     `faulty`: meant as an address, but not one; tells people apart, cannot be written to."""
 
 
