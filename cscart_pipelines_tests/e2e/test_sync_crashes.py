@@ -15,10 +15,10 @@ from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.registry import DEAD_RUN
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.sync.run import SyncFailedError, synchronise
-from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests import PROJECT_ROOT
 from cscart_pipelines_tests.conftest import Database
+from cscart_pipelines_tests.support.database.locks import wait_until_free
 from cscart_pipelines_tests.support.shop.syncs import SMALL, Connected, connected, fill_shop
 
 ONCE_A_DAY = ("products.amount", "statuses", "categories")
@@ -54,12 +54,6 @@ def run_elsewhere(made: Connected, database: Database) -> subprocess.Popen[bytes
     return subprocess.Popen([sys.executable, "-c", PROGRAM, made.key], env=environment, cwd=root)
 
 
-def wait_for_the_lock(made: Connected) -> None:
-    """Until the server has noticed that the holder is gone."""
-    with made.warehouse.connect(autocommit=True) as connection:
-        advisory.wait_for_session(connection, Lock.SYNC, made.key, reason="its end")
-
-
 @pytest.mark.parametrize(
     ("path", "number"), [("/users", 2), ("/orders", 2), ("/orders", 6), ("/orders", 11)]
 )
@@ -84,7 +78,7 @@ def test_a_killed_process_costs_one_chunk_and_no_hand(
         process.append(run_elsewhere(made, warehouse_database))
         started.set()
         assert process[0].wait() == -signal.SIGKILL
-        wait_for_the_lock(made)
+        wait_until_free(made.warehouse, Lock.SYNC, made.key)
         assert made.registry.get(made.key).status == "syncing"
         assert made.registry.release_dead() == [made.key]
         told = made.registry.get(made.key)
@@ -110,7 +104,7 @@ def test_the_next_start_needs_nobody_to_release_a_dead_run(
         fill_shop(made.store)
         session = made.session()
         session.connection.close()  # as the death of its process would
-        wait_for_the_lock(made)
+        wait_until_free(made.warehouse, Lock.SYNC, made.key)
         made.sync()
         assert made.differences() == {}
 

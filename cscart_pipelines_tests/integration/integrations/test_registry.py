@@ -20,9 +20,9 @@ from cscart_pipelines.integrations.registry import (
 from cscart_pipelines.integrations.settings import InvalidSettingsError
 from cscart_pipelines.integrations.sync_runs.lock import acquire
 from cscart_pipelines.settings import Settings
-from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.conftest import Database
+from cscart_pipelines_tests.support.database.locks import wait_until_free
 
 KEY = SecretStr("a-key-that-nobody-may-see-0123456")
 FOUND = {"style": "rewrite", "orders_seen": True}
@@ -165,8 +165,7 @@ def test_only_runs_without_a_process_are_released(
     warehouse = warehouse_database.warehouse
     alive = acquire(warehouse, registry, "alive", Action.START)
     acquire(warehouse, registry, "dead", Action.START).connection.close()
-    with warehouse.connect(autocommit=True) as connection:
-        advisory.wait_for_session(connection, Lock.SYNC, "dead", reason="its end")
+    wait_until_free(warehouse, Lock.SYNC, "dead")
     assert registry.release_dead() == ["dead"]
     assert registry.get("dead").status_reason == DEAD_RUN
     assert registry.get("alive").status is Status.SYNCING

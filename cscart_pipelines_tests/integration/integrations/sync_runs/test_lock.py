@@ -13,9 +13,9 @@ from cscart_pipelines.integrations.registry import DEAD_RUN, UnknownIntegrationE
 from cscart_pipelines.integrations.secrets import SecretError
 from cscart_pipelines.integrations.sync_runs.lock import KEEPALIVES, acquire
 from cscart_pipelines.settings import Settings
-from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.conftest import Database
+from cscart_pipelines_tests.support.database.locks import wait_until_free
 from cscart_pipelines_tests.support.shop.syncs import Connected, connected
 
 
@@ -107,8 +107,7 @@ def test_the_rules_of_the_lifecycle_hold_and_leave_no_trace(made: Connected) -> 
 def test_a_dead_run_is_marked_by_whoever_comes_next(made: Connected) -> None:
     dead = made.session()
     dead.connection.close()
-    with made.warehouse.connect(autocommit=True) as connection:
-        advisory.wait_for_session(connection, Lock.SYNC, made.key, reason="its end")
+    wait_until_free(made.warehouse, Lock.SYNC, made.key)
     with made.session() as session:
         session.succeed({})
     assert [run[1:3] for run in runs(made)] == [("failed", DEAD_RUN), ("succeeded", None)]
