@@ -72,12 +72,9 @@ def _moment(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        return list_builds.parse_as_of(text).isoformat()
     except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
         raise exit_codes.CommandError(
             f"--as-of {text!r} is no time with its offset, such as 2026-05-20T10:30:00+02:00",
             exit_codes.WRONG_USAGE,
-        )
-    return moment.isoformat()
+        ) from None

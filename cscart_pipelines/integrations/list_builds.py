@@ -112,6 +112,18 @@ def states(connection: Connection, keys: Collection[str] | None = None) -> list[
     return cursor.execute(query.encode(), values).fetchall()
 
 
+def parse_as_of(text: str) -> datetime:
+    """Reads what a build takes for now.
+
+    Raises:
+        ValueError: It is no ISO 8601 time with an offset.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no offset")
+    return moment
+
+
 @dataclass(frozen=True)
 class BuildRecord:
     """What a build that begins now will contain of one integration."""

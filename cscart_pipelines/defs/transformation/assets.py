@@ -156,14 +156,13 @@ def _moment(text: str | None) -> datetime:
     """An ISO time with its offset; now if none is given."""
     if text is None:
         return datetime.now(UTC)
-    with contextlib.suppress(ValueError):
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is not None:
-            return moment
-    raise dg.Failure(
-        f"as_of is {text!r}; expected a time with its offset, as 2026-05-20T10:30:00+00:00",
-        allow_retries=False,
-    )
+    try:
+        return list_builds.parse_as_of(text)
+    except ValueError:
+        raise dg.Failure(
+            f"as_of is {text!r}; expected a time with its offset, as 2026-05-20T10:30:00+00:00",
+            allow_retries=False,
+        ) from None
 
 
 @dg.definitions

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +25,9 @@ from cscart_pipelines.defs.transformation.dbt_project import (
 from cscart_pipelines.warehouse.connect import Warehouse
 
 KEPT_BUILDS = 5
-"""What dbt compiled and logged is kept for that many builds."""
+"""What dbt compiled and logged is kept for that many builds, and for all that may be running."""
+LONGEST_BUILD = 3 * 3600
+"""Seconds after which Dagster ends a build."""
 PARSED = "partial_parse.msgpack"
 """What dbt has parsed; it reads again only the files that have changed since."""
 
@@ -50,7 +53,7 @@ def build_events(
     if full_refresh:
         arguments.append("--full-refresh")
     builds = builds_folder()
-    target = _room_for(builds, context.run.run_id)
+    target = build_folder(builds, context.run.run_id)
     variables = {
         **warehouse.dbt_environment(),
         "CSCART_PIPELINES_DBT_INTEGRATIONS": ",".join(keys),
@@ -114,15 +117,13 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _room_for(builds: Path, run_id: str) -> Path:
+def build_folder(builds: Path, run_id: str) -> Path:
     """A folder for this build, with what dbt has parsed before. Old ones go: builds are hourly."""
     builds.mkdir(parents=True, exist_ok=True)
-    old = sorted(
-        (folder for folder in builds.iterdir() if folder.is_dir()),
-        key=lambda folder: folder.stat().st_mtime,
-    )
-    for folder in old[: -KEPT_BUILDS + 1]:
-        shutil.rmtree(folder, ignore_errors=True)
+    begun = {folder: folder.stat().st_mtime for folder in builds.iterdir() if folder.is_dir()}
+    for folder in sorted(begun, key=begun.__getitem__)[: -KEPT_BUILDS + 1]:
+        if begun[folder] < time.time() - LONGEST_BUILD:
+            shutil.rmtree(folder, ignore_errors=True)
     target = builds / run_id
     target.mkdir(exist_ok=True)
     with contextlib.suppress(FileNotFoundError):

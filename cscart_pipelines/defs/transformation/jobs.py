@@ -13,13 +13,12 @@ import dagster as dg
 
 from cscart_pipelines.defs.shared.run_requests import INTEGRATIONS
 from cscart_pipelines.defs.transformation.assets import lists
-
-STEP = "build_models"
+from cscart_pipelines.defs.transformation.dbt_build import LONGEST_BUILD
 
 build_lists = dg.define_asset_job(
     "build_lists",
     selection=dg.AssetSelection.assets(lists),
-    tags={"dagster/max_runtime": str(3 * 3600)},
+    tags={"dagster/max_runtime": str(LONGEST_BUILD)},
     description="Builds lists, segments and metrics from the raw tables. A partition is an"
     " integration.",
 )
@@ -51,5 +50,5 @@ def build_request(
     return dg.RunRequest(
         partition_key=next((key for key in keys if key in present), None),
         tags={INTEGRATIONS: str(len(keys))} if len(keys) > 1 else {},
-        run_config={"ops": {STEP: {"config": config}}},
+        run_config={"ops": {lists.op.name: {"config": config}}},
     )

@@ -14,8 +14,9 @@ import dagster as dg
 from cscart_pipelines.defs.shared.partitions import NAME
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.defs.shared.run_requests import UNFINISHED
+from cscart_pipelines.defs.transformation.assets import lists
 from cscart_pipelines.defs.transformation.build_policy import decide
-from cscart_pipelines.defs.transformation.jobs import STEP, build_lists, build_request
+from cscart_pipelines.defs.transformation.jobs import build_lists, build_request
 from cscart_pipelines.integrations import list_builds
 
 
@@ -56,5 +57,6 @@ def builds_under_way(instance: dg.DagsterInstance) -> list[Collection[str]]:
     runs = instance.get_runs(filters=dg.RunsFilter(job_name=build_lists.name, statuses=UNFINISHED))
     configs = [cast("dict[str, Any]", run.run_config) for run in runs]
     return [
-        config.get("ops", {}).get(STEP, {}).get("config", {}).get("only", ()) for config in configs
+        config.get("ops", {}).get(lists.op.name, {}).get("config", {}).get("only", ())
+        for config in configs
     ]
