@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.status import Status
 
 from benchmarks.catalogue import BENCHMARKS
-from benchmarks.options import QUICK_SIZES, SIZES, Options
-from benchmarks.report import Report, print_report
+from benchmarks.support.options import QUICK_SIZES, SIZES, Options
+from benchmarks.support.report import Report, print_report
 
 NARROWEST = 116
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.measure import Cost, ratio
-from benchmarks.options import Options
-from benchmarks.report import Report, Table
-from benchmarks.temporary_warehouse import TemporaryWarehouse, temporary_warehouse
+from benchmarks.support.measure import Cost, ratio
+from benchmarks.support.options import Options
+from benchmarks.support.report import Report, Table
+from benchmarks.support.temporary_warehouse import TemporaryWarehouse, temporary_warehouse
 from cscart_pipelines.warehouse.contacts import store_contacts
 
 PROJECT = Path(__file__).parents[1] / "dbt_project"

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks import build, collector, load, parse, soak, sync, tick, visit, write_back
-from benchmarks.options import Options
-from benchmarks.report import Report
+from benchmarks.support.options import Options
+from benchmarks.support.report import Report
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from typing import Any
 import psutil
 
 from benchmarks.collector_load import ORIGIN
-from benchmarks.measure import cpu_of
-from benchmarks.options import Options
-from benchmarks.report import Aim, Report, Table
-from benchmarks.temporary_warehouse import TemporaryWarehouse, temporary_warehouse
+from benchmarks.support.measure import cpu_of
+from benchmarks.support.options import Options
+from benchmarks.support.report import Aim, Report, Table
+from benchmarks.support.temporary_warehouse import TemporaryWarehouse, temporary_warehouse
 from cscart_pipelines.onsite.write_keys import write_key
 
 RATE = 2_000

@@ -15,11 +15,11 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import Table as SqlTable
 
-from benchmarks.measure import Cost, chunks, now, ratio
-from benchmarks.options import Options
-from benchmarks.report import Report, Table
-from benchmarks.shop import pages
-from benchmarks.temporary_warehouse import TemporaryWarehouse, temporary_warehouse
+from benchmarks.support.measure import Cost, chunks, now, ratio
+from benchmarks.support.options import Options
+from benchmarks.support.report import Report, Table
+from benchmarks.support.shop import pages
+from benchmarks.support.temporary_warehouse import TemporaryWarehouse, temporary_warehouse
 from cscart_pipelines.cscart.records.content_hash import content_hash
 from cscart_pipelines.cscart.records.orders import parse_order
 from cscart_pipelines.warehouse.load import Loader, row_columns

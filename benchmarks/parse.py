@@ -11,10 +11,10 @@ from typing import Any
 
 import orjson
 
-from benchmarks.measure import per_row
-from benchmarks.options import Options
-from benchmarks.report import Cell, Report, Table
-from benchmarks.shop import pages
+from benchmarks.support.measure import per_row
+from benchmarks.support.options import Options
+from benchmarks.support.report import Cell, Report, Table
+from benchmarks.support.shop import pages
 from cscart_pipelines.cscart.records.content_hash import content_hash
 from cscart_pipelines.cscart.records.customers import parse_customer
 from cscart_pipelines.cscart.records.orders import parse_order

@@ -17,11 +17,11 @@ import psutil
 import psycopg
 from pydantic import SecretStr
 
-from benchmarks import shop
-from benchmarks.options import Options
-from benchmarks.report import Aim, Report, Table
-from benchmarks.running_instance import running_instance
-from benchmarks.temporary_warehouse import TemporaryWarehouse, temporary_warehouse
+from benchmarks.support import shop
+from benchmarks.support.options import Options
+from benchmarks.support.report import Aim, Report, Table
+from benchmarks.support.running_instance import running_instance
+from benchmarks.support.temporary_warehouse import TemporaryWarehouse, temporary_warehouse
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.registry import Registry
 from cscart_pipelines.integrations.settings import check

@@ -8,13 +8,13 @@ users, and three. Not here: the process that synchronises (`sync_process`).
 
 from __future__ import annotations
 
-from benchmarks.measure import Cost, rate, ratio, total
-from benchmarks.options import Options
 from benchmarks.parse import yardstick
-from benchmarks.report import Aim, Cell, Report, Table
-from benchmarks.shop import serve
+from benchmarks.support.measure import Cost, rate, ratio, total
+from benchmarks.support.options import Options
+from benchmarks.support.report import Aim, Cell, Report, Table
+from benchmarks.support.shop import serve
+from benchmarks.support.temporary_warehouse import temporary_warehouse
 from benchmarks.sync_run import FIRST, RESYNC, SyncRun, register, run_sync
-from benchmarks.temporary_warehouse import temporary_warehouse
 
 START_UP = 3.0
 ORDERS_A_SECOND = 5_000

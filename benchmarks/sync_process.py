@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.measure import Cost, cpu_of, now, peak_memory
+from benchmarks.support.measure import Cost, cpu_of, now, peak_memory
 from cscart_pipelines.integrations.connection import open_client
 from cscart_pipelines.integrations.lifecycle import Action
 from cscart_pipelines.integrations.registry import Registry

@@ -17,9 +17,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from benchmarks.measure import Cost
-from benchmarks.shop import ShopProcess
-from benchmarks.temporary_warehouse import TemporaryWarehouse
+from benchmarks.support.measure import Cost
+from benchmarks.support.shop import ShopProcess
+from benchmarks.support.temporary_warehouse import TemporaryWarehouse
 from cscart_pipelines.integrations import settings as integration_settings
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.lifecycle import Action

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from benchmarks import shop
-from benchmarks.measure import Cost
-from benchmarks.options import Options
-from benchmarks.report import Report, Table
-from benchmarks.temporary_warehouse import TemporaryWarehouse, temporary_warehouse
+from benchmarks.support import shop
+from benchmarks.support.measure import Cost
+from benchmarks.support.options import Options
+from benchmarks.support.report import Report, Table
+from benchmarks.support.temporary_warehouse import TemporaryWarehouse, temporary_warehouse
 from cscart_pipelines.cli.support.environment import dagster_environment
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.registry import Registry

@@ -13,10 +13,10 @@ from decimal import Decimal
 
 from pydantic import SecretStr
 
-from benchmarks.measure import rate, ratio
-from benchmarks.options import Options
-from benchmarks.report import Aim, Cell, Report, Table
-from benchmarks.temporary_warehouse import TemporaryWarehouse, temporary_warehouse
+from benchmarks.support.measure import rate, ratio
+from benchmarks.support.options import Options
+from benchmarks.support.report import Aim, Cell, Report, Table
+from benchmarks.support.temporary_warehouse import TemporaryWarehouse, temporary_warehouse
 from benchmarks.write_back_shop import FIRST_ORDER, SOLD, WriteBackShop, code, serve
 from cscart_pipelines.fulfilment.feeds.ingest import ingest
 from cscart_pipelines.fulfilment.feeds.parse import Parsed

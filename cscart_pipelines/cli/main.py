@@ -171,6 +171,8 @@ def run(arguments: list[str]) -> int:
     except typer.Exit as done:
         return int(done.exit_code)
     except WrongUsage as error:
+        # typer has pydantic check values, whose prefix says nothing to people
+        error.message = error.message.replace("Value error, ", "")
         if as_json:
             console.complain(error.format_message(), exit_codes.WRONG_USAGE, as_json=True)
         else:

@@ -15,7 +15,7 @@ from rich.console import Console
 from benchmarks import __main__ as command
 from benchmarks import soak
 from benchmarks.catalogue import BENCHMARKS
-from benchmarks.report import Aim, Report, Table, print_report, shown
+from benchmarks.support.report import Aim, Report, Table, print_report, shown
 from cscart_pipelines_tests import PROJECT_ROOT
 
 pytestmark = pytest.mark.begun_first

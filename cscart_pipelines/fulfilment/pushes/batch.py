@@ -106,11 +106,11 @@ class PushBatch:
         Errors of single shops are in the outcome; only what cancels the run is raised.
         """
         outcome = PushOutcome()
-        for key, future in for_each_shop(keys, self._visit, self._end):
+        for key, future in for_each_shop(keys, self._push_to, self._end):
             self._book(outcome, key, future)
             yield key, outcome
 
-    def _visit(self, key: str) -> PushReport:
+    def _push_to(self, key: str) -> PushReport:
         app = self._app
         with open_push(
             self._kind,

@@ -148,6 +148,15 @@ def test_with_json_each_wrong_setting_is_told_by_its_option(say: Any) -> None:
     assert error["problems"].keys() == {"--raw-email", "--origin"}
 
 
+@pytest.mark.parametrize(
+    "arguments", [("orders", "a", "--format", "table"), ("journal", "a", "--limit", "x")]
+)
+def test_a_wrong_value_is_told_in_plain_words(say: Any, arguments: tuple[str, ...]) -> None:
+    told = say("fulfilment", *arguments).err
+    assert f"Invalid value for '{arguments[-2]}'" in told
+    assert "Value error" not in told
+
+
 def test_an_error_is_told_with_quiet_too(say: Any) -> None:
     for place in ((), ("purge-person",)):
         words = [*place, "--quiet", *([] if place else ["purge-person"]), "nobody"]

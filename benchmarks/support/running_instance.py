@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.temporary_warehouse import TemporaryWarehouse
+from benchmarks.support.temporary_warehouse import TemporaryWarehouse
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def running_instance(place: TemporaryWarehouse) -> Iterator[RunningInstance]:
                 "CSCART_PIPELINES_COLLECTOR_PORT": "0",
                 "COLUMNS": "200",
             },
-            cwd=Path(__file__).parents[1],
+            cwd=Path(__file__).parents[2],
         )
         try:
             assert process.stdout is not None

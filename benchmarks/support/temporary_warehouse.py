@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.measure import cpu_of_family
+from benchmarks.support.measure import cpu_of_family
 from cscart_pipelines.local_postgres.cleanup import postmaster
 from cscart_pipelines.local_postgres.client import Client, connect, wait_until_stopped
 from cscart_pipelines.local_postgres.paths import remove_files

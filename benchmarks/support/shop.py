@@ -15,7 +15,7 @@ from typing import Any
 
 import requests
 
-from benchmarks.measure import cpu_of
+from benchmarks.support.measure import cpu_of
 from cscart_pipelines.sandbox.benchmark_server import CHANGED_EVERY, CannedShop
 from cscart_pipelines.sandbox.http.routing import Request
 from cscart_pipelines.sandbox.server import API_KEY, EMAIL

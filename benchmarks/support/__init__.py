@@ -1,0 +1,1 @@
+"""What the benchmarks share: options, reports, costs, shops and warehouses to measure on."""
