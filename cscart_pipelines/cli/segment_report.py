@@ -17,23 +17,6 @@ Row = dict[str, Any]
 
 SHOWN = 20
 """Members that a terminal shows where --limit says nothing."""
-_LIFECYCLE, _INTERVAL = ("lifecycle_1", "lifecycle_2", "lifecycle_3"), (
-    "interval_active", "interval_slipping",
-)  # fmt: skip
-STATISTICS: dict[str, tuple[str, ...]] = {
-    "vip": ("vip_revenue_365d", "mean_purchases_365d"),
-    "small_spenders": ("small_spender_revenue_365d", "bottom_average_order_value"),
-    **dict.fromkeys(("aov_low", "aov_mid", "aov_high"), ("list_average_order_value",)),
-    **dict.fromkeys(("lifecycle_recent", "lifecycle_needs_nurturing", "lifecycle_at_risk",
-                     "lifecycle_about_to_lose"), _LIFECYCLE),
-    **dict.fromkeys(
-        ("champions", "loyalists", "high_potential"), ("lifecycle_1", "list_average_order_value")
-    ),
-    **dict.fromkeys(("active_by_interval", "slipping_away", "lost_by_interval"), _INTERVAL),
-    "at_risk_high_value": ("lifecycle_2", "lifecycle_3", "vip_revenue_365d"),
-    "discount_seekers": ("discount_share_limit",),
-}  # fmt: skip
-"""Segments whose thresholds come from the list itself: columns of int_list_statistics."""
 WORDS: dict[str, tuple[str, str]] = {
     "vip_revenue_365d": ("spent in 365 days, more than", "money"),
     "mean_purchases_365d": ("purchases in 365 days, at least", "number"),
@@ -50,6 +33,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "interval_slipping": ("days since the last purchase: slipping away up to", "number"),
     "discount_share_limit": ("share of purchases with a discount, at least", "share"),
 }
+"""Limits that come from the list itself (`list_thresholds` of the catalogue) in words."""
 
 
 def check_name(name: str, known: list[str], key: str) -> None:
@@ -79,14 +63,9 @@ def explained(connection: Connection, key: str, segment: Row, limit: int | None)
         limit: at most so many members; None: all.
     """
     name = segment["segment"]
-    found = reports.list_statistics(connection, key)
     return {
         **segment,
-        "thresholds": {
-            column: found[column]
-            for column in STATISTICS.get(name, ())
-            if found.get(column) is not None
-        },
+        "thresholds": reports.list_thresholds(connection, key, name),
         **reports.segment_changes(connection, key, segment),
         "people": reports.segment_members(connection, key, name, limit),
     }

@@ -61,10 +61,22 @@ def segments(connection: psycopg.Connection[Any], key: str) -> list[Row]:
     return _rows(connection, query, {"key": key})
 
 
-def list_statistics(connection: psycopg.Connection[Any], key: str) -> Row:
-    """Returns the thresholds that are computed from the list, by name; empty if not built yet."""
-    query = "SELECT * FROM intermediate.int_list_statistics WHERE integration = %(key)s"
-    return next(iter(_rows(connection, query, {"key": key})), {})
+def list_thresholds(connection: psycopg.Connection[Any], key: str, segment: str) -> Row:
+    """Returns the limits of a segment that are computed from the list, by name."""
+    rows = _rows(
+        connection,
+        "SELECT catalogue.list_thresholds, statistics.*"
+        " FROM intermediate.segment_catalogue AS catalogue, intermediate.int_list_statistics"
+        " AS statistics WHERE segment = %(segment)s AND integration = %(key)s"
+        " AND catalogue.list_thresholds IS NOT NULL",
+        {"key": key, "segment": segment},
+    )
+    return {
+        name: row[name]
+        for row in rows
+        for name in row["list_thresholds"].split()
+        if row[name] is not None
+    }
 
 
 def segment_changes(connection: psycopg.Connection[Any], key: str, segment: Row) -> Row:

@@ -147,7 +147,7 @@ def story(module_database: Database, dbt_target: Path) -> Story:
                     " and table_schema in ('intermediate', 'staging')"
                     # What analytics.customer_facts is made of, which stays, and a view on it.
                     " and table_name not in ('int_customer_activity', 'int_customer_facts',"
-                    " 'int_purchase_gaps', 'int_shop_settings', 'int_segment_inputs')"
+                    " 'int_purchase_gaps', 'int_shop_settings')"
                 ).fetchall()
             ),
         )

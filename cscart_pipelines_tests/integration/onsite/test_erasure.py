@@ -152,7 +152,7 @@ def test_sessions_go_with_the_events_and_nobody_inherits_them(
             " WHERE table_schema IN ('onsite', 'analytics', 'intermediate')",
         ):
             query = f"SELECT t::text FROM {table[0]} AS t WHERE t.integration = 'a'"
-            if table[0] != "intermediate.int_segment_definitions":
+            if table[0] != "intermediate.segment_catalogue":
                 text = str(rows(shops, query))
                 assert not [word for word in hers if word in text], (moment, table[0])
         build(shops, target=dbt_target)

@@ -5,6 +5,7 @@ Parsed once, without a database and without any variable set.
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -107,7 +108,7 @@ def test_marts_have_contracts_keys_and_tests_of_them(
 def test_every_model_is_rewritten_in_place(models: dict[str, Any]) -> None:
     """dbt's own ways drop the old relation, with all that users have built on it."""
     kinds = {model["config"]["materialized"] for model in models.values()}
-    assert kinds == {"table_in_place", "view_in_place"}
+    assert kinds == {"table_in_place", "view_in_place", "ephemeral"}
     # What the view customer_facts is made of: the data of a removed integration stays there too.
     behind_a_mart = {"int_customer_activity", "int_purchase_gaps", "int_shop_settings"}
     for name, model in models.items():
@@ -129,7 +130,7 @@ def test_only_staging_reads_sources_and_nothing_reads_downwards(models: dict[str
         for parent in model["depends_on"]["nodes"]:
             if parent.startswith("source."):
                 assert layer(model) == "staging", (name, parent)
-            else:
+            elif not parent.startswith("seed."):
                 assert rank[layer(by_id[parent])] <= rank[layer(model)], (name, parent)
 
 
@@ -174,8 +175,7 @@ def test_joins_windows_and_groups_start_with_the_integration(models: dict[str, A
     for name, model in models.items():
         code = model["raw_code"]
         for keys in re.findall(r"(?:partition by|group by)\s+([\w.]+)", code):
-            if (name, keys) not in {("int_segment_definitions", "segment")}:
-                assert keys.split(".")[-1] == "integration", (name, keys)
+            assert keys.split(".")[-1] == "integration", (name, keys)
         for on in re.findall(r"\bon\s+([\w.]+)\s*=", code):
             known_zone = on == "integrations.timezone"
             assert on.endswith(".integration") or known_zone, (name, on)
@@ -186,6 +186,39 @@ def test_the_log_of_changes_is_never_rebuilt(models: dict[str, Any]) -> None:
     assert log["materialized"] == "table_in_place"
     assert log["meta"]["rewrites"] == "connected"
     assert log["meta"]["keeps_history"] is True
+
+
+def test_every_segment_of_the_catalogue_has_its_rule_in_the_model_of_its_family(
+    models: dict[str, Any],
+) -> None:
+    with (PROJECT / "seeds" / "segment_catalogue.csv").open(encoding="utf-8") as file:
+        catalogue = list(csv.DictReader(file))
+    keys = [row["segment"] for row in catalogue]
+    assert len(keys) == len(set(keys))
+    families = {row["family"] for row in catalogue}
+    membership = models["int_segment_membership"]
+    assert {f"int_segments_{family}" for family in families} == {
+        parent.rpartition(".")[2] for parent in membership["depends_on"]["nodes"]
+    }
+    for family in families:
+        code = models[f"int_segments_{family}"]["raw_code"]
+        rules = re.findall(r"'(\w+)' as segment\b", code)
+        if family == "rfm":
+            rules = re.findall(r"(?:then|else) '(\w+)'", models["int_rfm_scores"]["raw_code"])
+        listed = [row["segment"] for row in catalogue if row["family"] == family]
+        assert sorted(rules) == sorted(listed), family
+
+
+def test_the_catalogue_names_the_thresholds_of_its_words(models: dict[str, Any]) -> None:
+    variables = yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["vars"]
+    limits = models["int_list_statistics"]["columns"]
+    with (PROJECT / "seeds" / "segment_catalogue.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            named = row["thresholds"].split()
+            assert set(re.findall(r"var\('(\w+)'\)", row["description"])) == set(named), row
+            assert variables.keys() >= set(named), row
+            assert limits.keys() >= set(row["list_thresholds"].split()), row
+            assert row["name"], row
 
 
 def test_no_packages_and_no_usage_statistics() -> None:
@@ -205,11 +238,17 @@ def test_models_with_rules_have_unit_tests(manifest: dict[str, Any]) -> None:
         "int_purchases",
         "int_customer_facts",
         "int_checkouts",
-        "int_category_affinity",
         "int_rfm_scores",
         "int_list_statistics",
         "int_segment_inputs",
-        "int_segment_membership",
+        "int_segments_apifon",
+        "int_segments_purchases",
+        "int_segments_value",
+        "int_segments_timing",
+        "int_segments_habits",
+        "int_segments_onsite",
+        "int_segments_rfm",
+        "int_segments_categories",
         "segment_changes",
         "list_metrics",
         "list_metrics_daily",

@@ -13,6 +13,16 @@
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
+    {{ write_view(target_relation, sql) }}
+
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({'relations': [target_relation]}) }}
+{%- endmaterialization %}
+
+
+{% macro write_view(target_relation, sql) -%}
     {%- do lock_definition(target_relation) -%}
     {%- if config.get('contract').enforced -%}
         {%- do get_assert_columns_equivalent(sql) -%}
@@ -47,12 +57,7 @@
         {%- endif %}
     {%- endcall %}
     {%- do run_query('drop view pg_temp.sketch') -%}
-
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {{ adapter.commit() }}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
-    {{ return({'relations': [target_relation]}) }}
-{%- endmaterialization %}
+{%- endmacro %}
 
 
 {% macro with_columns_of(present, columns, sql) -%}

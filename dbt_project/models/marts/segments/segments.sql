@@ -1,5 +1,5 @@
-with definitions as (
-    select * from {{ ref('int_segment_definitions') }}
+with catalogue as (
+    select * from {{ ref('segment_catalogue') }}
 ),
 
 settings as (
@@ -39,17 +39,18 @@ measured as (
 
 select
     settings.integration,
-    definitions.segment,
-    definitions.definition,
-    definitions.part_of,
+    catalogue.segment,
+    catalogue.name,
+    catalogue.description as definition,
+    catalogue.part_of,
     settings.as_of,
     coalesce(measured.members, 0) as members,
     cast(coalesce(measured.purchases, 0) as bigint) as purchases,
     coalesce(measured.revenue, 0) as revenue,
     {{ ratio('measured.revenue', 'measured.purchases') }} as average_order_value
 from settings
-cross join definitions
+cross join catalogue
 left join measured
     on
         settings.integration = measured.integration
-        and definitions.segment = measured.segment
+        and catalogue.segment = measured.segment

@@ -1,19 +1,22 @@
-{{ config(materialized='view_in_place') }}
-
+-- By what people buy: one row per category.
 with purchases as (
     select integration, order_id, identity from {{ ref('int_purchases') }}
+    where {{ in_scope() }}
 ),
 
 order_lines as (
     select * from {{ ref('stg_cscart__order_lines') }}
+    where {{ in_scope() }}
 ),
 
 products as (
     select * from {{ ref('stg_cscart__products') }}
+    where {{ in_scope() }}
 ),
 
 categories as (
     select * from {{ ref('stg_cscart__categories') }}
+    where {{ in_scope() }}
 ),
 
 bought_lines as (
@@ -60,11 +63,11 @@ of_category as (
 
 select
     of_category.integration,
+    'category_affinity' as segment,
     of_category.identity,
     of_category.category,
-    of_category.purchases_in_category,
-    of_category.lines_in_category,
-    of_identity.lines_all
+    of_category.purchases_in_category || ' purchases in ' || of_category.category || ', '
+    || of_category.lines_in_category || ' of ' || of_identity.lines_all || ' lines' as reason
 from of_category
 inner join of_identity
     on

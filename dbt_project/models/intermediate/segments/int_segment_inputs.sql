@@ -1,19 +1,21 @@
-{{ config(materialized='view_in_place') }}
-
 with facts as (
     select * from {{ ref('int_customer_facts') }}
+    where {{ in_scope() }}
 ),
 
 settings as (
     select * from {{ ref('int_shop_settings') }}
+    where {{ in_scope() }}
 ),
 
 list_statistics as (
     select * from {{ ref('int_list_statistics') }}
+    where {{ in_scope() }}
 ),
 
 rfm_scores as (
     select * from {{ ref('int_rfm_scores') }}
+    where {{ in_scope() }}
 ),
 
 abandoned_checkouts as (
@@ -22,12 +24,13 @@ abandoned_checkouts as (
         identity,
         max(ordered_at) as abandoned_at
     from {{ ref('int_checkouts') }}
-    where is_in_window and not is_recovered
+    where {{ in_scope() }} and is_in_window and not is_recovered
     group by integration, identity
 ),
 
 onsite_people as (
     select * from {{ ref('int_onsite_people') }}
+    where {{ in_scope() }}
 ),
 
 joined as (
@@ -66,6 +69,14 @@ joined as (
             when facts.purchases >= 3 then facts.mean_days_between_purchases
             else facts.list_median_days_between_purchases
         end as usual_days_between_purchases,
+        case
+            when facts.purchases = 0 then 'never purchased'
+            else
+                'last purchase ' || {{ show_day('facts.last_purchase_at') }} || ', '
+                || {{ show_days('facts.days_since_last_purchase') }} || ' days ago'
+        end as last_purchase_reason,
+        facts.purchases || case when facts.purchases = 1 then ' purchase' else ' purchases' end
+        || coalesce(', last ' || {{ show_day('facts.last_purchase_at') }}, '') as purchases_reason,
         coalesce(
             {{ in_last_days('facts.registered_at', var('new_customer_days')) }}, false
         ) as is_newly_registered,
