@@ -130,19 +130,6 @@ CHECKS = [
     ),
     DataCheck(
         "orders",
-        "freshness",
-        "Every enabled integration was synchronised within the last three hours.",
-        """
-        SELECT integration, format('last synchronised %%s',
-                                   coalesce(last_synced_at::text, 'never'))
-        FROM registry.integrations
-        WHERE status IN ('enabled', 'failed')
-          AND coalesce(last_synced_at, created_at) < now() - interval '3 hours'
-        """,
-        warning=True,
-    ),
-    DataCheck(
-        "orders",
         "known_statuses",
         "Every order's status is in the shop's list of statuses.",
         """

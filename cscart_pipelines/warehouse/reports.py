@@ -1,15 +1,16 @@
-"""Reads of `analytics`, the tables that dbt builds: lists, segments and their members.
+"""Reads of the tables that dbt builds: lists, segments and their members, numbers of rows.
 
-Every function returns no rows if its table does not exist yet. Not here: creating the tables before
-the first build (`analytics`), and what is shown of them (`cli`).
+Every read of `analytics` returns no rows if its table does not exist yet. Not here: creating the
+tables before the first build (`analytics`), and what is shown of them (`cli`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import dict_row
 
 Row = dict[str, Any]
@@ -152,6 +153,23 @@ def onsite_session(
         {"key": key, "visitor": visitor},
     )
     return rows[0] if rows else None
+
+
+def count_rows(
+    connection: psycopg.Connection[Any], schema: str, table: str, keys: Collection[str]
+) -> dict[str, int]:
+    """Counts the rows of a model, by integration; one without rows is left out.
+
+    Args:
+        connection: In autocommit mode.
+        schema: Of the model.
+        table: Its name.
+        keys: Integrations.
+    """
+    query = sql.SQL(
+        "SELECT integration, count(*) FROM {} WHERE integration = ANY(%s) GROUP BY integration"
+    ).format(sql.Identifier(schema, table))
+    return dict(connection.execute(query, [list(keys)]).fetchall())
 
 
 def _rows(connection: psycopg.Connection[Any], query: str, values: Row) -> list[Row]:

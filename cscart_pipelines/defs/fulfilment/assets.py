@@ -6,8 +6,10 @@ skip the step for all. Not here: which orders are pulled (`fulfilment.orders.pul
 """
 
 # Without `from __future__ import annotations`: Dagster reads the annotations as they are.
+import inspect
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -18,6 +20,7 @@ from cscart_pipelines.defs.fulfilment.order_pull_policy import PullCursor, decid
 from cscart_pipelines.defs.ingestion.jobs import range_request
 from cscart_pipelines.defs.ingestion.metadata import column_schema
 from cscart_pipelines.defs.shared import markdown
+from cscart_pipelines.defs.shared.asset_specs import CODE_VERSION, OWNERS, code_version
 from cscart_pipelines.defs.shared.failures import failure
 from cscart_pipelines.defs.shared.orphaned_runs import HIDDEN
 from cscart_pipelines.defs.shared.partitions import NAME, integration_partitions, keys_of
@@ -30,6 +33,7 @@ from cscart_pipelines.integrations.sync_runs import history
 from cscart_pipelines.warehouse.tables import fulfilment
 
 REQUEST_TAG = f"{HIDDEN}orders_request"
+PULL_VERSION = code_version(Path(inspect.getfile(pull)))
 
 
 class PullConfig(dg.Config):
@@ -51,6 +55,8 @@ class PullConfig(dg.Config):
             " each is exported once. `fulfilment.order_lines` comes with it.",
             group_name="fulfilment",
             kinds={"postgres"},
+            owners=OWNERS,
+            code_version=PULL_VERSION,
             metadata={
                 "dagster/table_name": "fulfilment.orders",
                 "dagster/column_schema": column_schema(fulfilment.orders),
@@ -169,7 +175,12 @@ def _log_materialisation(context: dg.AssetExecutionContext, key: str, report: Pu
         head = ("word of a filter", "is")
         shown["unmatched_words"] = markdown.table(head, sorted(unmatched))
     context.log_event(
-        dg.AssetMaterialization(fulfilment_checks.ORDERS, partition=key, metadata=shown)
+        dg.AssetMaterialization(
+            fulfilment_checks.ORDERS,
+            partition=key,
+            metadata=shown,
+            tags={CODE_VERSION: PULL_VERSION},
+        )
     )
 
 

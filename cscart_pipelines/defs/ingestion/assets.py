@@ -6,11 +6,13 @@ here: what a synchronisation does (`sync.run`), when one may start (`integration
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
+from cscart_pipelines.cscart import records
 from cscart_pipelines.cscart.errors import ShopError
 from cscart_pipelines.defs.ingestion import checks as ingestion_checks
 from cscart_pipelines.defs.ingestion.metadata import (
@@ -18,6 +20,7 @@ from cscart_pipelines.defs.ingestion.metadata import (
     materialisation_metadata,
     outcome_table,
 )
+from cscart_pipelines.defs.shared.asset_specs import CODE_VERSION, OWNERS, code_version
 from cscart_pipelines.defs.shared.failures import failure
 from cscart_pipelines.defs.shared.partitions import integration_partitions, keys_of
 from cscart_pipelines.defs.shared.resources import Pipelines
@@ -34,6 +37,10 @@ DESCRIPTIONS = {
     "statuses": "Order statuses: what a letter is called and whether it counts as paid.",
     "shipments": "Shipments with tracking numbers, as the shop has them.",
 }
+CODE_VERSIONS = {
+    entity: code_version(Path(records.__file__).with_name(f"{entity}.py")) for entity in ENTITIES
+}
+"""Of what reads the entity's records."""
 
 
 class ResyncConfig(dg.Config):
@@ -55,6 +62,8 @@ class ResyncConfig(dg.Config):
             description=DESCRIPTIONS[entity],
             group_name="cscart",
             kinds={"cscart", "postgres"},
+            owners=OWNERS,
+            code_version=CODE_VERSIONS[entity],
             metadata=definition_metadata(entity),
             partitions_def=integration_partitions,
             skippable=True,
@@ -117,6 +126,7 @@ def _log_materialisations(context: dg.AssetExecutionContext, report: SyncReport)
                 asset_key=["cscart", entity],
                 partition=report.integration,
                 metadata=materialisation_metadata(done, report.kind, report.integration),
+                tags={CODE_VERSION: CODE_VERSIONS[entity]},
             )
         )
 

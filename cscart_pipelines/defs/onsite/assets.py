@@ -8,6 +8,7 @@ machine of a run may be out of reach; nothing in it is secret. Not here: what is
 # Without `from __future__ import annotations`: Dagster reads the annotations as they are.
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -15,12 +16,15 @@ import dagster as dg
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.defs.ingestion.metadata import TRACKING_FILE, tracking_command
 from cscart_pipelines.defs.shared import markdown
+from cscart_pipelines.defs.shared.asset_specs import CODE_VERSION, OWNERS, code_version
 from cscart_pipelines.defs.shared.failures import failure
 from cscart_pipelines.defs.shared.partitions import integration_partitions, keys_of
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.integrations.lifecycle import Action, NotAllowedError, require
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.onsite import tracking_file as tracking
+
+FILE_VERSION = code_version(Path(tracking.__file__))
 
 
 @dg.multi_asset(
@@ -33,6 +37,8 @@ from cscart_pipelines.onsite import tracking_file as tracking
             " (Admin, Import Container, Merge). The command line writes the same file: "
             f"`{tracking_command('KEY')}`. Only for an enabled integration.",
             kinds={"json"},
+            owners=OWNERS,
+            code_version=FILE_VERSION,
             partitions_def=integration_partitions,
             skippable=True,
         )
@@ -55,7 +61,9 @@ def show_tracking_file(context: dg.AssetExecutionContext, pipelines: Pipelines) 
                 refused[key] = str(error)
                 continue
             made += 1
-            yield dg.AssetMaterialization(TRACKING_FILE, partition=key, metadata=shown)
+            yield dg.AssetMaterialization(
+                TRACKING_FILE, partition=key, metadata=shown, tags={CODE_VERSION: FILE_VERSION}
+            )
     if refused:
         table = markdown.table(("integration", "no file, because"), sorted(refused.items()))
         raise failure(refused, made, table)

@@ -22,7 +22,7 @@ from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.defs.transformation.dbt_build import (
     build_events,
     log_planned,
-    materialisation,
+    materialisations,
 )
 from cscart_pipelines.defs.transformation.dbt_project import Translator, dbt_executable, dbt_project
 from cscart_pipelines.defs.transformation.source_assets import as_read
@@ -82,8 +82,10 @@ def lists(
                         context, dbt, app.warehouse, some, as_of, full_refresh=config.full_refresh
                     ):
                         if isinstance(event, dg.AssetMaterialization):
+                            model = lists.specs_by_key[event.asset_key]
+                            for made in materialisations(event, model, connection, some):
+                                context.log_event(made)
                             for key in some:
-                                context.log_event(materialisation(event, key))
                                 built[key].add(event.asset_key)
                         else:
                             context.log_event(event)

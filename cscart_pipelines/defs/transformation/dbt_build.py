@@ -17,12 +17,15 @@ import dagster as dg
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
 from dagster_dbt import DbtCliResource
 
+from cscart_pipelines.defs.shared.asset_specs import CODE_VERSION
 from cscart_pipelines.defs.transformation.dbt_project import (
     Translator,
     builds_folder,
     dbt_project,
 )
 from cscart_pipelines.warehouse.connect import Warehouse
+from cscart_pipelines.warehouse.driver import Connection
+from cscart_pipelines.warehouse.reports import count_rows
 
 KEPT_BUILDS = 5
 """What dbt compiled and logged is kept for that many builds, and for all that may be running."""
@@ -75,11 +78,26 @@ def build_events(
         (target / PARSED).replace(builds / PARSED)
 
 
-def materialisation(event: dg.AssetMaterialization, key: str) -> dg.AssetMaterialization:
-    """A model that was built, as the materialisation of one integration's partition."""
-    return dg.AssetMaterialization(
-        event.asset_key, description=event.description, metadata=event.metadata, partition=key
-    )
+def materialisations(
+    event: dg.AssetMaterialization, model: dg.AssetSpec, connection: Connection, keys: Sequence[str]
+) -> Iterator[dg.AssetMaterialization]:
+    """A model that was built, as the materialisation of each integration's partition.
+
+    With the rows of that integration, which dagster-dbt would count for all of them together. Rows
+    of a view are not counted: that would compute it.
+    """
+    schema, table = event.asset_key.path
+    is_view = model.metadata["dagster-dbt/materialization_type"] == "view_in_place"
+    rows = {} if is_view else count_rows(connection, schema, table, keys)
+    for key in keys:
+        counted = {} if is_view else {"dagster/row_count": rows.get(key, 0)}
+        yield dg.AssetMaterialization(
+            event.asset_key,
+            description=event.description,
+            metadata={**event.metadata, **counted},
+            partition=key,
+            tags={CODE_VERSION: model.code_version or ""},
+        )
 
 
 def log_planned(

@@ -13,11 +13,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
+
+from cscart_pipelines.defs.shared.asset_specs import OWNERS
 
 PROJECT_DIR = Path(__file__).parents[3] / "dbt_project"
 PARTS = ("models", "macros", "tests", "seeds", "snapshots", "analyses")
@@ -79,6 +82,11 @@ LOADED_WITH = {
 }  # fmt: skip
 """Tables that have no asset of their own: the asset whose step fills them."""
 
+LIST_FRESHNESS = dg.FreshnessPolicy.time_window(
+    fail_window=timedelta(hours=50), warn_window=timedelta(hours=26)
+)
+"""A list is built once a day at least."""
+
 
 class Translator(DagsterDbtTranslator):
     """Assets are called after schema and table: `analytics/segments`, `staging/stg_…`."""
@@ -98,9 +106,11 @@ class Translator(DagsterDbtTranslator):
         props = self.get_resource_props(manifest, unique_id)
         if props["resource_type"] == "source":
             name = LOADED_WITH.get(props["name"], props["name"])
-            return spec.replace_attributes(key=dg.AssetKey([props["schema"], name]))
+            return spec.replace_attributes(key=dg.AssetKey([props["schema"], name]), owners=OWNERS)
         return spec.replace_attributes(
             key=dg.AssetKey([props["schema"], props["name"]]),
             group_name=str(props["schema"]),
             kinds={"dbt", "postgres"},
+            owners=OWNERS,
+            freshness_policy=LIST_FRESHNESS if props["schema"] == "analytics" else None,
         )

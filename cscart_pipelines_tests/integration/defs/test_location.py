@@ -118,6 +118,27 @@ def test_the_graph_shows_where_everything_comes_from(graph: AssetGraph) -> None:
     assert not graph.get(dg.AssetKey(["onsite", "events"])).is_executable
 
 
+def test_every_asset_says_whose_it_is_what_fills_it_and_by_which_code(graph: AssetGraph) -> None:
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.owners and node.kinds, key
+        assert node.code_version or not node.is_executable, key
+
+
+def test_what_is_filled_by_a_clock_has_a_policy_of_freshness(graph: AssetGraph) -> None:
+    """No check says it: one that a run computes is silent while no run begins."""
+    kept_fresh = {
+        key.path[0] for key in graph.get_all_asset_keys() if graph.get(key).freshness_policy
+    }
+    assert kept_fresh == {"cscart", "analytics"}
+    assert all(
+        graph.get(key).freshness_policy
+        for key in graph.get_all_asset_keys()
+        if key.path[0] in kept_fresh
+    )
+    assert not [key for key in graph.asset_check_keys if key.name == "freshness"]
+
+
 def test_orders_lead_to_segments(graph: AssetGraph) -> None:
     up = dg.AssetSelection.assets("analytics/segments").upstream().resolve(graph)
     assert {"cscart/orders", "cscart/customers"} <= {key.to_user_string() for key in up}

@@ -94,11 +94,6 @@ BREAKS: dict[str, tuple[str, str]] = {
         " VALUES ('other', 424242, '1', 1, 1)",
         "order 424242",
     ),
-    "orders.freshness": (
-        "UPDATE registry.integrations SET last_synced_at = now() - interval '4 hours'"
-        " WHERE integration = 'other'",
-        "last synchronised ",
-    ),
     "orders.known_statuses": (
         "UPDATE cscart.orders SET status = 'Q' WHERE integration = 'other'",
         "status Q, ",

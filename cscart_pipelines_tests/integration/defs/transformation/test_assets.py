@@ -98,3 +98,32 @@ def test_the_partition_of_the_list_that_failed_is_red_and_no_other(
     assert set(red.get_partition_keys()) == {"bad"}
     made = cached.deserialize_materialized_partition_subsets(integration_partitions)
     assert set(made.get_partition_keys()) == {"good-1", "good-2"}
+
+
+def test_a_list_shows_its_own_rows_and_the_code_that_made_them(
+    room: ControlRoom, failed: dg.ExecuteInProcessResult
+) -> None:
+    assert not failed.success
+    room.execute("DELETE FROM cscart.orders WHERE integration = 'good-2'")
+    request = build_request(["good-1", "good-2"], present=NAMES)
+    job = location().resolve_job_def("build_lists")
+    done = job.execute_in_process(
+        instance=room.instance, partition_key="good-1", run_config=request.run_config
+    )
+    shown = {
+        (made.asset_key.path[-1], made.partition): made
+        for made in (
+            event.step_materialization_data.materialization
+            for event in done.all_events
+            if event.is_step_materialization
+        )
+    }
+    rows = {
+        key: shown["orders", key].metadata["dagster/row_count"].value
+        for key in ("good-1", "good-2")
+    }
+    assert rows == {"good-1": 1, "good-2": 0}
+    assert "dagster/row_count" not in shown["customer_facts", "good-1"].metadata  # a view
+    graph = location().get_repository_def().asset_graph
+    orders = graph.get(dg.AssetKey(["analytics", "orders"]))
+    assert (shown["orders", "good-1"].tags or {})["dagster/code_version"] == orders.code_version
