@@ -6,7 +6,7 @@ Not here: what is done in there, and which folders and processes belong to it (`
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from cscart_pipelines.integrations.registry import Registry
@@ -34,10 +34,13 @@ class AppContext:
 
 
 @contextlib.contextmanager
-def open_context(*, migrate: bool = False, actor: str | None = None) -> Iterator[AppContext]:
+def open_context(
+    environ: Mapping[str, str] | None = None, *, migrate: bool = False, actor: str | None = None
+) -> Iterator[AppContext]:
     """Opens the warehouse that the environment names, until the block ends.
 
     Args:
+        environ: The environment, by default that of this process.
         migrate: Whether a missing or older schema is brought up to date, see `open_warehouse`.
         actor: The name in the audit trail.
 
@@ -46,6 +49,6 @@ def open_context(*, migrate: bool = False, actor: str | None = None) -> Iterator
         WarehouseUnavailableError: The database does not answer, or has another schema.
         UnusableHomeError: The embedded server has no folder that its account reaches.
     """
-    settings = read_settings()
+    settings = read_settings(environ)
     with open_warehouse(settings, migrate=migrate, actor=actor) as warehouse:
         yield AppContext(settings, warehouse, Registry(warehouse, settings))

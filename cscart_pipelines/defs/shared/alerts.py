@@ -6,13 +6,13 @@ Not here: what makes a run fail (`failures`).
 import json
 import logging
 from dataclasses import asdict, dataclass
-from typing import Protocol
 
 import dagster as dg
 import requests
+from pydantic import Field
 
 from cscart_pipelines.defs.shared.failures import FAILED
-from cscart_pipelines.settings import Settings, read_settings
+from cscart_pipelines.settings import read_settings
 
 log = logging.getLogger("cscart_pipelines.alerts")
 MAX_CHARACTERS = 2000
@@ -36,33 +36,29 @@ class Alert:
     integrations: tuple[str, ...] = ()
 
 
-class Sink(Protocol):
-    """Where alerts go."""
+class AlertSink(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where alerts go: the log, and a webhook if one is set."""
+
+    webhook: str | None = Field(
+        default=None,
+        description="Address to which alerts are posted as JSON, with a `text` that chat systems"
+        " show; by default CSCART_PIPELINES_ALERT_WEBHOOK.",
+    )
 
     def send(self, alert: Alert) -> None:
         """Sends an alert. Raises nothing: an alert that fails must not hide the failed run."""
-
-
-class LogSink:
-    """The log of the daemon."""
-
-    def send(self, alert: Alert) -> None:
-        """Logs the alert as an error."""
         log.error("run %s of %s failed: %s", alert.run_id, alert.job, alert.message)
+        url = self.webhook
+        if url is None and (setting := read_settings().alert_webhook) is not None:
+            url = setting.get_secret_value()
+        if url is not None:
+            self._post(url, alert)
 
-
-class WebhookSink:
-    """Posts the alert as JSON, with a `text` that chat systems show."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def send(self, alert: Alert) -> None:
-        """Posts the alert; a webhook that fails is logged without its address."""
+    def _post(self, url: str, alert: Alert) -> None:
         body = {"text": f"{alert.job} failed: {alert.message}", **asdict(alert)}
         try:
             response = requests.post(
-                self._url,
+                url,
                 data=json.dumps(body),
                 headers={"Content-Type": "application/json"},
                 timeout=10,
@@ -76,25 +72,15 @@ class WebhookSink:
             log.error("the alert webhook did not take the alert: %s", trouble)
 
 
-def sinks(settings: Settings) -> list[Sink]:
-    """Returns the sinks that the environment asks for."""
-    found: list[Sink] = [LogSink()]
-    if settings.alert_webhook is not None:
-        found.append(WebhookSink(settings.alert_webhook.get_secret_value()))
-    return found
-
-
 @dg.run_failure_sensor(
     name="alert_on_failure",
     default_status=dg.DefaultSensorStatus.RUNNING,
     # Dagster skips runs that are executed in the process of the command line, which shows them.
     description="Reports every failed run in the log and, if one is set, to the webhook.",
 )
-def alert_on_failure(context: dg.RunFailureSensorContext) -> None:
-    """Sends the alert of a failed run to all sinks."""
-    alert = _alert(context)
-    for sink in sinks(read_settings()):
-        sink.send(alert)
+def alert_on_failure(context: dg.RunFailureSensorContext, alerts: AlertSink) -> None:
+    """Sends the alert of a failed run."""
+    alerts.send(_alert(context))
 
 
 def _alert(context: dg.RunFailureSensorContext) -> Alert:
@@ -117,3 +103,9 @@ def _alert(context: dg.RunFailureSensorContext) -> Alert:
                 error = error.cause
             message = error.message
     return Alert(run.job_name, run.run_id, " ".join(message.split())[:MAX_CHARACTERS], tuple(shops))
+
+
+@dg.definitions
+def alert_resources() -> dg.Definitions:
+    """Returns the resource of alerts."""
+    return dg.Definitions(resources={"alerts": AlertSink()})

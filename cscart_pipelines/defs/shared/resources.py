@@ -1,29 +1,54 @@
-"""The resources of every op, and the executor.
+"""The resource of every op and sensor, and the executor.
 
-Settings are read from the environment when a run begins, never when code loads. Not here: the
-resource of dbt (`transformation.assets`).
+The environment is read when a run begins, never when code loads. Not here: the resources of dbt
+(`transformation.assets`) and of alerts (`alerts`).
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 import dagster as dg
+from pydantic import Field
 
 from cscart_pipelines.app_context import AppContext, open_context
 from cscart_pipelines.defs.shared.orphaned_runs import in_process_executor
+from cscart_pipelines.settings import PREFIX
 
 
 class Pipelines(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Opens the warehouse that the environment names; one with another schema is refused."""
+    """Opens the warehouse; one with another schema is refused.
+
+    A field that is not given is that of the environment, `CSCART_PIPELINES_` and its name.
+    """
+
+    # Not `EnvVar`: Dagster refuses to start a run if the variable of one is not set.
+    home: str | None = Field(
+        default=None, description="Local state: embedded PostgreSQL, key file."
+    )
+    database_url: str | None = Field(default=None, description="PostgreSQL of the warehouse.")
+    secret_key: str | None = Field(default=None, description="Opens the API keys of the shops.")
+    api_parallel: int | None = Field(
+        default=None, description="Requests to one shop at the same time."
+    )
+    write_settle_seconds: int | None = Field(
+        default=None, description="Age at which a write without an answer counts as not applied."
+    )
 
     @contextlib.contextmanager
     def open(self) -> Iterator[AppContext]:
         """Yields settings, warehouse and registry, with `dagster` as the actor of the audit trail.
 
         Raises:
+            SettingsError: a field or a variable of the environment cannot be used.
             WarehouseUnavailableError: the database cannot be reached or used.
         """
-        with open_context(actor="dagster") as app:
+        given = {
+            PREFIX + name.upper(): str(value)
+            for name in type(self).model_fields
+            if (value := getattr(self, name)) is not None
+        }
+        with open_context({**os.environ, **given}, actor="dagster") as app:
             yield app
 
 
