@@ -60,7 +60,7 @@ class Settings(BaseModel):
     """Where failure alerts are posted as JSON, beside the log."""
     api_parallel: int = 4
     """Requests to one shop at the same time."""
-    write_settle: float = 60.0
+    write_settle_seconds: float = 60.0
     """Seconds after which a write without an answer, and not to be seen in the shop, counts as not
     applied. Longer than the slowest request the shop's web server lets run."""
     run_retention_days: int = 90
@@ -114,22 +114,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         .absolute(),
         "alert_webhook": _secret(env.get(f"{PREFIX}ALERT_WEBHOOK")),
     }
-    if parallel := env.get(f"{PREFIX}API_PARALLEL"):
-        if not parallel.isdecimal() or not 1 <= int(parallel) <= 32:
-            raise SettingsError(f"{PREFIX}API_PARALLEL is {parallel!r}; expected a number, 1 to 32")
-        values["api_parallel"] = int(parallel)
-    if settle := env.get(f"{PREFIX}WRITE_SETTLE_SECONDS"):
-        if not settle.isdecimal() or not 1 <= int(settle) <= 3600:
-            raise SettingsError(
-                f"{PREFIX}WRITE_SETTLE_SECONDS is {settle!r}; expected a number, 1 to 3600"
-            )
-        values["write_settle"] = float(settle)
-    if days := env.get(f"{PREFIX}RUN_RETENTION_DAYS"):
-        if not days.isdecimal() or int(days) > 3650:
-            raise SettingsError(
-                f"{PREFIX}RUN_RETENTION_DAYS is {days!r}; expected days, 0 (keep all) to 3650"
-            )
-        values["run_retention_days"] = int(days)
+    values |= _numbers(env, PREFIX, _NUMBERS)
     if collector := env.get(f"{PREFIX}COLLECTOR_URL"):
         values["collector_url"] = _collector_url(collector)
     values["collector"] = _collector(env)
@@ -139,6 +124,11 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     return settings
 
 
+_NUMBERS = {
+    "api_parallel": (1, 32),
+    "write_settle_seconds": (1, 3600),
+    "run_retention_days": (0, 3650),
+}
 _COLLECTOR_NUMBERS = {
     "port": (0, 65535),
     "address_rate": (1, 1_000_000),
@@ -149,14 +139,22 @@ _COLLECTOR_NUMBERS = {
 }
 
 
-def _collector(env: Mapping[str, str]) -> CollectorSettings:
-    values: dict[str, Any] = {}
-    for field, (least, most) in _COLLECTOR_NUMBERS.items():
-        name = f"{PREFIX}COLLECTOR_{field.upper()}"
+def _numbers(
+    env: Mapping[str, str], prefix: str, ranges: Mapping[str, tuple[int, int]]
+) -> dict[str, int]:
+    """Reads the variables of these fields that are set; each has its least and its most."""
+    found = {}
+    for field, (least, most) in ranges.items():
+        name = f"{prefix}{field.upper()}"
         if text := env.get(name, "").strip():
             if not text.isdecimal() or not least <= int(text) <= most:
                 raise SettingsError(f"{name} is {text!r}; expected a number, {least} to {most}")
-            values[field] = int(text)
+            found[field] = int(text)
+    return found
+
+
+def _collector(env: Mapping[str, str]) -> CollectorSettings:
+    values: dict[str, Any] = {**_numbers(env, f"{PREFIX}COLLECTOR_", _COLLECTOR_NUMBERS)}
     name = f"{PREFIX}COLLECTOR_HEADLESS"
     if text := env.get(name, "").strip().lower():
         if text not in ("yes", "no"):

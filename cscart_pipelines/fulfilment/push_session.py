@@ -74,7 +74,7 @@ class PushContext:
     client: ShopClient
     journal: Journal
     settling_seconds: float
-    """Seconds; see Settings.write_settle."""
+    """Seconds; see Settings.write_settle_seconds."""
     limit: int | None = None
     """At most so many orders, or stock levels."""
     dry_run: bool = False
@@ -177,7 +177,7 @@ def open_push(
             integration,
             client,
             journal,
-            settings.write_settle,
+            settings.write_settle_seconds,
             limit,
             dry_run=dry_run,
             automatic=automatic,

@@ -20,7 +20,7 @@ def test_a_field_stands_before_the_variable_of_its_name(
     with pipelines.open() as app:
         assert app.registry.all() == []
         assert app.settings.home == tmp_path
-        assert (app.settings.api_parallel, app.settings.write_settle) == (2, 7)
+        assert (app.settings.api_parallel, app.settings.write_settle_seconds) == (2, 7)
 
 
 def test_a_field_is_checked_as_the_variable_is() -> None:

@@ -89,7 +89,7 @@ class Connected:
     ) -> PushReport:
         """One push; a report also when it failed. `settle` may be among the options."""
         settle = options.pop("settle", 0.0)
-        settings = self.settings.model_copy(update={"write_settle": settle})
+        settings = self.settings.model_copy(update={"write_settle_seconds": settle})
         with (
             self.client(**(client or {})) as line,
             open_push(

@@ -68,7 +68,7 @@ def rules(shop: Connected, **values: Any) -> None:
 def a_round(
     shop: Connected, *, settle: float = 0.0, client: dict[str, Any] | None = None, **options: Any
 ) -> Iterator[PushContext]:
-    settings = shop.settings.model_copy(update={"write_settle": settle})
+    settings = shop.settings.model_copy(update={"write_settle_seconds": settle})
     with (
         _line(shop, **(client or {})) as line,
         open_push(

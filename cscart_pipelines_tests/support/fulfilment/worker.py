@@ -37,7 +37,7 @@ LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 def work(key: str, url: str, settle: float, parallel: int) -> None:
     """One round after the other, as long as the parent lives."""
     parent = os.getppid()
-    settings = read_settings().model_copy(update={"write_settle": settle})
+    settings = read_settings().model_copy(update={"write_settle_seconds": settle})
     with open_warehouse(settings) as warehouse:
         registry = Registry(warehouse, settings)
         while os.getppid() == parent:
