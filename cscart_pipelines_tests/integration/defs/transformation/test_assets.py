@@ -100,30 +100,28 @@ def test_the_partition_of_the_list_that_failed_is_red_and_no_other(
     assert set(made.get_partition_keys()) == {"good-1", "good-2"}
 
 
-def test_a_list_shows_its_own_rows_and_the_code_that_made_them(
-    room: ControlRoom, failed: dg.ExecuteInProcessResult
-) -> None:
-    assert not failed.success
-    room.execute("DELETE FROM cscart.orders WHERE integration = 'good-2'")
-    request = build_request(["good-1", "good-2"], present=NAMES)
-    job = location().resolve_job_def("build_lists")
-    done = job.execute_in_process(
-        instance=room.instance, partition_key="good-1", run_config=request.run_config
+Made = dict[tuple[str, str | None], dg.AssetMaterialization]
+
+
+@pytest.fixture(scope="module")
+def made(room: ControlRoom, failed: dg.ExecuteInProcessResult) -> Made:
+    """What the run says of each model and list."""
+    logged = room.instance.all_logs(
+        failed.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
     )
-    shown = {
-        (made.asset_key.path[-1], made.partition): made
-        for made in (
-            event.step_materialization_data.materialization
-            for event in done.all_events
-            if event.is_step_materialization
-        )
-    }
-    rows = {
-        key: shown["orders", key].metadata["dagster/row_count"].value
-        for key in ("good-1", "good-2")
-    }
-    assert rows == {"good-1": 1, "good-2": 0}
-    assert "dagster/row_count" not in shown["customer_facts", "good-1"].metadata  # a view
-    graph = location().get_repository_def().asset_graph
-    orders = graph.get(dg.AssetKey(["analytics", "orders"]))
-    assert (shown["orders", "good-1"].tags or {})["dagster/code_version"] == orders.code_version
+    found = [one.asset_materialization for one in logged if one.asset_materialization]
+    return {(one.asset_key.path[-1], one.partition): one for one in found}
+
+
+def test_a_list_shows_its_own_rows(made: Made) -> None:
+    """The table has two."""
+    keys = ("good-1", "good-2")
+    rows = [made["orders", key].metadata["dagster/row_count"].value for key in keys]
+    assert rows == [1, 1]
+    assert made["product_funnel", "good-1"].metadata["dagster/row_count"].value == 0
+    assert "dagster/row_count" not in made["customer_facts", "good-1"].metadata  # a view
+
+
+def test_a_model_says_by_which_code_it_was_made(made: Made) -> None:
+    orders = location().get_repository_def().asset_graph.get(dg.AssetKey(["analytics", "orders"]))
+    assert (made["orders", "good-1"].tags or {})["dagster/code_version"] == orders.code_version
