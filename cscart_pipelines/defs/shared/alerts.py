@@ -103,9 +103,3 @@ def _alert(context: dg.RunFailureSensorContext) -> Alert:
                 error = error.cause
             message = error.message
     return Alert(run.job_name, run.run_id, " ".join(message.split())[:MAX_CHARACTERS], tuple(shops))
-
-
-@dg.definitions
-def alert_resources() -> dg.Definitions:
-    """Returns the resource of alerts."""
-    return dg.Definitions(resources={"alerts": AlertSink()})

@@ -1,7 +1,7 @@
 """The resource of every op and sensor, and the executor.
 
-The environment is read when a run begins, never when code loads. Not here: the resources of dbt
-(`transformation.assets`) and of alerts (`alerts`).
+The environment is read when a run begins, never when code loads. Not here: the resource of dbt
+(`transformation.assets`).
 """
 
 import contextlib
@@ -12,6 +12,7 @@ import dagster as dg
 from pydantic import Field
 
 from cscart_pipelines.app_context import AppContext, open_context
+from cscart_pipelines.defs.shared.alerts import AlertSink
 from cscart_pipelines.defs.shared.orphaned_runs import in_process_executor
 from cscart_pipelines.settings import PREFIX
 
@@ -57,6 +58,10 @@ def resources() -> dg.Definitions:
     """Returns the resources and the executor of all jobs."""
     # In memory: outputs that only the process which executes the run reads.
     return dg.Definitions(
-        resources={"pipelines": Pipelines(), "in_memory": dg.mem_io_manager},
+        resources={
+            "pipelines": Pipelines(),
+            "alerts": AlertSink(),
+            "in_memory": dg.mem_io_manager,
+        },
         executor=in_process_executor,
     )

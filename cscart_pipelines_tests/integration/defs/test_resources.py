@@ -12,11 +12,11 @@ from cscart_pipelines_tests.conftest import Database
 
 
 def test_a_field_stands_before_the_variable_of_its_name(
-    database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    warehouse_database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("CSCART_PIPELINES_DATABASE_URL", "postgresql://127.0.0.1:1/nowhere")
     monkeypatch.setenv("CSCART_PIPELINES_WRITE_SETTLE_SECONDS", "7")
-    pipelines = Pipelines(home=str(tmp_path), database_url=database.url, api_parallel=2)
+    pipelines = Pipelines(home=str(tmp_path), database_url=warehouse_database.url, api_parallel=2)
     with pipelines.open() as app:
         assert app.registry.all() == []
         assert app.settings.home == tmp_path
