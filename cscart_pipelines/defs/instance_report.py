@@ -24,7 +24,7 @@ from cscart_pipelines.sync import data_checks
 def main() -> None:
     """Prints a list of findings: `check`, `ok`, `says`."""
     with dg.DagsterInstance.get() as instance, open_context() as app:
-        json.dump([_daemon(instance), _runs(instance), *_checks(app)], sys.stdout)
+        json.dump([_daemon(instance), _runs(instance, app), *_checks(app)], sys.stdout)
 
 
 def _daemon(instance: dg.DagsterInstance) -> dict[str, Any]:
@@ -38,8 +38,8 @@ def _daemon(instance: dg.DagsterInstance) -> dict[str, Any]:
     return {"check": "daemon", "ok": not ill or len(ill) == len(statuses), "says": says}
 
 
-def _runs(instance: dg.DagsterInstance) -> dict[str, Any]:
-    dead = orphaned_runs.dead_runs(instance)
+def _runs(instance: dg.DagsterInstance, app: AppContext) -> dict[str, Any]:
+    dead = orphaned_runs.dead_runs(instance, app.warehouse)
     says = "none that was left unfinished"
     if dead:
         says = (

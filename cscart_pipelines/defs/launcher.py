@@ -51,7 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
         with exclusive(Path(os.environ["DAGSTER_HOME"]) / ".start.lock"):
             # Two that make the same SQLite files at the same time would break them.
             instance = stack.enter_context(DagsterInstance.get())
-        orphaned_runs.fail_orphaned(instance)
+        with Pipelines().open() as app:
+            orphaned_runs.fail_orphaned(instance, app.warehouse)
         done = worth_a_build = True
         if asked.resync:
             request = _request(instance, asked.resync, full=asked.full)
@@ -139,6 +140,7 @@ def _execute(
     job = definitions.resolve_job_def(name)
     run_id = str(uuid.uuid4())
     _emit(event="running", job=name, run_id=run_id)
+    orphaned_runs.sessions.begin(run_id)
     result = job.execute_in_process(
         instance=instance,
         partition_key=request.partition_key,
@@ -146,11 +148,12 @@ def _execute(
         tags={
             **request.tags,
             STARTED_BY: "command line",
-            orphaned_runs.TAG: orphaned_runs.signature(run_id),  # from the first moment on
+            orphaned_runs.TAG: run_id,
         },
         raise_on_error=False,
         run_id=run_id,
     )
+    orphaned_runs.sessions.end(run_id)
     if reports := _reports(result):
         _emit(event="report", job=name, run_id=result.run_id, reports=reports)
     _emit(event="finished", job=name, run_id=result.run_id, ok=result.success)

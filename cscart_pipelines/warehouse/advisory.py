@@ -22,6 +22,14 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 """How often a wait on the server is interrupted, so that the caller can end it."""
 
+_KEEPALIVES = """
+    set_config('tcp_keepalives_idle', '30', false),
+    set_config('tcp_keepalives_interval', '10', false),
+    set_config('tcp_keepalives_count', '3', false)
+"""
+"""The server misses a machine that was switched off after a minute, not after two hours, and frees
+the locks of its sessions."""
+
 Connection = psycopg.Connection[Any]
 
 
@@ -46,6 +54,8 @@ class Lock(StrEnum):
     WRITE_KEY = "write key"
     """Per integration."""
     RETENTION = "onsite retention"
+    RUN = "run"
+    """Per run of Dagster: a process executes it."""
 
     def number(self, *of: str) -> int:
         """The number of this lock.
@@ -73,7 +83,7 @@ def try_lock_session(connection: Connection, which: Lock, *of: str, shared: bool
     A shared one excludes only those that are not shared.
     """
     function = "pg_try_advisory_lock_shared" if shared else "pg_try_advisory_lock"
-    return _ask(connection, f"SELECT {function}(%s)", which.number(*of))
+    return _ask(connection, f"SELECT {function}(%s), {_KEEPALIVES}", which.number(*of))
 
 
 def wait_for_session(
@@ -124,7 +134,7 @@ def unlock(connection: Connection, which: Lock, *of: str, shared: bool = False) 
 
 
 def holders(connection: Connection, which: Lock, of: Collection[str]) -> dict[str, int]:
-    """Returns the integrations whose lock is held, with the backend process id of the holder."""
+    """Returns which of these have their lock held, with the backend process id of the holder."""
     numbers = {which.number(one): one for one in of}
     rows = connection.cursor(row_factory=tuple_row).execute(
         """

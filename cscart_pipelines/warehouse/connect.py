@@ -26,6 +26,8 @@ from cscart_pipelines.warehouse import pool
 from cscart_pipelines.warehouse.errors import SchemaOutdatedError, WarehouseUnavailableError
 
 CONNECT_SECONDS = 10
+KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+"""After a minute without an answer of the other machine, a connection is lost (seconds)."""
 OLDEST_SERVER = 150000
 SECRET_OPTIONS = ("password", "sslpassword")
 
@@ -76,8 +78,8 @@ class Warehouse:
     def open_session(self, *, autocommit: bool = False) -> psycopg.Connection[tuple[Any, ...]]:
         """A connection of the caller's own, who closes it.
 
-        For locks of the session, which must end with it however the process ends; for settings of
-        the session; for what runs for as long as its process.
+        For locks of the session, which must end with it however the process or its machine ends;
+        for settings of the session; for what runs for as long as its process.
 
         Raises:
             WarehouseUnavailableError: The database cannot be reached.
@@ -97,6 +99,7 @@ class Warehouse:
             "password": self.url.password,
             "dbname": self.url.database,
             "connect_timeout": CONNECT_SECONDS,
+            **KEEPALIVES,
             "application_name": self._actor,
         }
         rest = {k: v for k, v in self.url.query.items() if k not in ("host", "port")}

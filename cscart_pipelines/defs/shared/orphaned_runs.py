@@ -1,24 +1,33 @@
 """Runs whose process is gone: found and marked as failed, so that they free their pools.
 
-Dagster's default launcher notices the end of a process only while the server that started it lives:
-a killed command line or a machine that was switched off leaves runs that look as if they went on.
-Not here: synchronisations whose run is gone, the registry ends those (`release_dead`).
+Each process that executes a run holds a lock of the warehouse in a session of its own, and the
+server frees it however the process or its machine ends. Dagster notices the end of a process only
+where the launcher can: a killed command line, a machine that was switched off or a worker of Celery
+leave runs that look as if they went on. Not here: synchronisations whose run is gone, the registry
+ends those (`release_dead`).
 """
 
 from __future__ import annotations
 
-import os
-import socket
+import contextlib
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-import psutil
-from dagster._core.storage.runs import SqliteRunStorage
+
+from cscart_pipelines.settings import SettingsError, read_settings
+from cscart_pipelines.warehouse import advisory
+from cscart_pipelines.warehouse.advisory import Lock
+from cscart_pipelines.warehouse.connect import Warehouse, open_warehouse
+from cscart_pipelines.warehouse.driver import Connection
+from cscart_pipelines.warehouse.errors import WarehouseUnavailableError
 
 HIDDEN = ".dagster/cscart_"
 """So begin tags that this project alone reads: the UI shows no tag of `.dagster/`."""
-TAG = f"{HIDDEN}process"
+TAG = f"{HIDDEN}session"
+"""The tag of a run whose process holds its lock. Its value is the id of the run, since a run that
+Dagster restarts carries the tags of the first."""
 ALIVE = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -27,43 +36,79 @@ ALIVE = [
 ]
 
 
-def signature(run_id: str) -> str:
-    """Returns the value of `TAG`: the run, the machine and the process that executes it.
+class RunSessions:
+    """The sessions in which this process holds the locks of its runs.
 
-    It holds the run, since a run that Dagster restarts carries the tags of the first; and the time
-    when the process began, since the operating system uses numbers of processes again.
+    The lock of a run that has ended is kept until the next one begins, or until the process ends:
+    Dagster records the end of a run after its executor.
     """
-    return f"{run_id} {socket.gethostname()} {_number_and_time(psutil.Process())}"
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, Connection] = {}
+        self._ended: set[str] = set()
+        self._mutex = threading.Lock()
+
+    def begin(self, run_id: str) -> None:
+        """Takes the lock of a run that this process executes.
+
+        Raises:
+            WarehouseUnavailableError: The database does not answer.
+            SettingsError: A variable of the environment cannot be used.
+        """
+        with self._mutex:
+            for ended in self._ended:
+                self._sessions.pop(ended).close()
+            self._ended.clear()
+            if run_id in self._sessions:
+                return
+            with open_warehouse(read_settings(), check=False, actor="dagster") as warehouse:
+                connection = warehouse.open_session(autocommit=True)
+            advisory.try_lock_session(connection, Lock.RUN, run_id)
+            self._sessions[run_id] = connection
+
+    def end(self, run_id: str) -> None:
+        """Says that this process does nothing more for a run."""
+        with self._mutex:
+            if run_id in self._sessions:
+                self._ended.add(run_id)
 
 
-def fail_orphaned(instance: dg.DagsterInstance) -> list[str]:
-    """Marks runs as failed whose process is gone.
+sessions = RunSessions()
 
-    A run of another machine is judged only where runs are kept in SQLite: that serves one machine
-    at a time, so the home was copied or the machine has a new name.
+
+def fail_orphaned(instance: dg.DagsterInstance, warehouse: Warehouse) -> list[str]:
+    """Marks runs as failed whose process is gone, on whichever machine it was.
 
     Returns:
         The ids of the runs.
     """
-    dead = _dead(instance)
+    dead = _dead(instance, warehouse)
     for run in dead:
         instance.report_run_failed(run, "The process of this run is gone.")
     return [run.run_id for run in dead]
 
 
-def dead_runs(instance: dg.DagsterInstance) -> list[str]:
+def dead_runs(instance: dg.DagsterInstance, warehouse: Warehouse) -> list[str]:
     """Returns the ids of the runs that `fail_orphaned` would mark."""
-    return [run.run_id for run in _dead(instance)]
+    return [run.run_id for run in _dead(instance, warehouse)]
 
 
-def _dead(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    local = isinstance(instance.run_storage, SqliteRunStorage)
-    runs = instance.get_runs(filters=dg.RunsFilter(statuses=ALIVE))
-    return [run for run in runs if _is_gone(run.run_id, run.tags.get(TAG, ""), local)]
+def _dead(instance: dg.DagsterInstance, warehouse: Warehouse) -> list[dg.DagsterRun]:
+    alive = instance.get_runs(filters=dg.RunsFilter(statuses=ALIVE))
+    begun = [run.run_id for run in alive if run.tags.get(TAG) == run.run_id]
+    if not begun:
+        return []
+    with warehouse.connect(autocommit=True) as connection:
+        held = advisory.holders(connection, Lock.RUN, begun)
+    gone = [run_id for run_id in begun if run_id not in held]
+    if not gone:
+        return []
+    # Read again: one may have ended between the two looks, and its process with it.
+    return list(instance.get_runs(filters=dg.RunsFilter(run_ids=gone, statuses=ALIVE)))
 
 
-class _SigningExecutor(dg.Executor):
-    """Executes as another executor does, after it has tagged the run with its process."""
+class _LockingExecutor(dg.Executor):
+    """Executes as another executor does, while this process holds the lock of the run."""
 
     def __init__(self, inner: dg.Executor) -> None:
         self._inner = inner
@@ -78,42 +123,25 @@ class _SigningExecutor(dg.Executor):
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         run_id = plan_context.run_id
-        plan_context.instance.add_run_tags(run_id, {TAG: signature(run_id)})
-        yield from self._inner.execute(plan_context, execution_plan)
+        # Without a warehouse the steps fail, and say why.
+        with contextlib.suppress(WarehouseUnavailableError, SettingsError):
+            sessions.begin(run_id)
+            plan_context.instance.add_run_tags(run_id, {TAG: run_id})
+        try:
+            yield from self._inner.execute(plan_context, execution_plan)
+        finally:
+            sessions.end(run_id)
 
 
-def _sign_and_execute(context: dg.InitExecutorContext) -> dg.Executor:
+def _lock_and_execute(context: dg.InitExecutorContext) -> dg.Executor:
     inner = dg.in_process_executor.executor_creation_fn
     assert inner is not None
-    return _SigningExecutor(inner(context))
+    return _LockingExecutor(inner(context))
 
 
 in_process_executor = dg.ExecutorDefinition(
     name="in_process",
     config_schema=dg.in_process_executor.config_schema.as_field(),
-    executor_creation_fn=_sign_and_execute,
+    executor_creation_fn=_lock_and_execute,
     description="All steps in the run's own process: one of its own for each costs two seconds.",
 )
-
-
-def _number_and_time(process: psutil.Process) -> str:
-    return f"{process.pid} {process.create_time():.2f}"
-
-
-def _is_gone(run_id: str, signed: str, local: bool) -> bool:
-    match signed.split(" "):
-        case [of, host, number, began] if of == run_id and number.isdecimal():
-            pass
-        case _:
-            return False
-    if host != socket.gethostname() and not local:
-        return False
-    if int(number) == os.getpid():
-        return f"{number} {began}" != _number_and_time(psutil.Process())
-    try:
-        process = psutil.Process(int(number))
-        return process.status() == psutil.STATUS_ZOMBIE or f"{number} {began}" != _number_and_time(
-            process
-        )
-    except psutil.NoSuchProcess:
-        return True

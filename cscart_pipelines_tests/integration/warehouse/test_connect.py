@@ -277,6 +277,9 @@ def test_the_url_is_spelled_out_for_libpq_and_for_dbt() -> None:
     warehouse = Warehouse(url, actor="ann@till")
     arguments = warehouse.connection_arguments()
     assert arguments.pop("connect_timeout") == 10
+    assert arguments.pop("keepalives_idle") == 30
+    assert arguments.pop("keepalives_interval") == 10
+    assert arguments.pop("keepalives_count") == 3
     assert arguments == {
         "host": "h", "port": 6543, "user": "u", "password": "p@ss", "dbname": "d",
         "sslmode": "require", "application_name": "ann@till",
