@@ -12,6 +12,7 @@ BIN := .venv/bin
 RUNTIME := .venv/.installed
 SANDBOX_SHOP := .venv/.installed-sandbox
 DEV := .venv/.installed-dev
+CLUSTER := .venv/.installed-cluster
 WORKERS ?= 2
 SANDBOX ?=
 UI_PORT ?= 3000
@@ -72,6 +73,11 @@ $(DEV): constraints-dev.txt $(SANDBOX_SHOP)
 	@$(INSTALL) --require-hashes -r constraints-dev.txt
 	@touch $@
 
+$(CLUSTER): constraints-cluster.txt $(DEV)
+	@echo "installing the run launchers for several machines"
+	@$(INSTALL) --require-hashes -r constraints-cluster.txt
+	@touch $@
+
 # Writes the constraints files anew from pyproject.toml, runtime first: what it pins, the others pin too.
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-header --no-annotate --quiet pyproject.toml
@@ -80,6 +86,7 @@ constraints: $(RUNTIME)
 	@$(COMPILE) --extra install -o constraints.txt
 	@$(COMPILE) --extra install --extra sandbox -c constraints.txt -o constraints-sandbox.txt
 	@$(COMPILE) --extra install --extra dev -c constraints-sandbox.txt -o constraints-dev.txt
+	@$(COMPILE) --extra install --extra celery --extra k8s -c constraints-dev.txt -o constraints-cluster.txt
 
 format: $(DEV)
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .

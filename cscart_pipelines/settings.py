@@ -65,6 +65,8 @@ class Settings(BaseModel):
     applied. Longer than the slowest request the shop's web server lets run."""
     run_retention_days: int = 90
     """Dagster's runs are deleted after so many days; 0 keeps all."""
+    integrations_per_run: int = 250
+    """At most so many are synchronised by one run: runs are what several machines share out."""
     collector_url: str = "http://127.0.0.1:8767"
     """Where visitors' browsers reach the collector, without a slash at the end."""
     collector: CollectorSettings = CollectorSettings()
@@ -128,6 +130,7 @@ _NUMBERS = {
     "api_parallel": (1, 32),
     "write_settle_seconds": (1, 3600),
     "run_retention_days": (0, 3650),
+    "integrations_per_run": (1, 1000),
 }
 _COLLECTOR_NUMBERS = {
     "port": (0, 65535),
@@ -151,6 +154,15 @@ def _numbers(
                 raise SettingsError(f"{name} is {text!r}; expected a number, {least} to {most}")
             found[field] = int(text)
     return found
+
+
+def read_spread_minutes(environ: Mapping[str, str] | None = None) -> int:
+    """The minutes of each hour over which synchronisations begin; 0: all at the full hour.
+
+    Apart from the other settings, since a schedule reads it when the code is loaded.
+    """
+    env = os.environ if environ is None else environ
+    return _numbers(env, PREFIX, {"resync_spread_minutes": (0, 60)}).get("resync_spread_minutes", 0)
 
 
 def _collector(env: Mapping[str, str]) -> CollectorSettings:

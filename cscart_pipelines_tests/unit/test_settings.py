@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from cscart_pipelines.settings import SettingsError, database_url, read_settings
+from cscart_pipelines.settings import (
+    SettingsError,
+    database_url,
+    read_settings,
+    read_spread_minutes,
+)
 from cscart_pipelines_tests.support.database.embedded import environment
 
 URL = "postgresql://shop:s3cret@db.example:6543/warehouse"
@@ -137,6 +142,22 @@ def test_runs_are_kept_for_some_days_or_for_ever(text: str, days: int) -> None:
 def test_other_numbers_of_days_are_refused_with_the_range(bad: str) -> None:
     with pytest.raises(SettingsError, match=r"CSCART_PIPELINES_RUN_RETENTION_DAYS is .* to 3650"):
         read_settings({"CSCART_PIPELINES_RUN_RETENTION_DAYS": bad})
+
+
+@pytest.mark.parametrize("bad", ["0", "1001", "-1", "all"])
+def test_other_numbers_of_integrations_per_run_are_refused_with_the_range(bad: str) -> None:
+    name = "CSCART_PIPELINES_INTEGRATIONS_PER_RUN"
+    assert read_settings({name: "20"}).integrations_per_run == 20
+    with pytest.raises(SettingsError, match=rf"{name} is .* 1 to 1000"):
+        read_settings({name: bad})
+
+
+@pytest.mark.parametrize("bad", ["61", "-5", "an hour"])
+def test_other_minutes_to_spread_over_are_refused_with_the_range(bad: str) -> None:
+    name = "CSCART_PIPELINES_RESYNC_SPREAD_MINUTES"
+    assert [read_spread_minutes({name: text}) for text in ("", "0", "60")] == [0, 0, 60]
+    with pytest.raises(SettingsError, match=rf"{name} is .* 0 to 60"):
+        read_spread_minutes({name: bad})
 
 
 def test_importing_the_settings_reads_nothing() -> None:

@@ -12,7 +12,7 @@ import dagster as dg
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.defs.fulfilment.jobs import push_stock, push_tracking
 from cscart_pipelines.defs.fulfilment.stock_schedule import ScheduleCursor, due_keys, split_busy
-from cscart_pipelines.defs.ingestion.jobs import LARGEST_RUN
+from cscart_pipelines.defs.ingestion.jobs import batches
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.defs.shared.run_requests import (
     INTEGRATIONS,
@@ -98,14 +98,13 @@ def stock_schedule(
         return dg.SensorResult(
             skip_reason="No integration's stock schedule is due.", cursor=after.to_cursor()
         )
-    batches = [keys[start : start + LARGEST_RUN] for start in range(0, len(keys), LARGEST_RUN)]
     requests = [
         dg.RunRequest(
             run_key=f"stock-{now:.3f}-{number}",
             run_config={"only": batch},
             tags={STARTED_BY: CLOCK, INTEGRATIONS: str(len(batch))},
         )
-        for number, batch in enumerate(batches)
+        for number, batch in enumerate(batches(keys, app.settings.integrations_per_run))
     ]
     return dg.SensorResult(run_requests=requests, cursor=after.to_cursor())
 

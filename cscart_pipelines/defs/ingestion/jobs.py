@@ -3,6 +3,9 @@
 Not here: the job that builds the lists (`transformation.jobs`).
 """
 
+import zlib
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -11,6 +14,7 @@ from cscart_pipelines.defs.ingestion.assets import read_shop
 from cscart_pipelines.defs.shared.partitions import NAME
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.integrations.lifecycle import Action, rejection_reason
+from cscart_pipelines.settings import read_spread_minutes
 
 resync = dg.define_asset_job(
     "resync",
@@ -19,15 +23,39 @@ resync = dg.define_asset_job(
     description="Reads shops into the raw tables. A partition is an integration.",
 )
 
-LARGEST_RUN = 250
-"""Integrations in one scheduled run: with hundreds, the last should not wait for all others."""
+SLOT_MINUTES = 5
+SLOTS = -(-read_spread_minutes() // SLOT_MINUTES)
+"""In so many groups integrations are synchronised, five minutes apart; 0: all at the full hour."""
+
+
+def cron_of(slots: int) -> str:
+    """The times at which integrations are looked at, for a number of groups."""
+    return f"0-{slots * SLOT_MINUTES - 1}/{SLOT_MINUTES} * * * *" if slots > 1 else "0 * * * *"
+
+
+def in_slot(keys: Sequence[str], moment: datetime, slots: int) -> list[str]:
+    """Returns the integrations whose minute of the hour has come: always the same for one key."""
+    slot = moment.minute // SLOT_MINUTES
+    return [key for key in keys if zlib.crc32(key.encode()) % slots == slot]
+
+
+def batches(keys: Sequence[str], most: int) -> Iterator[list[str]]:
+    """Yields the integrations of each run.
+
+    Args:
+        keys: Integrations, in the order of their partitions.
+        most: Setting `integrations_per_run`. Of hundreds, the last should not wait for all others.
+    """
+    for start in range(0, len(keys), most):
+        yield list(keys[start : start + most])
 
 
 @dg.schedule(
     job=resync,
-    cron_schedule="0 * * * *",
+    cron_schedule=cron_of(SLOTS),
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every hour, all integrations that are due, in one run (of at most 250).",
+    description="Every hour, all integrations that are due, in runs of at most"
+    " CSCART_PIPELINES_INTEGRATIONS_PER_RUN.",
 )
 def hourly_resync(
     context: dg.ScheduleEvaluationContext, pipelines: Pipelines
@@ -44,10 +72,14 @@ def hourly_resync(
     present = list(context.instance.get_dynamic_partitions(NAME))
     wanted = set(due)
     due = [key for key in present if key in wanted]  # in the order of ranges
+    if SLOTS > 1:
+        due = in_slot(due, context.scheduled_execution_time, SLOTS)
     if not due:
         return dg.SkipReason(f"No integration is due ({len(not_due)} are not).")
-    batches = [due[start : start + LARGEST_RUN] for start in range(0, len(due), LARGEST_RUN)]
-    requests = [resync_request(batch, present, scheduled=True) for batch in batches]
+    requests = [
+        resync_request(batch, present, scheduled=True)
+        for batch in batches(due, app.settings.integrations_per_run)
+    ]
     return requests[0] if len(requests) == 1 else requests
 
 

@@ -58,7 +58,7 @@ def requested_syncs(
     """A request is taken away once its run exists: a crash in between neither loses nor doubles it.
 
     Until then it is answered with the same run key, and Dagster starts one run for one key.
-    What one command has asked for has one moment, and is one run.
+    What one command has asked for has one moment; it is one run, unless it is too much for one.
     """
     present = list(context.instance.get_dynamic_partitions(NAME))
     wanted: list[dg.RunRequest] = []
@@ -66,8 +66,9 @@ def requested_syncs(
         pipelines.open() as app,
         app.warehouse.connect(autocommit=True) as connection,
     ):
-        for asked in pending_requests(connection):
-            run_key = f"{'full' if asked.full else 'resync'}-{asked.requested_at.timestamp():.6f}"
+        for asked in pending_requests(connection, app.settings.integrations_per_run):
+            moment = f"{asked.requested_at.timestamp():.6f}"
+            run_key = f"{'full' if asked.full else 'resync'}-{moment}-{asked.keys[0]}"
             if runs_of(context.instance, RUN_KEY, run_key):
                 delete_request(connection, asked)
             elif set(asked.keys) <= set(present):

@@ -79,12 +79,17 @@ sessions = RunSessions()
 def fail_orphaned(instance: dg.DagsterInstance, warehouse: Warehouse) -> list[str]:
     """Marks runs as failed whose process is gone, on whichever machine it was.
 
+    One that was to be cancelled is marked as cancelled.
+
     Returns:
         The ids of the runs.
     """
     dead = _dead(instance, warehouse)
     for run in dead:
-        instance.report_run_failed(run, "The process of this run is gone.")
+        if run.status is dg.DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, "The process of this run is gone.")
+        else:
+            instance.report_run_failed(run, "The process of this run is gone.")
     return [run.run_id for run in dead]
 
 

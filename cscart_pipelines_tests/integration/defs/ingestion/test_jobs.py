@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from cronsim import CronSim
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cscart_pipelines.defs.ingestion.jobs import hourly_resync, resync_request
+from cscart_pipelines.defs.ingestion.jobs import (
+    cron_of,
+    hourly_resync,
+    in_slot,
+    resync_request,
+)
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
@@ -87,6 +96,37 @@ def test_hundreds_are_read_in_bounded_runs(room: ControlRoom) -> None:
     assert [key for request in answer for key in only(request)] == keys
     assert answer[1].tags["dagster/asset_partition_range_start"] == "a-250"
     assert answer[1].tags["dagster/asset_partition_range_end"] == "a-499"
+
+
+def test_a_setting_says_how_many_one_run_reads(
+    room: ControlRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CSCART_PIPELINES_INTEGRATIONS_PER_RUN", "2")
+    with small_shop(orders=1) as shop:
+        for key in ("a", "b", "c"):
+            room.connect(key, shop)
+    room.execute("UPDATE registry.integrations SET status = 'enabled', first_synced_at = now()")
+    with dg.build_schedule_context(instance=room.instance) as context:
+        answer = hourly_resync(context, pipelines=Pipelines())
+    assert isinstance(answer, list)
+    assert [only(request) for request in answer] == [["a", "b"], ["c"]]
+
+
+@given(
+    keys=st.sets(st.from_regex(r"[a-z0-9-]{1,12}", fullmatch=True), max_size=60),
+    slots=st.integers(2, 12),
+)
+def test_each_integration_has_one_minute_of_the_hour(keys: set[str], slots: int) -> None:
+    midnight = datetime(2026, 3, 29, tzinfo=UTC)
+    times = [midnight + timedelta(hours=3, minutes=minute) for minute in range(0, 60, 5)]
+    looked_at = [key for time in times for key in in_slot(sorted(keys), time, slots)]
+    assert sorted(looked_at) == sorted(keys)
+    # The schedule looks at exactly the minutes in which there may be any.
+    cron = CronSim(cron_of(slots), midnight - timedelta(seconds=1))
+    assert [next(cron) for _ in range(slots)] == [
+        midnight + timedelta(minutes=5 * slot) for slot in range(slots)
+    ]
+    assert next(cron) == midnight + timedelta(hours=1)
 
 
 def test_one_that_is_syncing_is_left_alone_and_a_dead_one_is_due_again(room: ControlRoom) -> None:

@@ -125,6 +125,21 @@ def test_a_second_request_is_another_run(two_shops: ControlRoom) -> None:
     assert second.run_key != first.run_key
 
 
+def test_what_is_too_much_for_one_run_is_several(
+    two_shops: ControlRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CSCART_PIPELINES_INTEGRATIONS_PER_RUN", "1")
+    two_shops.execute(
+        "INSERT INTO registry.sync_requests (integration, whole) VALUES ('b', false), ('a', false)"
+    )
+    first, second = requests(tick(requested_syncs, two_shops))
+    assert (first.partition_key, second.partition_key) == ("a", "b")
+    assert first.run_key != second.run_key
+    start(two_shops, first, "resync", dg.DagsterRunStatus.STARTING)
+    (again,) = requests(tick(requested_syncs, two_shops))
+    assert again.run_key == second.run_key
+
+
 def test_what_one_command_asks_for_is_one_run(two_shops: ControlRoom) -> None:
     two_shops.execute(
         "INSERT INTO registry.sync_requests (integration, whole) VALUES ('b', false), ('a', false)"

@@ -53,9 +53,17 @@ def run(
     return made
 
 
-@pytest.mark.parametrize("status", ["NOT_STARTED", "STARTING", "STARTED", "CANCELING"])
+@pytest.mark.parametrize(
+    ("status", "becomes"),
+    [
+        ("NOT_STARTED", "FAILURE"),
+        ("STARTING", "FAILURE"),
+        ("STARTED", "FAILURE"),
+        ("CANCELING", "CANCELED"),
+    ],
+)
 def test_a_killed_process_ends_its_run_and_a_live_one_does_not(
-    instance: dg.DagsterInstance, warehouse: Warehouse, status: str
+    instance: dg.DagsterInstance, warehouse: Warehouse, status: str, becomes: str
 ) -> None:
     number = run(instance, status=dg.DagsterRunStatus(status))
     process = subprocess.Popen(
@@ -75,7 +83,7 @@ def test_a_killed_process_ends_its_run_and_a_live_one_does_not(
     assert fail_orphaned(instance, warehouse) == [number]
     ended = instance.get_run_by_id(number)
     assert ended is not None
-    assert ended.status is dg.DagsterRunStatus.FAILURE
+    assert ended.status is dg.DagsterRunStatus(becomes)
     assert fail_orphaned(instance, warehouse) == []
 
 
