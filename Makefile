@@ -3,6 +3,7 @@
 #   make test    the whole test suite, on a real PostgreSQL
 #   make test-fast  the tests that need no database
 #   make up      the Dagster UI and daemon, until Ctrl-C  (SANDBOX=1: with the sandbox shop)
+#   make check-cluster  runs on several machines: Celery workers in network namespaces; needs root
 #   make check   lint, types, import rules, dbt parse, definitions
 #   make bench   the project's own benchmarks
 #   make docs    docs/cli.md, made from the command line itself
@@ -17,7 +18,7 @@ WORKERS ?= 2
 SANDBOX ?=
 UI_PORT ?= 3000
 
-.PHONY: demo test test-fast up check bench docs install constraints format clean
+.PHONY: demo test test-fast up check check-cluster bench docs install constraints format clean
 
 demo: $(SANDBOX_SHOP)
 	@$(BIN)/cscart-pipelines demo
@@ -40,6 +41,9 @@ check: $(DEV)
 	@$(BIN)/dbt --quiet parse --no-partial-parse --project-dir dbt_project --profiles-dir dbt_project
 	@$(BIN)/dg check defs > /dev/null
 	@echo "all checks passed"
+
+check-cluster: $(CLUSTER)
+	@$(BIN)/python -m pytest cscart_pipelines_tests/cluster $(ARGS)
 
 bench: $(DEV)
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -220,7 +220,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     given = parser.parse_args(arguments)
     shop = CannedShop(given.orders, profile=given.profile)
-    server = WireServer(given.port, shop.respond, clock=shop.clock)
+    server = WireServer(("127.0.0.1", given.port), shop.respond, clock=shop.clock)
     ready = {"url": f"http://127.0.0.1:{server.server_address[1]}"}
     ready |= {"email": EMAIL, "api_key": API_KEY}
     sys.stdout.write(json.dumps(ready) + "\n")

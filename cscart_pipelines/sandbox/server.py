@@ -1,4 +1,4 @@
-"""`SandboxShop`: a shop that listens on 127.0.0.1 in this process, and `serve` for the CLI.
+"""`SandboxShop`: a shop that is served by this process, and `serve` for the CLI.
 
 Puts store, router, faults and HTTP server together and keeps the records of requests and mails.
 No entity rules here.
@@ -48,6 +48,7 @@ class SandboxShop:
         catalogue: Seed = "small",
         *,
         path: str = "",
+        host: str = "127.0.0.1",
         port: int = 0,
         rewrite: Rewrite = "both",
         multivendor: bool = False,
@@ -78,7 +79,7 @@ class SandboxShop:
         self.problems: list[Exception] = []
         self._hooks: list[Callable[[Request], object]] = []
         self._tls = tls
-        self._port = port
+        self._address = (host, port)
         self._wire: WireServer | None = None
         self._renderer = OrderRenderer(self.store)
         self.state = ShopState(
@@ -107,7 +108,7 @@ class SandboxShop:
         if self._wire is None:
             raise RuntimeError("the sandbox shop is not serving")
         scheme = "https" if self._tls is not None else "http"
-        return f"{scheme}://127.0.0.1:{self._wire.server_address[1]}{self.path}"
+        return f"{scheme}://{self._address[0]}:{self._wire.server_address[1]}{self.path}"
 
     @property
     def email(self) -> str:
@@ -143,7 +144,7 @@ class SandboxShop:
     def start(self) -> SandboxShop:
         """Starts serving in a thread."""
         self._wire = WireServer(
-            self._port, self.respond, tls=self._tls, clock=lambda: self.store.clock()
+            self._address, self.respond, tls=self._tls, clock=lambda: self.store.clock()
         )
         threading.Thread(
             target=self._wire.serve_forever, args=(0.05,), name="sandbox", daemon=True

@@ -30,11 +30,17 @@ from cscart_pipelines.fulfilment.stock import inbox as stock_inbox
 from cscart_pipelines.fulfilment.stock.push import push_stock as push_stock_levels
 
 POOL = "shop_writes"
-LONGEST = {"dagster/max_runtime": str(6 * 3600)}
+TAGS = {
+    "dagster/max_runtime": str(6 * 3600),
+    # Begun again on another machine, a run finds nothing of what its first step has returned.
+    "dagster/retry_strategy": "ALL_STEPS",
+}
 
 
 @dg.op(
-    name="ingest_drop_folder", description="Takes the files of the watched folder into the inboxes."
+    name="ingest_drop_folder",
+    out=dg.Out(io_manager_key="in_memory"),
+    description="Takes the files of the watched folder into the inboxes.",
 )
 def ingest_drop_folder(
     context: dg.OpExecutionContext, config: StepConfig, pipelines: Pipelines
@@ -146,7 +152,7 @@ push_levels = dg.op(
 @dg.job(
     name="push_tracking",
     config=tracking_form,
-    tags=LONGEST,
+    tags=TAGS,
     description="Writes shipments to the shops: tracking numbers, carriers, order statuses.",
 )
 def push_tracking() -> None:
@@ -157,7 +163,7 @@ def push_tracking() -> None:
 @dg.job(
     name="push_stock",
     config=stock_form,
-    tags=LONGEST,
+    tags=TAGS,
     description="Writes stock levels to the shops.",
 )
 def push_stock() -> None:

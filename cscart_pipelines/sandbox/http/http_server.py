@@ -38,7 +38,10 @@ Respond = Callable[[Request], Delivery]
 
 
 class WireServer(socketserver.ThreadingTCPServer):
-    """Serves `respond` on 127.0.0.1; one thread per connection, closed with the server."""
+    """Serves `respond` on one address of this machine; one thread per connection.
+
+    Connections are closed with it.
+    """
 
     allow_reuse_address = True
     daemon_threads = True
@@ -47,7 +50,7 @@ class WireServer(socketserver.ThreadingTCPServer):
 
     def __init__(
         self,
-        port: int,
+        address: tuple[str, int],
         respond: Respond,
         *,
         tls: ssl.SSLContext | None = None,
@@ -57,7 +60,7 @@ class WireServer(socketserver.ThreadingTCPServer):
         self.tls = tls
         self.clock = clock
         self.open: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", port), _Connection)
+        super().__init__(address, _Connection)
 
     def close_connections(self) -> None:
         """Closes connections that are still open."""

@@ -273,3 +273,10 @@ def test_both_instances_have_the_same_rules() -> None:
     there = yaml.safe_load((PROJECT / "deploy" / "dagster.yaml").read_text())
     for rule in ("telemetry", "nux", "run_retries", "run_monitoring", "freshness", "retention"):
         assert there[rule] == here[rule], rule
+    workers = yaml.safe_load((PROJECT / "deploy" / "celery" / "dagster.yaml").read_text())
+    assert workers.pop("run_launcher")["class"] == "QueueRunLauncher"
+    # A run that has not begun waits for nothing but a dead worker.
+    assert workers["run_monitoring"].pop("start_timeout_seconds") < there["run_monitoring"].pop(
+        "start_timeout_seconds"
+    )
+    assert workers == there

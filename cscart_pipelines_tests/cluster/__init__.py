@@ -1,0 +1,1 @@
+"""Runs on several machines: Celery workers in network namespaces. `make check-cluster`."""
