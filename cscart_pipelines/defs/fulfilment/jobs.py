@@ -39,7 +39,6 @@ TAGS = {
 
 @dg.op(
     name="ingest_drop_folder",
-    out=dg.Out(io_manager_key="in_memory"),
     description="Takes the files of the watched folder into the inboxes.",
 )
 def ingest_drop_folder(
@@ -138,13 +137,11 @@ def _push_function(config: StepConfig) -> Push:
 push_shipments = dg.op(
     name="push_shipments",
     pool=POOL,
-    out=dg.Out(io_manager_key="in_memory"),
     description="Tracking numbers, carriers and order statuses: into the shop, and read back.",
 )(_push)
 push_levels = dg.op(
     name="push_levels",
     pool=POOL,
-    out=dg.Out(io_manager_key="in_memory"),
     description="Stock on hand: compared with the shop's, written where it differs, read back.",
 )(_push)
 

@@ -56,12 +56,13 @@ class Pipelines(dg.ConfigurableResource):  # type: ignore[type-arg]
 @dg.definitions
 def resources() -> dg.Definitions:
     """Returns the resources and the executor of all jobs."""
-    # In memory: outputs that only the process which executes the run reads.
+    # What a step returns stays in memory: only the process that executes the run reads it, and a
+    # file would be missing where a run is begun again on another machine.
     return dg.Definitions(
         resources={
             "pipelines": Pipelines(),
             "alerts": AlertSink(),
-            "in_memory": dg.mem_io_manager,
+            "io_manager": dg.mem_io_manager,
         },
         executor=in_process_executor,
     )
