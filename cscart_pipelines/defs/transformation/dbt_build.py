@@ -84,13 +84,13 @@ def materialisations(
     """A model that was built, as the materialisation of each integration's partition.
 
     With the rows of that integration, which dagster-dbt would count for all of them together. Rows
-    of a view are not counted: that would compute it.
+    of a view are not counted, that would compute it; those of a seed belong to no integration.
     """
     schema, table = event.asset_key.path
-    is_view = model.metadata["dagster-dbt/materialization_type"] == "view_in_place"
-    rows = {} if is_view else count_rows(connection, schema, table, keys)
+    is_table = model.metadata["dagster-dbt/materialization_type"] == "table_in_place"
+    rows = count_rows(connection, schema, table, keys) if is_table else {}
     for key in keys:
-        counted = {} if is_view else {"dagster/row_count": rows.get(key, 0)}
+        counted = {"dagster/row_count": rows.get(key, 0)} if is_table else {}
         yield dg.AssetMaterialization(
             event.asset_key,
             description=event.description,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
@@ -142,12 +144,9 @@ def test_while_visitors_come_a_list_is_built_every_hour(room: ControlRoom) -> No
     save(room, "a", "b")
     for key in "ab":
         synced(room, key)
-        # In a zone where the day has not turned within these two hours.
-        room.execute(
-            "UPDATE registry.integrations SET timezone = CASE"
-            " WHEN extract(hour FROM now() AT TIME ZONE 'UTC') < 12 THEN 'Pacific/Auckland'"
-            " ELSE 'UTC' END"
-        )
+        # In a zone where it is noon: the day has not turned within these two hours.
+        ahead = 12 - datetime.now(UTC).hour
+        room.execute("UPDATE registry.integrations SET timezone = %s", f"Etc/GMT{-ahead:+d}")
     build(room, "a", "b", age="61 minutes")
     assert tick(room) == FRESH
     room.execute(
