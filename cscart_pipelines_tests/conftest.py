@@ -1,7 +1,7 @@
 """Fixtures that many test modules share: real PostgreSQL databases, and isolation from the machine.
 
 One embedded server serves the whole test run (all workers); each test that asks for a database gets
-a fresh one, copied from a migrated template. What only one room's tests need is not here.
+one that is as a copy of the migrated template. What only one room's tests need is not here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import tempfile
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,6 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
-from psycopg import sql
 from sqlalchemy.engine import URL
 
 from cscart_pipelines.local_postgres.client import Client, connect, wait_until_stopped
@@ -29,6 +27,7 @@ from cscart_pipelines.local_postgres.paths import remove_files
 from cscart_pipelines.settings import Settings, read_settings
 from cscart_pipelines.warehouse import migrate
 from cscart_pipelines.warehouse.connect import Warehouse
+from cscart_pipelines_tests.support.database.lending import Databases
 
 hypothesis_settings.register_profile(
     "project",
@@ -55,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass
 class Database:
-    """A fresh, migrated database."""
+    """A migrated database without a row."""
 
     warehouse: Warehouse
 
@@ -146,37 +145,36 @@ def _template(_server: URL) -> URL:
     return _server
 
 
-def _fresh(server: URL) -> Iterator[Database]:
-    name = f"test_{uuid.uuid4().hex[:16]}"
-    with psycopg.connect(**_arguments(server), autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(7)")  # a template is copied by one at a time
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(TEMPLATE)
-            )
-        )
-    warehouse = Warehouse(server.set(database=name))
+@pytest.fixture(scope="session")
+def _databases(_template: URL) -> Iterator[Databases]:
+    databases = Databases(_template, TEMPLATE)
+    yield databases
+    databases.end()
+
+
+def _lent(databases: Databases) -> Iterator[Database]:
+    url = databases.lend()
+    warehouse = Warehouse(url)
     yield Database(warehouse)
     warehouse.close()
-    with psycopg.connect(**_arguments(server), autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    databases.take_back(url)
 
 
 @pytest.fixture
-def warehouse_database(_template: URL) -> Iterator[Database]:
-    """A fresh, migrated database for one test."""
-    yield from _fresh(_template)
+def warehouse_database(_databases: Databases) -> Iterator[Database]:
+    """A migrated database without a row for one test."""
+    yield from _lent(_databases)
 
 
 @pytest.fixture(scope="module")
-def module_database(_template: URL) -> Iterator[Database]:
+def module_database(_databases: Databases) -> Iterator[Database]:
     """The same for a module whose tests only read what one of its fixtures prepared."""
-    yield from _fresh(_template)
+    yield from _lent(_databases)
 
 
 @pytest.fixture
 def settings(warehouse_database: Database, tmp_path: Path) -> Settings:
-    """The project's settings over a fresh database."""
+    """The project's settings over a database without a row."""
     return read_settings(
         {"CSCART_PIPELINES_HOME": str(tmp_path / "home"), **warehouse_database.settings_env}
     )

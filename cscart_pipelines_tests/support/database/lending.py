@@ -1,0 +1,143 @@
+"""Databases that a worker lends to one test after another.
+
+To make and to drop one takes a tenth of a second and more; to empty it takes a few milliseconds. A
+database of which a test has changed more than rows, or that is still in use, is not lent again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from sqlalchemy.engine import URL
+
+from cscart_pipelines.warehouse.connect import Warehouse
+
+KEPT = "registry.alembic_version"
+"""The only table of the template that has a row."""
+DEFINITIONS = f"""
+    SELECT md5(string_agg(line, ',' ORDER BY line)) FROM (
+        SELECT concat_ws(' ', 'relation', oid, xmin) AS line FROM pg_class WHERE oid >= 16384
+        UNION ALL SELECT concat_ws(' ', 'column', attrelid, attnum, xmin)
+            FROM pg_attribute WHERE attrelid >= 16384
+        UNION ALL SELECT concat_ws(' ', 'constraint', oid, xmin)
+            FROM pg_constraint WHERE oid >= 16384
+        UNION ALL SELECT concat_ws(' ', 'trigger', oid, xmin) FROM pg_trigger WHERE oid >= 16384
+        UNION ALL SELECT concat_ws(' ', 'function', oid, xmin) FROM pg_proc WHERE oid >= 16384
+        UNION ALL SELECT concat_ws(' ', 'rule', oid, xmin) FROM pg_rewrite WHERE oid >= 16384
+        UNION ALL SELECT concat_ws(' ', 'type', oid, xmin) FROM pg_type WHERE oid >= 16384
+        UNION ALL SELECT concat_ws(' ', 'schema', oid, xmin) FROM pg_namespace
+            WHERE nspname !~ '^pg_(toast_)?temp_'  -- of temporary tables; stays without them
+        UNION ALL SELECT concat_ws(' ', 'extension', oid, xmin) FROM pg_extension
+        UNION ALL SELECT concat_ws(' ', 'privileges', oid, xmin) FROM pg_default_acl
+        UNION ALL SELECT concat_ws(' ', 'setting', setrole, setconfig) FROM pg_db_role_setting
+            JOIN pg_database ON pg_database.oid = setdatabase WHERE datname = current_database()
+        UNION ALL SELECT concat_ws(' ', 'version', xmin) FROM {KEPT}
+    ) AS definitions
+"""
+"""The same as long as no statement but INSERT, UPDATE and DELETE was executed."""
+USERS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+        AND backend_type = 'client backend'
+"""
+TOUCHED = f"""
+    SELECT oid::regclass::text FROM pg_class
+    WHERE oid >= 16384 AND relkind = 'r' AND oid <> '{KEPT}'::regclass
+        AND pg_relation_size(oid) > 0
+"""
+LOOKS = 100
+"""How often a closed session may still be seen: the server notices the end of a connection late."""
+
+
+class Databases:
+    """Copies of a template on one server.
+
+    Args:
+        server: URL of a database from which copies are made and dropped.
+        template: Name of the migrated database.
+    """
+
+    def __init__(self, server: URL, template: str) -> None:
+        self._server, self._template = server, template
+        self._empty: list[str] = []
+        self._dropped: list[str] = []
+        """Names to be used again: dbt parses its project anew for a database of another name."""
+        self._definitions: str | None = None
+
+    def lend(self) -> URL:
+        """Returns the URL of a database that is as the template is."""
+        name = self._empty.pop() if self._empty else self._make()
+        return self._server.set(database=name)
+
+    def take_back(self, url: URL) -> None:
+        """Empties a database for the next test, or drops it."""
+        name = str(url.database)
+        try:
+            with _session(url) as connection:
+                unused = _is_unused(connection)
+                emptied = unused and _definitions(connection) == self._definitions
+                if emptied:
+                    _empty(connection)
+        except psycopg.Error:  # the test has dropped or broken it
+            unused = emptied = False
+        if emptied:
+            self._empty.append(name)
+            return
+        self._drop(name)
+        if unused:
+            self._dropped.append(name)
+
+    def end(self) -> None:
+        """Drops what is left."""
+        while self._empty:
+            self._drop(self._empty.pop())
+
+    def _make(self) -> str:
+        name = self._dropped.pop() if self._dropped else f"test_{uuid.uuid4().hex[:16]}"
+        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        with _session(self._server) as connection:
+            connection.execute("SELECT pg_advisory_lock(7)")  # one copies a template at a time
+            connection.execute(copy.format(sql.Identifier(name), sql.Identifier(self._template)))
+        if self._definitions is None:
+            with _session(self._server.set(database=name)) as connection:
+                self._definitions = _definitions(connection)
+        return name
+
+    def _drop(self, name: str) -> None:
+        with _session(self._server) as connection:
+            connection.execute(
+                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+            )
+
+
+def _session(url: URL) -> psycopg.Connection[Any]:
+    return psycopg.connect(**Warehouse(url).connection_arguments(), autocommit=True)
+
+
+def _is_unused(connection: psycopg.Connection[Any]) -> bool:
+    for _ in range(LOOKS):
+        if connection.execute(USERS).fetchone() == (0,):
+            return True
+        connection.execute("SELECT pg_sleep(0.002)")
+    return False
+
+
+def _definitions(connection: psycopg.Connection[Any]) -> str:
+    row = connection.execute(DEFINITIONS).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def _empty(connection: psycopg.Connection[Any]) -> None:
+    """Without triggers and foreign keys. A table that was vacuumed is filled from its beginning, so
+    that rows are found in the order in which they came."""
+    connection.execute("SET session_replication_role = replica")
+    touched = ", ".join(name for (name,) in connection.execute(TOUCHED).fetchall())
+    if touched:
+        for name in touched.split(", "):
+            connection.execute(f"DELETE FROM {name}".encode())
+        connection.execute(f"VACUUM (INDEX_CLEANUP ON) {touched}".encode())
+    connection.execute("SELECT setval(seqrelid, seqstart, false) FROM pg_sequence")
