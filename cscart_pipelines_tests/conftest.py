@@ -45,6 +45,19 @@ TEMPLATE = "template_warehouse"
 OWN_SERVER = "CSCART_PIPELINES_TEST_DATABASE_URL"
 """A PostgreSQL to test on instead of the embedded one; its user must be able to make databases."""
 
+MEMORY, ENOUGH = Path("/dev/shm"), 4 << 30
+"""A file system in memory, and the bytes that must be free there."""
+
+
+def pytest_configure() -> None:
+    """Temporary files go into memory where it has room: SQLite, dbt and servers wait for no disk.
+
+    Workers and the processes under test inherit it. A TMPDIR that is set already is kept.
+    """
+    room = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free
+    if "TMPDIR" not in os.environ and room > ENOUGH:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -106,7 +106,7 @@ class Homes:
 
 
 def _folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="cp-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="cp-"))
     folder.chmod(0o755)
     return folder
 
