@@ -18,8 +18,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck
-from hypothesis import settings as hypothesis_settings
 from sqlalchemy.engine import URL
 
 from cscart_pipelines.local_postgres.client import Client, connect, wait_until_stopped
@@ -28,14 +26,9 @@ from cscart_pipelines.settings import Settings, read_settings
 from cscart_pipelines.warehouse import migrate
 from cscart_pipelines.warehouse.connect import Warehouse
 from cscart_pipelines_tests.support.database.lending import Databases
+from cscart_pipelines_tests.support.examples import register_profiles
 
-hypothesis_settings.register_profile(
-    "project",
-    deadline=None,  # these machines are shared: no verdict from a clock
-    derandomize=True,  # the same examples everywhere; a failure is a failure for everybody
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
-hypothesis_settings.load_profile("project")
+register_profiles()
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As in a background job of a shell; the commands under test would inherit it, deaf to a Ctrl-C.

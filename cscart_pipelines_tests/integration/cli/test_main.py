@@ -18,8 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 from cryptography.fernet import Fernet
-from hypothesis import HealthCheck, given
-from hypothesis import settings as settings_of_hypothesis
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -510,9 +509,6 @@ def test_up_tells_what_happens_in_a_line_each(desk: Desk, tmp_path: Path) -> Non
 CELLS = st.text(alphabet="ab0 _-Ωé漢字\n", max_size=60)
 
 
-@settings_of_hypothesis(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
 @given(
     rows=st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=3),
     width=st.sampled_from([24, 40, 80, 120, console.WIDE]),

@@ -33,6 +33,7 @@ from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.settings import InvalidSettingsError, check
 from cscart_pipelines.integrations.sync_runs.lock import SyncSession, acquire
 from cscart_pipelines.warehouse.advisory import Lock
+from cscart_pipelines_tests.support.examples import examples
 from cscart_pipelines_tests.support.shop.commands import KEY, PASSED, Desk
 from cscart_pipelines_tests.support.shop.commands import desk as desk
 
@@ -266,5 +267,5 @@ def test_no_sequence_of_commands_and_crashes_reaches_a_forbidden_combination(
         monkeypatch.setenv(f"KEY_OF_{name}", KEY)
     machine = type("LifeAtThisDesk", (Life,), {"desk": desk})
     run_state_machine_as_test(
-        machine, settings=hypothesis_settings(max_examples=15, stateful_step_count=25)
+        machine, settings=hypothesis_settings(examples(15), stateful_step_count=25)
     )

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given, note
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from cscart_pipelines.sandbox.shop.shipments import ShipmentRefusedError
@@ -16,6 +15,7 @@ from cscart_pipelines.sandbox.shop.store import Store
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.sync.run import SyncFailedError
 from cscart_pipelines_tests.conftest import Database
+from cscart_pipelines_tests.support.examples import examples
 from cscart_pipelines_tests.support.shop.syncs import Connected, connected, fill_shop
 
 pytestmark = pytest.mark.begun_first
@@ -196,7 +196,7 @@ def _live_through(made: Connected, script: list[Any]) -> None:
 
 @pytest.mark.parametrize(("profile", "multivendor"), [("4.20", False), ("4.13", True)])
 @given(script=runs)
-@examples(max_examples=25)
+@examples(15)
 def test_any_interleaving_ends_in_equality_where_changes_can_be_filtered(
     warehouse_database: Database,
     settings: Settings,
@@ -213,7 +213,7 @@ def test_any_interleaving_ends_in_equality_where_changes_can_be_filtered(
 
 @pytest.mark.parametrize("profile", ["4.7", "4.12"])
 @given(script=runs)
-@examples(max_examples=15)
+@examples(8)
 def test_any_interleaving_ends_in_equality_where_changes_cannot_be_filtered(
     warehouse_database: Database, settings: Settings, profile: str, script: list[Any]
 ) -> None:

@@ -8,13 +8,13 @@ from decimal import Decimal
 from typing import Any
 
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from cscart_pipelines.warehouse.load import Changes, Loader, row_columns
 from cscart_pipelines.warehouse.rejects import Rejects
 from cscart_pipelines.warehouse.tables import raw as raw_tables
 from cscart_pipelines_tests.conftest import Database
+from cscart_pipelines_tests.support.examples import examples
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -143,7 +143,7 @@ def test_a_reject_keeps_its_reason_and_is_closed_by_a_later_success(
         assert connection.execute(rejects).fetchall() == [(2, "total: a number is expected", False)]
 
 
-@examples(max_examples=15)
+@examples(15)
 @given(
     batches=st.lists(
         st.lists(

@@ -7,7 +7,7 @@ import threading
 from itertools import islice
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cscart_pipelines.cscart.errors import (
@@ -21,6 +21,7 @@ from cscart_pipelines.cscart.paginator import (
     Page,
     ReverseOffsetPaginator,
 )
+from cscart_pipelines_tests.support.examples import examples
 
 SIZES = (10, 5, 1)
 
@@ -246,7 +247,7 @@ def test_failing_pages_lose_nothing(count, script, seed, often):
 
 
 @given(st.integers(1, 80), st.data(), scripts(leaving), expectations)
-@settings(max_examples=200)
+@examples(200)
 def test_broken_rows_are_set_aside_and_nothing_else(count, data, script, expected):
     # Fewer than would be taken for a broken shop, wherever they stand.
     poison = data.draw(st.sets(st.integers(1, count), max_size=MAX_UNREADABLE_IN_A_ROW - 2))

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cscart_pipelines.sandbox.http import php
@@ -57,7 +57,6 @@ amount price product category_ids email user_type company_id notes
 _FIELDS = st.sampled_from(_NAMES.split())
 
 
-@settings(max_examples=60)
 @given(
     entity=st.sampled_from(
         ["orders", "orders/1001", "shipments", "products/1", "users", "users/1"]

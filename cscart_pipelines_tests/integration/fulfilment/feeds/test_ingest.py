@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cscart_pipelines.fulfilment.feeds import ingest_shipments
@@ -383,7 +383,6 @@ some_levels = st.lists(
 )
 
 
-@settings(max_examples=40)
 @given(st.data())
 def test_feeding_twice_or_in_pieces_in_any_order_is_feeding_once(
     warehouse_database: Database, data: st.DataObject
@@ -428,7 +427,6 @@ def _content(inbox: Connection) -> set[Any]:
     } | set(levels(inbox))
 
 
-@settings(max_examples=40)
 @given(
     st.lists(
         st.dictionaries(st.sampled_from("ABC"), st.tuples(st.integers(0, 3), st.integers(0, 4))),

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cscart_pipelines.fulfilment.orders.export import (
@@ -119,7 +119,6 @@ KEYS = itertools.count(1)
 
 
 @given(name=ODD, product=ODD)
-@settings(max_examples=60)
 def test_csv_gives_back_every_letter(module_database: Database, name: str, product: str) -> None:
     """Raw as they are; for people with guards, which are taken off again."""
     with module_database.connect() as connection:
@@ -154,7 +153,6 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS)
-@settings(max_examples=60)
 def test_a_reader_takes_each_order_once_and_learns_of_every_change(
     module_database: Database, steps: list[tuple[str, int]]
 ) -> None:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
@@ -538,7 +538,6 @@ ORACLE_KEYS = itertools.count(1)
 
 
 @given(values=FILTERS, batches=st.lists(st.lists(EDIT, max_size=4), min_size=1, max_size=4))
-@settings(max_examples=60)
 def test_a_pull_is_what_the_rules_say_order_by_order(
     module_database: Database, values: dict[str, Any], batches: list[list[Any]]
 ) -> None:
