@@ -6,6 +6,7 @@ the benchmark must not measure a slow shop. Knows nothing of the API: it calls `
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import socketserver
 import ssl
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 from cscart_pipelines.sandbox.http.responses import SandboxResponse
 from cscart_pipelines.sandbox.http.routing import Request
 
+TLS_RECORD = b"\x16"
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -61,6 +63,12 @@ class WireServer(socketserver.ThreadingTCPServer):
         self.clock = clock
         self.open: set[socket.socket] = set()
         super().__init__(address, _Connection)
+
+    def shutdown(self) -> None:
+        """Ends the loop at once; a system that cannot wake it so, lets it come to its next look."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        super().shutdown()
 
     def close_connections(self) -> None:
         """Closes connections that are still open."""
@@ -142,6 +150,8 @@ class _Connection(socketserver.BaseRequestHandler):
 
 def _read(stream: Any, *, secure: bool) -> Request | None:
     """The next request, or None when the client is done. Raises ValueError on nonsense."""
+    if stream.peek(1)[:1] == TLS_RECORD:
+        return None  # a hello on a port of HTTP, in which a line may never end
     line = stream.readline(65537)
     if not line.strip():
         return None

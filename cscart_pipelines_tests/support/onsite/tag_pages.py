@@ -147,7 +147,7 @@ def recorder() -> Iterator[Recorder]:
     server.daemon_threads = True
     made = Recorder(server)
     server.RequestHandlerClass = type("Handler", (_Handler,), {"recorder": made})
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield made
     server.shutdown()

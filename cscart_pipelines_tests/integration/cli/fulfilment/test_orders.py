@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.fulfilment.shop_write_lock import acquire
 from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected
 from cscart_pipelines_tests.support.fulfilment.shops import connect as connect
@@ -342,7 +343,10 @@ def test_a_dry_run_of_stock_shows_before_and_after(
     assert (written(shop), rows_of(shop, "stock_levels")) == ([], 0)
 
 
-def test_a_dry_run_against_a_shop_that_is_gone(run: Run, connect: Connect, tmp_path: Path) -> None:
+def test_a_dry_run_against_a_shop_that_is_gone(
+    run: Run, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ShopClient, "pause", lambda *_: False)  # tries again at once
     shop = with_orders(connect)
     shop.shop.stop()
     file = tmp_path / "parcels.csv"
