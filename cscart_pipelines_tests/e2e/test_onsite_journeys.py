@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from cscart_pipelines.integrations.service import IntegrationService
 from cscart_pipelines_tests.support.dbt.builds import dbt
-from cscart_pipelines_tests.support.dbt.builds import dbt_target as dbt_target
 from cscart_pipelines_tests.support.onsite.browser import Browser
 from cscart_pipelines_tests.support.onsite.browser import browser as browser
 from cscart_pipelines_tests.support.onsite.browser import module_browser as module_browser
@@ -272,9 +270,7 @@ def test_an_integration_that_is_disabled_is_not_told_any_more_and_the_shop_works
 # --- the list ------------------------------------------------------------------------------------
 
 
-def test_the_list_follows_a_day_of_visits(
-    visit: Journey, browser: Browser, dbt_target: Path
-) -> None:
+def test_the_list_follows_a_day_of_visits(visit: Journey, browser: Browser) -> None:
     """Ann, who is known, buys; Ben registers, fills a cart, wants no mail, and goes; and somebody
     looks around."""
     visit.account("ann@mail.internal")
@@ -305,7 +301,6 @@ def test_the_list_follows_a_day_of_visits(
         *("run", "--select"),
         *("+subscribers", "+segment_members", "+onsite_sessions", "+product_funnel"),
         variables={"as_of": datetime.now(UTC).isoformat(), "cart_left_minutes": 0},
-        target=dbt_target,
     )
     total = visit.store.orders[bought].total
     assert visit.rows(

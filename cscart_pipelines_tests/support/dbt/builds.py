@@ -77,7 +77,13 @@ def dbt(
     callbacks: Sequence[Callable[[Any], None]] = (),
 ) -> str:
     """Runs dbt in this process, where it is imported once; returns what it printed. Fails unless it
-    exits as expected. As a process of its own it is in test_cli_main and in the journeys."""
+    exits as expected. As a process of its own it is in test_cli_main and in the journeys.
+
+    Args:
+        variables: dbt parses the project anew for others than those of the run before in the same
+            target, which takes as long as a build; the environment says the same without.
+        target: Without one, the project is parsed.
+    """
     with tempfile.TemporaryDirectory() as scratch, pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("CSCART_PIPELINES_DBT")]:
             patch.delenv(name)
