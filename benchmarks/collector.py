@@ -42,7 +42,7 @@ class Running:
 
 
 def run(options: Options) -> Report:
-    seconds = 3 if options.quick else 15
+    seconds = 1 if options.quick else 15
     table = Table(
         f"Onsite events, {seconds} s each", COLUMNS, note="204 after the commit in PostgreSQL"
     )
