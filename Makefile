@@ -14,7 +14,8 @@ RUNTIME := .venv/.installed
 SANDBOX_SHOP := .venv/.installed-sandbox
 DEV := .venv/.installed-dev
 CLUSTER := .venv/.installed-cluster
-WORKERS ?= 2
+# Of tests. One more than cores: some wait for processes, browsers and locks.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 SANDBOX ?=
 UI_PORT ?= 3000
 

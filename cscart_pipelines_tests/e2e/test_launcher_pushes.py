@@ -22,7 +22,7 @@ from cscart_pipelines_tests.support.fulfilment.push_runs import (
     stock,
 )
 
-pytestmark = pytest.mark.filterwarnings(PYDANTIC)
+pytestmark = [pytest.mark.filterwarnings(PYDANTIC), pytest.mark.begun_first]
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ from cscart_pipelines_tests.support.shop.commands import KEY, Desk
 from cscart_pipelines_tests.support.shop.commands import desk as desk
 from cscart_pipelines_tests.support.shop.syncs import connected, fill_shop
 
+pytestmark = pytest.mark.begun_first
+
 STATUSES = ("ready", "syncing", "enabled", "failed", "disabled")
 LOCKS = (
     "SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = database"

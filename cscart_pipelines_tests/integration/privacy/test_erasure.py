@@ -21,6 +21,8 @@ from cscart_pipelines_tests.support.shop.commands import Desk
 from cscart_pipelines_tests.support.shop.commands import desk as desk
 from cscart_pipelines_tests.support.shop.syncs import Connected, connected
 
+pytestmark = pytest.mark.begun_first
+
 ADA = "Ada@Mail.internal"
 PERSON = ("ada", "lovelace", "St James's Square", "left with Ada")
 

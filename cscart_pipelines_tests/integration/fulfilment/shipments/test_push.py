@@ -25,6 +25,8 @@ from cscart_pipelines.sandbox.shop.profiles import PROFILES
 from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected, connect
 
+pytestmark = pytest.mark.begun_first
+
 __all__ = ["connect"]
 
 UPS = "1Z 999 AA1 01 2345 6784"
