@@ -376,10 +376,11 @@ def test_a_terminated_command_dies_of_it(desk: Desk) -> None:
 
 
 def test_dbt_is_run_on_the_warehouse_with_its_exit_code(desk: Desk, tmp_path: Path) -> None:
-    target = ("--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path))
-    done = desk.command("dbt", "--quiet", "parse", *target)
+    done = desk.command("dbt", "debug", "--connection", "--log-path", str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
-    assert (tmp_path / "target" / "manifest.json").exists()
+    assert f"database: {desk.database.warehouse.url.database}" in done.stdout
+    assert "OK connection ok" in done.stdout
+    assert (tmp_path / "dbt.log").exists()
     assert desk.command("dbt", "nonsense").returncode == 2
 
 
