@@ -14,6 +14,7 @@ import pytest
 
 from cscart_pipelines_tests.support.dbt.builds import (
     AS_OF,
+    WITHOUT_TESTS,
     Database,
     Shop,
     build,
@@ -87,9 +88,9 @@ def story(module_database: Database, dbt_target: Path) -> Story:
     )
     load(module_database, [tea, Shop("gone", events=[event("page_view", ago(1))])])
     with module_database.connect() as connection:
-        build(module_database, target=dbt_target)
+        build(module_database, AS_OF, *WITHOUT_TESTS, target=dbt_target)
         story.remember("first")
-        build(module_database, target=dbt_target)
+        build(module_database, AS_OF, *WITHOUT_TESTS, target=dbt_target)
         story.remember("again")
 
         later = AS_OF + 10 * DAY

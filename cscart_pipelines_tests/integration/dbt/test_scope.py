@@ -17,6 +17,7 @@ import pytest
 from cscart_pipelines.warehouse.contacts import store_contacts
 from cscart_pipelines_tests.support.dbt.builds import (
     AS_OF,
+    WITHOUT_TESTS,
     Database,
     build,
     dbt_target,
@@ -46,7 +47,7 @@ class Warehouse:
 
     def build(self, as_of: pd.Timestamp, *arguments: str, only: list[str]) -> None:
         """Models only; `build_and_test` also tests the data of these integrations."""
-        self.build_and_test(as_of, "--exclude-resource-type", "test", *arguments, only=only)
+        self.build_and_test(as_of, *WITHOUT_TESTS, *arguments, only=only)
 
     def build_and_test(self, as_of: pd.Timestamp, *arguments: str, only: list[str]) -> None:
         build(self.database, as_of, *arguments, only=only, target=self.target)

@@ -13,6 +13,7 @@ from cscart_pipelines.privacy.erasure import erase_person
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.dbt.builds import (
     AS_OF,
+    WITHOUT_TESTS,
     Row,
     Shop,
     build,
@@ -131,7 +132,7 @@ def test_who_never_came_leaves_everything_as_it_is(shops: Database) -> None:
 def test_sessions_go_with_the_events_and_nobody_inherits_them(
     shops: Database, dbt_target: Path
 ) -> None:
-    build(shops, target=dbt_target)
+    build(shops, AS_OF, *WITHOUT_TESTS, target=dbt_target)
     counts = "SELECT sessions, product_views FROM analytics.onsite_daily WHERE integration = 'a'"
     before = rows(shops, counts)
     touched = purge(shops)

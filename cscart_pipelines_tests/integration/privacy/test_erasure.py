@@ -15,7 +15,7 @@ from cscart_pipelines.privacy.erasure import erase_person, known_integrations
 from cscart_pipelines.privacy.suppression import identity_hash
 from cscart_pipelines.settings import Settings
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.dbt.builds import dbt
+from cscart_pipelines_tests.support.dbt.builds import WITHOUT_TESTS, dbt
 from cscart_pipelines_tests.support.dbt.builds import dbt_target as dbt_target
 from cscart_pipelines_tests.support.shop.commands import Desk
 from cscart_pipelines_tests.support.shop.commands import desk as desk
@@ -187,7 +187,7 @@ def test_every_built_table_loses_the_person(
         _shop(made)
         made.sync()
         build = ("build", "--exclude-resource-type", "unit_test")
-        dbt(warehouse_database.dbt_env, *build, target=dbt_target)
+        dbt(warehouse_database.dbt_env, *build, *WITHOUT_TESTS, target=dbt_target)
 
         for word in ("ada@mail.internal", "lovelace"):
             assert len(everywhere(made, word)) > 4
@@ -212,7 +212,7 @@ def test_who_is_made_anonymous_in_the_shop_leaves_everything_with_the_same_run(
         numbers = _shop(made)
         made.sync()
         build = ("build", "--exclude-resource-type", "unit_test")
-        dbt(warehouse_database.dbt_env, *build, target=dbt_target)
+        dbt(warehouse_database.dbt_env, *build, *WITHOUT_TESTS, target=dbt_target)
         with made.warehouse.connect(autocommit=True) as connection:
             pull.pull(connection, made.registry.get(made.key))
         made.store.anonymise_customer(numbers["ada"])

@@ -33,6 +33,8 @@ from cscart_pipelines_tests import PROJECT_ROOT
 PROJECT = PROJECT_ROOT / "dbt_project"
 AS_OF = pd.Timestamp("2026-05-20T10:30:00Z")
 """The moment the test shops are looked at; no zone changes its clocks in the windows' hours."""
+WITHOUT_TESTS = ("--exclude-resource-type", "test")
+"""Models only, where nothing is said of the tests of dbt, which take a third of a build."""
 
 Row = dict[str, Any]
 
