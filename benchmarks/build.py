@@ -112,7 +112,8 @@ class _Bench:
             started = self._now()
             subprocess.run(
                 [Path(sys.executable).with_name("dbt"), "--quiet", "build",
-                 "--exclude-resource-type", "unit_test", "--target-path",
+                 "--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure",
+                 "--exclude", "tag:daily", "--target-path",
                  str(self._home.settings.home / "dbt"), "--log-path",
                  str(self._home.settings.home / "dbt")],
                 cwd=PROJECT,

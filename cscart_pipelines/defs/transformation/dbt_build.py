@@ -1,4 +1,4 @@
-"""One invocation of `dbt build` for some integrations, and what Dagster is told of it.
+"""Invocations of dbt, to build some integrations or to test all, and what Dagster is told of them.
 
 Not here: which integrations are built together (`assets`), where the project lies (`dbt_project`).
 """
@@ -9,13 +9,14 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
-from dagster_dbt import DbtCliResource
+from dagster_dbt import DbtCliInvocation, DbtCliResource
 
 from cscart_pipelines.defs.shared.asset_specs import CODE_VERSION
 from cscart_pipelines.defs.transformation.dbt_project import (
@@ -31,6 +32,13 @@ KEPT_BUILDS = 5
 """What dbt compiled and logged is kept for that many builds, and for all that may be running."""
 LONGEST_BUILD = 3 * 3600
 """Seconds after which Dagster ends a build."""
+DAILY = "daily"
+"""The tag of tests of data that are too expensive for every build."""
+BUILT = (
+    "--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure",
+    "--exclude", f"tag:{DAILY}",
+)  # fmt: skip
+"""What a build leaves out."""
 PARSED = "partial_parse.msgpack"
 """What dbt has parsed; it reads again only the files that have changed since."""
 
@@ -52,19 +60,38 @@ def build_events(
     Raises:
         DagsterDbtCliRuntimeError: A model or a test has failed, or dbt could not begin.
     """
-    arguments = ["build", "--exclude-resource-type", "unit_test"]
+    arguments = ["build", *BUILT]
     if full_refresh:
         arguments.append("--full-refresh")
-    builds = builds_folder()
-    target = build_folder(builds, context.run.run_id)
     variables = {
         **warehouse.dbt_environment(),
         "CSCART_PIPELINES_DBT_INTEGRATIONS": ",".join(keys),
         "CSCART_PIPELINES_DBT_AS_OF": as_of.isoformat(),
     }
+    yield from _events(variables, context.run.run_id, partial(dbt.cli, arguments, context=context))
+
+
+def daily_test_events(
+    context: dg.OpExecutionContext, dbt: DbtCliResource, warehouse: Warehouse
+) -> Iterator[Event]:
+    """Runs the tests that no build runs, over all lists; yields an event for each.
+
+    Raises:
+        DagsterDbtCliRuntimeError: A test has failed, or dbt could not begin.
+    """
+    arguments = ["test", "--select", f"tag:{DAILY}"]
+    start = partial(dbt.cli, arguments, manifest=project.manifest_path)
+    yield from _events(warehouse.dbt_environment(), context.run.run_id, start)
+
+
+def _events(
+    variables: Mapping[str, str], run_id: str, start: Callable[..., DbtCliInvocation]
+) -> Iterator[Event]:
+    builds = builds_folder()
+    target = build_folder(builds, run_id)
     # dbt takes all of it from the environment, here and in the process it starts.
     with _environment(variables):
-        invocation = dbt.cli(arguments, context=context, target_path=target)
+        invocation = start(target_path=target)
         for event in invocation.stream_raw_events():
             for told in event.to_default_asset_events(
                 manifest=invocation.manifest,

@@ -77,7 +77,7 @@ def _parse(manifest: Path) -> None:
 
 
 LOADED_WITH = {
-    "order_lines": "orders", "categories": "products", "rejects": "orders",
+    "order_lines": "orders", "categories": "products",
     "customer_contacts": "customers", "order_contacts": "orders", "email_addresses": "orders",
 }  # fmt: skip
 """Tables that have no asset of their own: the asset whose step fills them."""

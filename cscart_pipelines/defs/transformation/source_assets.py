@@ -14,7 +14,7 @@ import orjson
 
 from cscart_pipelines.defs.transformation.dbt_project import Translator, dbt_project
 
-SCHEMAS = ("onsite", "registry")
+SCHEMAS = ("fulfilment", "onsite", "registry")
 
 project = dbt_project()
 manifest = orjson.loads(project.manifest_path.read_bytes())

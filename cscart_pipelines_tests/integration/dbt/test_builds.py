@@ -287,7 +287,7 @@ def test_the_analyst_reads_the_marts_and_nothing_else(story: Story) -> None:
         marts = connection.execute(
             "select table_name from information_schema.tables where table_schema = 'analytics'"
         ).fetchall()
-        assert len(marts) == 16
+        assert len(marts) == 18
         connection.execute("set role analyst")
         for (mart,) in marts:
             connection.execute(f"select * from analytics.{mart} limit 1".encode())

@@ -114,13 +114,14 @@ def build(
     only: Sequence[str] = (),
     **kw: Any,
 ) -> str:
-    """Models and data tests, of all integrations or of these; the unit tests are a module apart.
+    """Models and all data tests, of all integrations or of these; unit tests are a module apart.
 
     Both go by the environment, as the product does it: dbt then parses the project once."""
     environment = {**database.dbt_env, "CSCART_PIPELINES_DBT_INTEGRATIONS": ",".join(only)}
     if as_of:
         environment["CSCART_PIPELINES_DBT_AS_OF"] = as_of.isoformat()
-    return dbt(environment, *("build", "--exclude-resource-type", "unit_test", *arguments), **kw)
+    left_out = [f"--exclude-resource-type={kind}" for kind in ("unit_test", "exposure")]
+    return dbt(environment, "build", *left_out, *arguments, **kw)
 
 
 @contextlib.contextmanager

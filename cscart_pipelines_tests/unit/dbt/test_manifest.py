@@ -33,6 +33,8 @@ CONTRACT = {
     "list_metrics",
     "list_metrics_daily",
     "cohort_retention",
+    "cohort_retention_by_account",
+    "segment_migration",
     "onsite_sessions",
     "onsite_daily",
     "product_funnel",
@@ -87,9 +89,8 @@ def test_descriptions_name_the_columns_that_the_models_select(models: dict[str, 
         assert found == set(model["columns"]), name
 
 
-def test_marts_have_contracts_keys_and_tests_of_them(
-    manifest: dict[str, Any], models: dict[str, Any]
-) -> None:
+def test_marts_have_contracts_and_keys(manifest: dict[str, Any], models: dict[str, Any]) -> None:
+    """A table by an index, which no test repeats; a view by a test."""
     tested = {
         node["attached_node"]
         for node in manifest["nodes"].values()
@@ -97,12 +98,40 @@ def test_marts_have_contracts_keys_and_tests_of_them(
         and (node.get("test_metadata") or {}).get("name") == "unique_key"
     }
     for name, model in models.items():
+        is_view = model["config"]["materialized"] == "view_in_place"
         if layer(model) == "marts":
             assert model["contract"]["enforced"], name
-            assert model["unique_id"] in tested, name
-            is_view = model["config"]["materialized"] == "view_in_place"
-            assert is_view or model["constraints"], name
+            assert is_view == (model["unique_id"] in tested), name
+            assert is_view != bool(model["constraints"]), name
             assert "integration" in model["columns"], name
+        else:
+            assert is_view or model["unique_id"] not in tested, name
+
+
+def test_a_build_runs_the_cheap_tests_only(manifest: dict[str, Any]) -> None:
+    """The others read whole lists, or compare layers."""
+    tests = [node for node in manifest["nodes"].values() if node["resource_type"] == "test"]
+    with_builds = {node["name"] for node in tests if "daily" not in node["config"]["tags"]}
+    assert {name.partition("_rfm")[0] for name in with_builds} == {
+        "accepted_between",
+        "cohorts_agree_with_themselves",
+        "time_zones_are_known",
+    }
+    assert len(tests) > 2 * len(with_builds)
+
+
+def test_every_source_is_read_and_every_exposure_stands_on_what_there_is(
+    manifest: dict[str, Any], models: dict[str, Any]
+) -> None:
+    read = {parent for model in models.values() for parent in model["depends_on"]["nodes"]}
+    assert manifest["sources"].keys() <= read
+    exposures = {one["name"]: one for one in manifest["exposures"].values()}
+    assert exposures.keys() == {"list_overview", "segment_exports", "fulfilment_feed"}
+    for one in exposures.values():
+        assert one["depends_on"]["nodes"]
+    for name, model in models.items():
+        assert model["group"], name
+    assert all(group["owner"]["name"] for group in manifest["groups"].values())
 
 
 def test_every_model_is_rewritten_in_place(models: dict[str, Any]) -> None:
@@ -149,10 +178,12 @@ def test_sources_are_tables_of_the_warehouse_with_dagsters_keys(manifest: dict[s
 def test_every_column_read_from_a_source_exists(models: dict[str, Any]) -> None:
     for name, model in models.items():
         if layer(model) == "staging":
-            table = metadata.tables[name.removeprefix("stg_").replace("__", ".")]
-            alias = name.rpartition("__")[2]
-            for column in re.findall(rf"\b{alias}\.(\w+)", model["raw_code"]):
-                assert column in table.columns, (name, column)
+            for parent in model["depends_on"]["nodes"]:
+                kind, _, schema, *table = parent.split(".")
+                found = f"{schema}.{table[0]}" if table else ""
+                if kind == "source" and found not in VIEWS:
+                    for column in re.findall(rf"\b{table[0]}\.(\w+)", model["raw_code"]):
+                        assert column in metadata.tables[found].columns, (name, column)
 
 
 def test_no_model_reads_the_clock(models: dict[str, Any]) -> None:
@@ -177,8 +208,8 @@ def test_joins_windows_and_groups_start_with_the_integration(models: dict[str, A
         for keys in re.findall(r"(?:partition by|group by)\s+([\w.]+)", code):
             assert keys.split(".")[-1] == "integration", (name, keys)
         for on in re.findall(r"\bon\s+([\w.]+)\s*=", code):
-            known_zone = on == "integrations.timezone"
-            assert on.endswith(".integration") or known_zone, (name, on)
+            same_for_all = on in ("integrations.timezone", "log.segment")  # zones, the catalogue
+            assert on.endswith(".integration") or same_for_all, (name, on)
 
 
 def test_the_log_of_changes_is_never_rebuilt(models: dict[str, Any]) -> None:
@@ -253,6 +284,9 @@ def test_models_with_rules_have_unit_tests(manifest: dict[str, Any]) -> None:
         "list_metrics",
         "list_metrics_daily",
         "cohort_retention",
+        "cohort_retention_by_account",
+        "segment_migration",
+        "int_fulfilment_metrics",
         "order_reconciliation",
         "int_onsite_settings",
         "int_onsite_events",

@@ -1,5 +1,6 @@
 {# A log of changes starts with `entered` and never says the same twice in a row. #}
 {% test changes_alternate(model) %}
+{{ config(tags=['daily']) }}
 with log as (
     select * from {{ model }}
 ),

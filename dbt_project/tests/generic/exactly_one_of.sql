@@ -1,6 +1,7 @@
 {# The segments are a partition: every subscriber that `population` holds for is in exactly one of
    them, and no other subscriber is in any. #}
 {% test exactly_one_of(model, segments, population) %}
+{{ config(tags=['daily']) }}
 with counted as (
     select
         coalesce(facts.integration, members.integration) as integration,

@@ -1,5 +1,6 @@
-{# The columns together are the key. NULLs are equal here: a key with an empty part is still one. #}
+{# The columns together are the key of a view; a table has an index that says so. #}
 {% test unique_key(model, columns) %}
+{{ config(tags=['daily']) }}
 select {{ columns | join(', ') }}
 from {{ model }}
 group by {{ columns | join(', ') }}

@@ -1,4 +1,8 @@
-with orders as (
+with placed as (
+    select * from {{ ref('stg_cscart__order_totals') }}
+),
+
+orders as (
     select * from {{ ref('int_orders') }}
     where {{ in_scope() }}
 ),
@@ -13,12 +17,16 @@ settings as (
     where {{ in_scope() }}
 ),
 
-placed as (
+reconciled as (
     select
-        orders.integration,
+        placed.integration,
+        {{ local_date('placed.ordered_at', 'settings.timezone') }} as day,
+        placed.total as shop_total,
+        orders.order_id,
         orders.total,
         orders.is_purchase,
         case
+            when orders.order_id is null then 'synchronised after the build began'
             when orders.deleted_at is not null then 'deleted in the shop'
             when orders.is_parent_order or orders.status = 'T' then 'parent order'
             when orders.is_incomplete then 'incomplete checkout'
@@ -28,8 +36,12 @@ placed as (
             when subscribers.deleted_at is not null then 'customer removed from the shop'
             else 'in the list'
         end as outcome
-    from orders
-    inner join settings on orders.integration = settings.integration
+    from placed
+    inner join settings on placed.integration = settings.integration
+    left join orders
+        on
+            placed.integration = orders.integration
+            and placed.order_id = orders.order_id
     left join subscribers
         on
             orders.integration = subscribers.integration
@@ -38,11 +50,14 @@ placed as (
 
 select
     integration,
+    day,
     outcome,
     outcome = 'in the list' as is_in_list,
-    count(*) as orders,
-    sum(total) as total,
+    count(*) as shop_orders,
+    sum(shop_total) as shop_total,
+    count(order_id) as orders,
+    coalesce(sum(total), 0) as total,
     {{ count_if('is_purchase') }} as purchases,
     {{ sum_if('total', 'is_purchase') }} as revenue
-from placed
-group by integration, outcome
+from reconciled
+group by integration, day, outcome

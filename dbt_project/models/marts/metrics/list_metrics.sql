@@ -23,6 +23,10 @@ checkouts as (
     where {{ in_scope() }}
 ),
 
+fulfilment as (
+    select * from {{ ref('int_fulfilment_metrics') }}
+),
+
 people as (
     select
         facts.*,
@@ -150,9 +154,14 @@ select
     {{ ratio('of_people.failed_payment_orders', 'of_people.orders') }} as failed_payment_rate,
     coalesce(of_checkouts.abandoned_checkouts_30d, 0) as abandoned_checkouts_30d,
     {{ ratio('of_checkouts.recovered_checkouts_30d', 'of_checkouts.abandoned_checkouts_30d') }}
-        as checkout_recovery_rate
+        as checkout_recovery_rate,
+    fulfilment.hours_order_to_ship,
+    fulfilment.partial_shipment_rate,
+    fulfilment.tracking_lag_minutes,
+    fulfilment.stock_drift
 from settings
 left join of_people on settings.integration = of_people.integration
 left join of_purchases on settings.integration = of_purchases.integration
 left join of_checkouts on settings.integration = of_checkouts.integration
 left join gaps on settings.integration = gaps.integration
+left join fulfilment on settings.integration = fulfilment.integration

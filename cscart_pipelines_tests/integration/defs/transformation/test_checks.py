@@ -1,0 +1,56 @@
+"""The tests of data that run once a day, over all lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from cscart_pipelines_tests.support.dagster.location import (
+    PYDANTIC,
+    ControlRoom,
+    location,
+    room,
+)
+from cscart_pipelines_tests.support.dbt.builds import AS_OF, Shop, build, dbt_target, load, order
+
+__all__ = ["dbt_target", "room"]
+pytestmark = pytest.mark.filterwarnings(PYDANTIC)
+
+
+def run_of_the_day(room: ControlRoom) -> tuple[bool, dict[str, bool]]:
+    """Whether the run succeeded, and of each check whether it passed."""
+    done = (
+        location()
+        .resolve_job_def("test_lists")
+        .execute_in_process(instance=room.instance, raise_on_error=False)
+    )
+    checks = [
+        event.asset_check_evaluation_data
+        for event in done.all_events
+        if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ]
+    return done.success, {check.check_name: check.passed for check in checks}
+
+
+def test_a_list_that_disagrees_with_itself_fails_the_run_of_the_day(
+    room: ControlRoom, dbt_target: Path
+) -> None:
+    placed = [order(1, AS_OF - pd.Timedelta(days=1), email="ada@post.gr")]
+    load(room.database, [Shop(name, orders=placed) for name in ("one", "two")])
+    build(room.database, target=dbt_target)
+    success, checks = run_of_the_day(room)
+    assert success
+    assert checks["lifecycle_bands_are_a_partition"]
+    assert set(checks.values()) == {True}
+    room.execute(
+        "DELETE FROM analytics.segment_members"
+        " WHERE integration = 'two' AND segment LIKE 'lifecycle_%'"
+    )
+    success, checks = run_of_the_day(room)
+    assert not success
+    assert [name for name, passed in checks.items() if not passed] == [
+        "lifecycle_bands_are_a_partition"
+    ]

@@ -1,0 +1,1 @@
+{{ cohorts_by('customer_id') }}
