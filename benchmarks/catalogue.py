@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import build, collector, load, parse, soak, sync, tick, visit, write_back
+from benchmarks import build, collector, fleet, load, parse, soak, sync, tick, visit, write_back
 from benchmarks.support.options import Options
 from benchmarks.support.report import Report
 
@@ -34,6 +34,7 @@ BENCHMARKS = {
     "build": Benchmark(
         "lists built anew, unchanged, 1 % changed, one of many", build.run, only_by_name=True
     ),
+    "fleet": Benchmark("workers for 200, 2,000 and 10,000 shops, simulated", fleet.run),
     "soak": Benchmark("what grows on an instance left alone", soak.run, only_by_name=True),
     "write_back": Benchmark("shipments and stock levels a second, API calls each", write_back.run),
 }

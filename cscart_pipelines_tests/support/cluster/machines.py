@@ -53,7 +53,7 @@ class Machine:
     def kill(self) -> None:
         """Ends all its processes at once, as a power cut does, but for their connections."""
         listed = subprocess.run(
-            ["ip", "netns", "pids", self.name], check=True, capture_output=True, text=True
+            ["ip", "netns", "pids", self.name], check=False, capture_output=True, text=True
         )
         for pid in listed.stdout.split():
             with contextlib.suppress(ProcessLookupError):
@@ -70,16 +70,15 @@ class Machine:
 @contextlib.contextmanager
 def machines(folder: Path, *names: str) -> Iterator[list[Machine]]:
     """Machines beside this one, on one network; nothing is left of them afterwards."""
-    made: list[Machine] = []
-    _remove(*names)
+    made = [Machine(name, f"10.77.0.{n}", folder) for n, name in enumerate(names, start=11)]
+    _remove(made)  # what a test that was killed has left
     try:
         ip("link", "add", SWITCH, "type", "bridge")
         ip("address", "add", f"{HERE}/24", "dev", SWITCH)
         ip("link", "set", SWITCH, "up")
-        for number, name in enumerate(names, start=11):
-            machine = Machine(name, f"10.77.0.{number}", folder)
+        for machine in made:
+            name = machine.name
             ip("netns", "add", name)
-            made.append(machine)
             ip("link", "add", machine.cable, "type", "veth", "peer", "name", "eth0", "netns", name)
             ip("link", "set", machine.cable, "master", SWITCH, "up")
             ip("-n", name, "address", "add", f"{machine.address}/24", "dev", "eth0")
@@ -87,15 +86,14 @@ def machines(folder: Path, *names: str) -> Iterator[list[Machine]]:
             ip("-n", name, "link", "set", "lo", "up")
         yield made
     finally:
-        for machine in made:
-            machine.kill()
-        _remove(*names)
+        _remove(made)
 
 
-def _remove(*names: str) -> None:
-    """What this or an earlier test has made."""
-    for name in names:
-        subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+def _remove(made: list[Machine]) -> None:
+    for machine in made:
+        machine.kill()
+        for words in (["link", "delete", machine.cable], ["netns", "delete", machine.name]):
+            subprocess.run(["ip", *words], check=False, capture_output=True)
     subprocess.run(["ip", "link", "delete", SWITCH], check=False, capture_output=True)
 
 
