@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.collector_load import ORIGIN
+from benchmarks.processes.collector_load import ORIGIN
 from benchmarks.support.measure import cpu_of
 from benchmarks.support.options import Options
 from benchmarks.support.report import Aim, Report, Table
@@ -134,7 +134,7 @@ def _load(running: Running, key: str, seconds: float, events: int, rate: float) 
     deadline = time.monotonic() + 60
     while True:
         done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.collector_load", running.address, f"--key={key}",
+            [sys.executable, "-m", "benchmarks.processes.collector_load", running.address, f"--key={key}",
              "--seconds", str(seconds), "--events", str(events), "--rate", str(rate),
              "--clients", str(CLIENTS)],
             cwd=Path(__file__).parents[1],

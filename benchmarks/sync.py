@@ -3,7 +3,7 @@
 Shop, PostgreSQL and each synchronisation are processes of their own, so that each one's CPU and
 memory are known. The project's aims: beyond 3 s of start-up 5,000 orders/s with details and 50,000
 list rows/s, less than 250 MB, and a resync of no more requests than the change needs, the sweep of
-users, and three. Not here: the process that synchronises (`sync_process`).
+users, and three. Not here: the process that synchronises (`processes.sync_process`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Running one synchronisation in a process of its own, and what it cost from outside.
 
-Not here: what that process does (`sync_process`), tables and aims (`sync`).
+Not here: what that process does (`processes.sync_process`), tables and aims (`sync`).
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def run_sync(
 
 def _process(asked: dict[str, Any]) -> tuple[dict[str, Any], Cost]:
     started = time.monotonic()
-    command = [sys.executable, "-m", "benchmarks.sync_process"]
+    command = [sys.executable, "-m", "benchmarks.processes.sync_process"]
     process = subprocess.Popen(
         [*command, json.dumps(asked | {"started": started})], stdout=subprocess.PIPE, cwd=ROOT
     )

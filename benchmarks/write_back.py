@@ -2,7 +2,7 @@
 
 Calls are counted by the client and are the same on every machine; a second is worth what the shop's
 answers take, so the same is measured with answers at once and after 50 ms. Four requests at a time,
-as an integration has. Not here: the shop (`write_back_shop`).
+as an integration has. Not here: the shop (`processes.write_back_shop`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from decimal import Decimal
 
 from pydantic import SecretStr
 
+from benchmarks.processes.write_back_shop import FIRST_ORDER, SOLD, WriteBackShop, code, serve
 from benchmarks.support.measure import rate, ratio
 from benchmarks.support.options import Options
 from benchmarks.support.report import Aim, Cell, Report, Table
 from benchmarks.support.temporary_warehouse import TemporaryWarehouse, temporary_warehouse
-from benchmarks.write_back_shop import FIRST_ORDER, SOLD, WriteBackShop, code, serve
 from cscart_pipelines.fulfilment.feeds.ingest import ingest
 from cscart_pipelines.fulfilment.feeds.parse import Parsed
 from cscart_pipelines.fulfilment.models import ShipmentRow, StockRow
