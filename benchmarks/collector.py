@@ -134,7 +134,8 @@ def _load(running: Running, key: str, seconds: float, events: int, rate: float) 
     deadline = time.monotonic() + 60
     while True:
         done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.processes.collector_load", running.address, f"--key={key}",
+            [sys.executable, "-m", "benchmarks.processes.collector_load", running.address,
+             f"--key={key}",
              "--seconds", str(seconds), "--events", str(events), "--rate", str(rate),
              "--clients", str(CLIENTS)],
             cwd=Path(__file__).parents[1],
