@@ -18,8 +18,10 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
 from sqlalchemy import func, select
 
+from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.defs.shared.run_requests import STARTED_BY
 from cscart_pipelines.defs.transformation.dbt_project import builds_folder
+from cscart_pipelines.integrations.sync_runs import history
 from cscart_pipelines.settings import read_settings
 
 FINISHED = [
@@ -39,7 +41,7 @@ AT_ONCE = 500
 
 
 @dg.op(name="delete_old_runs", description="Deletes runs with their events and logs.")
-def delete_old_runs(context: dg.OpExecutionContext) -> None:
+def delete_old_runs(context: dg.OpExecutionContext, pipelines: Pipelines) -> None:
     """Deletes what is older than CSCART_PIPELINES_RUN_RETENTION_DAYS; 0 keeps all."""
     days = read_settings().run_retention_days
     if days == 0:
@@ -48,8 +50,19 @@ def delete_old_runs(context: dg.OpExecutionContext) -> None:
     before = datetime.now(UTC) - timedelta(days=days)
     deleted, kept = delete_runs(context.instance, before)
     folders = delete_build_folders(builds_folder(), before)
+    with (
+        pipelines.open() as app,
+        app.warehouse.connect(autocommit=True) as connection,
+    ):
+        records = history.delete_before(connection, before)
     context.add_output_metadata(
-        {"runs_deleted": deleted, "runs_kept": kept, "dbt_folders_deleted": folders, "days": days}
+        {
+            "runs_deleted": deleted,
+            "runs_kept": kept,
+            "records_of_synchronisations_deleted": records,
+            "dbt_folders_deleted": folders,
+            "days": days,
+        }
     )
 
 

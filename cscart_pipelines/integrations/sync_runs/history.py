@@ -1,4 +1,4 @@
-"""Reads of `registry.sync_runs`: which synchronisations ran, and what became of them.
+"""What is left in `registry.sync_runs`: which synchronisations ran, and what became of them.
 
 Not here: the record of a synchronisation that is running (`lock`), progress in numbers
 (`progress`), requests for synchronisations (`requested`), builds (`list_builds`).
@@ -7,6 +7,7 @@ Not here: the record of a synchronisation that is running (`lock`), progress in 
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -113,6 +114,30 @@ def last_succeeded(connection: Connection) -> dict[str, int]:
         " GROUP BY integration",
     )
     return {row["integration"]: row["id"] for row in rows}
+
+
+def delete_before(connection: Connection, moment: datetime) -> int:
+    """Deletes the records of synchronisations that ended earlier; returns how many.
+
+    The last successful one of an integration stays with all after it, and what its lists do not
+    contain yet.
+    """
+    return connection.execute(
+        """
+        DELETE FROM registry.sync_runs AS old
+        WHERE finished_at < %s AND state <> 'running'
+          AND EXISTS (
+              SELECT FROM registry.sync_runs AS newer
+              WHERE newer.integration = old.integration AND newer.id > old.id
+                AND newer.state = 'succeeded' AND newer.kind <> 'onsite'
+          )
+          AND NOT EXISTS (
+              SELECT FROM registry.list_builds AS build
+              WHERE build.integration = old.integration AND build.covers_sync < old.id
+          )
+        """,
+        [moment],
+    ).rowcount
 
 
 def _one(connection: Connection, query: str, values: list[Any] | None = None) -> Row:

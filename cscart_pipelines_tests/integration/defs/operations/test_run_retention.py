@@ -168,7 +168,18 @@ def test_a_run_that_is_under_way_stays_at_any_age(
     assert there(instance, [made.run_id]) == [True]
 
 
-def test_the_job_deletes_by_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_job_deletes_by_the_setting(
+    warehouse_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in warehouse_database.settings_env.items():
+        monkeypatch.setenv(name, value)
+    with warehouse_database.connect() as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute(
+            "INSERT INTO registry.sync_runs (integration, kind, state, finished_at)"
+            " SELECT 'shop', 'resync', 'succeeded', now() - age"
+            " FROM unnest(ARRAY['100 days', '1 day']::interval[]) AS age"
+        )
     builds = tmp_path / "builds"
     then = datetime.now(UTC).timestamp() - 100 * 86400
     for name in ("old", "new"):
@@ -189,6 +200,9 @@ def test_the_job_deletes_by_the_setting(tmp_path: Path, monkeypatch: pytest.Monk
         assert execute("120") == [True, True]
         assert (builds / "old").exists()
         assert execute("90") == [False, True]
+    with warehouse_database.connect() as connection:
+        left = connection.execute("SELECT now() - finished_at < '2 days' FROM registry.sync_runs")
+        assert left.fetchall() == [(True,)]
     assert [path.name for path in builds.iterdir()] == ["new"]
 
 
