@@ -31,9 +31,9 @@ ORDERS = 200
 SHOPS = ("one", "two", "three")
 SAMPLE_SECONDS = 60.0
 """Between two samples, with a synchronisation of all shops; less in runs of some minutes."""
-WARM_UP = 15.0
+WARM_UP = 20.0
 """Minutes that are not judged: after some 350 ticks the caches of the code server have filled, by
-30 MB. A run of less than 22 minutes judges its last third, and with it the warm-up."""
+20 MB. A run of less than 30 minutes judges its last third, and with it the warm-up."""
 SERVICES = {
     "code server": ("code-server", "grpc"),
     "daemon": ("dagster-daemon",),
