@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Mapping
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_init, worker_process_init
+from celery.signals import task_prerun, worker_init, worker_process_init
+from dagster import DagsterInstance
 from dagster._core.launcher import LaunchRunContext
 from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.make_app import make_app
@@ -21,6 +23,7 @@ from dagster_celery.tags import DAGSTER_CELERY_QUEUE_TAG
 from dagster_celery.tasks import create_execute_job_task
 
 from cscart_pipelines import definitions
+from cscart_pipelines.defs.shared import orphaned_runs
 
 QUEUES = {
     "resync": "shop-reads",
@@ -83,6 +86,14 @@ def _end_runs_in_order(**_: Any) -> None:
     """A run that is cancelled lets requests under way end, as on one machine."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+
+
+@task_prerun.connect
+def _hold_lock(kwargs: Mapping[str, Any], **_: Any) -> None:
+    """A worker that dies before the executor begins is noticed too."""
+    run_id = kwargs["execute_job_args_packed"]["run_id"]
+    with DagsterInstance.get() as instance:
+        orphaned_runs.sessions.hold(instance, run_id)
 
 
 def worker_app() -> Celery:

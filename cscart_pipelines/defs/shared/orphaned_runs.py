@@ -66,6 +66,12 @@ class RunSessions:
             advisory.try_lock_session(connection, Lock.RUN, run_id)
             self._sessions[run_id] = connection
 
+    def hold(self, instance: dg.DagsterInstance, run_id: str) -> None:
+        """Takes the lock of a run, and tags the run with it; without a warehouse does neither."""
+        with contextlib.suppress(WarehouseUnavailableError, SettingsError):
+            self.begin(run_id)
+            instance.add_run_tags(run_id, {TAG: run_id})
+
     def end(self, run_id: str) -> None:
         """Says that this process does nothing more for a run."""
         with self._mutex:
@@ -128,10 +134,7 @@ class _LockingExecutor(dg.Executor):
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         run_id = plan_context.run_id
-        # Without a warehouse the steps fail, and say why.
-        with contextlib.suppress(WarehouseUnavailableError, SettingsError):
-            sessions.begin(run_id)
-            plan_context.instance.add_run_tags(run_id, {TAG: run_id})
+        sessions.hold(plan_context.instance, run_id)  # without it the steps fail, and say why
         try:
             yield from self._inner.execute(plan_context, execution_plan)
         finally:

@@ -143,15 +143,20 @@ class Cluster:
             connection.execute("SET session_replication_role = replica")
             connection.execute(query.encode(), arguments or None)
 
-    def start_worker(self, machine: Machine, *, concurrency: int = 2) -> None:
-        """A worker of all queues on a machine, with a home that no other machine sees."""
+    def start_worker(
+        self,
+        machine: Machine,
+        *,
+        queues: str = "shop-reads,builds,shop-writes,dagster",
+        concurrency: int = 2,
+    ) -> None:
+        """A worker on a machine, with a home that no other machine sees."""
         home = self.folder / machine.name
         home.mkdir(exist_ok=True)
         write_instance(home / "dagster")
         machine.start(
             [program("celery"), "--app", "cscart_pipelines.celery_runs", "worker",
-             "--queues", "shop-reads,builds,shop-writes,dagster",
-             "--concurrency", str(concurrency), "--hostname", f"{machine.name}@%h",
+             "--queues", queues, "--concurrency", str(concurrency), "--hostname", f"{machine.name}@%h",
              "--loglevel", "INFO"],
             {**self.environment, "DAGSTER_HOME": str(home / "dagster"),
              "CSCART_PIPELINES_HOME": str(home)},
