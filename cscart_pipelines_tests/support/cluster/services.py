@@ -156,8 +156,8 @@ class Cluster:
         write_instance(home / "dagster")
         machine.start(
             [program("celery"), "--app", "cscart_pipelines.celery_runs", "worker",
-             "--queues", queues, "--concurrency", str(concurrency), "--hostname", f"{machine.name}@%h",
-             "--loglevel", "INFO"],
+             "--queues", queues, "--concurrency", str(concurrency),
+             "--hostname", f"{machine.name}@%h", "--loglevel", "INFO"],
             {**self.environment, "DAGSTER_HOME": str(home / "dagster"),
              "CSCART_PIPELINES_HOME": str(home)},
         )  # fmt: skip
