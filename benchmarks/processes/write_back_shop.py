@@ -1,6 +1,6 @@
 """The shop that is written to, in a process of its own; slow on demand.
 
-`python -m benchmarks.write_back_shop ORDERS PRODUCTS` serves until its standard input closes. Every
+`python -m benchmarks.processes.write_back_shop ORDERS PRODUCTS` serves until its standard input closes. Every
 order has two lines. Not here: what is written (`write_back`).
 """
 
@@ -44,7 +44,7 @@ class WriteBackShop:
 
 @contextmanager
 def serve(orders: int, products: int) -> Iterator[WriteBackShop]:
-    command = [sys.executable, "-m", "benchmarks.write_back_shop", str(orders), str(products)]
+    command = [sys.executable, "-m", "benchmarks.processes.write_back_shop", str(orders), str(products)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
