@@ -44,7 +44,13 @@ class WriteBackShop:
 
 @contextmanager
 def serve(orders: int, products: int) -> Iterator[WriteBackShop]:
-    command = [sys.executable, "-m", "benchmarks.processes.write_back_shop", str(orders), str(products)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.processes.write_back_shop",
+        str(orders),
+        str(products),
+    ]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

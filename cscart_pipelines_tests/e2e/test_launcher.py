@@ -137,7 +137,7 @@ def test_a_synchronisation_and_a_build(desk: Desk) -> None:
         if key.path[0] in ("staging", "intermediate", "analytics")
         or not graph.get(key).is_executable  # what a build has read
     }
-    assert len(checked) >= 10
+    assert checked, "cheap tests run with each build"
     assert all(e.asset_check_evaluation_data.passed for e in checked)
     # Nobody is told the password of the warehouse.
     password = desk.room.database.dbt_env["CSCART_PIPELINES_DBT_PASSWORD"]
