@@ -1,5 +1,6 @@
-"""A load generator for the collector: `python -m benchmarks.processes.collector_load ADDRESS --key=KEY …`.
+"""A load generator for the collector.
 
+`python -m benchmarks.processes.collector_load ADDRESS --key=KEY …`.
 A process of its own, and cheap: raw keep-alive connections in one event loop, bodies made before
 their second comes. Prints one JSON line: answers by status and the latency of each request that was
 due (from when it was due, so that a stall counts for all that waited behind it).

@@ -1,7 +1,7 @@
 """The shop that is written to, in a process of its own; slow on demand.
 
-`python -m benchmarks.processes.write_back_shop ORDERS PRODUCTS` serves until its standard input closes. Every
-order has two lines. Not here: what is written (`write_back`).
+`python -m benchmarks.processes.write_back_shop ORDERS PRODUCTS` serves until its standard input
+closes. Every order has two lines. Not here: what is written (`write_back`).
 """
 
 from __future__ import annotations
