@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import random
+import resource
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,6 +198,16 @@ def test_requests_in_a_row_without_waiting_are_refused(target: Target) -> None:
     target.is_well()
 
 
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """This process may open as many as the account may; the usual limit is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
 def test_a_thousand_connections_and_those_beyond(module_database: Database, tmp_path: Path) -> None:
     with module_database.connect() as connection:
         key = add_shop(connection, "crowded")
