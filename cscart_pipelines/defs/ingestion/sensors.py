@@ -4,9 +4,11 @@ Sensors only look at the registry; none of them asks a shop anything. Not here: 
 (`transformation.sensors`), alerts.
 """
 
+from dataclasses import replace
+
 import dagster as dg
 
-from cscart_pipelines.defs.ingestion.jobs import resync, resync_request
+from cscart_pipelines.defs.ingestion.jobs import batches, resync, resync_request
 from cscart_pipelines.defs.shared import orphaned_runs
 from cscart_pipelines.defs.shared.partitions import NAME, difference, integration_partitions
 from cscart_pipelines.defs.shared.resources import Pipelines
@@ -66,7 +68,12 @@ def requested_syncs(
         pipelines.open() as app,
         app.warehouse.connect(autocommit=True) as connection,
     ):
-        for asked in pending_requests(connection, app.settings.integrations_per_run):
+        most = app.settings.integrations_per_run
+        for asked in (
+            replace(whole, keys=tuple(keys))
+            for whole in pending_requests(connection)
+            for keys in batches(whole.keys, most)
+        ):
             moment = f"{asked.requested_at.timestamp():.6f}"
             run_key = f"{'full' if asked.full else 'resync'}-{moment}-{asked.keys[0]}"
             if runs_of(context.instance, RUN_KEY, run_key):

@@ -15,7 +15,7 @@ import psycopg
 
 @dataclass(frozen=True)
 class SyncRequest:
-    """Integrations that one command asked to synchronise, as many as one run takes."""
+    """Integrations that one command asked to synchronise."""
 
     keys: tuple[str, ...]
     full: bool
@@ -33,13 +33,8 @@ def request_sync(connection: psycopg.Connection[Any], keys: Collection[str], *, 
     )
 
 
-def pending_requests(connection: psycopg.Connection[Any], most: int) -> list[SyncRequest]:
-    """Returns the requests in order, after deleting those of disabled and removed integrations.
-
-    Args:
-        connection: In autocommit mode.
-        most: Integrations of one run.
-    """
+def pending_requests(connection: psycopg.Connection[Any]) -> list[SyncRequest]:
+    """Returns the requests in order, after deleting those of disabled and removed integrations."""
     connection.execute(
         "DELETE FROM registry.sync_requests AS request WHERE NOT EXISTS (SELECT FROM"
         " registry.integrations AS shop WHERE shop.integration = request.integration"
@@ -49,11 +44,7 @@ def pending_requests(connection: psycopg.Connection[Any], most: int) -> list[Syn
         "SELECT array_agg(integration ORDER BY integration), whole, requested_at"
         " FROM registry.sync_requests GROUP BY whole, requested_at ORDER BY requested_at, whole"
     ).fetchall()
-    return [
-        SyncRequest(tuple(keys[start : start + most]), whole, moment)
-        for keys, whole, moment in rows
-        for start in range(0, len(keys), most)
-    ]
+    return [SyncRequest(tuple(keys), whole, moment) for keys, whole, moment in rows]
 
 
 def delete_request(connection: psycopg.Connection[Any], request: SyncRequest) -> None:
