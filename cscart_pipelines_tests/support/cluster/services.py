@@ -162,6 +162,15 @@ class Cluster:
              "CSCART_PIPELINES_HOME": str(home)},
         )  # fmt: skip
 
+    def print_runs(self) -> None:
+        """Prints every run with its times, for a test that has failed."""
+        for found in self.instance.get_run_records(ascending=True):
+            run = found.dagster_run
+            times = [found.create_timestamp.timestamp(), found.start_time, found.end_time]
+            shown = [f"{at:.0f}" if at else "-" for at in times]
+            only = run.run_config.get("ops", {})
+            print(run.run_id[:8], run.job_name, run.status.value, *shown, run.tags, only)
+
     def held_by(self, machine: Machine) -> set[int]:
         """The numbers of the advisory locks that sessions from a machine hold."""
         rows = self.rows(
@@ -243,7 +252,11 @@ def cluster(folder: Path, workers: list[Machine], **settings: str) -> Iterator[C
         try:
             with dg.DagsterInstance.from_config(environment["DAGSTER_HOME"]) as instance:
                 registry = Registry(warehouse, read_settings(environment))
-                yield Cluster(folder, environment, workers, warehouse, registry, instance)
+                made = Cluster(folder, environment, workers, warehouse, registry, instance)
+                try:
+                    yield made
+                finally:
+                    made.print_runs()  # pytest shows it when the test has failed
         finally:
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
