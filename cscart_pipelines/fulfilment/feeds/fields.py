@@ -25,11 +25,13 @@ MAX_EXACT_INTEGER = 2**53
 TEXT_FORMAT = "format the column as text and export again"
 _NULL_WORDS = frozenset(
     ("nan", "none", "null", "nil", "nat", "na", "n/a", "n.a.", "<na>", "(null)", "<null>", "(none)",
-     "(blank)", "\\n", "-", "--", "\u2013", "\u2014")
+     "(blank)", "\\n", "-", "--", "\u2013", "\u2014", "?", "n/d", "n.d.", "s/o", "k.a.", "n.v.t.")
 )  # fmt: skip
-"""Words by which programs write that there is no value."""
+"""Words by which programs and people write that there is no value."""
 _ERROR_VALUES = re.compile(
-    r"#[\w/]+ ?[!?]|#(?:n/a|na|n/d|nv)(?: .*)?|undefined|\[object \w+\]|true|false", re.I
+    r"#[¡¿]?[\w/]+ ?[!?]|#(?:\w/\w|na|nv|getting_data)(?: .*)?|#+|undefined|\[object \w+\]"
+    r"|true|false|wahr|falsch|vrai|faux|vero|falso|verdadero|αληθεσ|ψευδεσ",
+    re.I,
 )
 """Errors of spreadsheets in their languages, and of scripts."""
 _MAY_BE_EMPTY = ("carrier", "tracking_url", "shipped_at", "as_of")
@@ -134,10 +136,9 @@ def cell_text(cell: Cell, column: str) -> str:
         if column in _MAY_BE_EMPTY:
             return ""
         raise RefusedValueError(
-            f"{column} {text} is a program's word for no value; write the value, or leave out the"
-            " row"
+            f"{column} {text} stands for no value; write the value, or leave out the row"
         )
-    if _ERROR_VALUES.fullmatch(text) or (column == "carrier" and text and not text.strip("0")):
+    if _ERROR_VALUES.fullmatch(text) or (column == "carrier" and text and not text.strip("0.")):
         raise RefusedValueError(
             f"{column} {clip(text)} is an error of a spreadsheet or script and no value; correct"
             " it where the file is made"
