@@ -49,7 +49,7 @@ NAMES: Mapping[str, str] = {
     "FX": "France, Metropolitan; Metropolitan France",
     "GB": "UK; Great Britain; Britain; United Kingdom of Great Britain and Northern Ireland;"
     " Großbritannien; Grande-Bretagne; Gran Bretagna; Gran Bretaña; Μεγάλη Βρετανία",
-    "GR": "Hellas; Hellenic Republic",
+    "GR": "Hellas; Hellenic Republic; Ελλάς; EL",
     "GS": "S. Georgia and S. Sandwich Islands; South Georgia",
     "HK": "Hong Kong",
     "HM": "Heard Island and McDonald Islands",

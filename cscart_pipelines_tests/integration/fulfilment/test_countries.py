@@ -171,6 +171,8 @@ def test_names_in_the_languages_of_the_orders() -> None:
     assert NOBODY.codes_of("ግሪክ") == frozenset()
     assert countries_of([], ["am", "xx", "../etc", "cn"]).codes_of("ግሪክ") == {"GR"}
     assert countries_of([], ["pt-BR"]).codes_of("reino unido") == {"GB"}
+    # The older name in Greek, and the code of the European Union's tax numbers.
+    assert NOBODY.codes_of("ΕΛΛΑΣ") == NOBODY.codes_of("el") == {"GR"}
 
 
 def test_the_shops_own_spelling_is_added() -> None:

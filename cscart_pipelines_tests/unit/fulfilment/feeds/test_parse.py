@@ -358,6 +358,9 @@ def test_one_zero_is_a_coincidence_and_the_same_in_every_number_of_a_file_is_non
     parsed = shipments(text)
     assert [row.tracking_number for row in parsed.rows] == ["T9"]
     assert list(why(parsed)) == [2, 3, 4] and "15th digit" in why(parsed)[2]
+    for lost in ("9400111899223100000000", "34043416109404260000"):
+        parsed = shipments(f"{head}CS1,9400111899223100123456\nCS2,{lost}\n")
+        assert list(why(parsed)) == [3], "beside a number with all its digits"
     parsed = shipments(f"{text}CS8,7035114477138471\n")
     assert len(parsed.rows) == 5 and parsed.refusals == []
 
