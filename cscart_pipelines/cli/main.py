@@ -25,6 +25,7 @@ from cscart_pipelines.cli.integration import apply as integration_apply
 from cscart_pipelines.cli.integration import audit, connect, logs, manage, onsite, tracking_file
 from cscart_pipelines.cli.services import collector, demo, sandbox, up
 from cscart_pipelines.cli.support import console, exit_codes
+from cscart_pipelines.fulfilment.feeds.text import is_text, printable
 from cscart_pipelines.integrations.settings import InvalidSettingsError
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.driver import ConnectionLostError
@@ -157,8 +158,12 @@ def run(arguments: list[str]) -> int:
     logging.getLogger("cscart_pipelines").addHandler(logging.NullHandler())
     if not advisory.log.handlers:
         advisory.log.addHandler(_Waits())
-    as_json = "--json" in arguments or ("--format", "json") in pairwise(arguments)
+    as_json = not {"--json", "--format=json"}.isdisjoint(arguments) or (
+        "--format",
+        "json",
+    ) in pairwise(arguments)
     try:
+        _refuse_broken_text(arguments)
         if as_json and "--csv" in arguments:
             raise exit_codes.CommandError(
                 "--json and --csv exclude each other", exit_codes.WRONG_USAGE
@@ -193,6 +198,17 @@ def run(arguments: list[str]) -> int:
             traceback.print_exc()
         console.complain(message, code, as_json=as_json, problems=problems)
         return code
+
+
+def _refuse_broken_text(arguments: list[str]) -> None:
+    """Refuses bytes that are no text in the encoding of the terminal; files may be named so."""
+    for text in arguments:
+        if not text.isascii() and not is_text(text) and not Path(text).exists():
+            raise exit_codes.CommandError(
+                f"{printable(text)} is not text in the encoding of this terminal"
+                f" ({sys.getfilesystemencoding()}); send it as UTF-8",
+                exit_codes.WRONG_USAGE,
+            )
 
 
 def _explained(error: Exception) -> tuple[int, str, dict[str, str]]:

@@ -85,7 +85,8 @@ def test_case_and_browsers_make_no_difference_and_an_address_means_itself(text: 
     address = read_email(text)
     assert read_email(written(text)) == address
     assert read_email(text.lower()) == address
-    assert read_email(f" \n\xa0\u2003{text}\ufeff\t") == address
+    around = f" \n\xa0\u2003{text}\ufeff\t"
+    assert (read_email(around), written(around)) == (address, written(text))
     if address is not None:
         assert read_email(address.text) == address
         assert written(address.text) == address.text

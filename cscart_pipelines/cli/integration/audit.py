@@ -45,9 +45,9 @@ def audit(
     table = tables.table("when (UTC)", "integration", "who", "what", ("detail", "text"))
     for row in reversed(rows):
         detail = ", ".join(
-            f"{name}: {value}"
+            f"{name}: {formats.setting(value)}"
             if row["act"] == "added" or not isinstance(value, list)
-            else f"{name}: {value[0]} → {value[1]}"
+            else f"{name}: {' → '.join(map(formats.setting, value))}"
             for name, value in row["detail"].items()
             if name not in BOOKKEEPING and (row["act"] != "added" or value)
         )

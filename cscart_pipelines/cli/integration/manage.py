@@ -37,14 +37,8 @@ def service_of(app: AppContext) -> IntegrationService:
 def print_changes(changes: dict[str, tuple[Any, Any]]) -> None:
     """Prints settings with their values before and after."""
     for name, (before, after) in changes.items():
-        before, after = formats.plain(_plain(before)), formats.plain(_plain(after))
+        before, after = map(formats.plain, map(formats.setting, (before, after)))
         console.out.print(f"  {name}: [red]{before}[/] → [green]{after}[/]")
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "–"
-    return "–" if value in (None, "") else str(value)
 
 
 def edit(

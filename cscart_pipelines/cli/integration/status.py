@@ -132,11 +132,8 @@ def _settings(integration: Integration) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    if value is None or value == "" or value == ():
-        return "[dim]–[/]"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return formats.plain(", ".join(map(str, value)) if isinstance(value, tuple) else value)
+    text = formats.plain(formats.setting(value))
+    return f"[dim]{text}[/]" if text == "–" else text
 
 
 def recent_runs(app: AppContext, key: str) -> list[dict[str, Any]]:
@@ -205,7 +202,8 @@ def _run_line(run: dict[str, Any]) -> str:
         return line
     if run["state"] == "failed":
         return f"{line}: {run['error']}"
-    return f"{line}; changed: {changes_of(run['stats'])}"
+    changes = changes_of(run["stats"])
+    return f"{line}; changed: {changes}" if changes else line
 
 
 def changes_of(stats: Mapping[str, Any] | None) -> str:

@@ -33,6 +33,15 @@ def status(text: str) -> str:
     return f"[{STATUS_STYLES.get(text, 'white')}]{text}[/]"
 
 
+def setting(value: Any) -> str:
+    """Returns the value of a setting: lists with commas, yes or no, a dash for none."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "–"
+    return "–" if value in (None, "") else str(value)
+
+
 def whole(value: Any) -> str:
     """Returns a count with separators: 1,000; a dash for None."""
     return "–" if value is None else f"{int(value):,}"

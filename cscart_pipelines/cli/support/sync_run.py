@@ -6,6 +6,7 @@ The bars come from `registry.sync_runs`, so they show what is committed. Not her
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,11 +156,7 @@ def _watch(
                 starting = None
                 for other in names:
                     bars[other] = progress.add_task(f"[dim]{other}[/]", total=None, start=False)
-            for other in names[: names.index(name)]:
-                _complete(progress, bars[other])
-            if not progress.tasks[progress.task_ids.index(bars[name])].started:
-                progress.start_task(bars[name])
-            progress.update(bars[name], description=name, completed=done, total=total)
+            advance(progress, bars, name, done, total)
 
         ended = False
         while not ended:
@@ -178,6 +175,32 @@ def _watch(
             for bar in bars.values():
                 _complete(progress, bar)
         drop_unfinished(progress)
+
+
+def advance(
+    progress: Progress, bars: Mapping[str, TaskID], name: str, done: int, total: int | None
+) -> None:
+    """Moves the bar of a phase, and completes those of earlier phases.
+
+    An earlier phase that was too short to be seen stays dim until its rows are known: 0 would be
+    wrong.
+
+    Args:
+        progress: with the bars.
+        bars: by phase, in order.
+        name: the phase.
+        done: its rows so far.
+        total: its rows in all; None if it is not known.
+    """
+    tasks = {task.id: task for task in progress.tasks}
+    for other, bar in bars.items():
+        if other == name:
+            break
+        if tasks[bar].started:
+            _complete(progress, bar)
+    if not tasks[bars[name]].started:
+        progress.start_task(bars[name])
+    progress.update(bars[name], description=name, completed=done, total=total)
 
 
 def _settle(progress: Progress, bars: dict[str, TaskID], stats: dict[str, Any]) -> None:

@@ -98,7 +98,7 @@ def pull_shop_orders(
                     _log_materialisation(context, key, reports[key])
         yield from fulfilment_checks.results(app, context.selected_asset_check_keys)
     table = _outcome(reports, failures)
-    context.log.info(f"orders of {len(reports)} integrations pulled\n{table.value}")
+    context.log.info(f"integrations whose orders were pulled: {len(reports):,}\n{table.value}")
     if failures:
         raise failure(failures, len(reports), table)
 

@@ -140,6 +140,6 @@ def _finish(
     """Logs the outcome, and fails the run if a shop failed; one that was refused is no failure."""
     table = outcome_table(reports, failures, refused)
     if not failures:
-        context.log.info(f"{len(reports)} integrations synchronised\n{table.value}")
+        context.log.info(f"integrations synchronised: {len(reports):,}\n{table.value}")
         return
     raise failure(failures, len(reports), table)

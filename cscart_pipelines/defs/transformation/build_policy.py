@@ -42,14 +42,14 @@ def decide(
     if not ready:
         return f"The lists that are due ({len(due)}) are being built."
     if len(under_way) >= MOST_RUNS:
-        return f"{len(ready)} lists wait for the builds that are queued or running."
+        return f"Lists that wait for the builds that are queued or running: {len(ready)}."
     tried = [one for one in ready if _may_be_tried(one, now)]
     if not tried:
-        return f"Builds of {len(ready)} lists have failed; each is begun again after a pause."
+        return f"Lists whose build has failed, to be begun again after a pause: {len(ready)}."
     # An hourly run over many shops ends one shop after the other: one build at its end.
     syncing = sum(one.is_syncing for one in states)
     if syncing and not any(_has_waited(one) for one in tried):
-        return f"{syncing} synchronisations are still running."
+        return f"Synchronisations that are still running: {syncing}."
     # A list whose shop is being read is due again at the end, and built then if it has not waited.
     settled = [one for one in tried if not one.is_syncing or _has_waited(one)]
     if not settled:

@@ -129,6 +129,8 @@ def test_the_page_about_the_command_line_is_current() -> None:
         (["lists", "--json", "--nonsense"], "--nonsense"),
         (["fulfilment", "journal", "--json"], "KEY"),
         (["fulfilment", "journal", "a", "--json", "--limit", "x"], "--limit"),
+        (["fulfilment", "orders", "a", "--format=json", "--since", "x"], "--since"),
+        (["purge-person", "--json", "\udce9@x.gr"], "not text in the encoding"),
         (["fulfilment", "rules", "a", "--json", "--cap", "x"], "x"),
         (["purge-person", "--json", "nobody"], "PERSON"),
         (["fulfilment", "ship", "a", "--json", "--queue", "--dry-run"], "--dry-run"),
@@ -264,6 +266,17 @@ def test_a_bar_does_not_outlive_its_failure() -> None:
     progress.update(done, completed=2)
     run_process.drop_unfinished(progress)
     assert (progress.task_ids, broken) == ([done], 1)
+
+
+def test_a_phase_that_was_not_seen_is_not_complete_with_0_rows() -> None:
+    progress = Progress()
+    names = ("products", "customers", "orders")
+    bars = {name: progress.add_task(name, total=None, start=False) for name in names}
+    sync_run.advance(progress, bars, "products", 60, 120)
+    sync_run.advance(progress, bars, "orders", 1, 7)
+    shown = {task.description: (task.completed, task.total) for task in progress.tasks}
+    assert shown == {"products": (120, 120), "customers": (0, None), "orders": (1, 7)}
+    assert [task.finished for task in progress.tasks] == [True, False, False]
 
 
 def test_a_refusal_is_listed_once_with_the_line_where_it_stands() -> None:

@@ -627,6 +627,9 @@ def test_the_trail_is_shown_in_the_order_of_events(run: Run, desk: Desk) -> None
     assert [word for word, line in zip(expected, lines, strict=True) if word in line] == [*expected]
     rows = run("integration", "audit", "--json", "--limit", "2").json
     assert [row["act"] for row in rows] == ["status enabled", "status syncing"]
+    run("integration", "edit", "a", "--start-date", "01/02/2024", "--notify-customer", "yes")
+    trail = " ".join(run("integration", "audit", "a").out.split())
+    assert "start_date: – → 2024-02-01" in trail and "notify_customer: no → yes" in trail
     assert KEY not in str(rows)
 
 

@@ -84,7 +84,7 @@ def test_only_shops_that_have_changed_are_built_and_each_once(room: ControlRoom)
     assert tick(room) == ["a"]
     start(room, ["a"], dg.DagsterRunStatus.STARTING)
     synced(room, "c")
-    assert tick(room) == "1 lists wait for the builds that are queued or running."
+    assert tick(room) == ("Lists that wait for the builds that are queued or running: 1.")
 
 
 def test_what_loaded_nothing_needs_no_build(room: ControlRoom) -> None:
@@ -102,7 +102,7 @@ def test_it_waits_while_synchronisations_are_running_but_not_for_hours(room: Con
     save(room, "a", "b")
     synced(room, "a")
     synced(room, "b", state="running")
-    assert tick(room) == "1 synchronisations are still running."
+    assert tick(room) == "Synchronisations that are still running: 1."
     room.execute(
         "UPDATE registry.sync_runs SET finished_at = now() - interval '11 minutes'"
         " WHERE integration = 'a'"
@@ -163,10 +163,10 @@ def test_a_build_that_does_not_finish_is_begun_again_after_a_pause(room: Control
         connection.autocommit = True
         list_builds.begin(connection, ["a"])
     start(room, ["a"], dg.DagsterRunStatus.FAILURE)
-    assert tick(room) == "Builds of 1 lists have failed; each is begun again after a pause."
+    assert tick(room) == ("Lists whose build has failed, to be begun again after a pause: 1.")
     room.execute("UPDATE registry.list_builds SET attempted_at = now() - interval '6 minutes'")
     assert tick(room) == ["a"]
     room.execute("UPDATE registry.list_builds SET attempts = 3")
-    assert tick(room) == "Builds of 1 lists have failed; each is begun again after a pause."
+    assert tick(room) == ("Lists whose build has failed, to be begun again after a pause: 1.")
     synced(room, "a")
     assert tick(room) == ["a"]

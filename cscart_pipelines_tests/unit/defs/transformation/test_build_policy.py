@@ -62,12 +62,14 @@ def test_lists_that_are_being_built_are_left_out() -> None:
     assert decide(states, [["a"]], NOW) == ["b"]
     assert decide(states, [["a", "b"]], NOW) == "The lists that are due (2) are being built."
     full = [[f"other-{number}"] for number in range(MOST_RUNS)]
-    assert decide(states, full, NOW) == "2 lists wait for the builds that are queued or running."
+    assert decide(states, full, NOW) == (
+        "Lists that wait for the builds that are queued or running: 2."
+    )
 
 
 def test_the_shops_of_one_run_are_waited_for_but_not_for_hours() -> None:
     syncing = replace(FRESH, integration="z", is_syncing=True)
-    assert decide([DUE, syncing], [], NOW) == "1 synchronisations are still running."
+    assert decide([DUE, syncing], [], NOW) == "Synchronisations that are still running: 1."
     waited = replace(DUE, change_age=float(PATIENCE))
     assert decide([waited, syncing], [], NOW) == ["a"]
     touched = replace(DUE, is_targeted=True)
