@@ -138,11 +138,17 @@ def _print_box(key: str, box: Inbox, found: Row) -> None:
 
 
 def _by_reason(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:
-    """Returns rows by state and reason, in the order in which the reasons come first."""
+    """Returns rows by state and reason, in the order in which the reasons come first.
+
+    Reasons that differ only in the number of their order are the same.
+    """
     grouped: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        grouped.setdefault((row["state"], row["reason"] or ""), []).append(row)
-    return grouped
+        alike = row["reason"] or ""
+        for word in row["target"].split():
+            alike = alike.replace(f"{word!r}", "")
+        grouped.setdefault((row["state"], alike), []).append(row)
+    return {(state, same[0]["reason"] or ""): same for (state, _), same in grouped.items()}
 
 
 def _print_feeds(feeds: list[Row]) -> None:

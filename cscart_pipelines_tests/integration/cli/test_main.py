@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from contextlib import nullcontext
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from cscart_pipelines.cli import doctor, main
+from cscart_pipelines.cli.services import up
 from cscart_pipelines.cli.support import console, formats, tables
 from cscart_pipelines.cli.support.environment import dagster_environment, opened
 from cscart_pipelines.cli.support.events import Events
@@ -503,6 +505,32 @@ def test_up_tells_what_happens_in_a_line_each(desk: Desk, tmp_path: Path) -> Non
         more.write("led: the shop is away\n")
     assert events.new() == ["[red]✗[/] push_stock failed: the shop is away"]
     assert (events.new(), events.in_progress()) == ([], [])
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_up_with_the_sandbox_fills_its_list_by_itself(
+    run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def stopped_at_once(*_: object) -> None:
+        asked.extend(desk.rows("SELECT integration FROM registry.sync_requests"))
+        raise KeyboardInterrupt
+
+    with (
+        SandboxShop("4.20", "small") as shop,
+        subprocess.Popen([sys.executable, "-c", ""]) as ended,
+    ):
+        if again:
+            desk.save_shop(shop, "demo")
+            desk.put("demo", "disabled")
+        monkeypatch.setattr(up, "running_sandbox", lambda _: nullcontext(shop.url))
+        monkeypatch.setattr(up, "start_collector", lambda *_, **__: (ended, "http://collector"))
+        monkeypatch.setattr(up, "start_dagster", stopped_at_once)
+        done = run("up", "--sandbox", "--port", "1")
+    assert (done.code, asked) == (0, [("demo",)]), done.said
+    assert "Stopping" in done.out
+    assert [one.status for one in desk.registry.all()] == ["disabled"]  # its shop has ended
 
 
 # --- tables --------------------------------------------------------------------------------------

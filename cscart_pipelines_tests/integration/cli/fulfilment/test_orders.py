@@ -447,9 +447,15 @@ def test_the_inbox_says_what_waits_and_why_rows_were_refused(
     assert found["shipments"]["counts"] == {"waiting": 1, "refused": 1, "done": 2}
     assert Path(found["stock"]["folder"]).is_dir()
     assert found["feeds"][0]["rows_refused"] == 1
+    for number in ("EU2", "EU3", "EU4", "EU5"):
+        shop.ship(number, f"X{number}")
+    assert run("fulfilment", "ship", "shop").code == 1
+    said = run("fulfilment", "inbox", "shop").out
+    assert said.count("is no order number") == said.count("the same") == 1, said
+    assert "3 more with this reason" in said
     run("fulfilment", "inbox", "shop", "--retry")
     found = run("fulfilment", "inbox", "shop", "--json").json
-    assert found["shipments"]["counts"] == {"waiting": 2, "done": 2}
+    assert found["shipments"]["counts"] == {"waiting": 6, "done": 2}
 
 
 def test_held_levels_are_told_until_somebody_decides(run: Run, connect: Connect) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
 
 from cscart_pipelines.defs.shared.failures import FAILED
 from cscart_pipelines.defs.shared.orphaned_runs import TAG
@@ -204,6 +205,8 @@ def test_partitions_that_are_deleted_or_moved_while_a_run_waits(
     run = room.instance.get_run_by_id(result.run_id)
     assert run is not None
     assert run.tags[TAG] == result.run_id  # by the executor
+    ours = [tag for tag in run.tags if "cscart" in tag]
+    assert ours and all(tag.startswith(HIDDEN_TAG_PREFIX) for tag in ours), "the UI shows them"
 
 
 def test_only_and_full_are_obeyed(room: ControlRoom) -> None:
