@@ -44,7 +44,7 @@ def run_statement(warehouse: Warehouse, text: str, *, write: bool) -> StatementR
             `COMMIT; DELETE …` would leave the read-only transaction.
 
     Raises:
-        StatementError: PostgreSQL refuses it.
+        StatementError: PostgreSQL refuses it, or a value of a row cannot be shown.
     """
     with warehouse.open_session() as connection:
         connection.read_only = not write
@@ -61,7 +61,11 @@ def run_statement(warehouse: Warehouse, text: str, *, write: bool) -> StatementR
             for name, column in zip(names, cursor.description, strict=True)
             if column.type_code in NUMBERS
         )
-        rows = [dict(zip(names, row, strict=True)) for row in cursor]
+        try:
+            rows = [dict(zip(names, row, strict=True)) for row in cursor]
+        except psycopg.DataError as error:  # a time before the year 1 or after 9999
+            message = f"{error}; cast the column to text"
+            raise StatementError(message) from None
     return StatementResult(status, tuple(names), numeric, rows)
 
 

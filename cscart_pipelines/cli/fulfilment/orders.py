@@ -45,6 +45,10 @@ class Format(enum.StrEnum):
     JSON = "json"
 
 
+FORMAT_OF_ENDING = {".json": Format.JSON, ".csv": Format.CSV, ".txt": Format.CSV, "": Format.CSV}
+"""Of a file without --format: a spreadsheet would not open its rows as .xlsx."""
+
+
 @commands.command()
 def orders(
     key: Key,
@@ -82,7 +86,14 @@ def orders(
     if as_json:
         form = Format.JSON
     if form is None and output is not None:
-        form = Format.JSON if output.suffix.lower() == ".json" else Format.CSV
+        ending = output.suffix.lower()
+        if ending not in FORMAT_OF_ENDING:
+            raise exit_codes.CommandError(
+                f"-o {output}: no format has the ending {ending}; expected .csv or .json, or"
+                " --format beside it",
+                exit_codes.WRONG_USAGE,
+            )
+        form = FORMAT_OF_ENDING[ending]
     if form is None and not sys.stdout.isatty():
         form = Format.CSV
     if raw and form is not Format.CSV:

@@ -138,6 +138,8 @@ def test_a_query_that_is_none_is_told_in_a_line(run: Run) -> None:
     done = run("sql", "SELEC [1]")
     assert done.code == 2
     assert done.err.startswith('✗ PostgreSQL says: syntax error at or near "SELEC"')
+    for time in ("'infinity'::timestamptz", "'0044-03-15 BC'::date"):
+        assert "cast the column to text" in run("sql", f"SELECT {time} AS at").err
 
 
 # --- doctor --------------------------------------------------------------------------------------

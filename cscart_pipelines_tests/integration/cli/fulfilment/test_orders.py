@@ -130,6 +130,8 @@ def test_a_file_of_orders_appears_whole_and_its_name_tells_the_format(
     assert (tmp_path / "orders.csv").read_text().startswith("cursor,order_number")
     assert sorted(path.name for path in tmp_path.glob("orders*")) == ["orders.csv", "orders.json"]
     assert run("fulfilment", "orders", "shop", "--format", "json", "--raw").code == 2
+    workbook = run("fulfilment", "orders", "shop", "-o", str(tmp_path / "orders.xlsx"))
+    assert (workbook.code, "expected .csv or .json" in workbook.err) == (2, True)
     nowhere = run("fulfilment", "orders", "shop", "-o", str(tmp_path / "no" / "orders.csv"))
     assert (nowhere.code, "No such file" in nowhere.err) == (2, True)
 
