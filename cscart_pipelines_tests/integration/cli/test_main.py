@@ -351,6 +351,8 @@ def test_output_that_is_no_terminal_is_plain_and_not_cut(desk: Desk) -> None:
     assert "\x1b" not in done.stdout
     assert name.strip() in done.stdout
     assert done.stderr == ""
+    wide = desk.command("sql", "SELECT repeat('x', 500) AS a, 'last' AS b", env=environment)
+    assert f"{'x' * 500}  last\n" in wide.stdout
 
 
 def test_a_script_gets_the_exit_code_and_json_from_the_program(desk: Desk) -> None:

@@ -27,6 +27,7 @@ from cscart_pipelines.fulfilment.pushes.batch import PushOutcome
 from cscart_pipelines.fulfilment.report import PushReport, RefusedRow
 from cscart_pipelines.fulfilment.shop_write_lock import ShopWriteLockedError
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
+from cscart_pipelines.integrations.settings import IntegrationSettings
 from cscart_pipelines_tests import PROJECT_ROOT
 from cscart_pipelines_tests.support.shop.commands import Result
 
@@ -212,6 +213,8 @@ def test_messages_name_options_and_commands_that_exist() -> None:
         ):
             if (group, name) not in COMMANDS:
                 wrong.append(f"{place}: {group} {name}")
+    fields = (*IntegrationSettings.model_fields, "api_key")
+    wrong += [name for name in map(cli._option, fields) if name[:2] == "--" and name not in options]
     assert wrong == []
 
 
