@@ -114,6 +114,11 @@ def _key(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
+def is_carrier(text: str) -> bool:
+    """Returns True for a code of CS-Cart or one of its usual spellings."""
+    return _key(text) in _BUILT_IN
+
+
 _BUILT_IN = {
     _key(name): CarrierCode(code, computes_url, matched=True)
     for codes, computes_url in ((_WITH_TRACKING_PAGE, True), (_OTHER_CODES, False))

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable
 
+from cscart_pipelines.fulfilment.carriers import is_carrier
 from cscart_pipelines.fulfilment.feeds.csv_reader import Cell
 from cscart_pipelines.fulfilment.feeds.fields import (
     EXACT_DIGITS,
@@ -71,6 +72,10 @@ def tracking_number(cell: Cell) -> str:
         raise RefusedValueError(
             f"tracking_number {clip(text)} is a word and no parcel's number; leave the row out"
             " until there is one"
+        )
+    if is_carrier(text):
+        raise RefusedValueError(
+            f"tracking_number {clip(text)} is the name of a carrier; are the columns in their order?"
         )
     if not normalise_tracking(text).strip("0"):
         raise RefusedValueError(

@@ -333,6 +333,7 @@ def test_what_is_surely_no_part_of_a_number_is_taken_off(text: str, number: str)
           "t.example/track/1", "tel:+491512", "mailto:a@b.example", "a1@b.example")),
         *((word, "is a word") for word in ("pending", "see mail 2", "Royal Mail AB123456789GB",
           "collected", "x")),
+        *((word, "the name of a carrier") for word in ("DHL", "UPS", "USPS")),
         *((word, "is zero") for word in ("0", "0.0", "000")),
         *((word, "is a date") for word in ("31/01/2024", "2024-01-31", "1-Mar", "01-MAR-24",
           "Mar-24", "1. Mai", "5-janv", "1 May 2024")),
