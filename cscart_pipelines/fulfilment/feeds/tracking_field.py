@@ -34,7 +34,7 @@ _ADDRESS = re.compile(
 )
 _ONE_OF_SEVERAL = re.compile(r"(?=.*[0-9])[A-Za-z0-9._-]+")
 _NOT_A_NUMBER = re.compile(
-    r"[A-Za-z]|[A-Z]?[a-z]{2,}|(?i:pending|unknown|missing|empty|tb[acd]|todo|pick-?up|collected)"
+    r"[A-Z]?[a-z]{2,}|(?i:x|pending|unknown|missing|empty|tb[acd]|todo|pick-?up|collected)"
     r"|(?:.*[ /])?(?:[A-Z]?[a-z]{4,}|[A-Z]?[a-z]{2,}[ /][A-Z]?[a-z]{2,})(?:[ /].*)?"
 )
 """Words in place of a number."""
@@ -75,7 +75,7 @@ def tracking_number(cell: Cell) -> str:
         )
     if is_carrier(text):
         raise RefusedValueError(
-            f"tracking_number {clip(text)} is the name of a carrier; are the columns in their order?"
+            f"tracking_number {clip(text)} is the name of a carrier; check the order of the columns"
         )
     if not normalise_tracking(text).strip("0"):
         raise RefusedValueError(

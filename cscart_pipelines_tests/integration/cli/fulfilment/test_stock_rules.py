@@ -86,7 +86,7 @@ def test_skus_come_one_by_one_or_as_a_file(
         (b"sku\nA\n", "no column product_code"),
         (b"", "the file is empty"),
         (b"sku,product_code\nA,TEA-1\nB,\n", "product_code is empty; nothing was mapped"),
-        (b"sku,product_code\nA,TEA-1\nB,nan\n", "product_code nan is a program's word"),
+        (b"sku,product_code\nA,TEA-1\nB,nan\n", "product_code nan stands for no value"),
         (b"sku,product_code\nA,\xff\n", "not UTF-8"),
         (b'sku,product_code\nA,"TEA\n', "a quote that is opened in line 2"),
     ],
