@@ -121,6 +121,7 @@ class _Bench:
                     **os.environ,
                     **self._home.warehouse.dbt_environment(),
                     "CSCART_PIPELINES_DBT_INTEGRATIONS": ",".join(keys),
+                    "CSCART_PIPELINES_DBT_MODELS": "these",
                 },
                 check=True,
                 capture_output=True,

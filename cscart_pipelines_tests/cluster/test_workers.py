@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from cscart_pipelines.celery_runs import QUEUES
+from cscart_pipelines.integrations import list_builds
 from cscart_pipelines.integrations.connection import test_connection as probe_connection
 from cscart_pipelines.integrations.settings import check
 from cscart_pipelines.integrations.sync_runs.requested import request_sync
@@ -86,13 +87,10 @@ def synchronised(at: Cluster) -> set[str]:
 
 
 def built(at: Cluster) -> set[str]:
-    """The integrations whose lists hold what was synchronised."""
-    rows = at.rows(
-        "SELECT integration FROM registry.list_builds WHERE covers_sync >= ("
-        " SELECT max(id) FROM registry.sync_runs AS run"
-        " WHERE run.integration = list_builds.integration AND state = 'succeeded')"
-    )
-    return {key for (key,) in rows}
+    """The integrations whose lists hold every row that a synchronisation has written."""
+    with at.warehouse.connect(autocommit=True) as connection:
+        states = list_builds.states(connection)
+    return {one.integration for one in states if one.as_of and one.newest_change is None}
 
 
 def test_every_job_with_a_queue_exists() -> None:

@@ -8,50 +8,42 @@ with settings as (
     where {{ in_scope() }}
 ),
 
-first_months as (
+months as (
     select
         integration,
         {{ person }} as person,
-        min({{ month_of('ordered_on') }}) as cohort_month
+        {{ month_of('ordered_on') }} as month,
+        sum(total) as revenue
     from {{ ref('int_purchases') }}
     where {{ in_scope() }} and {{ person }} is not null
-    group by integration, {{ person }}
+    group by integration, {{ person }}, {{ month_of('ordered_on') }}
 ),
 
-purchases as (
+placed as (
     select
-        bought.integration,
-        first_months.person,
-        bought.total,
-        first_months.cohort_month,
-        {{ months_between('first_months.cohort_month', month_of('bought.ordered_on')) }}
-            as month_number
-    from {{ ref('int_purchases') }} as bought
-    inner join first_months
-        on
-            bought.integration = first_months.integration
-            and bought.{{ person }} = first_months.person
-    where {{ in_scope('bought') }}
-),
-
-cohorts as (
-    select
-        integration,
-        cohort_month,
-        count(distinct person) as cohort_size
-    from purchases
-    group by integration, cohort_month
+        months.*,
+        min(month) over (partition by integration, person) as cohort_month
+    from months
 ),
 
 activity as (
     select
         integration,
         cohort_month,
-        month_number,
-        count(distinct person) as buyers,
-        sum(total) as revenue
-    from purchases
-    group by integration, cohort_month, month_number
+        {{ months_between('cohort_month', 'month') }} as month_number,
+        count(*) as buyers,
+        sum(revenue) as revenue
+    from placed
+    group by integration, cohort_month, {{ months_between('cohort_month', 'month') }}
+),
+
+cohorts as (
+    select
+        integration,
+        cohort_month,
+        buyers as cohort_size
+    from activity
+    where month_number = 0
 ),
 
 -- Every month up to the one that as_of is in: no gaps where nothing was bought.

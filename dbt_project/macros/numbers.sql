@@ -53,6 +53,14 @@
 {%- endmacro %}
 
 
+{% macro show_rounded(value) -%}
+    {#- For people: a figure of the whole list, so rounded that one more purchase hardly ever moves it. -#}
+    cast(trim_scale(round(
+        cast({{ value }} as numeric), case when abs({{ value }}) < 10 then 1 else 0 end
+    )) as text)
+{%- endmacro %}
+
+
 {% macro show_days(days) -%}
     {#- For people: whole days that have passed, so that a text changes once a day. -#}
     cast(floor({{ days }}) as text)

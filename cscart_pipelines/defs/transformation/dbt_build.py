@@ -23,6 +23,7 @@ from cscart_pipelines.defs.transformation.dbt_project import (
     Translator,
     builds_folder,
     dbt_project,
+    models_version,
 )
 from cscart_pipelines.warehouse.connect import Warehouse
 from cscart_pipelines.warehouse.driver import Connection
@@ -67,6 +68,7 @@ def build_events(
         **warehouse.dbt_environment(),
         "CSCART_PIPELINES_DBT_INTEGRATIONS": ",".join(keys),
         "CSCART_PIPELINES_DBT_AS_OF": as_of.isoformat(),
+        "CSCART_PIPELINES_DBT_MODELS": models_version(),
     }
     yield from _events(variables, context.run.run_id, partial(dbt.cli, arguments, context=context))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import hashlib
 import os
 import shutil
 import subprocess
@@ -47,15 +48,29 @@ def dbt_executable() -> str:
     return str(beside) if beside.exists() else shutil.which("dbt") or "dbt"
 
 
+@functools.cache
+def models_version() -> str:
+    """Returns a digest of the project: after a change of it every row is computed anew."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in _sources() if path.is_file()):
+        digest.update(str(path.relative_to(PROJECT_DIR)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def _is_stale(manifest: Path) -> bool:
     if not manifest.exists():
         return True
+    newest = max(path.stat().st_mtime for path in _sources() if path.exists())
+    return newest > manifest.stat().st_mtime
+
+
+def _sources() -> list[Path]:
     sources = [PROJECT_DIR / "dbt_project.yml", PROJECT_DIR / "profiles.yml"]
     for part in PARTS:
         # Folders too: a deleted file leaves its trace there.
         sources += [p for p in (PROJECT_DIR / part).rglob("*") if not p.name.startswith(".")]
-    newest = max(path.stat().st_mtime for path in sources if path.exists())
-    return newest > manifest.stat().st_mtime
+    return sources
 
 
 def _parse(manifest: Path) -> None:

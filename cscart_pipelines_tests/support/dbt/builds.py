@@ -117,7 +117,11 @@ def build(
     """Models and all data tests, of all integrations or of these; unit tests are a module apart.
 
     Both go by the environment, as the product does it: dbt then parses the project once."""
-    environment = {**database.dbt_env, "CSCART_PIPELINES_DBT_INTEGRATIONS": ",".join(only)}
+    environment = {
+        **database.dbt_env,
+        "CSCART_PIPELINES_DBT_INTEGRATIONS": ",".join(only),
+        "CSCART_PIPELINES_DBT_MODELS": "these",
+    }
     if as_of:
         environment["CSCART_PIPELINES_DBT_AS_OF"] = as_of.isoformat()
     left_out = [f"--exclude-resource-type={kind}" for kind in ("unit_test", "exposure")]

@@ -12,6 +12,9 @@
 
    The key is the contract's primary key, else the config `unique_key`; columns of it that may be NULL
    are in the meta `nullable_key`. Without a key every row of these integrations is written anew.
+   With the meta `by_person` only rows of changed people are compared (with `or_nobody` also those
+   without an identity), and the model gives no others; with `records_changed_people` the people of
+   rows that differ are among them from then on. See changed_people.sql.
    `rewrites` in the model's meta:
      connected  the rows of the integrations that the registry has; those of a removed one stay
      all        every row: those of removed integrations go with the next build of all #}
@@ -21,10 +24,15 @@
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
+    {%- if model.config.meta.get('by_person') -%}
+        {%- do measure_changed_people() -%}
+    {%- endif -%}
     {%- set columns = fit_table(target_relation, sql) -%}
-    {#- A log reads itself for what is new: what it loses goes first, and the rest is added. -#}
+    {#- A log reads itself for what is new: what it loses goes first, and the rest is added. The first
+        rows of a list need no comparison, unless their people are to be recorded. -#}
     {%- set differs = key_of_model() and not should_full_refresh()
-        and not model.config.meta.get('keeps_history') and has_rows_in_scope(target_relation) -%}
+        and not model.config.meta.get('keeps_history')
+        and (records_people() or has_rows_in_scope(target_relation)) -%}
 
     {#- The locks come before the transaction's first look at the data: a second build of the same
         integration waits, and then sees what the first one wrote. One look for all statements: an
@@ -100,37 +108,61 @@
 
 
 {% macro write_differences(target_relation, columns, sql) -%}
+    {#- A row that is there keeps its place while this transaction holds the lock of its integration. -#}
     {%- set key = key_of_model() -%}
     {%- set nullable = model.config.meta.get('nullable_key', []) -%}
     {%- set same_key, values = [], [] -%}
     {%- for name in key -%}
         {%- do same_key.append(
-            'kept.' ~ name ~ (' is not distinct from ' if name in nullable else ' = ') ~ 'built.' ~ name
+            key_value('built', name, nullable) ~ ' = ' ~ key_value('kept', name, nullable)
         ) -%}
     {%- endfor -%}
     {%- for name in columns if name not in key -%}
         {%- do values.append(adapter.quote(name)) -%}
     {%- endfor -%}
-    {%- set same_key = same_key | join(' and ') -%}
-        create temporary table built on commit drop as
-        select {{ quoted_columns(columns) }} from (
-            {{ sql }}
-        ) as model
-        where {{ is_connected('model') }};
-        analyze built;
-        delete from {{ target_relation }} as kept
-        where {{ is_rewritten('kept') }} and not exists (select from built where {{ same_key }});
+    {%- set has_person = model.config.meta.get('records_changed_people') -%}
+        create temporary table differing on commit drop as
+        select built.*, kept.place{{ ', kept.integration as kept_integration, kept.identity as kept_identity' if has_person }}
+        from (
+            select {{ quoted_columns(columns) }} from (
+                {{ sql }}
+            ) as model
+            where {{ is_connected('model') }}
+        ) as built
+        full join (
+            select kept.*, kept.ctid as place from {{ target_relation }} as kept
+            where {{ is_rewritten('kept') }}
+            {%- if model.config.meta.get('by_person') %}
+            and {{ of_changed_people('kept', or_nobody=model.config.meta.get('or_nobody')) }}
+            {%- endif %}
+        ) as kept on {{ same_key | join(' and ') }}
+        where
+            kept.place is null or built.integration is null
+            {%- if values %}
+            or ({{ prefixed('kept', values) }}) is distinct from ({{ prefixed('built', values) }})
+            {%- endif %};
+        {{ record_changed_people() }}
+        delete from {{ target_relation }} as kept using differing
+        where kept.ctid = differing.place and differing.integration is null;
         {%- if values %}
         update {{ target_relation }} as kept
-        set {% for name in values %}{{ name }} = built.{{ name }}{{ ', ' if not loop.last }}{% endfor %}
-        from built
-        where
-            {{ same_key }}
-            and ({{ prefixed('kept', values) }}) is distinct from ({{ prefixed('built', values) }});
+        set {% for name in values %}{{ name }} = differing.{{ name }}{{ ', ' if not loop.last }}{% endfor %}
+        from differing
+        where kept.ctid = differing.place and differing.integration is not null;
         {%- endif %}
         insert into {{ target_relation }} ({{ quoted_columns(columns) }})
-        select {{ quoted_columns(columns) }} from built
-        where not exists (select from {{ target_relation }} as kept where {{ same_key }})
+        select {{ quoted_columns(columns) }} from differing
+        where place is null
+{%- endmacro %}
+
+
+{% macro key_value(relation, name, nullable) -%}
+    {#- Of text, where it may be NULL: PostgreSQL joins whole tables by = alone. -#}
+    {%- if name in nullable -%}
+    coalesce(cast({{ relation }}.{{ name }} as text), '')
+    {%- else -%}
+    {{ relation }}.{{ name }}
+    {%- endif -%}
 {%- endmacro %}
 
 

@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('int_builds') }}, {{ ref('int_changed_people') }}
 with accounts as (
     select * from {{ ref('stg_cscart__customers') }}
     where {{ in_scope() }}

@@ -1,16 +1,18 @@
 with subscribers as (
     select * from {{ ref('int_subscribers') }}
-    where {{ in_scope() }} and deleted_at is null
+    where {{ in_scope() }} and {{ of_changed_people() }} and deleted_at is null
 ),
 
 purchases as (
     select * from {{ ref('int_purchases') }}
-    where {{ in_scope() }}
+    where {{ in_scope() }} and {{ of_changed_people() }}
 ),
 
 orders as (
     select * from {{ ref('int_orders') }}
-    where {{ in_scope() }} and (is_counted or is_incomplete) and identity is not null
+    where
+        {{ in_scope() }} and {{ of_changed_people() }}
+        and (is_counted or is_incomplete) and identity is not null
 ),
 
 settings as (

@@ -6,14 +6,27 @@ with subscribers as (
 address_hashes as (
     select * from {{ ref('stg_cscart__email_addresses') }}
     where {{ in_scope() }}
+),
+
+seen as (
+    select integration, email_sha256 from {{ ref('stg_onsite__visitors') }}
+    where {{ in_scope() }}
+    union
+    select integration, email_sha256 from {{ ref('stg_onsite__events') }}
+    where {{ in_scope() }} and email_sha256 is not null
 )
 
-select
+-- Two spellings of an address may mean the same.
+select distinct
     subscribers.integration,
     subscribers.identity,
     address_hashes.email_sha256
-from subscribers
+from seen
 inner join address_hashes
     on
-        subscribers.integration = address_hashes.integration
-        and subscribers.identity = address_hashes.identity
+        seen.integration = address_hashes.integration
+        and seen.email_sha256 = address_hashes.email_sha256
+inner join subscribers
+    on
+        address_hashes.integration = subscribers.integration
+        and address_hashes.identity = subscribers.identity

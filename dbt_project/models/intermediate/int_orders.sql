@@ -1,3 +1,9 @@
+{{ config(indexes=[
+    {'columns': ['integration', 'identity']},
+    {'columns': ['integration', 'ordered_at']},
+]) }}
+
+-- depends_on: {{ ref('int_builds') }}, {{ ref('int_changed_people') }}
 with orders as (
     select * from {{ ref('stg_cscart__orders') }}
     where {{ in_scope() }}
@@ -66,19 +72,6 @@ classified as (
         is_counted
         and {{ is_in('status', text_of(var('failed_payment_statuses'))) }} as is_failed_payment
     from identified
-),
-
-numbered as (
-    select
-        classified.*,
-        case
-            when is_purchase and identity is not null
-                then row_number() over (
-                    partition by integration, identity, is_purchase
-                    order by ordered_at, order_id
-                )
-        end as order_sequence
-    from classified
 )
 
 select
@@ -110,8 +103,6 @@ select
     is_cancelled,
     is_failed_payment,
     discount > 0 as is_discounted,
-    order_sequence,
-    coalesce(order_sequence > 1, false) as is_repeat,
     updated_at,
     deleted_at
-from numbered
+from classified

@@ -1,8 +1,11 @@
-{{ config(indexes=[{'columns': ['integration', 'identity']}]) }}
+{{ config(indexes=[
+    {'columns': ['integration', 'identity']},
+    {'columns': ['integration', 'ordered_at']},
+]) }}
 
 with orders as (
     select * from {{ ref('int_orders') }}
-    where {{ in_scope() }}
+    where {{ in_scope() }} and {{ of_changed_people() }}
 ),
 
 subscribers as (

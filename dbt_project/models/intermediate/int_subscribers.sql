@@ -1,16 +1,16 @@
-with accounts as (
-    select * from {{ ref('stg_cscart__customers') }}
-    where {{ in_scope() }}
+with own_accounts as (
+    select * from {{ ref('int_accounts') }}
+    where {{ in_scope() }} and {{ of_changed_people() }}
 ),
 
 orders as (
     select * from {{ ref('int_orders') }}
-    where {{ in_scope() }}
+    where {{ in_scope() }} and {{ of_changed_people() }}
 ),
 
 account_identities as (
     select * from {{ ref('int_account_identities') }}
-    where {{ in_scope() }}
+    where {{ in_scope() }} and {{ of_changed_people() }}
 ),
 
 settings as (
@@ -18,56 +18,9 @@ settings as (
     where {{ in_scope() }}
 ),
 
-address_hashes as (
-    select * from {{ ref('stg_cscart__email_addresses') }}
-    where {{ in_scope() }}
-),
-
 consents as (
-    select * from {{ ref('stg_onsite__consents') }}
-    where {{ in_scope() }}
-),
-
--- Under whichever spelling it was said: the last word counts.
-ranked_words as (
-    select
-        address_hashes.integration,
-        address_hashes.identity,
-        consents.granted,
-        row_number() over (
-            partition by address_hashes.integration, address_hashes.identity
-            order by consents.said_at desc, consents.granted asc
-        ) as place
-    from consents
-    inner join address_hashes
-        on
-            consents.integration = address_hashes.integration
-            and consents.email_sha256 = address_hashes.email_sha256
-),
-
-last_words as (
-    select * from ranked_words
-    where place = 1
-),
-
--- Two accounts may share an address (one per storefront): the live one that came first speaks.
-ranked_accounts as (
-    select
-        accounts.*,
-        row_number() over (
-            partition by integration, identity
-            order by
-                case when deleted_at is null then 0 else 1 end,
-                registered_at asc nulls last,
-                user_id asc
-        ) as place
-    from accounts
-    where identity is not null
-),
-
-own_accounts as (
-    select * from ranked_accounts
-    where place = 1
+    select * from {{ ref('int_consents') }}
+    where {{ in_scope() }} and {{ of_changed_people() }}
 ),
 
 contacts as (
@@ -192,7 +145,7 @@ select
     resolved.email,
     resolved.mobile,
     -- A person who gave an address is subscribed, until they say otherwise.
-    resolved.email is not null and coalesce(last_words.granted, true) as email_subscribed,
+    resolved.email is not null and coalesce(consents.granted, true) as email_subscribed,
     resolved.mobile is not null as mobile_subscribed,
     resolved.firstname,
     resolved.lastname,
@@ -203,7 +156,7 @@ select
     resolved.subscribed_at,
     resolved.deleted_at
 from resolved
-left join last_words
+left join consents
     on
-        resolved.integration = last_words.integration
-        and resolved.identity = last_words.identity
+        resolved.integration = consents.integration
+        and resolved.identity = consents.identity

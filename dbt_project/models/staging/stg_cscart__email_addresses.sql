@@ -10,8 +10,9 @@ addresses as (
 -- A browser knows the address as it was typed, the shop may have more around it.
 hashed as (
     select integration, address as identity, written_sha256 as email_sha256 from addresses
-    union
+    union all
     select integration, address as identity, address_sha256 as email_sha256 from addresses
+    where address_sha256 <> written_sha256
 )
 
 select

@@ -1,5 +1,6 @@
 {{ config(materialized='table_in_place') }}
 
+-- depends_on: {{ ref('int_builds') }}, {{ ref('int_changed_people') }}
 with of_people as (
     select * from {{ ref('int_segments_apifon') }}
     union all

@@ -7,14 +7,14 @@ with inputs as (
 explained as (
     select
         inputs.*,
-        last_purchase_reason || '; limits ' || {{ show_number('lifecycle_1') }} || ', '
-        || {{ show_number('lifecycle_2') }} || ', '
-        || {{ show_number('lifecycle_3') }} as lifecycle_reason,
+        last_purchase_reason || '; limits ' || {{ show_rounded('lifecycle_1') }} || ', '
+        || {{ show_rounded('lifecycle_2') }} || ', '
+        || {{ show_rounded('lifecycle_3') }} as lifecycle_reason,
         last_purchase_reason || '; limits {{ var("just_ordered_days") }}, '
-        || {{ show_number('interval_active') }} || ', '
-        || {{ show_number('interval_slipping') }} as interval_reason,
+        || {{ show_rounded('interval_active') }} || ', '
+        || {{ show_rounded('interval_slipping') }} as interval_reason,
         last_purchase_reason || '; usually every '
-        || {{ show_number('usual_days_between_purchases') }} || ' days' as pace_reason
+        || {{ show_rounded('usual_days_between_purchases') }} || ' days' as pace_reason
     from inputs
 )
 

@@ -7,7 +7,7 @@ explained as (
     select
         inputs.*,
         'average order ' || {{ show_number('average_order_value') }} || ', of the list '
-        || {{ show_number('list_average_order_value') }} as order_value_reason
+        || {{ show_rounded('list_average_order_value') }} as order_value_reason
     from inputs
 )
 

@@ -4,13 +4,22 @@
 ]) }}
 
 with orders as (
-    select * from {{ ref('int_orders') }}
-    where {{ in_scope() }}
+    select
+        *,
+        case
+            when is_purchase and identity is not null
+                then row_number() over (
+                    partition by integration, identity, is_purchase
+                    order by ordered_at, order_id
+                )
+        end as order_sequence
+    from {{ ref('int_orders') }}
+    where {{ in_scope() }} and {{ of_changed_people(or_nobody=true) }}
 ),
 
 subscribers as (
     select integration, identity from {{ ref('int_subscribers') }}
-    where {{ in_scope() }} and deleted_at is null
+    where {{ in_scope() }} and {{ of_changed_people() }} and deleted_at is null
 )
 
 select
@@ -37,7 +46,7 @@ select
     orders.is_cancelled,
     subscribers.identity is not null as is_in_list,
     orders.order_sequence,
-    orders.is_repeat,
+    coalesce(orders.order_sequence > 1, false) as is_repeat,
     orders.updated_at,
     orders.deleted_at
 from orders

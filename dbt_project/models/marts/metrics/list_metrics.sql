@@ -105,6 +105,9 @@ of_purchases as (
         ) }} as order_value_year
     from purchases
     inner join settings on purchases.integration = settings.integration
+    where {{ in_last_days(
+        'purchases.ordered_at', [var('metric_days'), var('average_order_value_days')] | max
+    ) }}
     group by purchases.integration
 ),
 

@@ -5,16 +5,27 @@ with settings as (
     where {{ in_scope() }}
 ),
 
-purchases as (
+purchases_of_buyers as (
     select
         integration,
         ordered_on as day,
+        identity,
         count(*) as purchases,
-        sum(total) as revenue,
-        count(distinct identity) as buyers
+        sum(total) as revenue
     from {{ ref('int_purchases') }}
     where {{ in_scope() }}
-    group by integration, ordered_on
+    group by integration, ordered_on, identity
+),
+
+purchases as (
+    select
+        integration,
+        day,
+        cast(sum(purchases) as bigint) as purchases,
+        sum(revenue) as revenue,
+        count(*) as buyers
+    from purchases_of_buyers
+    group by integration, day
 ),
 
 subscribed as (

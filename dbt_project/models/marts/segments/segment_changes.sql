@@ -1,10 +1,10 @@
 {{ config(
-    indexes=[{'columns': ['integration', 'segment', 'identity', 'changed_at']}],
+    indexes=[{'columns': ['integration', 'identity', 'segment', 'changed_at']}],
 ) }}
 
 with memberships as (
     select * from {{ ref('int_segment_membership') }}
-    where {{ in_scope() }}
+    where {{ in_scope() }} and {{ of_changed_people() }}
 ),
 
 settings as (
@@ -26,7 +26,7 @@ numbered_changes as (
             order by changed_at desc
         ) as place
     from {{ this }}
-    where {{ in_scope() }}
+    where {{ in_scope() }} and {{ of_changed_people() }}
 ),
 
 last_changes as (

@@ -1,6 +1,6 @@
 with memberships as (
     select * from {{ ref('int_segment_membership') }}
-    where {{ in_scope() }}
+    where {{ in_scope() }} and {{ of_changed_people() }}
 ),
 
 entries as (
@@ -11,7 +11,7 @@ entries as (
         category,
         max(changed_at) as member_since
     from {{ ref('segment_changes') }}
-    where {{ in_scope() }} and change = 'entered'
+    where {{ in_scope() }} and {{ of_changed_people() }} and change = 'entered'
     group by integration, segment, identity, category
 )
 

@@ -14,12 +14,19 @@ facts as (
 
 -- A person may be in a segment once for each category.
 members as (
+    select
+        integration,
+        segment,
+        identity
+    from {{ ref('segment_members') }}
+    where {{ in_scope() }} and category is null
+    union all
     select distinct
         integration,
         segment,
         identity
     from {{ ref('segment_members') }}
-    where {{ in_scope() }}
+    where {{ in_scope() }} and category is not null
 ),
 
 measured as (
