@@ -87,6 +87,13 @@ def test_the_other_lists_are_built_and_recorded(
     ]
 
 
+def test_the_next_build_may_rely_on_the_lists_that_were_built(
+    room: ControlRoom, failed: dg.ExecuteInProcessResult
+) -> None:
+    builds = "SELECT integration, is_finished FROM intermediate.int_builds ORDER BY 1"
+    assert failed and room.rows(builds) == [("bad", False), ("good-1", True), ("good-2", True)]
+
+
 def test_the_partition_of_the_list_that_failed_is_red_and_no_other(
     room: ControlRoom, failed: dg.ExecuteInProcessResult
 ) -> None:
