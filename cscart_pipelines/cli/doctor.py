@@ -217,7 +217,8 @@ def _ask(app: AppContext, one: Integration) -> str:
             f"answers now, but the last synchronisation failed: {one.status_reason}; "
             f"{console.command(f'integration resync {one.key}')}"
         )
-    return f"{one.settings.url}: CS-Cart {found.family}, {found.orders_total or 0:,} orders"
+    orders = formats.count(found.orders_total or 0, "order")
+    return f"{one.settings.url}: CS-Cart {found.family}, {orders}"
 
 
 # --- Dagster -------------------------------------------------------------------------------------

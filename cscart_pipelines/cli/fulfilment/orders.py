@@ -227,8 +227,8 @@ def _tell(
             )
     if pulled.without_details:
         said(
-            f"[yellow]![/] {pulled.without_details:,} orders have no lines or address yet; they"
-            " follow after the next synchronisation",
+            f"[yellow]![/] {formats.count(pulled.without_details, 'order')} without lines or"
+            " address yet: to follow after the next synchronisation",
             soft_wrap=True,
         )
     if pulled.skipped:

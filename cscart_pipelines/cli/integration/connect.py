@@ -183,7 +183,7 @@ def print_test(found: Capabilities) -> None:
     console.note(
         f"[green]✓[/] connected: CS-Cart {found.family}, "
         f"API {formats.plain(found.api_version)}, "
-        f"{formats.whole(found.orders_total)} orders"
+        f"{formats.whole(found.orders_total)} order{'s' * (found.orders_total != 1)}"
     )
     for line in shortcomings(found):
         console.out.print(f"  [yellow]![/] {line}")

@@ -213,5 +213,5 @@ def changes_of(stats: Mapping[str, Any] | None) -> str:
     for name in ("customers", "orders"):
         if numbers := entities.get(name):
             rows = sum(numbers[what] for what in ("inserted", "updated", "deleted"))
-            changed.append(f"{rows:,} {name}")
+            changed.append(formats.count(rows, name.removesuffix("s")))
     return ", ".join(changed)

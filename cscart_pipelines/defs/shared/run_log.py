@@ -106,7 +106,7 @@ def _line(entry: EventLogEntry, key: str) -> dict[str, Any] | None:
             told = {name: value.value for name, value in made.metadata.items()}
             rows = told.get("dagster/row_count")
             text = f"{made.asset_key.to_user_string()} is stored"
-            text += f": {rows:,} rows in all" if isinstance(rows, int) else ""
+            text += f"; rows in all: {rows:,}" if isinstance(rows, int) else ""
         elif event.is_failure:
             level, text = "error", _why(event, text)
     return {"at": entry.timestamp, "level": level, "text": text.strip()}

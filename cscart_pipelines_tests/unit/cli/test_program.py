@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from cscart_pipelines import __version__
 from cscart_pipelines.cli import main as cli
 from cscart_pipelines.cli.fulfilment import push_run
 from cscart_pipelines.cli.fulfilment.display import distinct, print_push
+from cscart_pipelines.cli.integration import status
 from cscart_pipelines.cli.support import exit_codes, reference, run_process, sync_run
 from cscart_pipelines.cscart.errors import CredentialsRefusedError, UnreachableError
 from cscart_pipelines.fulfilment.pushes.batch import PushOutcome
@@ -280,6 +282,15 @@ def test_a_phase_that_was_not_seen_is_not_complete_with_0_rows() -> None:
     shown = {task.description: (task.completed, task.total) for task in progress.tasks}
     assert shown == {"products": (120, 120), "customers": (0, None), "orders": (1, 7)}
     assert [task.finished for task in progress.tasks] == [True, False, False]
+
+
+def test_a_run_that_counts_no_rows_says_nothing_of_changes() -> None:
+    now = datetime.now(UTC)
+    run = {"started_at": now, "finished_at": now, "state": "succeeded", "stats": {"events": 3}}
+    assert status._run_line({**run, "kind": "onsite"}).endswith("onsite succeeded, 0 s")
+    changes = {"customers": {"inserted": 1, "updated": 0, "deleted": 0}}
+    told = status._run_line({**run, "kind": "first", "stats": {"entities": changes}})
+    assert told.endswith("; changed: 1 customer")
 
 
 def test_a_refusal_is_listed_once_with_the_line_where_it_stands() -> None:

@@ -75,7 +75,7 @@ def match_existing(
             reason = f"shipped already, as shipment {shipment_id}"
             found.adopted.append(Adopted(each.tracking, (each.row,), shipment_id, reason))
         else:
-            said = f"{quantity} pieces" if quantity else "all that was left"
+            said = f"{quantity} piece{'s' * (quantity != '1')}" if quantity else "all that was left"
             reason = f"this row was shipped already with {said}, as shipment {shipment_id}"
             found.refusals.append((each.row, reason))
     foreign = _foreign_shipments(group[0].tracking, line, shipments, history)

@@ -427,7 +427,7 @@ def test_several_are_read_by_one_run_each_for_itself(desk: Desk) -> None:
             desk.put(key, "enabled")
         done = desk.command("integration", "resync", "good", "wrong")
     assert done.returncode == 3, done.stderr
-    assert "good is synchronised; changed: 0 customers, 1 orders" in done.stdout
+    assert "good is synchronised; changed: 0 customers, 1 order" in done.stdout
     assert "wrong: 127.0.0.1" in done.stdout
     assert "1 of 2 integrations failed" in done.stderr
     assert desk.rows("SELECT count(DISTINCT run_id) FROM registry.sync_runs") == [(1,)]

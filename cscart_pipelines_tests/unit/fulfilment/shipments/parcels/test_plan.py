@@ -454,7 +454,7 @@ def test_further_rows_are_shipped_also_where_the_number_is_not_sent() -> None:
 def test_a_row_that_was_shipped_with_another_quantity_is_refused() -> None:
     after, shipments, history = apply(planned([row("1Z1", "A", 1)]), order())
     said = only_reason(planned([row("1Z-1", "A", 2)], after, shipments, history))
-    assert said == "this row was shipped already with 1 pieces, as shipment 301"
+    assert said == "this row was shipped already with 1 piece, as shipment 301"
 
 
 def test_a_shipment_of_a_failed_write_is_adopted_when_it_turns_up() -> None:
