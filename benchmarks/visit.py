@@ -1,7 +1,8 @@
 """From the event to the list: how long a new account takes from the browser into the segments.
 
 On an instance as `make up` runs it: collector, sensors and daemon are its own processes, and
-nothing is started by hand. The shop has the account before the event says so, as in life.
+nothing is started by hand. The shop has the account before the event says so, as in life. First
+alone, then while `OTHERS` slow shops are read whole.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import os
 import secrets
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -24,13 +26,20 @@ from benchmarks.support.temporary_warehouse import TemporaryWarehouse, temporary
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.registry import Registry
 from cscart_pipelines.integrations.settings import check
+from cscart_pipelines.integrations.sync_runs.requested import request_sync
 from cscart_pipelines.onsite.write_keys import write_key
 from cscart_pipelines.sandbox.server import SandboxShop
 
 LIST_SECONDS = 120
 GIVEN_UP = 900
 KEY = "visited"
-COLUMNS = ("visit", "into the warehouse, s", "into the list, s", "into the segments, s", "load")
+OTHERS = 50
+LATENCY = 0.5
+"""Seconds that each of the other shops takes for an answer."""
+COLUMNS = (
+    "shops beside", "visit", "of them read meanwhile", "into the warehouse, s", "into the list, s",
+    "into the segments, s", "load",
+)  # fmt: skip
 
 
 def run(options: Options) -> Report:
@@ -38,35 +47,56 @@ def run(options: Options) -> Report:
         "A new account, from the event to the list", COLUMNS,
         note="seconds since the collector's acknowledgement, waiting for sensors included",
     )  # fmt: skip
-    options.say("starting an instance")
-    with (
-        temporary_warehouse() as place,
-        SandboxShop() as shop,
-        running_instance(place) as instance,
-        place.warehouse.connect(autocommit=True) as connection,
-    ):
-        _connect(place, connection, shop)
-        events = f"{instance.collector}/v1/events/{write_key(connection, KEY)}"
-        for number in range(1, 1 + (1 if options.quick else 3)):
-            options.say(f"visit {number}")
-            table.rows.append((number, *_visit(connection, shop, events)))
-    slowest = max(float(row[2] or 0) for row in table.rows)
+    for others in (0,) if options.quick else (0, OTHERS):
+        options.say(f"starting an instance with {others} shops beside")
+        table.rows.extend(_visits(options, others))
+    slowest = max(float(row[4] or 0) for row in table.rows)
     return Report("visit", [table], [Aim("s from event to list", LIST_SECONDS, slowest)])
 
 
+def _visits(options: Options, others: int) -> Iterator[tuple[float, ...]]:
+    with contextlib.ExitStack() as stack:
+        place = stack.enter_context(temporary_warehouse())
+        shop = stack.enter_context(SandboxShop())
+        beside = {
+            f"beside-{number:02}": stack.enter_context(SandboxShop()) for number in range(others)
+        }
+        instance = stack.enter_context(running_instance(place))
+        connection = stack.enter_context(place.warehouse.connect(autocommit=True))
+        for key, one in {KEY: shop, **beside}.items():
+            _connect(place, connection, key, one)
+        for one in beside.values():
+            one.faults.add("latency", count=None, seconds=LATENCY)
+        events = f"{instance.collector}/v1/events/{write_key(connection, KEY)}"
+        for number in range(1, 1 + (1 if options.quick else 3)):
+            if beside:
+                request_sync(connection, list(beside), full=True)
+                _until(connection, "SELECT FROM registry.sync_runs WHERE state = 'running'")
+            options.say(f"visit {number}")
+            began = time.time()
+            seconds = _visit(connection, shop, events)
+            read = connection.execute(
+                "SELECT count(DISTINCT integration) FROM registry.sync_runs"
+                " WHERE integration <> %s AND coalesce(finished_at, now()) > to_timestamp(%s)",
+                [KEY, began],
+            ).fetchone()
+            assert read
+            yield (others, number, read[0], *seconds)
+
+
 def _connect(
-    place: TemporaryWarehouse, connection: psycopg.Connection[Any], shop: SandboxShop
+    place: TemporaryWarehouse, connection: psycopg.Connection[Any], key: str, shop: SandboxShop
 ) -> None:
     """An enabled integration; nothing has been read yet, and no list was ever built."""
-    settings = check(
-        {"integration": KEY, "list_name": "Visited", "url": shop.url, "email": shop.email}
-    )
+    settings = check({"integration": key, "list_name": key, "url": shop.url, "email": shop.email})
     secret = SecretStr(shop.api_key)
     registry = Registry(place.warehouse, place.settings)
     registry.add(settings, secret, test_connection(settings, secret).model_dump(mode="json"))
     with connection.transaction():
         for change in ("status = 'syncing'", "status = 'enabled', first_synced_at = now()"):
-            connection.execute(f"UPDATE registry.integrations SET {change}".encode())
+            connection.execute(
+                f"UPDATE registry.integrations SET {change} WHERE integration = %s".encode(), [key]
+            )
 
 
 def _visit(

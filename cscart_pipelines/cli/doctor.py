@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -38,6 +39,9 @@ from cscart_pipelines.warehouse.statement import database_size
 PINNED = {"dagster": "1.13.27", "dagster-dbt": "0.29.27", "dagster-postgres": "0.29.27"}
 SHOPS_SECONDS = 30.0
 """For all shops together: they are asked side by side."""
+LONGEST_PAUSE = timedelta(hours=26)
+"""Since an enabled shop was synchronised. The freshness policy of the rows is as strict, but tells of
+all shops together."""
 LEAST_FREE = 1.0
 """GiB on the disk of the home."""
 
@@ -216,6 +220,12 @@ def _ask(app: AppContext, one: Integration) -> str:
         raise RuntimeError(
             f"answers now, but the last synchronisation failed: {one.status_reason}; "
             f"{console.command(f'integration resync {one.key}')}"
+        )
+    pause = datetime.now(UTC) - (one.last_synced_at or datetime.now(UTC))
+    if one.status is Status.ENABLED and pause > LONGEST_PAUSE:
+        raise RuntimeError(
+            f"answers, but was synchronised {formats.ago(one.last_synced_at)}; are the services of "
+            f"{console.command('up')} running? {console.command(f'integration resync {one.key}')}"
         )
     orders = formats.count(found.orders_total or 0, "order")
     return f"{one.settings.url}: CS-Cart {found.family}, {orders}"

@@ -188,6 +188,17 @@ def test_doctor_names_what_is_wrong_with_each_shop(
     assert lines["database"].startswith("✓")
 
 
+def test_doctor_names_a_shop_that_falls_behind(run: Run, desk: Desk) -> None:
+    with SandboxShop("4.20", lambda store: store.add_product("Bag", "1.00")) as shop:
+        desk.save_shop(shop)
+        desk.put("shop", "enabled")
+        desk.execute("UPDATE registry.integrations SET last_synced_at = now() - interval '3 days'")
+        done = run("doctor")
+    assert done.code == 1
+    assert "was synchronised 3 d ago" in done.out
+    assert "cscart-pipelines integration resync shop" in done.out
+
+
 def test_doctor_names_a_key_that_opens_nothing(
     run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
