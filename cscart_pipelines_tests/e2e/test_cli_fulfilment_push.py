@@ -1,4 +1,4 @@
-"""`fulfilment ship` and `stock` for real: a process, a run of Dagster, the shop's own record."""
+"""`fulfilment ship` and `stock` for real: a run of Dagster, the shop's own record."""
 
 from __future__ import annotations
 
@@ -20,17 +20,22 @@ import pytest
 from cscart_pipelines.cli.support.environment import PROJECT, private_folder
 from cscart_pipelines.fulfilment.shop_write_lock import acquire
 from cscart_pipelines.warehouse.advisory import Lock
+from cscart_pipelines_tests.support.dagster.launching import launched_here as launched_here
 from cscart_pipelines_tests.support.fulfilment.shops import Connect
 from cscart_pipelines_tests.support.fulfilment.shops import connect as connect
-from cscart_pipelines_tests.support.shop.commands import Desk
+from cscart_pipelines_tests.support.shop.backoff import no_backoff as no_backoff
+from cscart_pipelines_tests.support.shop.commands import Desk, Run
 from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import run as run
 
 pytestmark = pytest.mark.begun_first
 
 
+@pytest.mark.usefixtures("launched_here")
 def test_parcels_from_a_file_reach_the_shop_once(
-    desk: Desk, connect: Connect, tmp_path: Path
+    desk: Desk, run: Run, connect: Connect, tmp_path: Path
 ) -> None:
+    """The first time by a process that starts a process."""
     shop = connect(order_prefix="CS", partially_shipped_status="B")
     whole, part = (shop.order((1, 2), (2, 1), status="P").order_id for _ in range(2))
     code = shop.shop.store.products[1].product_code
@@ -56,38 +61,32 @@ def test_parcels_from_a_file_reach_the_shop_once(
     run_id = done.stdout.partition("--run ")[2].split()[0]
     assert desk.rows("SELECT DISTINCT run_id FROM fulfilment.journal") == [(run_id,)]
     file.write_text(f"order_number,tracking_number,carrier\nCS{whole},1Z999,UPS\n")
-    again = desk.command("fulfilment", "ship", "shop", str(file))
-    assert (again.returncode, "Nothing waits for shop." in again.stdout) == (0, True)
+    again = run("fulfilment", "ship", "shop", str(file))
+    assert (again.code, "Nothing waits for shop." in again.out) == (0, True)
     assert len(store.shipments) == 2
 
 
+@pytest.mark.usefixtures("launched_here")
 def test_stock_from_a_file_is_held_looked_at_and_released(
-    desk: Desk, connect: Connect, tmp_path: Path
+    desk: Desk, run: Run, connect: Connect, tmp_path: Path
 ) -> None:
     shop = connect()
     products = shop.shop.store.products
     file = tmp_path / "levels.csv"
     lines = [f"{product.product_code},0\n" for product in products.values()]
     file.write_text("sku,quantity\n" + "".join(lines))
-    held = desk.command("fulfilment", "stock", "shop", str(file))
-    assert held.returncode == 1, held.stderr
-    assert "would be set to zero" in held.stdout
-    assert "fulfilment stock shop --release" in held.stdout
+    held = run("fulfilment", "stock", "shop", str(file))
+    assert held.code == 1, held.err
+    assert "would be set to zero" in held.out
+    assert "fulfilment stock shop --release" in held.out
     assert any(product.amount for product in products.values())
     # A file that came since waits for its own turn: nobody has looked at it.
-    new = (
-        Path(
-            json.loads(desk.command("fulfilment", "inbox", "shop", "--json").stdout)["stock"][
-                "folder"
-            ]
-        )
-        / "new.csv"
-    )
+    new = Path(run("fulfilment", "inbox", "shop", "--json").json["stock"]["folder"]) / "new.csv"
     new.write_text("sku,quantity\nSKU-0001,7\n")
     os.utime(new, (1_750_000_000, 1_750_000_000))
-    done = desk.command("fulfilment", "stock", "shop", "--release", "--json", "--yes")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    done = run("fulfilment", "stock", "shop", "--release", "--json", "--yes")
+    assert done.code == 0, done.err
+    found = done.json
     assert found["push"]["counts"]["verified"] == len(
         [change for change in found["push"]["changes"] if change["after"] == {"amount": 0}]
     )
@@ -98,21 +97,23 @@ def test_stock_from_a_file_is_held_looked_at_and_released(
     assert runs == [(found["run_id"],)]
 
 
+@pytest.mark.usefixtures("launched_here")
 def test_a_file_that_is_named_with_the_release_goes_through_at_once(
-    desk: Desk, connect: Connect, tmp_path: Path
+    run: Run, connect: Connect, tmp_path: Path
 ) -> None:
     shop = connect()
     products = shop.shop.store.products
     file = tmp_path / "levels.csv"
     lines = [f"{product.product_code},0\n" for product in products.values()]
     file.write_text("sku,quantity\n" + "".join(lines))
-    done = desk.command("fulfilment", "stock", "shop", str(file), "--release", "--yes")
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = run("fulfilment", "stock", "shop", str(file), "--release", "--yes")
+    assert done.code == 0, done.said
     assert not any(product.amount for product in products.values())
 
 
+@pytest.mark.usefixtures("launched_here", "no_backoff")
 def test_a_shop_that_is_gone_has_its_own_exit_code_and_the_rows_wait(
-    desk: Desk, connect: Connect, tmp_path: Path
+    run: Run, connect: Connect, tmp_path: Path
 ) -> None:
     shop = connect(order_prefix="CS")
     number = shop.order((1, 1), status="P").order_id
@@ -120,22 +121,25 @@ def test_a_shop_that_is_gone_has_its_own_exit_code_and_the_rows_wait(
     rows = [{"order_number": f"{prefix}{number}", "tracking_number": "X1"} for prefix in ("", "CS")]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     shop.shop.stop()
-    done = desk.command("fulfilment", "ship", "shop", str(file))
-    assert done.returncode == 3, done.stderr
-    assert "refuses connections" in done.stderr
-    assert "What waits stays" in done.stderr
+    done = run("fulfilment", "ship", "shop", str(file))
+    assert done.code == 3, done.err
+    assert "refuses connections" in done.err
+    assert "What waits stays" in done.err
     assert sorted(state for state, _ in shop.inbox()) == ["refused", "waiting"]
     # What was refused before is told all the same.
-    assert "parcels.jsonl:1" in done.stdout
-    assert "1 refused, 1 still waiting" in done.stdout
-    again = desk.command("fulfilment", "ship", "shop", "--json")
-    assert again.returncode == 3, again.stderr
-    found = json.loads(again.stdout)
+    assert "parcels.jsonl:1" in done.out
+    assert "1 refused, 1 still waiting" in done.out
+    again = run("fulfilment", "ship", "shop", "--json")
+    assert again.code == 3, again.err
+    found = again.json
     assert (found["push"]["waiting"], found["refusals"]) == (1, [])
     assert "refuses connections" in found["failure"]
 
 
-def test_commands_that_were_killed_keep_none_waiting(desk: Desk, connect: Connect) -> None:
+@pytest.mark.usefixtures("launched_here")
+def test_commands_that_were_killed_keep_none_waiting(
+    desk: Desk, run: Run, connect: Connect
+) -> None:
     """More of them than a pool has places: one writes, the others wait for it."""
     home = private_folder(desk.settings.dagster_home)
     ours = (PROJECT / "dagster.yaml").read_text()
@@ -161,8 +165,8 @@ def test_commands_that_were_killed_keep_none_waiting(desk: Desk, connect: Connec
         each.communicate()
     psutil.wait_procs(family)
     go_on.set()
-    done = desk.command("fulfilment", "ship", "shop", timeout=200)
-    assert done.returncode == 0, done.stderr
+    done = run("fulfilment", "ship", "shop")
+    assert done.code == 0, done.err
     assert [one.tracking_number for one in shop.shop.store.shipments.values()] == ["1Z999"]
     with dagster_instance(desk) as instance:
         states = Counter(run.status.value for run in instance.get_runs())

@@ -25,6 +25,7 @@ from cscart_pipelines.settings import read_settings
 from cscart_pipelines.warehouse.connect import open_warehouse
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.dagster.location import PYDANTIC, location
+from cscart_pipelines_tests.support.shop.backoff import no_backoff as no_backoff
 
 SHOPS = 100
 pytestmark = [pytest.mark.filterwarnings(PYDANTIC), pytest.mark.begun_first]
@@ -80,6 +81,7 @@ def shops() -> Iterator[dict[str, SandboxShop]]:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.usefixtures("no_backoff")
 def test_a_hundred_shops_in_one_tick(
     warehouse_database: Database,
     shops: dict[str, SandboxShop],
@@ -105,7 +107,6 @@ def test_a_hundred_shops_in_one_tick(
             dg.build_schedule_context(instance=instance, resources={"pipelines": Pipelines()})
         )
         assert isinstance(tick, dg.RunRequest)
-        monkeypatch.setattr("time.sleep", lambda _seconds: None)  # back-off needs no real waiting
         result = (
             location()
             .resolve_job_def("resync")

@@ -23,6 +23,7 @@ from cscart_pipelines.defs.shared.orphaned_runs import TAG
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.conftest import Database
+from cscart_pipelines_tests.support.dagster.launching import launch
 from cscart_pipelines_tests.support.dagster.location import (
     PROJECT,
     PYDANTIC,
@@ -56,10 +57,10 @@ class Desk:
             start_new_session=True,
         )  # fmt: skip
 
-    def run(self, *arguments: str) -> tuple[int, list[dict[str, Any]], str]:
-        process = self.start(*arguments)
-        out, err = process.communicate(timeout=200)
-        return process.returncode, [json.loads(line) for line in out.splitlines()], err
+    def run(self, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+        """In this process: the exit code, and what was told."""
+        code, out = launch(arguments, {**self.room.environment, "DAGSTER_HOME": str(self.home)})
+        return code, [json.loads(line) for line in out.splitlines()]
 
     def runs(self, job: str) -> list[dg.DagsterRun]:
         """Newest first."""
@@ -153,7 +154,7 @@ def test_a_failed_synchronisation_exits_with_1_and_builds_nothing(desk: Desk) ->
     builds = desk.room.rows("SELECT count(*) FROM registry.list_builds")
     with small_shop(orders=1) as shop:
         desk.room.connect("broken", shop, api_key="x" * 32)
-        code, said, _ = desk.run("--resync", "broken", "--build")
+        code, said = desk.run("--resync", "broken", "--build")
     assert code == 1
     assert said[-1]["job"] == "resync"
     assert said[-1]["ok"] is False

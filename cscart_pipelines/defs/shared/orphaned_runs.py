@@ -55,10 +55,8 @@ class RunSessions:
             WarehouseUnavailableError: The database does not answer.
             SettingsError: A variable of the environment cannot be used.
         """
+        self.close_ended()
         with self._mutex:
-            for ended in self._ended:
-                self._sessions.pop(ended).close()
-            self._ended.clear()
             if run_id in self._sessions:
                 return
             with open_warehouse(read_settings(), check=False, actor="dagster") as warehouse:
@@ -77,6 +75,13 @@ class RunSessions:
         with self._mutex:
             if run_id in self._sessions:
                 self._ended.add(run_id)
+
+    def close_ended(self) -> None:
+        """Frees the locks of the runs that have ended."""
+        with self._mutex:
+            for ended in self._ended:
+                self._sessions.pop(ended).close()
+            self._ended.clear()
 
 
 sessions = RunSessions()

@@ -23,6 +23,7 @@ from pydantic import SecretStr
 
 from cscart_pipelines import definitions
 from cscart_pipelines.app_context import AppContext
+from cscart_pipelines.defs.shared import orphaned_runs
 from cscart_pipelines.integrations import settings as integration_settings
 from cscart_pipelines.integrations.connection import test_connection as probe_connection
 from cscart_pipelines.integrations.registry import Registry
@@ -161,6 +162,7 @@ def control_room(database: Database, home: Path, *, on_disk: bool = False) -> It
             for name, value in environment.items():
                 patch.setenv(name, value)
             yield ControlRoom(database, instance, environment)
+            orphaned_runs.sessions.close_ended()  # or the database cannot be lent again
         del instance
         if on_disk:
             gc.collect()

@@ -10,14 +10,10 @@ from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, location, room
+from cscart_pipelines_tests.support.shop.backoff import no_backoff as no_backoff
 
-pytestmark = pytest.mark.filterwarnings(PYDANTIC)
+pytestmark = [pytest.mark.filterwarnings(PYDANTIC), pytest.mark.usefixtures("no_backoff")]
 __all__ = ["room"]
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.sleep", lambda _seconds: None)
 
 
 def _enable(room: ControlRoom, *keys: str) -> None:
