@@ -20,11 +20,16 @@ from cscart_pipelines.defs.shared.failures import failure
 from cscart_pipelines.defs.shared.partitions import integration_partitions, keys_of
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.defs.transformation.dbt_build import (
+    DbtOfThisEnvironment,
     build_events,
     log_planned,
     materialisations,
 )
-from cscart_pipelines.defs.transformation.dbt_project import Translator, dbt_executable, dbt_project
+from cscart_pipelines.defs.transformation.dbt_project import (
+    dbt_executable,
+    dbt_project,
+    translator,
+)
 from cscart_pipelines.defs.transformation.source_assets import as_read
 from cscart_pipelines.integrations import list_builds
 from cscart_pipelines.warehouse import advisory
@@ -48,7 +53,7 @@ class BuildConfig(dg.Config):
 @dbt_assets(
     manifest=project.manifest_path,
     project=project,
-    dagster_dbt_translator=Translator(),
+    dagster_dbt_translator=translator,
     name="build_models",
     partitions_def=integration_partitions,
     backfill_policy=dg.BackfillPolicy.single_run(),
@@ -170,6 +175,7 @@ def _moment(text: str | None) -> datetime:
 @dg.definitions
 def dbt_resources() -> dg.Definitions:
     """Returns the resource of dbt."""
-    return dg.Definitions(
-        resources={"dbt": DbtCliResource(project_dir=project, dbt_executable=dbt_executable())}
+    dbt = DbtOfThisEnvironment(
+        project_dir=str(project.project_dir), dbt_executable=dbt_executable()
     )
+    return dg.Definitions(resources={"dbt": dbt})

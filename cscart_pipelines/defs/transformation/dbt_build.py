@@ -13,17 +13,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
 from dagster_dbt import DbtCliInvocation, DbtCliResource
+from dagster_dbt.compat import DBT_PYTHON_VERSION
 
 from cscart_pipelines.defs.shared.asset_specs import CODE_VERSION
 from cscart_pipelines.defs.transformation.dbt_project import (
-    Translator,
     builds_folder,
     dbt_project,
     models_version,
+    translator,
 )
 from cscart_pipelines.warehouse.connect import Warehouse
 from cscart_pipelines.warehouse.driver import Connection
@@ -45,6 +47,21 @@ PARSED = "partial_parse.msgpack"
 
 project = dbt_project()
 Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
+
+
+class DbtOfThisEnvironment(DbtCliResource):
+    """dbt, begun without what each invocation of dagster-dbt prepares and no build here uses.
+
+    That is a process for `dbt --version`, which also asks PyPI for newer ones, and an adapter with
+    all macros parsed, for row counts and metadata of columns.
+    """
+
+    @property
+    def _cli_version(self) -> Any:
+        return DBT_PYTHON_VERSION
+
+    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> Any:
+        return None
 
 
 def build_events(
@@ -97,7 +114,7 @@ def _events(
         for event in invocation.stream_raw_events():
             for told in event.to_default_asset_events(
                 manifest=invocation.manifest,
-                dagster_dbt_translator=Translator(),
+                dagster_dbt_translator=translator,
                 target_path=target,
                 project=project,
             ):

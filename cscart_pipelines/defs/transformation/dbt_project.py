@@ -129,3 +129,7 @@ class Translator(DagsterDbtTranslator):
             owners=OWNERS,
             freshness_policy=LIST_FRESHNESS if props["schema"] == "analytics" else None,
         )
+
+
+translator = Translator()
+"""The one of all: it remembers the assets of the manifest, which each event of a build asks for."""
