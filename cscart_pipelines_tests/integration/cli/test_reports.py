@@ -13,7 +13,7 @@ from cscart_pipelines.cli import segment_report
 from cscart_pipelines.cli.support import console
 from cscart_pipelines.settings import Settings, read_settings
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.dbt.builds import WITHOUT_TESTS, dbt
+from cscart_pipelines_tests.support.dbt.builds import WITHOUT_TESTS, build
 from cscart_pipelines_tests.support.dbt.builds import dbt_target as dbt_target
 from cscart_pipelines_tests.support.shop.commands import Desk, Result, Run
 from cscart_pipelines_tests.support.shop.commands import desk as desk
@@ -44,8 +44,7 @@ def built(
                 )
         made.sync()
         Desk(module_database, settings).save("empty", list_name="Not [built] yet")
-        dbt(module_database.dbt_env, "build", "--exclude-resource-type", "unit_test",
-            *WITHOUT_TESTS, target=dbt_target)  # fmt: skip
+        build(module_database, None, *WITHOUT_TESTS, target=dbt_target)
         Desk(module_database, settings).save("late", list_name="[/]")
         yield module_database, settings
 

@@ -15,7 +15,7 @@ from cscart_pipelines.privacy.erasure import erase_person, known_integrations
 from cscart_pipelines.privacy.suppression import identity_hash
 from cscart_pipelines.settings import Settings
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.dbt.builds import WITHOUT_TESTS, dbt
+from cscart_pipelines_tests.support.dbt.builds import WITHOUT_TESTS, build
 from cscart_pipelines_tests.support.dbt.builds import dbt_target as dbt_target
 from cscart_pipelines_tests.support.shop.commands import Desk
 from cscart_pipelines_tests.support.shop.commands import desk as desk
@@ -186,8 +186,7 @@ def test_every_built_table_loses_the_person(
     with connected(warehouse_database, settings, "4.20", "empty") as made:
         _shop(made)
         made.sync()
-        build = ("build", "--exclude-resource-type", "unit_test")
-        dbt(warehouse_database.dbt_env, *build, *WITHOUT_TESTS, target=dbt_target)
+        build(warehouse_database, None, *WITHOUT_TESTS, target=dbt_target)
 
         for word in ("ada@mail.internal", "lovelace"):
             assert len(everywhere(made, word)) > 4
@@ -199,7 +198,7 @@ def test_every_built_table_loses_the_person(
         # Revenue stays true, and the next build finds everything as it should be.
         money = "SELECT sum(total) FROM analytics.orders WHERE integration = %s"
         before = made.query(money)
-        dbt(warehouse_database.dbt_env, *build, target=dbt_target)
+        build(warehouse_database, None, target=dbt_target)
         assert made.query(money) == before
         assert everywhere(made, "ada@mail.internal") == []
 
@@ -211,8 +210,7 @@ def test_who_is_made_anonymous_in_the_shop_leaves_everything_with_the_same_run(
     with connected(warehouse_database, settings, "4.20", "empty") as made:
         numbers = _shop(made)
         made.sync()
-        build = ("build", "--exclude-resource-type", "unit_test")
-        dbt(warehouse_database.dbt_env, *build, *WITHOUT_TESTS, target=dbt_target)
+        build(warehouse_database, None, *WITHOUT_TESTS, target=dbt_target)
         with made.warehouse.connect(autocommit=True) as connection:
             pull.pull(connection, made.registry.get(made.key))
         made.store.anonymise_customer(numbers["ada"])
@@ -235,7 +233,7 @@ def test_who_is_made_anonymous_in_the_shop_leaves_everything_with_the_same_run(
         made.store.delete_customer(numbers["ada"])
         made.later()
         made.sync(full=True)
-        dbt(warehouse_database.dbt_env, *build, target=dbt_target)
+        build(warehouse_database, None, target=dbt_target)
         assert traces() == []
         listed = "SELECT identity FROM analytics.subscribers WHERE integration = %s"
         assert made.query(listed) == [("bob@mail.internal",)]

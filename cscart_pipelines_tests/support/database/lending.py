@@ -62,14 +62,23 @@ class Databases:
 
     def __init__(self, server: URL, template: str) -> None:
         self._server, self._template = server, template
-        self._empty: list[str] = []
-        self._dropped: list[str] = []
-        """Names to be used again: dbt parses its project anew for a database of another name."""
+        self._names: list[str] = []
+        """In the order in which they are lent: dbt parses its project anew for another name."""
+        self._free: set[str] = set()
+        self._empty: set[str] = set()
+        """Those of the free ones that exist."""
         self._definitions: str | None = None
 
     def lend(self) -> URL:
         """Returns the URL of a database that is as the template is."""
-        name = self._empty.pop() if self._empty else self._make()
+        name = next((name for name in self._names if name in self._free), None)
+        if name is None:
+            name = f"test_{uuid.uuid4().hex[:16]}"
+            self._names.append(name)
+        if name not in self._empty:
+            self._make(name)
+        self._free.discard(name)
+        self._empty.discard(name)
         return self._server.set(database=name)
 
     def take_back(self, url: URL) -> None:
@@ -84,19 +93,18 @@ class Databases:
         except psycopg.Error:  # the test has dropped or broken it
             unused = emptied = False
         if emptied:
-            self._empty.append(name)
-            return
-        self._drop(name)
+            self._empty.add(name)
+        else:
+            self._drop(name)
         if unused:
-            self._dropped.append(name)
+            self._free.add(name)
 
     def end(self) -> None:
         """Drops what is left."""
         while self._empty:
             self._drop(self._empty.pop())
 
-    def _make(self) -> str:
-        name = self._dropped.pop() if self._dropped else f"test_{uuid.uuid4().hex[:16]}"
+    def _make(self, name: str) -> None:
         copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         with _session(self._server) as connection:
             connection.execute("SELECT pg_advisory_lock(7)")  # one copies a template at a time
@@ -104,7 +112,6 @@ class Databases:
         if self._definitions is None:
             with _session(self._server.set(database=name)) as connection:
                 self._definitions = _definitions(connection)
-        return name
 
     def _drop(self, name: str) -> None:
         with _session(self._server) as connection:
