@@ -31,7 +31,7 @@ COLUMNS = ("integrations", "run", "wall s", "CPU s", "CPU s PG", "wall ms each",
 
 
 def run(options: Options) -> Report:
-    shops = 5 if options.quick else 200
+    shops = 2 if options.quick else 200
     table = Table(
         "One tick over many shops of 200 orders", COLUMNS, note="Dagster's start included"
     )

@@ -16,14 +16,23 @@ from pathlib import Path
 from benchmarks.support.temporary_warehouse import TemporaryWarehouse
 
 
-@dataclass(frozen=True)
+@dataclass
 class RunningInstance:
-    """`cscart-pipelines up`, its services running."""
+    """`cscart-pipelines up`, its services running.
 
+    Attributes:
+        ui: address of the UI.
+        collector: address of the collector.
+        pid: of `up`; the services are its children.
+        exit_code: once it has ended.
+        said_last: what it has printed since it was up, once it has ended.
+    """
+
+    ui: str
     collector: str
-    """The collector's address."""
     pid: int
-    """Of `up`; the services are its children."""
+    exit_code: int | None = None
+    said_last: str = ""
 
 
 @contextmanager
@@ -47,6 +56,7 @@ def running_instance(place: TemporaryWarehouse) -> Iterator[RunningInstance]:
             },
             cwd=Path(__file__).parents[2],
         )
+        instance = RunningInstance("", "", process.pid)
         try:
             assert process.stdout is not None
             said = []
@@ -57,8 +67,16 @@ def running_instance(place: TemporaryWarehouse) -> Iterator[RunningInstance]:
             else:
                 log.seek(0)
                 raise RuntimeError(f"the instance did not start: {said} {log.read()[-2000:]}")
-            (found,) = (line for line in said if "collector at http://" in line)
-            yield RunningInstance(found[found.index("http://") :].strip(), process.pid)
+            instance.ui = _address("Dagster UI at ", said)
+            instance.collector = _address("collector at ", said)
+            yield instance
         finally:
             process.send_signal(signal.SIGTERM)
-            process.communicate()
+            rest, _ = process.communicate()
+            log.seek(0)
+            instance.exit_code, instance.said_last = process.returncode, rest + log.read()
+
+
+def _address(what: str, said: list[str]) -> str:
+    (found,) = (line for line in said if f"{what}http://" in line)
+    return found[found.index("http://") :].split()[0].rstrip(",")

@@ -6,9 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +13,8 @@ import pytest
 from rich.console import Console
 
 from benchmarks import __main__ as command
-from benchmarks import soak, visit
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.support.report import Aim, Report, Table, print_report, shown
-from benchmarks.support.running_instance import RunningInstance, running_instance
-from benchmarks.support.temporary_warehouse import TemporaryWarehouse, temporary_warehouse
 from cscart_pipelines_tests import PROJECT_ROOT
 
 pytestmark = pytest.mark.begun_first
@@ -33,53 +27,8 @@ def pages(rows: int, size: int) -> int:
     return max(1, -(-rows // size))
 
 
-@dataclass(frozen=True)
-class Instance:
-    """One warehouse and one running instance for the benchmarks that need one."""
-
-    place: TemporaryWarehouse
-    running: RunningInstance
-
-    def measured(self, name: str, *options: str) -> dict[str, Any]:
-        """What the command writes of this benchmark, run on this instance."""
-        benchmark = {"visit": visit, "soak": soak}[name]
-        figures = self.place.settings.home / f"{name}.json"
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(benchmark, "temporary_warehouse", lambda: nullcontext(self.place))
-            patch.setattr(benchmark, "running_instance", lambda _: nullcontext(self.running))
-            command.main([name, *options, "--json", str(figures)])
-        (found,) = json.loads(figures.read_text())["benchmarks"].values()
-        return dict(found)
-
-
-@pytest.fixture(scope="module")
-def instance() -> Iterator[Instance]:
-    with temporary_warehouse() as place, running_instance(place) as running:
-        yield Instance(place, running)
-    assert not place.settings.home.exists()
-
-
-def test_an_event_leads_to_the_list_with_nothing_but_an_instance_that_runs(
-    instance: Instance,
-) -> None:
-    (visits,) = instance.measured("visit", "--quick")["tables"].values()
-    assert [0 < row["into the warehouse, s"] <= row["into the list, s"] for row in visits] == [True]
-
-
-def test_a_short_soak_samples_every_figure(instance: Instance) -> None:
-    found = instance.measured("soak", "--minutes", "0.05")
-    samples, growth = found["tables"].values()
-    assert len(samples) >= 2
-    for sample in samples:
-        assert list(sample) == ["minute", *soak.FIGURES]
-        assert [name for name in soak.SERVICES if not sample[f"{name} MB"]] == []
-        assert min(sample["connections"], sample["Dagster MB"], sample["database MB"]) > 0
-    assert [row["figure"] for row in growth] == list(soak.FIGURES)
-    assert {aim["aim"] for aim in found["aims"]} == {f"{name} a minute" for name in soak.AIMS}
-
-
 def test_a_small_run_fills_every_table_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Of all that run without being named but for `visit`, which has its own test."""
+    """Of all that run without being named but for `visit`, which is in `test_instance`."""
     temporary, figures = tmp_path / "temporary", tmp_path / "figures.json"
     temporary.mkdir()
     sizes = ",".join(map(str, SIZES))

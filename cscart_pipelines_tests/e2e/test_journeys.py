@@ -12,13 +12,10 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -200,45 +197,3 @@ def test_ctrl_c_in_the_middle_of_start_and_then_resync(desk: Desk, tmp_path: Pat
         assert (home / "logs").stat().st_mode & 0o077 == 0
         assert (home / "dagster").stat().st_mode & 0o077 == 0
     await_that(lambda: not processes_of(home))
-
-
-def _status(url: str) -> int:
-    try:
-        with urllib.request.urlopen(url, timeout=SECONDS) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-
-
-def test_up_answers_on_its_port_and_a_sigterm_stops_everything(desk: Desk) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [PROGRAM, "up", "--port", str(port)],
-        env={**desk.environment, "CSCART_PIPELINES_COLLECTOR_PORT": "0"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout
-    said: list[str] = []
-    for line in process.stdout:
-        said.append(line)
-        if "Ctrl-C stops it all" in line:
-            break
-    assert f"Dagster UI at http://127.0.0.1:{port}" in "".join(said), process.communicate()
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=SECONDS) as answer:
-        assert answer.status == 200
-    (collector,) = (line for line in said if "collector at http://" in line)
-    health = collector[collector.index("http://") :].strip() + "/health"
-    await_that(lambda: _status(health) == 200)
-    second = desk.command("up", "--port", str(port))
-    assert (second.returncode, f"port {port} is taken" in second.stderr) == (2, True)
-    process.send_signal(signal.SIGTERM)
-    rest, errors = process.communicate()
-    assert process.returncode == 0, errors
-    assert "Stopping" in rest
-    assert "Traceback" not in errors
-    await_that(lambda: not processes_of(desk.settings.home))
