@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import os
 import shutil
 import subprocess
@@ -41,56 +42,54 @@ def test_the_server_loads_it_with_nothing_set(tmp_path: Path) -> None:
     assert not (tmp_path / ".cscart-pipelines").exists()  # loading opens nothing
 
 
-def test_loading_uses_nothing_of_dagster_that_will_go_or_change(tmp_path: Path) -> None:
-    program = (
-        "import warnings\n"
-        "warnings.simplefilter('always')\n"
-        "caught = []\n"
-        "warnings.showwarning = lambda m, c, f, *rest: caught.append((f, c.__name__, str(m)))\n"
-        "from cscart_pipelines.definitions import defs\n"
-        "defs().get_repository_def()\n"
-        "print([one for one in caught if '/cscart_pipelines/' in one[0]])\n"
-    )
+FRESH = """
+import gc, json, warnings
+warnings.simplefilter('always')
+caught = []
+warnings.showwarning = lambda m, c, f, *rest: caught.append((f, c.__name__, str(m)))
+from cscart_pipelines.definitions import defs
+defs().get_repository_def()
+alive = most = 0
+class Cycle:
+    def __init__(self):
+        global alive
+        self.own, alive = self, alive + 1
+    def __del__(self):
+        global alive
+        alive -= 1
+for tick in range(60):
+    held = [Cycle() for _ in range(1000)]
+    gc.collect(1)  # what a tick holds is old by the end of the tick
+    most = max(most, alive)
+print(json.dumps([[one for one in caught if '/cscart_pipelines/' in one[0]], most]))
+"""
+"""Says what loading the definitions warns of, and how many objects in cycles 60 ticks leave."""
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[list[str]], int]:
+    """What a new process says that loads the definitions."""
     done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={"PATH": os.defpath, "HOME": str(tmp_path)},
+        [sys.executable, "-c", FRESH],
+        env={"PATH": os.defpath, "HOME": str(tmp_path_factory.mktemp("home"))},
         cwd=PROJECT,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.splitlines()[-1] == "[]"
+    warned, most = json.loads(done.stdout.splitlines()[-1])
+    return warned, most
 
 
-def test_what_ticks_leave_behind_is_found_soon(tmp_path: Path) -> None:
+def test_loading_uses_nothing_of_dagster_that_will_go_or_change(
+    fresh: tuple[list[list[str]], int],
+) -> None:
+    assert fresh[0] == []
+
+
+def test_what_ticks_leave_behind_is_found_soon(fresh: tuple[list[list[str]], int]) -> None:
     """Objects in cycles: not only once they are a quarter of all that Dagster has loaded."""
-    program = (
-        "import gc\n"
-        "from cscart_pipelines.definitions import defs\n"
-        "defs().get_repository_def()\n"
-        "alive = most = 0\n"
-        "class Cycle:\n"
-        "    def __init__(self):\n"
-        "        global alive\n"
-        "        self.own, alive = self, alive + 1\n"
-        "    def __del__(self):\n"
-        "        global alive\n"
-        "        alive -= 1\n"
-        "for tick in range(60):\n"
-        "    held = [Cycle() for _ in range(1000)]\n"
-        "    gc.collect(1)\n"  # what a tick holds is old by the end of the tick
-        "    most = max(most, alive)\n"
-        "print(most)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={"PATH": os.defpath, "HOME": str(tmp_path)},
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert int(done.stdout.splitlines()[-1]) < 30_000
+    assert fresh[1] < 30_000
 
 
 def described() -> str:

@@ -18,6 +18,7 @@ from dagster._core.storage.defs_state.base import set_defs_state_storage
 from cscart_pipelines import definitions
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.fulfilment import push_run
+from cscart_pipelines.cli.support import sync_run
 from cscart_pipelines.cli.support.environment import dagster_environment, private_folder
 from cscart_pipelines.cli.support.run_process import RunProcess
 from cscart_pipelines.defs import launcher
@@ -64,7 +65,7 @@ class _Ended:
 
 @pytest.fixture
 def launched_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Pushes of the command line run in this process, before the command looks at their output."""
+    """Runs of the command line take place in this process, before it looks at their output."""
 
     def start_here(app: AppContext, arguments: list[str]) -> RunProcess:
         code, said = launch(arguments, dagster_environment(app.settings))
@@ -72,5 +73,6 @@ def launched_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         process: Any = _Ended(code, io.BytesIO(said.encode()))
         return RunProcess(process, log)
 
-    monkeypatch.setattr(push_run, "start_runs", start_here)
+    for module in (push_run, sync_run):
+        monkeypatch.setattr(module, "start_runs", start_here)
     yield
