@@ -40,7 +40,7 @@ _NOT_A_NUMBER = re.compile(
 """Words in place of a number."""
 _NAMED_DATE = re.compile(
     r"(?:[0-3]?[0-9][-. ]{1,2})?(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[-. ]"
-    r"(?:[0-9]{2}){1,2}|[0-3]?[0-9][-. ]{1,2}[A-Z]?[a-z]{2,4}\.?(?:[-. ](?:[0-9]{2}){1,2})?"
+    r"(?:19|20)?[0-9]{2}|[0-3]?[0-9][-. ]{1,2}[A-Z]?[a-z]{2,4}\.?(?:[-. ](?:19|20)?[0-9]{2})?"
 )
 """`1-Mar`, `01-MAR-24`, `Mar-24`, `1. Mai`: what spreadsheets make of MAR1 and of 1-3."""
 
