@@ -40,8 +40,8 @@ PINNED = {"dagster": "1.13.27", "dagster-dbt": "0.29.27", "dagster-postgres": "0
 SHOPS_SECONDS = 30.0
 """For all shops together: they are asked side by side."""
 LONGEST_PAUSE = timedelta(hours=26)
-"""Since an enabled shop was synchronised. The freshness policy of the rows is as strict, but tells of
-all shops together."""
+"""Since an enabled shop was synchronised. The freshness policy of the rows is as strict, but tells
+of all shops together."""
 LEAST_FREE = 1.0
 """GiB on the disk of the home."""
 
