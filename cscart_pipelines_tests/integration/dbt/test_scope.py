@@ -235,8 +235,8 @@ def _live_on(
     connection.execute(
         "insert into onsite.consents (integration, event_id, email_sha256, granted, at)"
         " select integration, %s || raw, address_sha256, %s, now() from cscart.email_addresses"
-        " where integration = %s and address is not null order by address limit 2",
-        [str(draw.random()), draw.random() < 0.5, name],
+        " where integration = %s and raw = any(%s) and address is not null",
+        [str(draw.random()), draw.random() < 0.3, name, draw.sample(known, min(len(known), 2))],
     )
     if settings and draw.random() < 0.3:
         connection.execute(
