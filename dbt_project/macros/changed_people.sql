@@ -1,6 +1,7 @@
 {# Whose rows a build computes. The orders, accounts and consents of a list are compared whole, by
-   value; whoever is in a row that differs is in int_changed_people, and so is who crossed the edge of
-   a window since the last build. The rows of everybody else are what they would be, and are not read.
+   value; the people of rows that differ are in int_changed_people, and so are those with an order that
+   entered or left a window of days since the last build. The rows of all others are what they would
+   be, and are not read.
 
    A list is computed whole after a change of what all of it depends on (its settings, these models),
    after a build that did not finish, and with `--full-refresh`: see int_builds. dbt that is started by
@@ -36,7 +37,7 @@
 {%- endmacro %}
 
 
-{% macro of_changed_people(relation=none, or_nobody=false) -%}
+{% macro of_changed_people(relation=none, or_unidentified=false) -%}
     {#- For `where`: rows of people to compute, and those without an identity if asked for. -#}
     {%- set people = ref('int_changed_people') -%}
     {%- set prefix = relation ~ '.' if relation else '' -%}
@@ -48,7 +49,7 @@
             select changed.integration, changed.identity from {{ people }} as changed
             where {{ in_scope('changed') }}
         )
-        {%- if or_nobody %}
+        {%- if or_unidentified %}
         or {{ prefix }}identity is null
         {%- endif %}
         {%- if lists_that(are_whole=true) %}

@@ -12,7 +12,7 @@
 
    The key is the contract's primary key, else the config `unique_key`; columns of it that may be NULL
    are in the meta `nullable_key`. Without a key every row of these integrations is written anew.
-   With the meta `by_person` only rows of changed people are compared (with `or_nobody` also those
+   With the meta `by_person` only rows of changed people are compared (with `or_unidentified` also those
    without an identity), and the model gives no others; with `records_changed_people` the people of
    rows that differ are among them from then on. See changed_people.sql.
    `rewrites` in the model's meta:
@@ -133,7 +133,7 @@
             select kept.*, kept.ctid as place from {{ target_relation }} as kept
             where {{ is_rewritten('kept') }}
             {%- if model.config.meta.get('by_person') %}
-            and {{ of_changed_people('kept', or_nobody=model.config.meta.get('or_nobody')) }}
+            and {{ of_changed_people('kept', or_unidentified=model.config.meta.get('or_unidentified')) }}
             {%- endif %}
         ) as kept on {{ same_key | join(' and ') }}
         where

@@ -14,7 +14,7 @@ with orders as (
                 )
         end as order_sequence
     from {{ ref('int_orders') }}
-    where {{ in_scope() }} and {{ of_changed_people(or_nobody=true) }}
+    where {{ in_scope() }} and {{ of_changed_people(or_unidentified=true) }}
 ),
 
 subscribers as (
