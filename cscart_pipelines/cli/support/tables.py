@@ -41,6 +41,7 @@ def show(shown: Table, *narrower: Table) -> None:
     Args:
         shown: the table with all fields.
         narrower: tables to take instead, the first that fits, before the fields are listed.
+            Columns that they lack are named below them.
     """
     if out.width >= WIDE:  # a file or a pipe
         with out.capture() as captured:
@@ -55,6 +56,10 @@ def show(shown: Table, *narrower: Table) -> None:
         ]
         if sum(widths) + 2 * (len(widths) - 1) <= out.width:
             out.print(table)
+            kept = [column.header for column in table.columns]
+            left_out = [str(one.header) for one in shown.columns if one.header not in kept]
+            if left_out and shown.show_header:
+                out.print(f"[dim]not shown on so few columns: {', '.join(left_out)}[/]")
             return
     cells = [list(column.cells) for column in shown.columns]
     for number in range(shown.row_count):

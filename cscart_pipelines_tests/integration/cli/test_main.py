@@ -606,6 +606,20 @@ def test_a_table_that_does_not_fit_lists_its_fields(
     ]
 
 
+def test_a_narrower_table_names_the_columns_that_it_lacks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, narrow = tables.table("list", "orders", "value"), tables.table("list", "orders")
+    full.add_row("The friends of tea", "1", "10.00")
+    narrow.add_row("The friends of tea", "1")
+    for width, told in ((40, False), (30, True)):
+        monkeypatch.setattr(console.out, "width", width)
+        tables.show(full, narrow)
+        said = capsys.readouterr().out
+        assert ("not shown" in said) is told
+        assert "value" in said
+
+
 @pytest.mark.parametrize(("columns", "environment"), [(80, {}), (40, {"TERM": "dumb"})])
 def test_a_terminal_of_few_columns_shows_whole_names(
     desk: Desk, columns: int, environment: dict[str, str]
