@@ -30,8 +30,10 @@ Connection = psycopg.Connection[Any]
 Pool = ConnectionPool[Connection]
 _Key = tuple[tuple[str, str], ...]
 
-# What a pool says of failed connections reaches the borrower as the error of its own attempt.
-logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+# What a pool says of failed connections reaches the borrower as the error of its own attempt, and
+# what the driver says of a transaction that it cannot roll back has no other error than the one
+# under way: a connection in the middle of a statement is closed.
+logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 _lock = threading.Lock()
 _pools: dict[_Key, Pool] = {}

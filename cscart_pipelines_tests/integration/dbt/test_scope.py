@@ -223,6 +223,7 @@ def _live_on(
     )
     for _, user_id in connection.execute(ordered.encode(), [name, True]).fetchall():
         change = draw.choice(["deleted_at = now()", "firstname = 'Ada ' || random()"])
+        change = change if settings else "deleted_at = now()"
         where = "integration = %s and user_id = %s"
         connection.execute(
             f"update cscart.customers set {change} where {where}".encode(), [name, user_id]

@@ -88,6 +88,22 @@ def test_a_block_that_fails_leaves_no_transaction(warehouse: Warehouse) -> None:
     assert found == (None,)
 
 
+def test_a_statement_that_is_interrupted_is_no_news(
+    warehouse: Warehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ctrl-C may come while the answer is on its way: the driver then cannot roll back."""
+    for autocommit in (True, False):
+        with (
+            pytest.raises(KeyboardInterrupt),
+            warehouse.connect(autocommit=autocommit) as stopped,
+            stopped.transaction(),
+        ):
+            stopped.pgconn.send_query(b"SELECT pg_sleep(600)")
+            raise KeyboardInterrupt
+    assert caplog.messages == []
+    assert borrow(warehouse)
+
+
 def test_a_table_that_changes_meanwhile_is_read_as_it_is(warehouse: Warehouse) -> None:
     with warehouse.open_session(autocommit=True) as another:
         another.execute("CREATE TABLE changing AS SELECT 1 AS one")
