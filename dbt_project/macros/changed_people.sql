@@ -13,35 +13,28 @@
 {%- endmacro %}
 
 
-{% macro whole_lists() -%}
-    {#- The lists of the build, as {integration: is computed whole}; empty: all are. -#}
+{% macro lists_of_build() -%}
+    {#- Keys for `in`: of lists that are computed whole, and of those that are not. Without one of the
+        second kind all are computed whole. -#}
     {%- set builds = ref('int_builds') -%}
-    {%- if not execute or flags.FULL_REFRESH or not models_version() -%}{{ return({}) }}{%- endif -%}
-    {%- set whole = {} -%}
+    {%- set whole, partial = [], [] -%}
+    {%- if execute and not flags.FULL_REFRESH and models_version() -%}
     {%- for row in run_query(
         'select integration, is_whole from ' ~ builds ~ ' where ' ~ in_scope()
     ).rows -%}
-        {%- do whole.update({row[0]: row[1]}) -%}
+        {%- do (whole if row[1] else partial).append("'" ~ row[0] ~ "'") -%}
     {%- endfor -%}
-    {{ return(whole) }}
-{%- endmacro %}
-
-
-{% macro lists_that(are_whole) -%}
-    {#- Keys for `in`, of lists that are computed whole, or of those that are not; '' if there is none. -#}
-    {%- set keys = [] -%}
-    {%- for key, is_whole in whole_lists().items() if is_whole == are_whole -%}
-        {%- do keys.append("'" ~ key ~ "'") -%}
-    {%- endfor -%}
-    {{ return(keys | join(', ')) }}
+    {%- endif -%}
+    {{ return({'whole': whole | join(', '), 'partial': partial | join(', ')}) }}
 {%- endmacro %}
 
 
 {% macro of_changed_people(relation=none, or_unidentified=false) -%}
     {#- For `where`: rows of people to compute, and those without an identity if asked for. -#}
     {%- set people = ref('int_changed_people') -%}
+    {%- set lists = lists_of_build() -%}
     {%- set prefix = relation ~ '.' if relation else '' -%}
-    {%- if not lists_that(are_whole=false) -%}
+    {%- if not lists['partial'] -%}
     true
     {%- else -%}
     (
@@ -52,27 +45,28 @@
         {%- if or_unidentified %}
         or {{ prefix }}identity is null
         {%- endif %}
-        {%- if lists_that(are_whole=true) %}
-        or {{ prefix }}integration in ({{ lists_that(are_whole=true) }})
+        {%- if lists['whole'] %}
+        or {{ prefix }}integration in ({{ lists['whole'] }})
         {%- endif %}
     )
     {%- endif -%}
 {%- endmacro %}
 
 
-{% macro records_people() -%}
-    {#- Is there a list whose changed people this model has to name? -#}
-    {{ return(
-        model.config.meta.get('records_changed_people') and lists_that(are_whole=false) != ''
-    ) }}
+{% macro lists_to_record() -%}
+    {#- Keys for `in`, of lists whose changed people this model has to name; '' if there is none. -#}
+    {%- if model.config.meta.get('records_changed_people') -%}
+    {{ return(lists_of_build()['partial']) }}
+    {%- endif -%}
+    {{ return('') }}
 {%- endmacro %}
 
 
 {% macro record_changed_people() -%}
     {#- In a materialization: those of the rows in `differing`, under the old and the new identity. Models
         that are built side by side may name the same people: a key would make one of them fail. -#}
-    {%- if records_people() -%}
-    {%- set keys = lists_that(are_whole=false) -%}
+    {%- set keys = lists_to_record() -%}
+    {%- if keys -%}
     insert into {{ ref('int_changed_people') }} (integration, identity)
     select integration, identity from differing
     where integration in ({{ keys }}) and identity is not null
@@ -101,7 +95,7 @@
 
 {% macro measure_changed_people() -%}
     {#- Without statistics the planner takes them for one, and compares each row with each. -#}
-    {%- if lists_that(are_whole=false) -%}
+    {%- if lists_of_build()['partial'] -%}
     {%- do run_query('analyze ' ~ ref('int_changed_people')) -%}
     {%- endif -%}
 {%- endmacro %}

@@ -32,7 +32,7 @@
         rows of a list need no comparison, unless their people are to be recorded. -#}
     {%- set differs = key_of_model() and not should_full_refresh()
         and not model.config.meta.get('keeps_history')
-        and (records_people() or has_rows_in_scope(target_relation)) -%}
+        and (lists_to_record() or has_rows_in_scope(target_relation)) -%}
 
     {#- The locks come before the transaction's first look at the data: a second build of the same
         integration waits, and then sees what the first one wrote. One look for all statements: an
