@@ -111,7 +111,7 @@ class _Bench:
             written = _settled(connection)
             started = self._now()
             subprocess.run(
-                [Path(sys.executable).with_name("dbt"), "--quiet", "build",
+                [Path(sys.executable).with_name("dbt"), "--quiet", "--no-write-json", "build",
                  "--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure",
                  "--exclude", "tag:daily", "--target-path",
                  str(self._home.settings.home / "dbt"), "--log-path",

@@ -94,9 +94,11 @@
 
 
 {% macro measure_changed_people() -%}
-    {#- Without statistics the planner takes them for one, and compares each row with each. -#}
-    {%- if lists_of_build()['partial'] -%}
-    {%- do run_query('analyze ' ~ ref('int_changed_people')) -%}
+    {#- After people were recorded: without statistics the planner of the models that read them takes them
+        for one, and compares each row with each. -#}
+    {%- if lists_to_record() -%}
+    ;
+        analyze {{ ref('int_changed_people') }}
     {%- endif -%}
 {%- endmacro %}
 

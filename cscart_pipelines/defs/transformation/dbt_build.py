@@ -6,6 +6,8 @@ Not here: which integrations are built together (`assets`), where the project li
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import importlib.metadata
 import os
 import shutil
 import time
@@ -18,7 +20,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
 from dagster_dbt import DbtCliInvocation, DbtCliResource
-from dagster_dbt.compat import DBT_PYTHON_VERSION
+from packaging.version import Version
 
 from cscart_pipelines.defs.shared.asset_specs import CODE_VERSION
 from cscart_pipelines.defs.transformation.dbt_project import (
@@ -37,6 +39,8 @@ LONGEST_BUILD = 3 * 3600
 """Seconds after which Dagster ends a build."""
 DAILY = "daily"
 """The tag of tests of data that are too expensive for every build."""
+WITHOUT_ARTIFACTS = "--no-write-json"
+"""dbt would write its manifest twice, which takes a second; Dagster reads the project's own."""
 BUILT = (
     "--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure",
     "--exclude", f"tag:{DAILY}",
@@ -44,6 +48,8 @@ BUILT = (
 """What a build leaves out."""
 PARSED = "partial_parse.msgpack"
 """What dbt has parsed; it reads again only the files that have changed since."""
+KEPT_PARSED = 10
+"""What dbt has parsed is kept for that many warehouses: it is of use for the same one only."""
 
 project = dbt_project()
 Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
@@ -58,7 +64,7 @@ class DbtOfThisEnvironment(DbtCliResource):
 
     @property
     def _cli_version(self) -> Any:
-        return DBT_PYTHON_VERSION
+        return Version(importlib.metadata.version("dbt-core"))
 
     def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> Any:
         return None
@@ -78,16 +84,16 @@ def build_events(
     Raises:
         DagsterDbtCliRuntimeError: A model or a test has failed, or dbt could not begin.
     """
-    arguments = ["build", *BUILT]
+    arguments = ["build", WITHOUT_ARTIFACTS, *BUILT]
     if full_refresh:
         arguments.append("--full-refresh")
     variables = {
-        **warehouse.dbt_environment(),
         "CSCART_PIPELINES_DBT_INTEGRATIONS": ",".join(keys),
         "CSCART_PIPELINES_DBT_AS_OF": as_of.isoformat(),
         "CSCART_PIPELINES_DBT_MODELS": models_version(),
     }
-    yield from _events(variables, context.run.run_id, partial(dbt.cli, arguments, context=context))
+    start = partial(dbt.cli, arguments, context=context)
+    yield from _events(warehouse, variables, context.run.run_id, start)
 
 
 def daily_test_events(
@@ -98,30 +104,35 @@ def daily_test_events(
     Raises:
         DagsterDbtCliRuntimeError: A test has failed, or dbt could not begin.
     """
-    arguments = ["test", "--select", f"tag:{DAILY}"]
+    arguments = ["test", WITHOUT_ARTIFACTS, "--select", f"tag:{DAILY}"]
     start = partial(dbt.cli, arguments, manifest=project.manifest_path)
-    yield from _events(warehouse.dbt_environment(), context.run.run_id, start)
+    yield from _events(warehouse, {}, context.run.run_id, start)
 
 
 def _events(
-    variables: Mapping[str, str], run_id: str, start: Callable[..., DbtCliInvocation]
+    warehouse: Warehouse,
+    variables: Mapping[str, str],
+    run_id: str,
+    start: Callable[..., DbtCliInvocation],
 ) -> Iterator[Event]:
-    builds = builds_folder()
-    target = build_folder(builds, run_id)
-    # dbt takes all of it from the environment, here and in the process it starts.
-    with _environment(variables):
-        invocation = start(target_path=target)
-        for event in invocation.stream_raw_events():
-            for told in event.to_default_asset_events(
-                manifest=invocation.manifest,
-                dagster_dbt_translator=translator,
-                target_path=target,
-                project=project,
-            ):
-                if isinstance(told, Event):  # the others are of steps, not of operations
-                    yield told
-    with contextlib.suppress(FileNotFoundError):
-        (target / PARSED).replace(builds / PARSED)
+    parsed = parsed_for(builds_folder(), warehouse)
+    target = build_folder(parsed, run_id)
+    try:
+        # dbt takes all of it from the environment, here and in the process it starts.
+        with _environment({**warehouse.dbt_environment(), **variables}):
+            invocation = start(target_path=target)
+            for event in invocation.stream_raw_events():
+                for told in event.to_default_asset_events(
+                    manifest=invocation.manifest,
+                    dagster_dbt_translator=translator,
+                    target_path=target,
+                    project=project,
+                ):
+                    if isinstance(told, Event):  # the others are of steps, not of operations
+                        yield told
+    finally:  # also of a build that fails: it is tried again, in halves
+        with contextlib.suppress(FileNotFoundError):
+            (target / PARSED).replace(parsed)
 
 
 def materialisations(
@@ -181,8 +192,19 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def build_folder(builds: Path, run_id: str) -> Path:
-    """A folder for this build, with what dbt has parsed before. Old ones go: builds are hourly."""
+def parsed_for(builds: Path, warehouse: Warehouse) -> Path:
+    """Returns the file of what dbt has parsed for this warehouse, whether there is one or not."""
+    where = {**warehouse.dbt_environment(), "CSCART_PIPELINES_DBT_PASSWORD": ""}
+    digest = hashlib.sha256("\n".join(sorted(where.values())).encode())
+    return builds / f"{digest.hexdigest()[:16]}.msgpack"
+
+
+def build_folder(parsed: Path, run_id: str) -> Path:
+    """A folder for this build, beside what dbt has parsed before and with a copy of it.
+
+    Old ones go: builds are hourly.
+    """
+    builds = parsed.parent
     builds.mkdir(parents=True, exist_ok=True)
     begun = {folder: folder.stat().st_mtime for folder in builds.iterdir() if folder.is_dir()}
     for folder in sorted(begun, key=begun.__getitem__)[: -KEPT_BUILDS + 1]:
@@ -191,5 +213,17 @@ def build_folder(builds: Path, run_id: str) -> Path:
     target = builds / run_id
     target.mkdir(exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
-        shutil.copyfile(builds / PARSED, target / PARSED)
+        shutil.copyfile(parsed, target / PARSED)
+        os.utime(parsed)  # the one that was used last
+    _delete_parsed(builds)
     return target
+
+
+def _delete_parsed(builds: Path) -> None:
+    """Deletes what was parsed for warehouses that no build has used for long."""
+    used: dict[Path, float] = {}
+    for file in builds.glob("*.msgpack"):
+        with contextlib.suppress(FileNotFoundError):  # another build deletes too
+            used[file] = file.stat().st_mtime
+    for file in sorted(used, key=used.__getitem__)[:-KEPT_PARSED]:
+        file.unlink(missing_ok=True)

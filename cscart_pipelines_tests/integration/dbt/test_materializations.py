@@ -22,6 +22,7 @@ profile: cscart_pipelines
 model-paths: ["models"]
 macro-paths: ["macros"]
 flags: {send_anonymous_usage_stats: false}
+on-run-start: ["{{ remember_fits() }}"]
 models:
   small: {+schema: small}
 """
@@ -61,9 +62,9 @@ class Small:
         with watched(self.database, "small") as look:
             return self.first(*arguments, expect=expect, callbacks=[look], **kw)
 
-    def first(self, *arguments: str, **kw: Any) -> str:
+    def first(self, *arguments: str, models: str = "", **kw: Any) -> str:
         return dbt(
-            self.database.dbt_env,
+            {**self.database.dbt_env, "CSCART_PIPELINES_DBT_MODELS": models},
             *("run", *arguments),
             project=self.folder,
             target=self.folder / "target",
@@ -228,3 +229,60 @@ def test_views_that_nothing_stands_on_may_change_their_types(small: Small) -> No
     small.run("--select", "free")
     (small.folder / "models" / "free.sql").unlink()
     assert small.ask("select n from small.free") == [("one",)]
+
+
+FITTED = "select relation, xmin::text from intermediate.fitted_relations order by 1"
+
+
+@pytest.fixture
+def fitted(small: Small) -> Small:
+    """Run by the product, which knows the version of its models."""
+    small.do("create schema intermediate")
+    small.run(models="one")
+    return small
+
+
+def test_relations_are_looked_at_once_a_version_of_models_and_migrations(fitted: Small) -> None:
+    found = fitted.ask(FITTED)
+    assert len(found) == 3
+    fitted.run(models="one")
+    assert fitted.ask(FITTED) == found
+    migrate = "update registry.alembic_version set version_num = 'next'"
+    for before, options in ("", []), (migrate, []), ("", ["--full-refresh"]):
+        fitted.do(before)
+        fitted.run(*options, models="two")
+        now = fitted.ask(FITTED)
+        assert len({*now, *found}) == 6, (before, options)
+        found = now
+    fitted.write(live="select integration, n + 1 as n from {{ ref('words') }}")
+    fitted.run(models="two")
+    assert len({*fitted.ask(FITTED), *found}) == 4
+    assert fitted.ask("select min(n) from small.live") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "query", "expected"),
+    [
+        ("drop table small.steps", "select min(n) from small.steps", 1),
+        ("alter table small.steps drop column n", "select min(n) from small.steps", 1),
+        ("alter table small.steps alter n type text", "select min(n) from small.steps", 1),
+        ("drop index small.words_integration_idx",
+         "select count(*) from pg_indexes where indexname = 'words_integration_idx'", 1),
+        ("create or replace view small.live as select integration, n + 1 as n from small.words",
+         "select min(n) from small.live", 1),
+    ],
+)  # fmt: skip
+def test_what_was_changed_by_hand_is_looked_at(
+    fitted: Small, by_hand: str, query: str, expected: object
+) -> None:
+    fitted.do(by_hand)
+    fitted.first(models="one")
+    assert fitted.ask(query) == [(expected,)]
+
+
+def test_columns_that_a_model_has_lost_and_a_view_keeps_are_not_written(fitted: Small) -> None:
+    """By a build that looks, and by the next one, which does not."""
+    fitted.write("select * from (values ('tea', 1)) as rows (integration, n)")
+    for _ in range(2):
+        fitted.run(models="other")
+        assert fitted.ask("select n, word from small.words") == [(1, None)]

@@ -9,7 +9,7 @@
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
-    {{ write_view(target_relation, query_of_rows(rows)) }}
+    {{ write_view_unless_fitted(target_relation, query_of_rows(rows)) }}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}

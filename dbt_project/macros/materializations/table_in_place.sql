@@ -24,10 +24,7 @@
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
-    {%- if model.config.meta.get('by_person') -%}
-        {%- do measure_changed_people() -%}
-    {%- endif -%}
-    {%- set columns = fit_table(target_relation, sql) -%}
+    {%- set columns = columns_if_fitted(target_relation) or fit_table(target_relation, sql) -%}
     {#- A log reads itself for what is new: what it loses goes first, and the rest is added. The first
         rows of a list need no comparison, unless their people are to be recorded. -#}
     {%- set differs = key_of_model() and not should_full_refresh()
@@ -153,6 +150,7 @@
         insert into {{ target_relation }} ({{ quoted_columns(columns) }})
         select {{ quoted_columns(columns) }} from differing
         where place is null
+        {{- measure_changed_people() }}
 {%- endmacro %}
 
 
@@ -227,7 +225,8 @@
         {%- endif -%}
     {%- endfor -%}
     {%- do run_query('drop view pg_temp.sketch') -%}
-    {{ return(columns) }}
+    {%- do record_fit(target_relation, columns) -%}
+    {{ return(columns | list) }}
 {%- endmacro %}
 
 

@@ -13,13 +13,20 @@
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
-    {{ write_view(target_relation, sql) }}
+    {{ write_view_unless_fitted(target_relation, sql) }}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({'relations': [target_relation]}) }}
 {%- endmaterialization %}
+
+
+{% macro write_view_unless_fitted(target_relation, sql) -%}
+    {%- if not columns_if_fitted(target_relation, sql) -%}
+    {{ write_view(target_relation, sql) }}
+    {%- endif -%}
+{%- endmacro %}
 
 
 {% macro write_view(target_relation, sql) -%}
@@ -57,6 +64,7 @@
         {%- endif %}
     {%- endcall %}
     {%- do run_query('drop view pg_temp.sketch') -%}
+    {%- do record_fit(target_relation, columns, sql) -%}
 {%- endmacro %}
 
 
