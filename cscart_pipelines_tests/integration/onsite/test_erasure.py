@@ -97,6 +97,9 @@ def purge(database: Database, email: str = " ADA@post.gr") -> dict[str, int]:
         return erase_person(connection, ["a"], email)["a"]
 
 
+OF_NO_INTEGRATION = ("intermediate.segment_catalogue", "intermediate.fitted_relations")
+
+
 def rows(database: Database, query: str) -> list[Any]:
     with database.connect() as connection:
         return connection.execute(query.encode()).fetchall()
