@@ -237,7 +237,6 @@ FITTED = "select relation, xmin::text from intermediate.fitted_relations order b
 @pytest.fixture
 def fitted(small: Small) -> Small:
     """Run by the product, which knows the version of its models."""
-    small.do("create schema intermediate")
     small.first(models="one")
     return small
 

@@ -9,6 +9,7 @@
     {#- Before a run: the table of what is known, made once. -#}
     {%- if execute and models_version() and flags.WHICH in ('build', 'run', 'seed') -%}
     select pg_advisory_xact_lock(hashtextextended('define intermediate.fitted_relations', 0));
+    create schema if not exists intermediate;
     create table if not exists intermediate.fitted_relations (
         relation text primary key,
         fingerprint text not null,
