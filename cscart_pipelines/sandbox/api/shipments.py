@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from cscart_pipelines.sandbox.api.base import Context, Entity, required
@@ -43,7 +43,7 @@ class Shipments(Entity):
         keys = SORTS | (BY_STATUS if context.profile.shipment_filters_newer else {})
         sort = sorting(context.params, tuple(keys), "id", "desc")
         advanced = context.params.get("advanced_info") != "0"
-        found = [s for s in context.store.shipments.values() if _matches(s, context)]
+        found = [s for s in _asked_for(context) if _matches(s, context)]
         found.sort(key=lambda s: s.shipment_id)
         found.sort(key=keys[sort["sort_by"]], reverse=sort["sort_order"] == "desc")
         listing = Listing("shipments", found, {"advanced_info": advanced} | sort, repeat_last=True)
@@ -131,16 +131,18 @@ def _moment(context: Context, value: Any) -> int:
     return moment(value, now=context.store.now(), zone=state.zone, day_first=state.day_first)
 
 
+def _asked_for(context: Context) -> Iterable[Shipment]:
+    """The shipments of `order_id` and `shipment_id`, which are read once and not per shipment."""
+    found: Iterable[Shipment] = context.store.shipments.values()
+    for name in ("order_id", "shipment_id"):
+        if truthy(context.params.get(name)):
+            wanted = {intval(each) for each in as_list(context.params[name], split=True)}
+            found = [one for one in found if getattr(one, name) in wanted]
+    return found
+
+
 def _matches(shipment: Shipment, context: Context) -> bool:
     params = context.params
-    for name, value in {
-        "order_id": shipment.order_id,
-        "shipment_id": shipment.shipment_id,
-    }.items():
-        if truthy(params.get(name)):
-            wanted = {intval(each) for each in as_list(params[name], split=True)}
-            if value not in wanted:
-                return False
     if context.profile.shipment_filters_newer and truthy(params.get("status")):
         letters = as_list(params["status"])
         if shipment.status not in letters:

@@ -30,6 +30,8 @@ from cscart_pipelines.settings import read_settings
 from cscart_pipelines.warehouse.connect import open_warehouse
 
 READ_TIMEOUT = 0.6
+TURN = 1.0
+"""Seconds for which a worker waits until the other one has ended its push."""
 KINDS: tuple[PushKind, ...] = ("shipments", "stock")
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 
@@ -52,13 +54,13 @@ def work(key: str, url: str, settle: float, parallel: int) -> None:
                         client,
                         open_push(
                             kind, warehouse, registry, settings, key, client=client,
-                            run_id=f"worker-{os.getpid()}",
+                            run_id=f"worker-{os.getpid()}", wait=TURN,
                         ) as context,
                     ):  # fmt: skip
                         push = push_shipments if kind == "shipments" else push_stock
                         busy = push(context).calls > 0 or busy
                 except ShopWriteLockedError:
-                    time.sleep(0.02)
+                    busy = True
                 except (PushFailedError, ShopError, *LOST):
                     busy = True
             if not busy:
