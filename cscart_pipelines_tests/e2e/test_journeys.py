@@ -23,13 +23,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cscart_pipelines.local_postgres.client import wait_until_stopped
+from cscart_pipelines.cli import main as cli
+from cscart_pipelines.cli.support import console
+from cscart_pipelines.local_postgres.client import connect, wait_until_stopped
 from cscart_pipelines.local_postgres.paths import remove_files
 from cscart_pipelines.sandbox.http.routing import Request
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.sandbox.shop.store import Store
-from cscart_pipelines_tests.support.shop.commands import KEY, Desk
+from cscart_pipelines_tests.support.dagster.launching import launched_here as launched_here
+from cscart_pipelines_tests.support.dagster.location import PYDANTIC
+from cscart_pipelines_tests.support.shop.commands import KEY, Desk, Run
 from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import run as run
 
 PROGRAM = str(Path(sys.executable).with_name("cscart-pipelines"))
 SECONDS = 120
@@ -37,6 +42,8 @@ SECONDS = 120
 pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.begun_first,
+    pytest.mark.filterwarnings(PYDANTIC),
+    pytest.mark.filterwarnings("ignore:AssetExecutionContext.op is deprecated"),
 ]  # whole runs on a machine that others use too
 
 
@@ -88,39 +95,66 @@ def shown(label: str, text: str) -> str:
     return found[1]
 
 
+@pytest.mark.usefixtures("launched_here")
 def test_the_demo_from_nothing_twice_with_true_numbers_and_nothing_left_running(
-    empty_folder: Path,
+    empty_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """First as it is installed. The second time the command and its run need no process: what may
+    be different then is what it finds, and that it meets a shop that began anew."""
+    clean = {"PATH": "/usr/bin:/bin", "HOME": str(empty_folder)}  # that of cron
+    home = empty_folder / ".cscart-pipelines"
+    done = subprocess.run(
+        [PROGRAM, "demo"], cwd=empty_folder, env=clean, capture_output=True, text=True,
+        stdin=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "connected as integration" in done.stdout
+    has_shown_true_numbers(done.stdout)
+    assert "Traceback" not in done.stdout + done.stderr
+    assert home.is_dir()
+    # Its shop has ended: the hourly schedule must not report that as a failure.
+    status = subprocess.run(
+        [PROGRAM, "integration", "status", "demo", "--json"], cwd=empty_folder, env=clean,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    is_disabled(status.stdout)
+    await_that(lambda: not processes_of(empty_folder))
+
+    monkeypatch.setenv("CSCART_PIPELINES_HOME", str(home))
+    for stream in (console.out, console.err):
+        monkeypatch.setattr(stream, "width", console.WIDE)
+    try:
+        capsys.readouterr()
+        assert cli.run(["demo"]) == 0, capsys.readouterr().err
+        again = capsys.readouterr()
+        assert "is there already" in again.out
+        has_shown_true_numbers(again.out)
+        assert "Traceback" not in again.out + again.err
+        assert cli.run(["integration", "status", "demo", "--json"]) == 0
+        is_disabled(capsys.readouterr().out)
+    finally:
+        connect(home).disconnect()
+    await_that(lambda: not processes_of(empty_folder))
+
+
+def has_shown_true_numbers(text: str) -> None:
     purchases, buyers, revenue = cdnow()
     assert (purchases, buyers) == (6919, 2357)
-    clean = {"PATH": "/usr/bin:/bin", "HOME": str(empty_folder)}  # that of cron
-    for turn in ("connected as integration", "is there already"):
-        done = subprocess.run(
-            [PROGRAM, "demo"], cwd=empty_folder, env=clean, capture_output=True, text=True,
-            stdin=subprocess.DEVNULL, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        assert turn in done.stdout
-        assert shown("purchases in all", done.stdout) == f"{purchases:,}"
-        assert shown("\u2502  buyers", done.stdout) == f"{buyers:,}"
-        assert shown("net revenue in all", done.stdout) == f"{revenue:,.2f}"
-        for segment in ("new_customers", "frequent_buyers", "lapsed_customers"):
-            assert segment in done.stdout
-        visit = re.search(r"the list has ([\d,]+) → ([\d,]+) subscribers", done.stdout)
-        assert visit, done.stdout
-        before, after = (int(number.replace(",", "")) for number in visit.groups())
-        assert after == before + 1 == int(shown("subscribers", done.stdout).replace(",", "")) + 1
-        assert "onsite_sessions: visitor@mail.internal, 7 pages, 1 product viewed" in done.stdout
-        assert "Traceback" not in done.stdout + done.stderr
-        assert (empty_folder / ".cscart-pipelines").is_dir()
-        # Its shop has ended: the hourly schedule must not report that as a failure.
-        status = subprocess.run(
-            [PROGRAM, "integration", "status", "demo", "--json"], cwd=empty_folder, env=clean,
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        assert (said := json.loads(status.stdout))["status"] == "disabled"
-        assert "make up SANDBOX=1" in said["reason"]
-        await_that(lambda: not processes_of(empty_folder))
+    assert shown("purchases in all", text) == f"{purchases:,}"
+    assert shown("\u2502  buyers", text) == f"{buyers:,}"
+    assert shown("net revenue in all", text) == f"{revenue:,.2f}"
+    for segment in ("new_customers", "frequent_buyers", "lapsed_customers"):
+        assert segment in text
+    visit = re.search(r"the list has ([\d,]+) → ([\d,]+) subscribers", text)
+    assert visit, text
+    before, after = (int(number.replace(",", "")) for number in visit.groups())
+    assert after == before + 1 == int(shown("subscribers", text).replace(",", "")) + 1
+    assert "onsite_sessions: visitor@mail.internal, 7 pages, 1 product viewed" in text
+
+
+def is_disabled(status: str) -> None:
+    assert (said := json.loads(status))["status"] == "disabled"
+    assert "make up SANDBOX=1" in said["reason"]
 
 
 def many_orders(store: Store) -> None:
@@ -131,14 +165,18 @@ def many_orders(store: Store) -> None:
         store.place_order(email=f"b{number % 50}@mail.internal", status="C", lines=[(1, 1)])
 
 
-def test_ctrl_c_in_the_middle_of_start_and_then_resync(desk: Desk, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("launched_here")
+def test_ctrl_c_in_the_middle_of_start_and_then_resync(
+    desk: Desk, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The start is a process that starts a process; what comes before and after needs none."""
+    monkeypatch.setenv("SHOP_KEY", KEY)
     with SandboxShop("4.20", many_orders, page_size=10, api_key=KEY) as shop:
-        environment = {**desk.environment, "SHOP_KEY": KEY}
-        added = desk.command(
+        added = run(
             "integration", "add", "shop", "--url", shop.url, "--email", shop.email,
-            "--api-key-env", "SHOP_KEY", env=environment,
+            "--api-key-env", "SHOP_KEY",
         )  # fmt: skip
-        assert added.returncode == 0, added.stderr
+        assert added.code == 0, added.err
         reached, go_on = threading.Event(), threading.Event()
 
         @shop.before_request
@@ -149,7 +187,7 @@ def test_ctrl_c_in_the_middle_of_start_and_then_resync(desk: Desk, tmp_path: Pat
 
         process = subprocess.Popen(
             [PROGRAM, "integration", "start", "shop"],
-            env=environment,
+            env=desk.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -159,8 +197,8 @@ def test_ctrl_c_in_the_middle_of_start_and_then_resync(desk: Desk, tmp_path: Pat
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         await_that(reached.is_set, process)
-        refused = desk.command("integration", "resync", "shop")
-        assert (refused.returncode, "in progress" in refused.stderr) == (4, True)
+        refused = run("integration", "resync", "shop")
+        assert (refused.code, "in progress" in refused.err) == (4, True)
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate()
         assert process.returncode == 130
@@ -174,20 +212,20 @@ def test_ctrl_c_in_the_middle_of_start_and_then_resync(desk: Desk, tmp_path: Pat
         assert desk.rows("SELECT count(*) FROM cscart.customers") == [(40,)]
         go_on.set()
         folder = tmp_path / "segments"
-        resynced = desk.command("integration", "resync", "shop")
-        assert resynced.returncode == 0, resynced.stderr
-        assert "shop  enabled  since" in resynced.stdout
-        assert "200 orders" in resynced.stdout
+        resynced = run("integration", "resync", "shop")
+        assert resynced.code == 0, resynced.err
+        assert "shop  enabled  since" in resynced.out
+        assert "200 orders" in resynced.out
         assert desk.rows("SELECT count(*), sum(total) FROM cscart.orders") == [(200, 2000)]
-        exported = desk.command("segments", "shop", "--export", str(folder))
-        assert exported.returncode == 0
+        exported = run("segments", "shop", "--export", str(folder))
+        assert exported.code == 0
         with (folder / "recent_buyers_30.csv").open(newline="") as file:
             assert len(list(csv.DictReader(file))) == 50
         # A wrong key fails the integration at once, for the right reason, with the right code.
         shop.api_user.api_key = "replaced"
-        refused = desk.command("integration", "resync", "shop")
-        assert refused.returncode == 3
-        assert "shop: " in refused.stderr and "refused the credentials (401)" in refused.stderr
+        refused = run("integration", "resync", "shop")
+        assert refused.code == 3
+        assert "shop: " in refused.err and "refused the credentials (401)" in refused.err
         assert desk.registry.get("shop").failure_permanent
         # Nowhere in what is left on disk is the key, and the folders are closed to others.
         home = desk.settings.home
