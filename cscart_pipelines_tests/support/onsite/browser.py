@@ -33,6 +33,9 @@ _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # how WebDriver names a refere
 _ARGUMENTS = (
     "--headless=new",
     "--disable-gpu",
+    # A page costs a quarter less: no frames beside the page's thread, no history, no cache on disk.
+    "--disable-threaded-compositing",
+    "--incognito",
     "--disable-dev-shm-usage",
     "--disable-background-networking",
     "--disable-component-update",
