@@ -59,6 +59,9 @@ def test_a_small_run_fills_every_table_and_leaves_nothing_behind(tmp_path: Path)
     assert {row["orders"] for row in ways} == {450}
     assert all(row["rows"] > 2 * 450 for row in ways)
 
+    (ticks,) = found["tick"]["tables"].values()
+    assert [(row["integrations"], row["run"]) for row in ticks] == [(2, "first sync")]
+
     (offered,) = found["collector"]["tables"].values()
     assert [row["refused"] for row in offered] == [0, 0, 0]
     assert [row["events each"] for row in offered] == [5, 5, 50]
