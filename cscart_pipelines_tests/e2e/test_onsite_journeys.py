@@ -7,6 +7,7 @@ abilities of the tag are in test_onsite_tag, of the collector in test_onsite_col
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from cscart_pipelines_tests.support.dbt.builds import WITHOUT_TESTS, build
 from cscart_pipelines_tests.support.dbt.builds import dbt_target as dbt_target
 from cscart_pipelines_tests.support.onsite.browser import Browser
 from cscart_pipelines_tests.support.onsite.browser import browser as browser
+from cscart_pipelines_tests.support.onsite.browser import logging_browser as logging_browser
+from cscart_pipelines_tests.support.onsite.browser import (
+    logging_module_browser as logging_module_browser,
+)
 from cscart_pipelines_tests.support.onsite.browser import module_browser as module_browser
 from cscart_pipelines_tests.support.onsite.collectors import until
 from cscart_pipelines_tests.support.onsite.shopping import Journey, Town, journey
@@ -35,13 +40,14 @@ def visit(town: Town, browser: Browser) -> Iterator[Journey]:
 # --- consent -------------------------------------------------------------------------------------
 
 
-def test_who_does_not_agree_leaves_no_trace(town: Town, browser: Browser) -> None:
+def test_who_does_not_agree_leaves_no_trace(town: Town, logging_browser: Browser) -> None:
+    town = replace(town, browser=logging_browser)
     with journey(town, consent="ask", theme_events="objects", ga4_addon=True) as visit:
         visit.look_at(1)
         visit.add_to_cart(1)
         visit.buy("guest@mail.internal")
         visit.leave()
-        asked = [one["url"] for one in browser.requests()]
+        asked = [one["url"] for one in logging_browser.requests()]
         assert [url for url in asked if url.startswith(town.settings.collector_url)] == []
         assert visit.told() == []
         assert visit.queue() == set()

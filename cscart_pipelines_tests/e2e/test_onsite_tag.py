@@ -11,6 +11,10 @@ import pytest
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines_tests.support.onsite.browser import Browser
 from cscart_pipelines_tests.support.onsite.browser import browser as browser
+from cscart_pipelines_tests.support.onsite.browser import logging_browser as logging_browser
+from cscart_pipelines_tests.support.onsite.browser import (
+    logging_module_browser as logging_module_browser,
+)
 from cscart_pipelines_tests.support.onsite.browser import module_browser as module_browser
 from cscart_pipelines_tests.support.onsite.tag_pages import STEM, Recorder, export
 from cscart_pipelines_tests.support.onsite.tag_pages import recorder as recorder
@@ -68,15 +72,17 @@ def sha256(text: str) -> str:
 
 @pytest.mark.parametrize("consent", ["ask", "none"])
 def test_without_consent_nothing_is_stored_or_sent(
-    browser: Browser, shop: SandboxShop, recorder: Recorder, consent: str
+    logging_browser: Browser, shop: SandboxShop, recorder: Recorder, consent: str
 ) -> None:
     shop.storefront.settings.change(consent=consent, ga4_addon=True, theme_events="objects")
-    go(browser, shop, "products.view", product_id=1)
-    add_to_cart(browser, 1)
-    quiet(browser)
-    assert STEM not in browser.js(f"return {STORED}")
-    leave(browser)
-    assert [asked for asked in browser.requests() if asked["url"].startswith(recorder.url)] == []
+    go(logging_browser, shop, "products.view", product_id=1)
+    add_to_cart(logging_browser, 1)
+    quiet(logging_browser)
+    assert STEM not in logging_browser.js(f"return {STORED}")
+    leave(logging_browser)
+    assert [
+        asked for asked in logging_browser.requests() if asked["url"].startswith(recorder.url)
+    ] == []
     assert recorder.attempts == []
 
 

@@ -10,6 +10,10 @@ import pytest
 
 from cscart_pipelines_tests.support.onsite.browser import Browser
 from cscart_pipelines_tests.support.onsite.browser import browser as browser
+from cscart_pipelines_tests.support.onsite.browser import logging_browser as logging_browser
+from cscart_pipelines_tests.support.onsite.browser import (
+    logging_module_browser as logging_module_browser,
+)
 from cscart_pipelines_tests.support.onsite.browser import module_browser as module_browser
 from cscart_pipelines_tests.support.onsite.tag_pages import BROKEN, STEM, Recorder, bare_page
 from cscart_pipelines_tests.support.onsite.tag_pages import recorder as recorder
@@ -386,17 +390,17 @@ def test_large_heaps_go_in_several_batches_that_a_leaving_page_may_send(
     ],
 )  # fmt: skip
 def test_only_a_clear_yes_is_a_consent(
-    browser: Browser, recorder: Recorder, before: str, sends: bool
+    logging_browser: Browser, recorder: Recorder, before: str, sends: bool
 ) -> None:
-    show(browser, recorder, consent="", before=before)
+    show(logging_browser, recorder, consent="", before=before)
     stored = "JSON.stringify([localStorage, sessionStorage, document.cookie])"
     if sends:
         recorder.wait(lambda: recorder.named("page_view"))
-        assert STEM in browser.js(f"return {stored}")
+        assert STEM in logging_browser.js(f"return {stored}")
         return
-    assert STEM not in browser.js(f"return {stored}")
-    leave(browser)
-    assert not [asked for asked in browser.requests() if "/v1/events/" in asked["url"]]
+    assert STEM not in logging_browser.js(f"return {stored}")
+    leave(logging_browser)
+    assert not [asked for asked in logging_browser.requests() if "/v1/events/" in asked["url"]]
     assert recorder.attempts == []
 
 

@@ -56,7 +56,11 @@ class BrowserError(AssertionError):
 class Browser:
     """One window of a headless Chromium. Selectors are CSS; waits end with what they waited for."""
 
-    def __init__(self, chromium: str, chromedriver: str, folder: Path) -> None:
+    def __init__(
+        self, chromium: str, chromedriver: str, folder: Path, *, logs_requests: bool = False
+    ) -> None:
+        """Pages cost a fifth more where requests are logged."""
+        self._logs_requests = logs_requests
         self._http = requests.Session()
         self._http.trust_env = False
         self._driver = subprocess.Popen(
@@ -75,7 +79,10 @@ class Browser:
             wanted = {
                 "browserName": "chrome",
                 "goog:chromeOptions": {"binary": chromium, "args": arguments},
-                "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
+                "goog:loggingPrefs": {
+                    "browser": "ALL",
+                    "performance": "ALL" if logs_requests else "OFF",
+                },
             }
             made = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
             self._session = f"/session/{made['sessionId']}"
@@ -176,7 +183,8 @@ class Browser:
         self.cdp("Network.clearBrowserCache")
         self.cdp("Storage.clearDataForOrigin", origin="*", storageTypes="all")
         self.console()
-        self.requests()
+        if self._logs_requests:
+            self.requests()
         return self
 
     def offline(self, on: bool) -> None:
@@ -196,6 +204,7 @@ class Browser:
 
     def requests(self) -> list[dict[str, Any]]:
         """What the browser has asked for since the last call: method, url, postData if any."""
+        assert self._logs_requests, "ask for the fixture `logging_browser`"
         found = []
         for line in self._do("POST", "/se/log", {"type": "performance"}):
             message = json.loads(line["message"])["message"]
@@ -263,9 +272,22 @@ def find_programs() -> tuple[str, str]:
 @pytest.fixture(scope="module")
 def module_browser() -> Iterator[Browser]:
     """One browser for a test module; ask for `browser` instead."""
+    with _started() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def logging_module_browser() -> Iterator[Browser]:
+    """One for the tests of a module that ask for `requests`; ask for `logging_browser` instead."""
+    with _started(logs_requests=True) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def _started(*, logs_requests: bool = False) -> Iterator[Browser]:
     chromium, chromedriver = find_programs()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        made = Browser(chromium, chromedriver, Path(folder))
+        made = Browser(chromium, chromedriver, Path(folder), logs_requests=logs_requests)
         try:
             yield made
         finally:
@@ -276,3 +298,9 @@ def module_browser() -> Iterator[Browser]:
 def browser(module_browser: Browser) -> Browser:
     """The module's browser as a visitor who has never been here."""
     return module_browser.fresh()
+
+
+@pytest.fixture
+def logging_browser(logging_module_browser: Browser) -> Browser:
+    """One that tells what it has asked for, as a visitor who has never been here."""
+    return logging_module_browser.fresh()
