@@ -6,6 +6,7 @@ one that is as a copy of the migrated template. What only one room's tests need 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import hashlib
 import os
@@ -91,7 +92,14 @@ class Database:
         """What a process of the project needs in its environment to use this database."""
         return {"CSCART_PIPELINES_DATABASE_URL": self.url}
 
-    def connect(self) -> psycopg.Connection[Any]:
+    @contextlib.contextmanager
+    def connect(self) -> Iterator[psycopg.Connection[Any]]:
+        """A session that tests before may have used, and that has forgotten them."""
+        with self.warehouse.connect(autocommit=True) as connection:
+            yield connection
+
+    def open_session(self) -> psycopg.Connection[Any]:
+        """A session of the caller's own, who closes it."""
         return self.warehouse.open_session(autocommit=True)
 
 
@@ -172,9 +180,7 @@ def _databases(_template: URL) -> Iterator[Databases]:
 
 def _lent(databases: Databases) -> Iterator[Database]:
     url = databases.lend()
-    warehouse = Warehouse(url)
-    yield Database(warehouse)
-    warehouse.close()
+    yield Database(Warehouse(url))
     databases.take_back(url)
 
 

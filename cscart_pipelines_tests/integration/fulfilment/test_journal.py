@@ -15,7 +15,7 @@ from cscart_pipelines_tests.conftest import Database
 
 @pytest.fixture
 def journal(warehouse_database: Database) -> Iterator[Journal]:
-    with closing(warehouse_database.connect()) as connection:
+    with closing(warehouse_database.open_session()) as connection:
         yield Journal(connection, "shop", "run-1")
 
 

@@ -2,10 +2,13 @@
 
 To make and to drop one takes a tenth of a second and more; to empty it takes a few milliseconds. A
 database of which a test has changed more than rows, or that is still in use, is not lent again.
+Sessions stay open from test to test: a new one reads what it needs of the catalogs again, which
+takes longer than most tests ask of it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from typing import Any
 
@@ -13,6 +16,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy.engine import URL
 
+from cscart_pipelines.warehouse import pool
 from cscart_pipelines.warehouse.connect import Warehouse
 
 KEPT = "registry.alembic_version"
@@ -43,6 +47,7 @@ USERS = """
     WHERE datname = current_database() AND pid <> pg_backend_pid()
         AND backend_type = 'client backend'
 """
+"""Sessions beside this one."""
 TOUCHED = f"""
     SELECT oid::regclass::text FROM pg_class
     WHERE oid >= 16384 AND relkind = 'r' AND oid <> '{KEPT}'::regclass
@@ -67,6 +72,8 @@ class Databases:
         self._free: set[str] = set()
         self._empty: set[str] = set()
         """Those of the free ones that exist."""
+        self._sessions: dict[str, psycopg.Connection[Any]] = {}
+        """One of ours in each database that exists."""
         self._definitions: str | None = None
 
     def lend(self) -> URL:
@@ -85,11 +92,11 @@ class Databases:
         """Empties a database for the next test, or drops it."""
         name = str(url.database)
         try:
-            with _session(url) as connection:
-                unused = _is_unused(connection)
-                emptied = unused and _definitions(connection) == self._definitions
-                if emptied:
-                    _empty(connection)
+            connection = self._session(name)
+            unused = _is_unused(connection, url)
+            emptied = unused and _definitions(connection) == self._definitions
+            if emptied:
+                _empty(connection)
         except psycopg.Error:  # the test has dropped or broken it
             unused = emptied = False
         if emptied:
@@ -110,10 +117,22 @@ class Databases:
             connection.execute("SELECT pg_advisory_lock(7)")  # one copies a template at a time
             connection.execute(copy.format(sql.Identifier(name), sql.Identifier(self._template)))
         if self._definitions is None:
-            with _session(self._server.set(database=name)) as connection:
-                self._definitions = _definitions(connection)
+            self._definitions = _definitions(self._session(name))
+
+    def _session(self, name: str) -> psycopg.Connection[Any]:
+        """Ours; a new one if a test has ended it."""
+        known = self._sessions.get(name)
+        if known is not None:
+            with contextlib.suppress(psycopg.OperationalError):
+                known.execute("")
+                return known
+        self._sessions[name] = _session(self._server.set(database=name))
+        return self._sessions[name]
 
     def _drop(self, name: str) -> None:
+        Warehouse(self._server.set(database=name)).close()
+        if ours := self._sessions.pop(name, None):
+            ours.close()
         with _session(self._server) as connection:
             connection.execute(
                 sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
@@ -124,12 +143,23 @@ def _session(url: URL) -> psycopg.Connection[Any]:
     return psycopg.connect(**Warehouse(url).connection_arguments(), autocommit=True)
 
 
-def _is_unused(connection: psycopg.Connection[Any]) -> bool:
+def _is_unused(connection: psycopg.Connection[Any], url: URL) -> bool:
+    """Whether nothing has a session there, apart from the pools of this process."""
     for _ in range(LOOKS):
-        if connection.execute(USERS).fetchone() == (0,):
+        kept = _sessions_of_pools(url)
+        if kept is not None and connection.execute(USERS).fetchone() == (kept,):
             return True
         connection.execute("SELECT pg_sleep(0.002)")
-    return False
+    Warehouse(url).close()  # a test may have ended sessions of theirs
+    return connection.execute(USERS).fetchone() == (0,)
+
+
+def _sessions_of_pools(url: URL) -> int | None:
+    """How many sessions the pools keep; None while they lend, make or reset one."""
+    pools = [one for key, one in [*pool._pools.items()] if dict(key)["dbname"] == url.database]
+    told = [one.get_stats() for one in pools]
+    kept = sum(one["pool_available"] for one in told)
+    return kept if kept == sum(one["pool_size"] for one in told) else None
 
 
 def _definitions(connection: psycopg.Connection[Any]) -> str:

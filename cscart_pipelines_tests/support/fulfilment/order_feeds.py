@@ -111,4 +111,4 @@ class RawShop:
 
 
 def raw_shop(database: Database, **settings: Any) -> RawShop:
-    return RawShop(database.connect(), settings)
+    return RawShop(database.open_session(), settings)

@@ -119,16 +119,16 @@ class Desk:
         ]
 
     def execute(self, query: str, *arguments: Any) -> None:
-        with self.database.connect() as connection:
+        with self.database.warehouse.connect(autocommit=True) as connection:
             connection.execute(query.encode(), arguments)
 
     def rows(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
-        with self.database.connect() as connection:
+        with self.database.warehouse.connect(autocommit=True) as connection:
             return connection.execute(query.encode(), arguments).fetchall()
 
     def lock(self, key: str = "shop") -> psycopg.Connection[Any]:
         """A live run's lock; closing the connection frees it."""
-        connection = self.database.connect()
+        connection = self.database.open_session()
         advisory.wait_for_session(connection, Lock.SYNC, key, reason="its end")
         return connection
 

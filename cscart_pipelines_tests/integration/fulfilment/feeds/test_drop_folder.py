@@ -92,7 +92,7 @@ class Room:
 
 @pytest.fixture
 def room(warehouse_database: Database, settings: Settings) -> Iterator[Room]:
-    with closing(warehouse_database.connect()) as connection:
+    with closing(warehouse_database.open_session()) as connection:
         yield Room(warehouse_database, settings, connection)
 
 
@@ -396,7 +396,7 @@ def test_of_two_workers_one_takes_a_file(room: Room, monkeypatch: pytest.MonkeyP
     receipts: list[IngestResult] = []
 
     def work() -> None:
-        with closing(room.database.connect()) as connection:
+        with closing(room.database.open_session()) as connection:
             receipts.extend(ingest_files(connection, room.settings, integration(), age=0))
 
     thread = threading.Thread(target=work)
@@ -418,7 +418,7 @@ def test_many_workers_take_each_file_once(room: Room) -> None:
     receipts: list[IngestResult] = []
 
     def work() -> None:
-        with closing(room.database.connect()) as connection:
+        with closing(room.database.open_session()) as connection:
             for _ in range(5):
                 receipts.extend(ingest_files(connection, room.settings, integration(), age=0))
 
@@ -506,7 +506,7 @@ def test_a_lost_connection_leaves_the_file_to_the_next(
         return ingest(connection, *args)
 
     monkeypatch.setattr(drop_folder, "ingest", lose)
-    with closing(room.database.connect()) as doomed, pytest.raises(psycopg.Error):
+    with closing(room.database.open_session()) as doomed, pytest.raises(psycopg.Error):
         ingest_files(doomed, room.settings, integration(), age=0)
     monkeypatch.undo()
     assert room.files() == ["taking/a.csv"] and room.orders() == []

@@ -38,7 +38,7 @@ DAY = datetime(2024, 5, 1, tzinfo=UTC)
 
 @pytest.fixture
 def inbox(warehouse_database: Database) -> Iterator[Connection]:
-    with closing(warehouse_database.connect()) as connection:
+    with closing(warehouse_database.open_session()) as connection:
         yield connection
 
 
@@ -192,7 +192,7 @@ def test_a_row_inserted_at_the_same_moment_is_known(
         found = look(*args)
         if not done:
             done.append(1)
-            with closing(warehouse_database.connect()) as other:
+            with closing(warehouse_database.open_session()) as other:
                 other.execute(
                     "INSERT INTO fulfilment.shipments (integration, order_number, tracking_number)"
                     " VALUES ('one', 'CS1', 'T1')"
@@ -236,7 +236,7 @@ def test_a_lost_connection_leaves_nothing_behind(
         return found
 
     monkeypatch.setattr(ingest_shipments, "_insert", lose)
-    with closing(warehouse_database.connect()) as doomed, pytest.raises(psycopg.Error):
+    with closing(warehouse_database.open_session()) as doomed, pytest.raises(psycopg.Error):
         feed(doomed, [parcel("CS1", "T1")])
     assert parcels(inbox) == [] and said(inbox, "SELECT FROM fulfilment.feeds") == []
     monkeypatch.undo()
@@ -271,7 +271,7 @@ def test_the_same_feed_from_many_at_once_enters_once(
     together = threading.Barrier(4)
 
     def work(mine: list[Any]) -> None:
-        with closing(warehouse_database.connect()) as connection:
+        with closing(warehouse_database.open_session()) as connection:
             together.wait()
             receipts.append(feed(connection, mine))
 
@@ -351,13 +351,13 @@ def test_of_two_feeds_at_once_the_one_that_waited_is_the_later_one(
     receipts: list[IngestResult] = []
 
     def work() -> None:
-        with closing(warehouse_database.connect()) as connection:
+        with closing(warehouse_database.open_session()) as connection:
             receipts.append(feed(connection, [level("A", 1)]))
 
     assert advisory.try_lock_session(inbox, Lock.FEED, "one", "stock")
     thread = threading.Thread(target=work)
     thread.start()
-    with closing(warehouse_database.connect()) as other:
+    with closing(warehouse_database.open_session()) as other:
         while not said(other, WAITS):
             pass
     assert feed(inbox, [level("A", 2)]).state == "taken"
@@ -387,7 +387,7 @@ some_levels = st.lists(
 def test_feeding_twice_or_in_pieces_in_any_order_is_feeding_once(
     warehouse_database: Database, data: st.DataObject
 ) -> None:
-    with closing(warehouse_database.connect()) as inbox:
+    with closing(warehouse_database.open_session()) as inbox:
         rows = data.draw(some_parcels)
         stock = {row.sku: row for row in data.draw(some_levels)}
         for these in (rows, list(stock.values())):
@@ -438,7 +438,7 @@ def test_stock_feeds_end_as_the_rules_say(
 ) -> None:
     known: dict[str, tuple[int, int]] = {}
     last = -1
-    with closing(warehouse_database.connect()) as inbox:
+    with closing(warehouse_database.open_session()) as inbox:
         _empty(inbox)
         for each in feeds:
             rows = [level(sku, pieces, day) for sku, (pieces, day) in each.items()]

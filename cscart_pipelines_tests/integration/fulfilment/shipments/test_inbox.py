@@ -35,9 +35,9 @@ def test_rows_are_locked_by_key_as_the_intake_locks_them(warehouse_database: Dat
     _two_rows(warehouse_database)
     found: list[ShipmentRow] = []
     with (
-        closing(warehouse_database.connect()) as intake,
-        closing(warehouse_database.connect()) as push,
-        closing(warehouse_database.connect()) as watch,
+        closing(warehouse_database.open_session()) as intake,
+        closing(warehouse_database.open_session()) as push,
+        closing(warehouse_database.open_session()) as watch,
     ):
 
         def lock_all() -> None:

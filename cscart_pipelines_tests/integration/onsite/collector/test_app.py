@@ -39,7 +39,7 @@ class World:
 
     def __init__(self, collector: CollectorProcess, database: Database, log: Path) -> None:
         self.collector, self.database, self.log = collector, database, log
-        self.connection = database.connect()
+        self.connection = database.open_session()
         self._keys = 0
 
     def shop(self, **site: Any) -> tuple[str, str]:
