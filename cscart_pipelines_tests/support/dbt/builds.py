@@ -6,7 +6,6 @@ For the tests of the dbt project only. What the models should say is not here (d
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import tempfile
@@ -83,8 +82,8 @@ def dbt(
     project: Path = PROJECT,
     callbacks: Sequence[Callable[[Any], None]] = (),
 ) -> str:
-    """Runs dbt in this process, where it is imported once; returns what it printed. Fails unless it
-    exits as expected. As a process of its own it is in test_cli_main and in the journeys.
+    """Runs dbt in this process, where it is imported once; returns what it would print. Fails
+    unless it exits as expected. As a process of its own it is in test_cli_main and the journeys.
 
     Args:
         variables: dbt parses the project anew for others than those of the run before in the same
@@ -97,19 +96,27 @@ def dbt(
         for name, value in (environment or {}).items():
             patch.setenv(name, value)
         command = [
-            "--no-use-colors",
+            # Its loggers look through the environment for secrets with every line that they drop.
+            *("--log-level", "none", "--log-level-file", "none"),
             *arguments,
             *("--project-dir", str(project), "--profiles-dir", str(project)),
             *("--target-path", str(target or scratch), "--log-path", scratch),
         ]
         if variables:
             command += ["--vars", json.dumps(variables)]
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()) as said:
+        told: list[str] = []
+
+        def listen(event: Any) -> None:
+            if event.info.level != "debug":
+                told.append(event.info.msg)
+
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what dbt is made of is not ours to judge
-            done = dbtRunner(callbacks=list(callbacks)).invoke(command)
+            done = dbtRunner(callbacks=[listen, *callbacks]).invoke(command)
+    said = "\n".join(told)
     code = 0 if done.success else 2 if done.exception else 1
-    assert code == expect, f"{said.getvalue()[-8000:]} {done.exception or ''}"
-    return said.getvalue()
+    assert code == expect, f"{said[-8000:]} {done.exception or ''}"
+    return said
 
 
 def build(
