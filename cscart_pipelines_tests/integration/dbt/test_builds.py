@@ -15,6 +15,7 @@ import pytest
 
 from cscart_pipelines_tests.support.dbt.builds import (
     AS_OF,
+    WITHOUT_TESTS,
     Database,
     Shop,
     build,
@@ -105,7 +106,7 @@ def story(module_database: Database, dbt_target: Path) -> Story:
             " then create role analyst nologin; end if; end $$"
         )
         with watched(database) as look:
-            build(database, target=dbt_target, callbacks=[look])
+            build(database, AS_OF, *WITHOUT_TESTS, target=dbt_target, callbacks=[look])
         story.remember("first")
         for statement in USERS_OWN:
             connection.execute(statement.encode())
@@ -113,7 +114,7 @@ def story(module_database: Database, dbt_target: Path) -> Story:
         story.seen["status"] = frame(database, "select distinct status from analytics.lists")
 
         with watched(database) as look:
-            build(database, target=dbt_target, callbacks=[look])
+            build(database, AS_OF, *WITHOUT_TESTS, target=dbt_target, callbacks=[look])
         story.remember("again")
         story.seen["gone"] = marts_of(database, "gone")
 

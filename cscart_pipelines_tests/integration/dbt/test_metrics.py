@@ -14,7 +14,15 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.dbt.builds import AS_OF, build, dbt_target, frame, insert, load
+from cscart_pipelines_tests.support.dbt.builds import (
+    AS_OF,
+    WITHOUT_TESTS,
+    build,
+    dbt_target,
+    frame,
+    insert,
+    load,
+)
 from cscart_pipelines_tests.support.dbt.random_shops import random_shop
 
 __all__ = ["dbt_target"]
@@ -40,7 +48,8 @@ def months(module_database: Database, dbt_target: Path) -> Months:
     found = Months(module_database)
     ship(found)
     for as_of in BUILDS:
-        build(module_database, as_of, target=dbt_target)
+        tests = () if as_of == BUILDS[-1] else WITHOUT_TESTS
+        build(module_database, as_of, *tests, target=dbt_target)
         members = found.frame(
             "select integration, part_of, identity, segment from analytics.segment_members"
             " join intermediate.segment_catalogue using (segment)"

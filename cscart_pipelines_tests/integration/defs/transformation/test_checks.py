@@ -14,7 +14,15 @@ from cscart_pipelines_tests.support.dagster.location import (
     location,
     room,
 )
-from cscart_pipelines_tests.support.dbt.builds import AS_OF, Shop, build, dbt_target, load, order
+from cscart_pipelines_tests.support.dbt.builds import (
+    AS_OF,
+    WITHOUT_TESTS,
+    Shop,
+    build,
+    dbt_target,
+    load,
+    order,
+)
 
 __all__ = ["dbt_target", "room"]
 pytestmark = pytest.mark.filterwarnings(PYDANTIC)
@@ -40,7 +48,7 @@ def test_a_list_that_disagrees_with_itself_fails_the_run_of_the_day(
 ) -> None:
     placed = [order(1, AS_OF - pd.Timedelta(days=1), email="ada@post.gr")]
     load(room.database, [Shop(name, orders=placed) for name in ("one", "two")])
-    build(room.database, target=dbt_target)
+    build(room.database, AS_OF, *WITHOUT_TESTS, target=dbt_target)
     success, checks = run_of_the_day(room)
     assert success
     assert checks["lifecycle_bands_are_a_partition"]
