@@ -149,7 +149,7 @@ def test_lists_searches_and_the_referring_host(
 ) -> None:
     go(browser, shop, "categories.view", category_id=2)
     browser.fill("#search_input", "SKU-000  ")
-    browser.click(".ty-search-magnifier")
+    browser.follow(".ty-search-magnifier")
     leave(browser)
     recorder.wait(lambda: recorder.named("search"))
     [listed] = recorder.named("view_item_list")
