@@ -18,6 +18,8 @@ from cscart_pipelines_tests.support.onsite.browser import module_browser as modu
 from cscart_pipelines_tests.support.onsite.tag_pages import BROKEN, STEM, Recorder, bare_page
 from cscart_pipelines_tests.support.onsite.tag_pages import recorder as recorder
 
+pytestmark = pytest.mark.begun_first
+
 GRANT = "gtag('consent', 'update', {analytics_storage: 'granted'});"
 DENY = "gtag('consent', 'update', {analytics_storage: 'denied'});"
 

@@ -16,6 +16,10 @@ from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines_tests.support.onsite import browser as onsite_browser
 from cscart_pipelines_tests.support.onsite.browser import Browser
 from cscart_pipelines_tests.support.onsite.browser import browser as browser
+from cscart_pipelines_tests.support.onsite.browser import logging_browser as logging_browser
+from cscart_pipelines_tests.support.onsite.browser import (
+    logging_module_browser as logging_module_browser,
+)
 from cscart_pipelines_tests.support.onsite.browser import module_browser as module_browser
 from cscart_pipelines_tests.support.shop.sandboxes import small_shop
 
@@ -432,8 +436,10 @@ def test_what_the_runner_does_not_know_is_an_error_on_the_page(
     assert browser.shows("#tag_runner .error")
 
 
-def test_the_pages_ask_nobody_but_the_shop(browser: Browser, shop: SandboxShop) -> None:
-    browser.requests()
-    run(browser, shop, container(tag("t", "<p>x</p>", ALL_PAGES)), ga4_addon=True)
-    asked = [each["url"] for each in browser.requests() if not each["url"].startswith("data:")]
+def test_the_pages_ask_nobody_but_the_shop(logging_browser: Browser, shop: SandboxShop) -> None:
+    logging_browser.requests()
+    run(logging_browser, shop, container(tag("t", "<p>x</p>", ALL_PAGES)), ga4_addon=True)
+    asked = [
+        each["url"] for each in logging_browser.requests() if not each["url"].startswith("data:")
+    ]
     assert asked and all(each.startswith(shop.url) for each in asked)

@@ -43,6 +43,8 @@ from cscart_pipelines_tests.support.shop.commands import KEY, Desk, Run, on_a_te
 from cscart_pipelines_tests.support.shop.commands import desk as desk
 from cscart_pipelines_tests.support.shop.commands import run as run
 
+pytestmark = pytest.mark.begun_first
+
 # --- the schema ----------------------------------------------------------------------------------
 
 

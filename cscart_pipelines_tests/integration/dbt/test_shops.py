@@ -15,6 +15,8 @@ from cscart_pipelines_tests.support.dbt.oracle_onsite import visits_of
 from cscart_pipelines_tests.support.dbt.random_shops import random_shop
 from cscart_pipelines_tests.support.dbt.random_visits import add_visits
 
+pytestmark = pytest.mark.begun_first
+
 __all__ = ["dbt_target"]
 
 EMPTY = Shop("no-orders-yet", {"timezone": "Europe/Athens"})

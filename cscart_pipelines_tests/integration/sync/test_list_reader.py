@@ -30,6 +30,8 @@ from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.shop.sandboxes import NOW
 from cscart_pipelines_tests.support.shop.syncs import SMALL, Connected, connected, fill_shop
 
+pytestmark = pytest.mark.begun_first
+
 ONCE_A_DAY = ("products.amount", "statuses", "categories")
 
 

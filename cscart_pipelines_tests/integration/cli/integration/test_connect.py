@@ -19,6 +19,8 @@ from cscart_pipelines_tests.support.shop.commands import KEY, Desk, Result, Run,
 from cscart_pipelines_tests.support.shop.commands import desk as desk
 from cscart_pipelines_tests.support.shop.commands import run as run
 
+pytestmark = pytest.mark.begun_first
+
 COMMANDS = (
     "add", "test", "start", "resync", "list", "show", "status", "edit", "disable", "enable",
     "remove", "tracking-file", "apply", "export", "audit",
