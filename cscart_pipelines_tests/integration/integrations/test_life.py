@@ -267,5 +267,5 @@ def test_no_sequence_of_commands_and_crashes_reaches_a_forbidden_combination(
         monkeypatch.setenv(f"KEY_OF_{name}", KEY)
     machine = type("LifeAtThisDesk", (Life,), {"desk": desk})
     run_state_machine_as_test(
-        machine, settings=hypothesis_settings(examples(15), stateful_step_count=25)
+        machine, settings=hypothesis_settings(examples(10), stateful_step_count=25)
     )

@@ -196,7 +196,7 @@ def _live_through(made: Connected, script: list[Any]) -> None:
 
 @pytest.mark.parametrize(("profile", "multivendor"), [("4.20", False), ("4.13", True)])
 @given(script=runs)
-@examples(15)
+@examples(10)
 def test_any_interleaving_ends_in_equality_where_changes_can_be_filtered(
     warehouse_database: Database,
     settings: Settings,
@@ -213,7 +213,7 @@ def test_any_interleaving_ends_in_equality_where_changes_can_be_filtered(
 
 @pytest.mark.parametrize("profile", ["4.7", "4.12"])
 @given(script=runs)
-@examples(8)
+@examples(5)
 def test_any_interleaving_ends_in_equality_where_changes_cannot_be_filtered(
     warehouse_database: Database, settings: Settings, profile: str, script: list[Any]
 ) -> None:
