@@ -18,6 +18,8 @@ from cscart_pipelines_tests.support.dbt.builds import Database, Shop, build, dbt
 from cscart_pipelines_tests.support.dbt.comparison import CHECKS, Built
 from cscart_pipelines_tests.support.dbt.oracle import Oracle
 
+pytestmark = pytest.mark.begun_first
+
 __all__ = ["dbt_target"]
 
 AS_OF = pd.Timestamp("2026-05-20T00:00:00Z")

@@ -25,6 +25,8 @@ from cscart_pipelines_tests.support.dbt.builds import (
 )
 from cscart_pipelines_tests.support.dbt.random_shops import random_shop
 
+pytestmark = pytest.mark.begun_first
+
 __all__ = ["dbt_target"]
 
 BUILDS = [pd.Timestamp("2026-04-10T10:00:00Z"), pd.Timestamp("2026-04-25T10:00:00Z"), AS_OF]

@@ -23,6 +23,8 @@ from cscart_pipelines_tests.support.dbt.builds import (
     load,
 )
 
+pytestmark = pytest.mark.begun_first
+
 __all__ = ["dbt_target"]
 
 ADA, BOB = "ada@post.gr", "bob@post.gr"

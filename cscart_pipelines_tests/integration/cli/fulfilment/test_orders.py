@@ -19,6 +19,8 @@ from cscart_pipelines_tests.support.shop.commands import Desk, Result, Run
 from cscart_pipelines_tests.support.shop.commands import desk as desk
 from cscart_pipelines_tests.support.shop.commands import run as run
 
+pytestmark = pytest.mark.begun_first
+
 SHIPMENTS = "order_number,tracking_number,carrier,tracking_url,shipped_at,sku,quantity\n"
 
 

@@ -25,6 +25,8 @@ from cscart_pipelines_tests.support.fulfilment.order_feeds import (
     raw_shop,
 )
 
+pytestmark = pytest.mark.begun_first
+
 ADDRESS = {
     "s_firstname": "Ada", "s_lastname": "Lovelace", "s_address": "12 St James's Square",
     "s_address_2": "Flat 3", "s_city": "London", "s_state": "LDN", "s_zipcode": "SW1Y 4JH",

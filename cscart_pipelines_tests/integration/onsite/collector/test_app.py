@@ -30,6 +30,8 @@ from cscart_pipelines_tests.support.onsite.collectors import (
     until,
 )
 
+pytestmark = pytest.mark.begun_first
+
 EMAIL = "Maria.Papadopoulou@mail.example"
 SHA = hashlib.sha256(EMAIL.lower().encode()).hexdigest()
 

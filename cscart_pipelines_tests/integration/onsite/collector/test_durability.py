@@ -26,6 +26,8 @@ from cscart_pipelines_tests.support.onsite.collectors import (
     until,
 )
 
+pytestmark = pytest.mark.begun_first
+
 _ = (homes, template_home)
 """Fixtures."""
 TERMINATE = (

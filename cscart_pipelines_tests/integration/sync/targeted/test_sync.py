@@ -21,6 +21,8 @@ from cscart_pipelines.sync.targeted.sync import TargetedReport, sync_targeted
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.shop.syncs import Connected, connected, fill_shop
 
+pytestmark = pytest.mark.begun_first
+
 PROFILES = ("4.7", "4.16", "4.20")
 UNSEEN = ("products", "shipments", "categories", "statuses")
 
