@@ -37,14 +37,14 @@ class Costs:
     """CPU until a run reads its first shop."""
     shop_wait: float = 2.5
     """Waiting for answers of one shop: five requests of half a second, the median."""
-    shop_cpu: float = 0.12
-    shop_server: float = 0.06
+    shop_cpu: float = 0.1
+    shop_server: float = 0.03
     """CPU of PostgreSQL for a shop of which little has changed."""
-    build_start: float = 11.0
-    """CPU of dbt, however many lists it builds."""
-    build_server: float = 0.3
-    build_server_per_order: float = 0.00011
-    """CPU of PostgreSQL for a list, and for each order of it."""
+    build_start: float = 8.0
+    """CPU of Dagster and dbt, however many lists they build."""
+    build_server: float = 0.1
+    build_server_per_order: float = 0.00004
+    """CPU of PostgreSQL for a list of which a hundredth has changed, and for each order of it."""
     changed: float = 0.6
     """Share of the shops with changes in an hour."""
     orders: float = 5_000
