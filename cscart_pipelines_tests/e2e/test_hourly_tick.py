@@ -1,7 +1,7 @@
 """One hourly tick over thirty shops, ten of them failing in different ways.
 
-Twenty end enabled and ten failed, each with its own reason; nobody is delayed into failing by a
-broken neighbour. What one shop's failure looks like in detail is tested in the rooms.
+Twenty end enabled and ten failed, each with its own reason; no shop is delayed into failing by a
+broken one. What one shop's failure looks like in detail is tested in the rooms.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def edit(at: Connected, **values: Any) -> None:
 
 
 def pulled(at: Connected) -> PullReport:
-    with at.database.warehouse.connect(autocommit=True) as connection:
+    with at.database.connect() as connection:
         return pull(connection, at.registry.get(at.key))
 
 

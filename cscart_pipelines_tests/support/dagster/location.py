@@ -73,12 +73,12 @@ class ControlRoom:
 
     def execute(self, query: str, *arguments: Any) -> None:
         """Writes without the rules of the tables: a test says what is, not how it came about."""
-        with self.database.warehouse.connect(autocommit=True) as connection:
+        with self.database.connect() as connection:
             connection.execute("SET session_replication_role = replica")
             connection.execute(query.encode(), arguments or None)
 
     def rows(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
-        with self.database.warehouse.connect(autocommit=True) as connection:
+        with self.database.connect() as connection:
             return connection.execute(query.encode(), arguments or None).fetchall()
 
     def resync(

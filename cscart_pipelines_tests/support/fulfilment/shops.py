@@ -107,11 +107,11 @@ class Connected:
                 return error.report
 
     def execute(self, query: str, *values: Any) -> None:
-        with self.database.warehouse.connect(autocommit=True) as connection:
+        with self.database.connect() as connection:
             connection.execute(query.encode(), values)
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        with self.database.warehouse.connect(autocommit=True) as connection:
+        with self.database.connect() as connection:
             return connection.execute(query.encode(), values).fetchall()
 
     def inbox(self) -> list[tuple[str, str | None]]:

@@ -119,11 +119,11 @@ class Desk:
         ]
 
     def execute(self, query: str, *arguments: Any) -> None:
-        with self.database.warehouse.connect(autocommit=True) as connection:
+        with self.database.connect() as connection:
             connection.execute(query.encode(), arguments)
 
     def rows(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
-        with self.database.warehouse.connect(autocommit=True) as connection:
+        with self.database.connect() as connection:
             return connection.execute(query.encode(), arguments).fetchall()
 
     def lock(self, key: str = "shop") -> psycopg.Connection[Any]:

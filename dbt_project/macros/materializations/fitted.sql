@@ -1,5 +1,5 @@
-{# Whether a relation is as a build by the same models has left it. Then neither its columns nor its
-   indexes or its definition need a look, which takes most statements of a small build.
+{# Whether a relation is as a build by the same models has left it. Then neither its columns, nor its
+   indexes, nor its definition need a look, which takes most statements of a small build.
 
    Compared are the version of the models, that of the migrations, and what the catalog says of the
    relation now: one that was dropped, altered or replaced by hand is looked at. dbt that is started by
