@@ -7,6 +7,7 @@ transactions that load. Not here: what is read and loaded (`sync`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from types import TracebackType
@@ -139,8 +140,7 @@ class SyncSession:
 
     def _close(self) -> None:
         self._open = False
-        # Closing frees the lock too, but a moment later, when the next command may find it.
-        advisory.unlock(self.connection, Lock.SYNC, self.integration.key)
+        _unlock(self.connection, self.integration.key)
         self.connection.close()
 
 
@@ -168,13 +168,15 @@ def acquire(
         UnknownIntegrationError: There is none of this key.
         SecretError: The API key cannot be read.
     """
-    connection = warehouse.open_session(autocommit=True)
-    try:
+    with contextlib.ExitStack() as refused:
+        connection = warehouse.open_session(autocommit=True)
+        refused.callback(connection.close)
         for name, value in (KEEPALIVES | LOADING).items():
             connection.execute("SELECT set_config(%s, %s, false)", [name, value])
         if not advisory.try_lock_session(connection, Lock.SYNC, key):
             registry.get(key)
             raise NotAllowedError(f"{act} is not allowed: a synchronisation is in progress")
+        refused.callback(_unlock, connection, key)
         with connection.transaction():  # the lock was free: a recorded run has died
             mark_failed(connection, key, None, DEAD_RUN)
         with connection.transaction():
@@ -197,10 +199,13 @@ def acquire(
                 [key, run_id, kind, socket.gethostname(), os.getpid()],
             ).fetchone()
         assert row is not None
+        refused.pop_all()
         return SyncSession(warehouse, connection, integration, kind, row[0])
-    except BaseException:
-        connection.close()
-        raise
+
+
+def _unlock(connection: psycopg.Connection[Any], key: str) -> None:
+    """Closing frees the lock too, but a moment later, when the next command may find it."""
+    advisory.unlock(connection, Lock.SYNC, key)
 
 
 def _why(kind: type[BaseException] | None, error: BaseException | None) -> str:

@@ -78,9 +78,8 @@ class Life(RuleBasedStateMachine):
             os.environ[f"KEY_OF_{name.upper()}"] = KEY
 
     def teardown(self) -> None:
-        for shop in self.shops.values():
-            if shop.session:
-                shop.session.connection.close()
+        for key in self.shops:
+            self.crash(key)
 
     def expect(self, key: str, act: Action, do: Any, *, unless: bool = False) -> bool:
         """Does it, and says whether it was done; the model says whether it must be."""

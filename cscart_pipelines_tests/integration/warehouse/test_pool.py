@@ -128,15 +128,13 @@ def test_a_session_of_its_own_is_really_closed(
     assert mine not in {borrow(warehouse) for _ in range(pool.MOST)}
 
 
-def test_connections_that_died_are_replaced(
-    warehouse: Warehouse, warehouse_database: Database
-) -> None:
+def test_connections_that_died_are_replaced(warehouse: Warehouse) -> None:
     with contextlib.ExitStack() as stack:
         dead = {
             stack.enter_context(warehouse.connect(autocommit=True)).info.backend_pid
             for _ in range(3)
         }
-    with warehouse_database.connect() as connection:
+    with warehouse.open_session(autocommit=True) as connection:  # one of the pool would survive
         connection.execute(OTHERS)
     assert borrow(warehouse) not in dead
 

@@ -14,7 +14,9 @@ from cscart_pipelines.cli import main as cli
 from cscart_pipelines.integrations.lifecycle import Action
 from cscart_pipelines.integrations.sync_runs.lock import acquire
 from cscart_pipelines.sandbox.server import SandboxShop
+from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.support.dagster.launching import launched_here as launched_here
+from cscart_pipelines_tests.support.database.locks import wait_until_free
 from cscart_pipelines_tests.support.shop.commands import KEY, Desk, Result, Run, on_a_terminal
 from cscart_pipelines_tests.support.shop.commands import desk as desk
 from cscart_pipelines_tests.support.shop.commands import run as run
@@ -225,6 +227,7 @@ def test_status_tells_the_reason_and_the_last_runs(run: Run, desk: Desk) -> None
 def test_a_run_that_died_is_found_out_by_the_next_command(run: Run, desk: Desk) -> None:
     desk.save("shop")
     acquire(desk.database.warehouse, desk.registry, "shop", Action.START).connection.close()
+    wait_until_free(desk.database.warehouse, Lock.SYNC, "shop")
     told = run("integration", "status", "shop", "--json").json
     assert (told["status"], told["runs"][0]["state"]) == ("failed", "failed")
     assert "was killed" in told["reason"]

@@ -13,6 +13,7 @@ from cscart_pipelines.integrations.registry import DEAD_RUN, UnknownIntegrationE
 from cscart_pipelines.integrations.secrets import SecretError
 from cscart_pipelines.integrations.sync_runs.lock import KEEPALIVES, acquire
 from cscart_pipelines.settings import Settings
+from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.database.locks import wait_until_free
@@ -102,6 +103,14 @@ def test_the_rules_of_the_lifecycle_hold_and_leave_no_trace(made: Connected) -> 
     with pytest.raises(NotAllowedError, match="is permanent"):
         acquire(made.warehouse, made.registry, made.key, Action.SCHEDULED)
     acquire(made.warehouse, made.registry, made.key, Action.RESYNC).fail("again", permanent=False)
+
+
+def test_a_refused_command_leaves_the_shop_free_for_the_next(made: Connected) -> None:
+    with made.warehouse.connect(autocommit=True) as connection:
+        for _ in range(100):  # the server takes notice of a closed connection a moment later
+            with pytest.raises(NotAllowedError, match="use start"):
+                acquire(made.warehouse, made.registry, made.key, Action.RESYNC)
+            assert advisory.holders(connection, Lock.SYNC, [made.key]) == {}
 
 
 def test_a_dead_run_is_marked_by_whoever_comes_next(made: Connected) -> None:
