@@ -9,10 +9,8 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -21,9 +19,15 @@ from benchmarks.support.measure import Cost, ratio
 from benchmarks.support.options import Options
 from benchmarks.support.report import Report, Table
 from benchmarks.support.temporary_warehouse import TemporaryWarehouse, temporary_warehouse
+from cscart_pipelines.dbt_project import (
+    BUILT,
+    PROJECT_DIR,
+    WITHOUT_ARTIFACTS,
+    build_folder,
+    dbt_executable,
+)
 from cscart_pipelines.warehouse.contacts import store_contacts
 
-PROJECT = Path(__file__).parents[1] / "dbt_project"
 COLUMNS = (
     "orders", "lists", "build", "wall s", "CPU s dbt", "CPU s PG", "rows written", "CPU / first",
 )  # fmt: skip
@@ -110,22 +114,21 @@ class _Bench:
         with self._home.warehouse.connect(autocommit=True) as connection:
             written = _settled(connection)
             started = self._now()
-            subprocess.run(
-                [Path(sys.executable).with_name("dbt"), "--quiet", "--no-write-json", "build",
-                 "--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure",
-                 "--exclude", "tag:daily", "--target-path",
-                 str(self._home.settings.home / "dbt"), "--log-path",
-                 str(self._home.settings.home / "dbt")],
-                cwd=PROJECT,
-                env={
-                    **os.environ,
-                    **self._home.warehouse.dbt_environment(),
-                    "CSCART_PIPELINES_DBT_INTEGRATIONS": ",".join(keys),
-                    "CSCART_PIPELINES_DBT_MODELS": "these",
-                },
-                check=True,
-                capture_output=True,
-            )  # fmt: skip
+            where = self._home.warehouse.dbt_environment()
+            with build_folder(where, "build", self._home.settings.home / "dbt") as target:
+                subprocess.run(
+                    [dbt_executable(), "--quiet", WITHOUT_ARTIFACTS, "build", *BUILT,
+                     "--target-path", str(target), "--log-path", str(target)],
+                    cwd=PROJECT_DIR,
+                    env={
+                        **os.environ,
+                        **where,
+                        "CSCART_PIPELINES_DBT_INTEGRATIONS": ",".join(keys),
+                        "CSCART_PIPELINES_DBT_MODELS": "these",
+                    },
+                    check=True,
+                    capture_output=True,
+                )  # fmt: skip
             cost = self._now() - started
             return _Built(cost, _settled(connection) - written)
 

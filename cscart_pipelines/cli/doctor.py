@@ -28,6 +28,7 @@ import typer
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.support import console, exit_codes, formats, machine_output
 from cscart_pipelines.cli.support.environment import PROJECT, dagster_environment, need_home, opened
+from cscart_pipelines.dbt_project import PROJECT_DIR, TARGET_DIR
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.lifecycle import Status
 from cscart_pipelines.integrations.registry import Integration
@@ -160,10 +161,9 @@ def _secret(settings: Settings) -> str:
 
 def _dbt() -> str:
     """Counts the models of the last parse; whether they can be parsed, the next one shows."""
-    project = PROJECT / "dbt_project"
-    if not (project / "dbt_project.yml").is_file():
-        raise RuntimeError(f"there is no dbt project in {project}")
-    manifest = project / "target" / "manifest.json"
+    if not (PROJECT_DIR / "dbt_project.yml").is_file():
+        raise RuntimeError(f"there is no dbt project in {PROJECT_DIR}")
+    manifest = TARGET_DIR / "manifest.json"
     if not manifest.exists():
         return "not parsed yet; the first run does it"
     nodes = json.loads(manifest.read_text("utf-8"))["nodes"].values()

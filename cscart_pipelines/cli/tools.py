@@ -6,14 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cscart_pipelines.cli.integration.status import Csv, Json
 from cscart_pipelines.cli.support import console, exit_codes, formats, machine_output, tables
-from cscart_pipelines.cli.support.environment import PROJECT, opened
+from cscart_pipelines.cli.support.environment import opened
+from cscart_pipelines.dbt_project import PROJECT_DIR, dbt_executable
 from cscart_pipelines.local_postgres.programs import find_program
 from cscart_pipelines.warehouse.statement import StatementError, run_statement
 
@@ -102,14 +102,12 @@ def _open_psql(arguments: dict[str, object]) -> None:
 
 def dbt(context: typer.Context) -> None:
     """Run a dbt command on the warehouse, as dbt build."""
-    beside = Path(sys.executable).with_name("dbt")
-    program = str(beside) if beside.exists() else "dbt"
     with opened() as app:
         app.store_contacts([one.key for one in app.registry.all()])
         code = subprocess.run(
-            [program, *context.args],
+            [dbt_executable(), *context.args],
             env={**os.environ, **app.warehouse.dbt_environment()},
-            cwd=PROJECT / "dbt_project",
+            cwd=PROJECT_DIR,
             check=False,
         ).returncode
     raise typer.Exit(code)

@@ -12,19 +12,17 @@ import os
 import re
 import secrets
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import requests
 
+from cscart_pipelines import dbt_project
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.support import console, exit_codes
-from cscart_pipelines.cli.support.environment import PROJECT
 from cscart_pipelines.integrations.connection import open_client
 from cscart_pipelines.integrations.sync_runs import optimistic_load
 from cscart_pipelines.onsite import change_queue
@@ -216,19 +214,17 @@ def _follow(app: AppContext, connection: Connection, key: str) -> TargetedReport
 
 
 def _build(app: AppContext, key: str) -> None:
-    beside = Path(sys.executable).with_name("dbt")
-    done = subprocess.run(
-        [str(beside) if beside.exists() else "dbt", "run", "--select", *MODELS],
-        env={
-            **os.environ,
-            **app.warehouse.dbt_environment(),
-            "CSCART_PIPELINES_DBT_INTEGRATIONS": key,
-        },
-        cwd=PROJECT / "dbt_project",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    where = app.warehouse.dbt_environment()
+    with dbt_project.build_folder(where, f"demo-{os.getpid()}") as target:
+        done = subprocess.run(
+            [dbt_project.dbt_executable(), "run", dbt_project.WITHOUT_ARTIFACTS,
+             "--select", *MODELS, "--target-path", str(target), "--log-path", str(target)],
+            env={**os.environ, **where, "CSCART_PIPELINES_DBT_INTEGRATIONS": key},
+            cwd=dbt_project.PROJECT_DIR,
+            capture_output=True,
+            text=True,
+            check=False,
+        )  # fmt: skip
     if done.returncode != 0:
         raise exit_codes.CommandError(f"the list could not be rebuilt:\n{done.stdout[-2000:]}")
 

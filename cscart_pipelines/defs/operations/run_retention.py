@@ -18,9 +18,9 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
 from sqlalchemy import func, select
 
+from cscart_pipelines.dbt_project import BUILDS_DIR
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.defs.shared.run_requests import STARTED_BY
-from cscart_pipelines.defs.transformation.dbt_project import builds_folder
 from cscart_pipelines.integrations.sync_runs import history
 from cscart_pipelines.settings import read_settings
 
@@ -49,7 +49,7 @@ def delete_old_runs(context: dg.OpExecutionContext, pipelines: Pipelines) -> Non
         return
     before = datetime.now(UTC) - timedelta(days=days)
     deleted, kept = delete_runs(context.instance, before)
-    folders = delete_build_folders(builds_folder(), before)
+    folders = delete_build_folders(BUILDS_DIR, before)
     with (
         pipelines.open() as app,
         app.warehouse.connect(autocommit=True) as connection,

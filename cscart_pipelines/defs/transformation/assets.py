@@ -16,19 +16,16 @@ from dagster_dbt import DbtCliResource, dbt_assets
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
 from pydantic import Field
 
+from cscart_pipelines.dbt_project import dbt_executable
 from cscart_pipelines.defs.shared.failures import failure
 from cscart_pipelines.defs.shared.partitions import integration_partitions, keys_of
 from cscart_pipelines.defs.shared.resources import Pipelines
+from cscart_pipelines.defs.transformation.dbt_assets import dbt_project, translator
 from cscart_pipelines.defs.transformation.dbt_build import (
     DbtOfThisEnvironment,
     build_events,
     log_planned,
     materialisations,
-)
-from cscart_pipelines.defs.transformation.dbt_project import (
-    dbt_executable,
-    dbt_project,
-    translator,
 )
 from cscart_pipelines.defs.transformation.source_assets import as_read
 from cscart_pipelines.integrations import list_builds

@@ -1,20 +1,17 @@
 """Invocations of dbt, to build some integrations or to test all, and what Dagster is told of them.
 
-Not here: which integrations are built together (`assets`), where the project lies (`dbt_project`).
+Not here: which integrations are built together (`assets`), the folders of builds
+(`cscart_pipelines.dbt_project`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.metadata
 import os
-import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -22,34 +19,18 @@ from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
 from dagster_dbt import DbtCliInvocation, DbtCliResource
 from packaging.version import Version
 
-from cscart_pipelines.defs.shared.asset_specs import CODE_VERSION
-from cscart_pipelines.defs.transformation.dbt_project import (
-    builds_folder,
-    dbt_project,
+from cscart_pipelines.dbt_project import (
+    BUILT,
+    DAILY,
+    WITHOUT_ARTIFACTS,
+    build_folder,
     models_version,
-    translator,
 )
+from cscart_pipelines.defs.shared.asset_specs import CODE_VERSION
+from cscart_pipelines.defs.transformation.dbt_assets import dbt_project, translator
 from cscart_pipelines.warehouse.connect import Warehouse
 from cscart_pipelines.warehouse.driver import Connection
 from cscart_pipelines.warehouse.reports import count_rows
-
-KEPT_BUILDS = 5
-"""What dbt compiled and logged is kept for that many builds, and for all that may be running."""
-LONGEST_BUILD = 3 * 3600
-"""Seconds after which Dagster ends a build."""
-DAILY = "daily"
-"""The tag of tests of data that are too expensive for every build."""
-WITHOUT_ARTIFACTS = "--no-write-json"
-"""dbt would write its manifest twice, which takes a second; Dagster reads the project's own."""
-BUILT = (
-    "--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure",
-    "--exclude", f"tag:{DAILY}",
-)  # fmt: skip
-"""What a build leaves out."""
-PARSED = "partial_parse.msgpack"
-"""What dbt has parsed; it reads again only the files that have changed since."""
-KEPT_PARSED = 10
-"""What dbt has parsed is kept for that many warehouses: it is of use for the same one only."""
 
 project = dbt_project()
 Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
@@ -115,24 +96,19 @@ def _events(
     run_id: str,
     start: Callable[..., DbtCliInvocation],
 ) -> Iterator[Event]:
-    parsed = parsed_for(builds_folder(), warehouse)
-    target = build_folder(parsed, run_id)
-    try:
-        # dbt takes all of it from the environment, here and in the process it starts.
-        with _environment({**warehouse.dbt_environment(), **variables}):
-            invocation = start(target_path=target)
-            for event in invocation.stream_raw_events():
-                for told in event.to_default_asset_events(
-                    manifest=invocation.manifest,
-                    dagster_dbt_translator=translator,
-                    target_path=target,
-                    project=project,
-                ):
-                    if isinstance(told, Event):  # the others are of steps, not of operations
-                        yield told
-    finally:  # also of a build that fails: it is tried again, in halves
-        with contextlib.suppress(FileNotFoundError):
-            (target / PARSED).replace(parsed)
+    where = warehouse.dbt_environment()
+    # dbt takes all of it from the environment, here and in the process it starts.
+    with build_folder(where, run_id) as target, _environment({**where, **variables}):
+        invocation = start(target_path=target)
+        for event in invocation.stream_raw_events():
+            for told in event.to_default_asset_events(
+                manifest=invocation.manifest,
+                dagster_dbt_translator=translator,
+                target_path=target,
+                project=project,
+            ):
+                if isinstance(told, Event):  # the others are of steps, not of operations
+                    yield told
 
 
 def materialisations(
@@ -190,40 +166,3 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def parsed_for(builds: Path, warehouse: Warehouse) -> Path:
-    """Returns the file of what dbt has parsed for this warehouse, whether there is one or not."""
-    where = {**warehouse.dbt_environment(), "CSCART_PIPELINES_DBT_PASSWORD": ""}
-    digest = hashlib.sha256("\n".join(sorted(where.values())).encode())
-    return builds / f"{digest.hexdigest()[:16]}.msgpack"
-
-
-def build_folder(parsed: Path, run_id: str) -> Path:
-    """A folder for this build, beside what dbt has parsed before and with a copy of it.
-
-    Old ones go: builds are hourly.
-    """
-    builds = parsed.parent
-    builds.mkdir(parents=True, exist_ok=True)
-    begun = {folder: folder.stat().st_mtime for folder in builds.iterdir() if folder.is_dir()}
-    for folder in sorted(begun, key=begun.__getitem__)[: -KEPT_BUILDS + 1]:
-        if begun[folder] < time.time() - LONGEST_BUILD:
-            shutil.rmtree(folder, ignore_errors=True)
-    target = builds / run_id
-    target.mkdir(exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        shutil.copyfile(parsed, target / PARSED)
-        os.utime(parsed)  # the one that was used last
-    _delete_parsed(builds)
-    return target
-
-
-def _delete_parsed(builds: Path) -> None:
-    """Deletes what was parsed for warehouses that no build has used for long."""
-    used: dict[Path, float] = {}
-    for file in builds.glob("*.msgpack"):
-        with contextlib.suppress(FileNotFoundError):  # another build deletes too
-            used[file] = file.stat().st_mtime
-    for file in sorted(used, key=used.__getitem__)[:-KEPT_PARSED]:
-        file.unlink(missing_ok=True)

@@ -11,9 +11,9 @@ from typing import Any
 
 import dagster as dg
 
+from cscart_pipelines.dbt_project import LONGEST_BUILD
 from cscart_pipelines.defs.shared.run_requests import INTEGRATIONS
 from cscart_pipelines.defs.transformation.assets import lists
-from cscart_pipelines.defs.transformation.dbt_build import LONGEST_BUILD
 
 build_lists = dg.define_asset_job(
     "build_lists",

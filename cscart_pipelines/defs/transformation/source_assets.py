@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import dagster as dg
 import orjson
 
-from cscart_pipelines.defs.transformation.dbt_project import Translator, dbt_project
+from cscart_pipelines.defs.transformation.dbt_assets import Translator, dbt_project
 
 SCHEMAS = ("fulfilment", "onsite", "registry")
 

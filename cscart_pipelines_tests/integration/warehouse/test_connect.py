@@ -194,7 +194,8 @@ def test_the_schema_is_checked_with_one_query(
     execute = psycopg.Connection.execute
 
     def counted(self: psycopg.Connection[Any], query: Any, *more: Any, **named: Any) -> Any:
-        asked.append(query)
+        if query:  # the pool looks at a connection by an empty one
+            asked.append(query)
         return execute(self, query, *more, **named)
 
     monkeypatch.setattr(psycopg.Connection, "execute", counted)

@@ -185,7 +185,7 @@ def test_the_job_deletes_by_the_setting(
     for name in ("old", "new"):
         (builds / name).mkdir(parents=True)
     os.utime(builds / "old", (then, then))
-    monkeypatch.setattr(run_retention, "builds_folder", lambda: builds)
+    monkeypatch.setattr(run_retention, "BUILDS_DIR", builds)
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         runs = [run(instance, lists) for _ in range(2)]
         age(instance, *runs)

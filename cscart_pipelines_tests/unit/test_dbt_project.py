@@ -3,13 +3,12 @@
 So is what dbt has parsed, for each warehouse: two that share a checkout do not undo each other's.
 """
 
+import contextlib
 import os
 import time
 from pathlib import Path
 
-from sqlalchemy.engine import URL
-
-from cscart_pipelines.defs.transformation.dbt_build import (
+from cscart_pipelines.dbt_project import (
     KEPT_BUILDS,
     KEPT_PARSED,
     LONGEST_BUILD,
@@ -17,7 +16,6 @@ from cscart_pipelines.defs.transformation.dbt_build import (
     build_folder,
     parsed_for,
 )
-from cscart_pipelines.warehouse.connect import Warehouse
 
 
 def begun_before(folder: Path, seconds: float) -> None:
@@ -25,14 +23,13 @@ def begun_before(folder: Path, seconds: float) -> None:
     os.utime(folder, (moment, moment))
 
 
-def parsed(builds: Path, database: str = "one", password: str = "secret") -> Path:
-    return parsed_for(
-        builds, Warehouse(URL.create("postgresql", "me", password, "host", 1, database))
-    )
+def warehouse(database: str = "one", password: str = "secret") -> dict[str, str]:
+    return {"CSCART_PIPELINES_DBT_DBNAME": database, "CSCART_PIPELINES_DBT_PASSWORD": password}
 
 
-def folder_of(builds: Path, run_id: str) -> Path:
-    return build_folder(parsed(builds), run_id)
+def folder_of(builds: Path, build: str, database: str = "one") -> Path:
+    with build_folder(warehouse(database), build, builds) as target:
+        return target
 
 
 def test_the_folder_of_a_long_build_outlives_the_short_ones_that_begin_beside_it(
@@ -53,17 +50,24 @@ def test_folders_of_builds_that_have_ended_are_kept_for_the_newest_only(tmp_path
 
 
 def test_what_dbt_has_parsed_is_at_hand_for_the_same_warehouse_and_no_other(tmp_path: Path) -> None:
-    parsed(tmp_path).write_text("parsed")
-    assert parsed(tmp_path, password="changed") == parsed(tmp_path)
-    assert (folder_of(tmp_path, "same") / PARSED).read_text() == "parsed"
-    assert list(build_folder(parsed(tmp_path, "other"), "other").iterdir()) == []
+    with (
+        contextlib.suppress(ZeroDivisionError),
+        build_folder(warehouse(), "first", tmp_path) as target,
+    ):
+        (target / PARSED).write_text("parsed")
+        raise ZeroDivisionError  # a build that fails keeps it too
+    with build_folder(warehouse(password="changed"), "same", tmp_path) as target:
+        assert (target / PARSED).read_text() == "parsed"
+    with build_folder(warehouse("other"), "other", tmp_path) as target:
+        assert list(target.iterdir()) == []
 
 
 def test_what_dbt_has_parsed_is_kept_for_the_warehouses_built_last(tmp_path: Path) -> None:
     names = [f"warehouse {number}" for number in range(KEPT_PARSED + 3)]
     for age, name in enumerate(names):
-        parsed(tmp_path, name).write_text(name)
-        begun_before(parsed(tmp_path, name), 1000 + age)
-    build_folder(parsed(tmp_path, names[-1]), "the oldest is used")
+        parsed = parsed_for(warehouse(name), tmp_path)
+        parsed.write_text(name)
+        begun_before(parsed, 1000 + age)
+    folder_of(tmp_path, "the oldest is used", names[-1])
     kept = {file.read_text() for file in tmp_path.glob("*.msgpack")}
     assert kept == {*names[: KEPT_PARSED - 1], names[-1]}
