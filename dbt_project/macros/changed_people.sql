@@ -29,8 +29,8 @@
 {%- endmacro %}
 
 
-{% macro of_changed_people(relation=none, or_unidentified=false) -%}
-    {#- For `where`: rows of people to compute, and those without an identity if asked for. -#}
+{% macro of_changed_people(relation=none) -%}
+    {#- For `where`: rows of people to compute. -#}
     {%- set people = ref('int_changed_people') -%}
     {%- set lists = lists_of_build() -%}
     {%- set prefix = relation ~ '.' if relation else '' -%}
@@ -42,13 +42,24 @@
             select changed.integration, changed.identity from {{ people }} as changed
             where {{ in_scope('changed') }}
         )
-        {%- if or_unidentified %}
-        or {{ prefix }}identity is null
-        {%- endif %}
         {%- if lists['whole'] %}
         or {{ prefix }}integration in ({{ lists['whole'] }})
         {%- endif %}
     )
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro of_unidentified(relation=none) -%}
+    {#- For `where`: rows without an identity, as far as they are not among those of changed people. Nothing
+        says whether they have changed. A query of its own, with `union all`: PostgreSQL reads a whole
+        table for either of two conditions, and an index for each. -#}
+    {%- set prefix = relation ~ '.' if relation else '' -%}
+    {%- set partial = lists_of_build()['partial'] -%}
+    {%- if partial -%}
+    ({{ prefix }}identity is null and {{ prefix }}integration in ({{ partial }}))
+    {%- else -%}
+    false
     {%- endif -%}
 {%- endmacro %}
 

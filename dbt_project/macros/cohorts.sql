@@ -8,22 +8,19 @@ with settings as (
     where {{ in_scope() }}
 ),
 
-months as (
-    select
-        integration,
-        {{ person }} as person,
-        {{ month_of('ordered_on') }} as month,
-        sum(total) as revenue
-    from {{ ref('int_purchases') }}
-    where {{ in_scope() }} and {{ person }} is not null
-    group by integration, {{ person }}, {{ month_of('ordered_on') }}
-),
-
+-- The first purchase of a person in a month stands for the person there.
 placed as (
     select
-        months.*,
-        min(month) over (partition by integration, person) as cohort_month
-    from months
+        integration,
+        total,
+        {{ month_of('ordered_on') }} as month,
+        min({{ month_of('ordered_on') }}) over person as cohort_month,
+        row_number() over (
+            partition by integration, {{ person }}, {{ month_of('ordered_on') }}
+        ) = 1 as is_first_of_month
+    from {{ ref('int_purchases') }}
+    where {{ in_scope() }} and {{ person }} is not null
+    window person as (partition by integration, {{ person }})
 ),
 
 activity as (
@@ -31,10 +28,10 @@ activity as (
         integration,
         cohort_month,
         {{ months_between('cohort_month', 'month') }} as month_number,
-        count(*) as buyers,
-        sum(revenue) as revenue
+        {{ count_if('is_first_of_month') }} as buyers,
+        sum(total) as revenue
     from placed
-    group by integration, cohort_month, {{ months_between('cohort_month', 'month') }}
+    group by integration, cohort_month, month
 ),
 
 cohorts as (

@@ -117,6 +117,13 @@
     {%- for name in columns if name not in key -%}
         {%- do values.append(adapter.quote(name)) -%}
     {%- endfor -%}
+    {%- set compared = ['true'] -%}
+    {%- if model.config.meta.get('by_person') -%}
+        {%- set compared = [of_changed_people('kept')] -%}
+        {%- if model.config.meta.get('or_unidentified') -%}
+            {%- do compared.append(of_unidentified('kept')) -%}
+        {%- endif -%}
+    {%- endif -%}
     {%- set has_person = model.config.meta.get('records_changed_people') -%}
         create temporary table differing on commit drop as
         select built.*, kept.place{{ ', kept.integration as kept_integration, kept.identity as kept_identity' if has_person }}
@@ -127,11 +134,11 @@
             where {{ is_connected('model') }}
         ) as built
         full join (
+            {%- for rows in compared %}
             select kept.*, kept.ctid as place from {{ target_relation }} as kept
-            where {{ is_rewritten('kept') }}
-            {%- if model.config.meta.get('by_person') %}
-            and {{ of_changed_people('kept', or_unidentified=model.config.meta.get('or_unidentified')) }}
-            {%- endif %}
+            where {{ is_rewritten('kept') }} and {{ rows }}
+            {{ 'union all' if not loop.last }}
+            {%- endfor %}
         ) as kept on {{ same_key | join(' and ') }}
         where
             kept.place is null or built.integration is null

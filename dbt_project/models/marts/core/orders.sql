@@ -3,7 +3,17 @@
     {'columns': ['integration', 'ordered_at']},
 ]) }}
 
-with orders as (
+with placed as (
+    select * from {{ ref('int_orders') }}
+    where {{ in_scope() }} and {{ of_changed_people() }}
+
+    union all
+
+    select * from {{ ref('int_orders') }}
+    where {{ in_scope() }} and {{ of_unidentified() }}
+),
+
+orders as (
     select
         *,
         case
@@ -13,8 +23,7 @@ with orders as (
                     order by ordered_at, order_id
                 )
         end as order_sequence
-    from {{ ref('int_orders') }}
-    where {{ in_scope() }} and {{ of_changed_people(or_unidentified=true) }}
+    from placed
 ),
 
 subscribers as (
