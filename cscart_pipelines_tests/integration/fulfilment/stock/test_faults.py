@@ -12,6 +12,7 @@ import pytest
 from cscart_pipelines.cscart.errors import AccessDeniedError, ShopError, TransientShopError
 from cscart_pipelines.fulfilment.journal import Entry, Journal, Kind
 from cscart_pipelines.fulfilment.report import PushReport
+from cscart_pipelines.fulfilment.stock import writer
 from cscart_pipelines.sandbox.http.routing import Request
 from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected, connect
 from cscart_pipelines_tests.support.fulfilment.stock import (
@@ -207,6 +208,53 @@ def test_a_product_that_goes_away_before_the_write_is_refused(connect: Connect) 
     report = push(shop, client={"max_parallel": 1})
     assert states(shop) == {"SKU-0001": "refused", "SKU-0002": "done"}
     assert [r.target for r in report.refusals] == ["SKU-0001"]
+
+
+def test_a_product_that_goes_away_while_others_are_written_is_refused_and_told(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "PAGE", 1)  # each level is a chunk, and read again before it
+    shop = connect()
+    levels(shop, SKU_0001=5, SKU_0002=6)
+
+    @shop.shop.before_request
+    def delete(request: Request) -> None:
+        if request.method == "PUT" and 2 in shop.shop.store.products:
+            shop.shop.store.delete_product(2)
+
+    report = push(shop)
+    assert states(shop) == {"SKU-0001": "done", "SKU-0002": "refused"}
+    (refusal,) = report.refusals
+    assert (refusal.target, refusal.reason) == ("SKU-0002", inbox(shop)["SKU-0002"][1])
+    assert journal(shop) == [("SKU-0001", "verified", 1)]
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_product_that_goes_away_after_the_write_is_refused_once_the_write_has_settled(
+    connect: Connect, answered: bool
+) -> None:
+    shop = connect()
+    if not answered:
+        shop.shop.faults.add("reset", method="PUT", path="/products/1", after=True)
+    levels(shop, SKU_0001=5, SKU_0002=6)
+    put: list[str] = []
+
+    @shop.shop.before_request
+    def delete(request: Request) -> None:
+        if request.method == "PUT":
+            put.append(request.path)
+        elif len(put) == 2 and 1 in shop.shop.store.products:
+            shop.shop.store.delete_product(1)
+
+    waited: list[float] = []
+    report = push(shop, settle=60, client={"on_pause": waited.append})
+    assert states(shop) == {"SKU-0001": "refused", "SKU-0002": "done"}
+    assert [refusal.target for refusal in report.refusals] == ["SKU-0001"]
+    assert sorted(journal(shop)) == [("SKU-0001", "failed", 1), ("SKU-0002", "verified", 1)]
+    # Without an answer only the settling time tells how the write ended.
+    looked = [r for r in shop.shop.requests if r.method == "GET" and r.path.endswith("products/1")]
+    assert len(looked) == (1 if answered else 2)
+    assert len(waited) == (0 if answered else 1)
 
 
 # --- orders in between ---------------------------------------------------------------------------
