@@ -113,7 +113,7 @@ class OrderPush:
             if self._status.pending_entry() is not None:
                 # Read just before the status is written: the order may be cancelled meanwhile.
                 snapshot = OrderSnapshot(read_order(client, self._order_id), shipments)
-        self._status.write(snapshot.order)
+        self._status.write(snapshot)
 
     def preview(self, rows: Sequence[ShipmentRow]) -> tuple[OrderPlan, TargetStatus, OrderSnapshot]:
         """Returns what `run` would do with these rows; reads the shop and writes nothing at all."""

@@ -21,6 +21,7 @@ from cscart_pipelines.cscart.errors import (
 from cscart_pipelines.cscart.order_fulfilment import ShippableOrder, read_order
 from cscart_pipelines.fulfilment.journal import Entry, Kind, State
 from cscart_pipelines.fulfilment.push_session import PushContext
+from cscart_pipelines.fulfilment.shipments.order_snapshot import OrderSnapshot
 from cscart_pipelines.fulfilment.shipments.order_status import TargetStatus, target_status
 
 MAX_ATTEMPTS = 3
@@ -29,6 +30,7 @@ NO_SHIPMENT_LEFT = (
     "left as it is: this version of CS-Cart would recalculate the order, and no parcel was left to"
     " send the status with"
 )
+NOTHING_SHIPPED = "order status left as it is: nothing of the order has shipped"
 
 
 class UnconfirmedWriteError(Exception):
@@ -118,15 +120,22 @@ class StatusPush:
         if pending is not None and pending.unconfirmed:
             self._reconcile(pending, order, self._ages.get(pending.id, 0.0))
 
-    def write(self, order: ShippableOrder) -> None:
+    def write(self, snapshot: OrderSnapshot) -> None:
         """Writes the queued status, now that the shipments are in.
 
         Raises:
             UnconfirmedWriteError: it is not known yet whether it was applied.
         """
+        order = snapshot.order
         self.reconcile(order)  # it may have travelled with a parcel just now
         pending = self.pending_entry()
         if pending is None:
+            return
+        if not (snapshot.shipments or order.shipment_ids):
+            # The parcels it was queued with were refused, or their rows were deleted.
+            self.finished.append(
+                self._journal.finish(pending, State.SKIPPED, reason=NOTHING_SHIPPED)
+            )
             return
         target = self.target(order, order.left)
         if target.letter is None or self._context.reprices_orders:

@@ -203,6 +203,37 @@ def test_an_order_cancelled_between_parcel_and_status_keeps_it(connect: Connect)
     assert at.shop.store.orders[order.order_id].status == "I"
 
 
+@pytest.mark.parametrize("answer", ["refused", "never carried out", "rows deleted"])
+def test_an_order_of_which_nothing_has_shipped_keeps_its_status(
+    connect: Connect, answer: str
+) -> None:
+    """Back-ordered would give its stock back, and tell the customer of a parcel."""
+    at = connect(partially_shipped_status="B")
+    order = at.order()
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    at.shop.faults.add("server_error", method="POST")
+    if answer == "refused":
+        work = at.shop.router.answer
+
+        def refuse(request: Any) -> SandboxResponse:
+            refusal = SandboxResponse(400, b'{"message":"Bad Request","status":400}')
+            return refusal if request.method == "POST" else work(request)
+
+        at.shop.router.answer = refuse  # type: ignore[method-assign]
+        at.shop.faults.clear()
+    if answer == "rows deleted":
+        at.push(settle=3600, client={"hurried": True})
+        at.execute("DELETE FROM fulfilment.shipments")
+        at.execute("UPDATE fulfilment.journal SET sent_at = sent_at - interval '2 hours'")
+    at.push()
+    assert at.shop.store.orders[order.order_id].status == "O"
+    assert at.shop.requests.count(method="PUT") == 0
+    assert at.settled()
+    assert at.rows("SELECT state, reason FROM fulfilment.journal WHERE kind = 'order_status'") == [
+        ("skipped", "order status left as it is: nothing of the order has shipped")
+    ]
+
+
 def test_a_status_the_shop_does_not_have_is_never_written(connect: Connect) -> None:
     at = connect(shipped_status="Delivered")
     order = at.order()
