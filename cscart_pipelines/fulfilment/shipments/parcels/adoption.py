@@ -49,9 +49,10 @@ def match_existing(
 ) -> ExistingMatch:
     """Divides the rows of one parcel into adopted, refused and new ones.
 
-    Rows that a verified write of ours has carried out are done. The others are adopted by a
-    shipment of the same number that is not ours; where there is none they are new, also if we have
-    shipped other rows of the parcel.
+    Rows that a verified write of ours has carried out are done. One that names a product of such a
+    write by another SKU is refused: with the SKU mapped meanwhile, it may be the same row. The
+    others are adopted by a shipment of the same number that is not ours; where there is none they
+    are new, also if we have shipped other rows of the parcel.
 
     Args:
         group: the rows of the parcel.
@@ -64,10 +65,18 @@ def match_existing(
     if not group:
         return found
     done = _rows_done(group[0].tracking, history)
+    shipped = _codes_shipped(group[0].tracking, history, left)
     rest = []
     for each in group:
         if each.key not in done:
-            rest.append(each)
+            if each.code in shipped:
+                reason = (
+                    f"parcel {each.tracking} has product code {each.code} already, as shipment"
+                    f" {shipped[each.code]}, from a row with another SKU or none"
+                )
+                found.refusals.append((each.row, reason))
+            else:
+                rest.append(each)
             continue
         shipment_id, quantity = done[each.key]
         asked = None if each.row.quantity is None else str(each.pieces)
@@ -113,6 +122,19 @@ def _rows_done(tracking: str, history: Sequence[Entry]) -> dict[str, tuple[int, 
             for row in entry.plan.get("rows", ()):
                 done[key_of(row["sku"])] = (shipment_id, _plain(row.get("quantity")))
     return done
+
+
+def _codes_shipped(
+    tracking: str, history: Sequence[Entry], left: RemainingQuantities
+) -> dict[str | None, int]:
+    """Product codes that verified writes of ours put into the parcel: to shipment id."""
+    return {
+        code: shipment_id
+        for shipment_id, entry in own_shipments(history).items()
+        if entry.tracking == tracking
+        for code in left.by_code([Parcel.from_json(entry.plan).quantities])
+        if code
+    }
 
 
 def _plain(quantity: Any) -> str | None:

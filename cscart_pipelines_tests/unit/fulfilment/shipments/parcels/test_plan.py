@@ -457,6 +457,21 @@ def test_a_row_that_was_shipped_with_another_quantity_is_refused() -> None:
     assert said == "this row was shipped already with 1 piece, as shipment 301"
 
 
+def test_a_product_that_a_parcel_has_is_not_shipped_again_under_another_sku() -> None:
+    mapped = {"w1": "A"}
+    first = planned([row("1Z1", "w1", 1)], sku_map=mapped)
+    after, shipments, history = apply(first, order(("11", "A", 3, 3)))
+    said = only_reason(planned([row("1Z1", "A", 1)], after, shipments, history, sku_map=mapped))
+    assert said == (
+        "parcel 1Z1 has product code A already, as shipment 301, from a row with another SKU or"
+        " none"
+    )
+    again = planned([row("1Z1", "W1", 1)], after, shipments, history, sku_map=mapped)
+    assert again.adopted and not again.parcels
+    other = planned([row("1Z2", "A", 1)], after, shipments, history, sku_map=mapped)
+    assert other.parcels
+
+
 def test_a_shipment_of_a_failed_write_is_adopted_when_it_turns_up() -> None:
     parcel = planned([row()]).parcels[0]
     failed = entry(parcel, None, State.FAILED)
