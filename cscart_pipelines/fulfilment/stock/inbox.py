@@ -117,6 +117,17 @@ def candidates(connection: Connection, integration: str, *, held: bool = False) 
     return [StockLevel(**row) for row in rows]
 
 
+def counted_after(
+    connection: Connection, integration: str, moment: datetime
+) -> list[tuple[str, datetime]]:
+    """Returns SKU and time of the levels that are in the shop and were counted after a moment."""
+    return connection.execute(
+        "SELECT sku, as_of FROM fulfilment.stock_levels"
+        " WHERE integration = %s AND state = 'done' AND as_of > %s",
+        [integration, moment],
+    ).fetchall()
+
+
 def waiting_count(connection: Connection, integration: str) -> int:
     """Returns how many rows the next push will take."""
     (found,) = connection.execute(

@@ -7,6 +7,7 @@ compares them with the shop, asks the circuit breaker, and writes what differs. 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -151,6 +152,9 @@ class _StockPush:
                 refused.append((level, f"{SPLIT}, as was found on {split[product.product_id]}"))
             else:
                 found.append((level, product))
+        outdated = self._outdated(found, catalogue)
+        refused += outdated.items()
+        found = [each for each in found if each[0] not in outdated]
         # Two SKUs of one product contradict each other, even where they agree today.
         skus: dict[int, list[str]] = {}
         for level, product in found:
@@ -161,6 +165,31 @@ class _StockPush:
                 refused.append((level, reason))
         self._refuse(refused)
         return [(level, p) for level, p in found if len(skus[p.product_id]) == 1]
+
+    def _outdated(
+        self, found: Sequence[tuple[StockLevel, CatalogueProduct]], catalogue: Catalogue
+    ) -> dict[StockLevel, str]:
+        """Levels of products that have a newer count, under another SKU; with the reason.
+
+        A SKU that was unknown may have been mapped since, to a product that is fed by its code.
+        """
+        if not found:
+            return {}
+        oldest = min(level.as_of for level, _ in found)
+        newer: dict[int, tuple[datetime, str]] = {}
+        for sku, as_of in stock_inbox.counted_after(self._connection, self._key, oldest):
+            with contextlib.suppress(NoMatchError):
+                product_id = catalogue.match(sku).product_id
+                newer[product_id] = max((as_of, sku), newer.get(product_id, (as_of, sku)))
+        outdated: dict[StockLevel, str] = {}
+        for level, product in found:
+            as_of, sku = newer.get(product.product_id, (level.as_of, level.sku))
+            if as_of > level.as_of and sku != level.sku:
+                when = f"{as_of.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+                outdated[level] = (
+                    f"older than what {sku} says of the same product (counted {when})"
+                )
+        return outdated
 
     def _split_products(self) -> dict[int, str]:
         """Products found split by warehouses lately, with the day."""

@@ -194,6 +194,24 @@ def test_two_skus_of_one_product_are_both_refused(connect: Connect) -> None:
     assert "another SKU is the same product: X" in (inbox(shop)["SKU-0001"][1] or "")
 
 
+def test_an_old_count_under_another_sku_does_not_replace_a_newer_one(connect: Connect) -> None:
+    shop = connect()
+    level(shop, "OUR-1", 5, as_of=COUNTED - timedelta(days=30))
+    push(shop)
+    level(shop, "SKU-0001", 3)
+    push(shop)
+    shop.execute(
+        "INSERT INTO fulfilment.sku_map (integration, sku, product_code) VALUES (%s, %s, %s)",
+        shop.key, "OUR-1", "SKU-0001",
+    )  # fmt: skip
+    (refusal,) = push(shop).refusals
+    assert refusal.reason.startswith("older than what SKU-0001 says of the same product (counted ")
+    assert amounts(shop)[0] == 3
+    level(shop, "OUR-1", 4, as_of=COUNTED + timedelta(minutes=1))
+    push(shop)
+    assert amounts(shop)[0] == 4
+
+
 def test_the_shop_is_looked_at_again_before_writing(connect: Connect) -> None:
     shop = connect()
     store = shop.shop.store
