@@ -186,9 +186,7 @@ class _StockPush:
             as_of, sku = newer.get(product.product_id, (level.as_of, level.sku))
             if as_of > level.as_of and sku != level.sku:
                 when = f"{as_of.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-                outdated[level] = (
-                    f"older than what {sku} says of the same product (counted {when})"
-                )
+                outdated[level] = f"older than what {sku} says of the same product (counted {when})"
         return outdated
 
     def _split_products(self) -> dict[int, str]:
