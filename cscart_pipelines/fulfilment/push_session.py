@@ -169,7 +169,7 @@ def open_push(
             # Minutes may have passed: disabled, edited or created anew meanwhile.
             integration = _allowed(kind, registry, key, ignore_disabled)
         if not ignore_disabled:
-            siblings(connection, integration.settings)
+            siblings(connection, integration.settings, stock=kind == "stock")
         if client is None:
             client = stack.enter_context(open_client(integration, registry, settings))
         journal = Journal(connection, key, run_id)

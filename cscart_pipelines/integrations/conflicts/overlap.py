@@ -1,8 +1,9 @@
 """Two integrations of one shop with the same orders: refused for fulfilment, a warning for lists.
 
-Each would export the orders and count their revenue. Like the order prefixes, it is checked in the
-transaction that saves, under the same lock, and again before an export or a write to the shop. Not
-here: what one integration takes (`limit`).
+Each would export the orders and count their revenue. Two that write stock to the same products are
+refused too: products have a company and no storefront. Like the order prefixes, it is checked in
+the transaction that saves, under the same lock, and again before an export or a write to the shop.
+Not here: what one integration takes (`limit`).
 """
 
 from __future__ import annotations
@@ -83,8 +84,8 @@ def clashes(settings: Iterable[IntegrationSettings]) -> dict[str, str]:
     found: dict[str, str] = {}
     before: list[IntegrationSettings] = []
     for one in settings:
-        for other, why in _clashing(one, before):
-            found.setdefault(one.integration, _message(other.integration, why))
+        for message in _clashing(one, before):
+            found.setdefault(one.integration, message)
         before.append(one)
     return found
 
@@ -100,16 +101,24 @@ def refuse_clash(connection: psycopg.Connection[Any], key: str) -> None:
     )
     for row in rows.fetchall():
         mine = from_row(row)
-        for other, why in _clashing(mine, _others(connection, mine)):
-            raise InvalidSettingsError({"companies": _message(other.integration, why)})
+        for message in _clashing(mine, _others(connection, mine)):
+            raise InvalidSettingsError({"companies": message})
 
 
-def siblings(connection: psycopg.Connection[Any], mine: IntegrationSettings) -> list[str]:
+def siblings(
+    connection: psycopg.Connection[Any], mine: IntegrationSettings, *, stock: bool = False
+) -> list[str]:
     """Returns the other integrations of the same shop.
+
+    Args:
+        connection: To the warehouse.
+        mine: Of the integration.
+        stock: Its stock is to be written.
 
     Raises:
         NotAllowedError: One of them takes the same orders and serves fulfilment too, or has
-            exported some although neither has settings of fulfilment.
+            exported some although neither has settings of fulfilment; or `stock`, and it writes
+            the stock of the same products.
     """
     others = [one for one in _others(connection, mine) if same_shop(one.url, mine.url)]
     keys = [other.integration for other in others]
@@ -125,6 +134,9 @@ def siblings(connection: psycopg.Connection[Any], mine: IntegrationSettings) -> 
         if why and (uses_fulfilment(other) or by_hand):
             message = _message(other.integration, why)
             raise NotAllowedError(f"fulfilment is not allowed for {mine.integration}: {message}")
+        if stock and _share_stock(mine, other):
+            message = _stock_message(other.integration)
+            raise NotAllowedError(f"stock is not written for {mine.integration}: {message}")
     return keys
 
 
@@ -138,14 +150,23 @@ def _others(
     return [from_row(row) for row in rows.fetchall()]
 
 
-def _clashing(
-    one: IntegrationSettings, others: Iterable[IntegrationSettings]
-) -> Iterator[tuple[IntegrationSettings, str]]:
+def _clashing(one: IntegrationSettings, others: Iterable[IntegrationSettings]) -> Iterator[str]:
+    """Yields why it cannot serve fulfilment beside the others."""
     for other in others:
         if not (uses_fulfilment(one) and uses_fulfilment(other) and same_shop(one.url, other.url)):
             continue
-        if other.integration != one.integration and (why := shared(one.limit, other.limit)):
-            yield other, why
+        if other.integration == one.integration:
+            continue
+        if why := shared(one.limit, other.limit):
+            yield _message(other.integration, why)
+        elif _share_stock(one, other):
+            yield _stock_message(other.integration)
+
+
+def _share_stock(one: IntegrationSettings, other: IntegrationSettings) -> bool:
+    """Tells whether two integrations of one shop write the stock of the same products."""
+    apart = one.companies and other.companies and not {*one.companies} & {*other.companies}
+    return one.update_stock and other.update_stock and not apart
 
 
 def _message(other: str, why: str) -> str:
@@ -153,6 +174,14 @@ def _message(other: str, why: str) -> str:
         f"the integration {other!r} reads the same shop, and {why}: orders would be handed out"
         " twice. Expected --companies or --storefronts in both that share nothing, or fulfilment"
         " settings in one of them only"
+    )
+
+
+def _stock_message(other: str) -> str:
+    return (
+        f"the integration {other!r} writes the stock of the same shop, whose storefronts share"
+        " their products: each would replace the other's amounts. Expected --update-stock yes in"
+        " one of them only, or --companies in both that share nothing"
     )
 
 

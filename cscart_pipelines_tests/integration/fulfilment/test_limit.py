@@ -81,6 +81,20 @@ def test_what_overlaps_is_handed_out_by_one_only(connect: Connect) -> None:
         raise AssertionError
 
 
+def test_stock_of_a_shop_is_written_by_one_of_its_storefronts(connect: Connect) -> None:
+    one = connect(key="one", storefronts="1")
+    two = second(one, "two", storefronts="2", update_tracking_number=True)
+    levels(one, SKU_0001=41)
+    one.push("stock")
+    one.execute("UPDATE registry.integrations SET update_stock = true")
+    levels(two, SKU_0001=42)
+    for at in (one, two):
+        at.push("shipments")
+        with pytest.raises(NotAllowedError, match="replace the other's amounts"):
+            at.push("stock")
+    assert one.shop.store.products[1].amount == 41
+
+
 @pytest.mark.parametrize("profile", ["4.7", "4.20"])
 def test_an_order_outside_is_not_written_to(connect: Connect, profile: str) -> None:
     at = connect(profile, companies="1")

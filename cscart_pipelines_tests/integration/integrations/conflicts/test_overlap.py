@@ -91,6 +91,19 @@ def test_fulfilment_is_refused_by_whatever_way_it_is_saved(desk: Desk) -> None:
     assert desk.registry.get("b").settings.companies == (2, 3)
 
 
+def test_stock_is_not_written_by_two_storefronts_of_a_shop(desk: Desk) -> None:
+    stock = {"update_stock": True, "stock_schedule": "0 * * * *"}
+    desk.save("a", url=SHOP, storefronts="1", **stock)
+    assert "'a' writes the stock" in refused(
+        lambda: desk.save("b", url=SHOP, storefronts="2", **stock)
+    )
+    desk.save("b", url=SHOP, storefronts="2", order_prefix="B")
+    assert "'a' writes the stock" in refused(lambda: desk.acts.edit("b", stock))
+    desk.acts.edit("a", {"companies": "1"})
+    desk.acts.edit("b", {"companies": "2", **stock})
+    assert desk.registry.get("b").settings.update_stock
+
+
 class Passed:
     def model_dump(self, **_: Any) -> dict[str, Any]:
         return PASSED
