@@ -56,7 +56,14 @@ def open_session(
     session.proxies = dict(environment["proxies"])
     session.verify = environment["verify"]
     session.auth = Key(email, key)
-    session.headers.update({"Accept": "application/json", "User-Agent": "cscart-pipelines"})
+    session.headers.update(
+        {
+            "Accept": "application/json",
+            # What a cache has kept from before a write would be taken for its outcome.
+            "Cache-Control": "no-cache",
+            "User-Agent": "cscart-pipelines",
+        }
+    )
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     for scheme in ("https://", "http://"):
         session.mount(

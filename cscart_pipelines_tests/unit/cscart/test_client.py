@@ -462,6 +462,14 @@ def test_cookies_are_not_kept():
     assert b"cookie" not in b"".join(seen).lower()
 
 
+def test_caches_on_the_way_are_asked_for_a_fresh_answer():
+    seen = []
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    with canned_server(reply, seen) as url, ShopClient(url, "a@b.example", "k") as client:
+        client.get("orders")
+    assert b"cache-control: no-cache\r\n" in seen[0].lower()
+
+
 def test_names_and_keys_beyond_ascii_travel_as_utf_8():
     seen = []
     reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
