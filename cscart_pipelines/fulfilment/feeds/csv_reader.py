@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -32,6 +32,8 @@ class Record:
     last_line: int
     cells: Cells = field(default_factory=dict)
     problem: str | None = None
+    unread: Collection[str] = ()
+    """Names of other columns of the row."""
 
 
 def column_name(text: str) -> str:
@@ -67,8 +69,14 @@ def read_csv(
         raise UnreadableFileError(
             f"the header (line {first + 1}) is malformed: {error}; expected {','.join(known)}"
         ) from None
-    columns = _columns(header, known, required, unknown)
-    return _records(reader, lines, first, columns)
+    columns = _columns(header, known, required)
+    unread = {
+        printable(cell.strip())[:60]
+        for cell, name in zip(header, columns, strict=True)
+        if name is None and cell.strip()
+    }
+    unknown.update(unread)
+    return _records(reader, lines, first, columns, sorted(unread))
 
 
 def _separator(header: str, known: Sequence[str]) -> str:
@@ -83,7 +91,7 @@ def _separator(header: str, known: Sequence[str]) -> str:
 
 
 def _columns(
-    header: Sequence[str], known: Sequence[str], required: Sequence[str], unknown: set[str]
+    header: Sequence[str], known: Sequence[str], required: Sequence[str]
 ) -> list[str | None]:
     names = {column_name(name): name for name in known}
     columns = [names.get(column_name(cell)) for cell in header]
@@ -96,16 +104,15 @@ def _columns(
         raise UnreadableFileError(
             f"the header has the column {', '.join(sorted(twice))} more than once; keep one"
         )
-    unknown.update(
-        printable(cell.strip())[:60]
-        for cell, name in zip(header, columns, strict=True)
-        if name is None and cell.strip()
-    )
     return columns
 
 
 def _records(
-    reader: Iterator[list[str]], lines: Sequence[str], skipped: int, columns: list[str | None]
+    reader: Iterator[list[str]],
+    lines: Sequence[str],
+    skipped: int,
+    columns: list[str | None],
+    unread: Collection[str],
 ) -> Iterator[Record]:
     width = len(columns)
     places = [(place, name) for place, name in enumerate(columns) if name]
@@ -137,4 +144,5 @@ def _records(
         if problem is not None:
             yield Record(first, last, problem=problem)
         else:
-            yield Record(first, last, {name: cells[place] for place, name in places})
+            found = {name: cells[place] for place, name in places}
+            yield Record(first, last, found, unread=unread)

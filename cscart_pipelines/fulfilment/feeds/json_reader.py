@@ -92,11 +92,11 @@ def _record(value: Any, first: int, last: int, names: dict[str, str], unknown: s
     if not isinstance(value, _Pairs):
         return Record(first, last, problem="not a JSON object")
     cells: dict[str, Cell] = {}
+    unread: list[str] = []
     for key, content in value:
         name = names.get(column_name(key))
         if name is None:
-            if len(unknown) < 100:
-                unknown.add(printable(key)[:60])
+            unread.append(printable(key)[:60])
         elif name in cells:
             return Record(first, last, problem=f"has {name} more than once")
         elif content is None:
@@ -105,7 +105,9 @@ def _record(value: Any, first: int, last: int, names: dict[str, str], unknown: s
             cells[name] = content
         else:
             return Record(first, last, problem=f"{name} is neither text nor a number")
-    return Record(first, last, cells)
+    if len(unknown) < 100:
+        unknown.update(unread)
+    return Record(first, last, cells, unread=unread)
 
 
 # Numbers become decimals with all their digits: 1.000 is surely 1 as a number of JSON, and could be

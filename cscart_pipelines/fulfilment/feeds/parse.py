@@ -7,9 +7,11 @@ other (`duplicates`), and the inbox (`ingest`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
@@ -49,6 +51,18 @@ STOCK_COLUMNS = ("sku", "quantity", "as_of")
 SKU_COLUMNS = ("sku", "product_code")
 DATES = ("shipped_at", "as_of")
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+_MISNAMED = {
+    "sku": re.compile(
+        r"skus?|(?:line)?items?|articles?|artikel\w*|products?|produkte?|artículos?|articulos?"
+        r"|productos?|articoli|articolo|prodott[oi]|produits?|producten|ean(?:13)?|gtin|upc|barcode"
+        r"|(?:order)?lines|contents|προϊόν|προϊόντα|είδος|είδη"
+    ),
+    "quantity": re.compile(
+        r"qtys?|quantity|quantities|pieces|pcs|units|menge|anzahl|stück|stueck|quantités?|quantites?"
+        r"|cantidad|quantità|quantita|aantal|ποσότητα|τεμάχια"
+    ),
+}
+"""What other programs call these columns of shipments: whole words of a name."""
 
 Row = TypeVar("Row", ShipmentRow, StockRow, SkuRow)
 
@@ -110,7 +124,13 @@ def read_shipments(
         )
 
     parsed = _read(
-        data, name, SHIPMENT_COLUMNS, ("order_number", "tracking_number"), row_of, target_of_cells
+        data,
+        name,
+        SHIPMENT_COLUMNS,
+        ("order_number", "tracking_number"),
+        row_of,
+        target_of_cells,
+        _misnamed,
     )
     _refuse_rounded(parsed)
     parsed.rows, repeats = drop_duplicates(parsed.rows, shipment_key, shipment_content)
@@ -187,6 +207,7 @@ def _read(
     required: Sequence[str],
     row_of: Callable[[Cells, str], Row],
     target: Callable[[Cells, int], str],
+    misnamed: Callable[[Record], str | None] | None = None,
 ) -> Parsed[Row]:
     name = printable(name)
     lines = lines_of(data)
@@ -200,6 +221,8 @@ def _read(
             if record.problem is not None:
                 raise RefusedValueError(record.problem)
             _check_dates(record)
+            if misnamed and (why := misnamed(record)):
+                raise UnreadableFileError(f"line {record.line}: {why}")
             parsed.rows.append(row_of(record.cells, source))
         except RefusedValueError as error:
             target_name = target(record.cells, record.line)
@@ -209,6 +232,30 @@ def _read(
         more = f" and {len(listed) - 20} more" if len(listed) > 20 else ""
         parsed.notes.append(f"columns that are not read: {', '.join(listed[:20])}{more}")
     return parsed
+
+
+def _misnamed(record: Record) -> str | None:
+    """Returns why a row of shipments cannot be read without a column of another name.
+
+    Without SKU a row ships all that is left of its order, without quantity all that is left of its
+    SKU: `qty` must not be passed over like `weight`.
+    """
+    if not record.unread:
+        return None
+    for missing in (column for column in _MISNAMED if column not in record.cells):
+        for name in record.unread:
+            if _means(missing, name):
+                return (
+                    f"it has no {missing}, and {name} is not read: without a {missing} all that is"
+                    f" left would be shipped; rename it to {missing}, or leave it out"
+                )
+    return None
+
+
+@lru_cache(maxsize=1024)  # the same names in every row
+def _means(column: str, name: str) -> bool:
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ").casefold()
+    return any(_MISNAMED[column].fullmatch(word) for word in re.findall(r"\w+", words))
 
 
 def _check_dates(record: Record) -> None:

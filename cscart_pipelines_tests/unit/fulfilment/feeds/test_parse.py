@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -71,6 +72,41 @@ def test_only_two_columns_are_needed_and_order_spelling_and_others_do_not_matter
         ("CS1", "T1", "", None)
     ]
     assert parsed.notes == ["columns that are not read: Weight, weight"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "missing", "name"),
+    [
+        ("sku,qty", "quantity", "qty"),
+        ("sku,Qty shipped", "quantity", "Qty shipped"),
+        ("sku,QTYS", "quantity", "QTYS"),
+        ("product_code,quantity", "sku", "product_code"),
+        ("productCode,weight", "sku", "productCode"),
+        ("Artikelnummer,Menge", "sku", "Artikelnummer"),
+        ("weight,Ποσότητα", "quantity", "Ποσότητα"),
+    ],
+)
+def test_a_sku_or_quantity_under_another_name_does_not_ship_all_that_is_left(
+    columns: str, missing: str, name: str
+) -> None:
+    why = f"it has no {missing}, and {name} is not read: without a {missing} all that is left"
+    head = f"order_number,tracking_number,{columns}"
+    with pytest.raises(UnreadableFileError, match=re.escape(f"line 2: {why}")):
+        shipments(f"{head}\nCS1,T1,1,1\n")
+    keys = [*head.split(",")]
+    record = json.dumps({key: f"{place}1" for place, key in enumerate(keys)}, ensure_ascii=False)
+    with pytest.raises(UnreadableFileError, match=re.escape(f"line 1: {why}")):
+        shipments(record + "\n", "f.jsonl")
+
+
+def test_columns_that_are_no_sku_and_no_quantity_do_not_matter() -> None:
+    head = "order_number,tracking_number,item,product name,qty ordered"
+    assert shipments(f"{head},sku,quantity\nCS1,T1,x,y,3,A,1\n").rows[0].quantity == 1
+    head = "order_number,tracking_number,order_amount,service,clean,shipped by"
+    assert shipments(f"{head}\nCS1,T1,9.95,x,y,z\n").rows[0].sku == ""
+    nested = '{"order_number": "1", "tracking_number": "T", "items": [{"sku": "A", "qty": 1}]}'
+    with pytest.raises(UnreadableFileError, match="it has no sku, and items is not read"):
+        shipments(nested, "f.json")
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
