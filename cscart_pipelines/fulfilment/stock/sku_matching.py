@@ -48,6 +48,9 @@ class Catalogue:
         )
         """The shop sells by weight: its stock has fractions."""
         self._map = sku_map or {}
+        self._folded_map: dict[str, set[str]] = {}
+        for sku, code in self._map.items():
+            self._folded_map.setdefault(sku.casefold(), set()).add(code)
         self._exact: dict[str, list[CatalogueProduct]] = {}
         self._folded: dict[str, list[CatalogueProduct]] = {}
         for product in products:
@@ -59,13 +62,18 @@ class Catalogue:
     def match(self, sku: str) -> CatalogueProduct:
         """Returns the product: the code as written, else the only one that differs in case alone.
 
-        Marks of a spreadsheet around the SKU do not matter.
+        The mapping goes before the code, and is read alike, as for shipments. Marks of a
+        spreadsheet around the SKU do not matter.
 
         Raises:
             NoMatchError: no product, or several, or one whose amount is not written.
         """
         name = clean(sku, "sku")
-        code = self._map.get(sku, self._map.get(name, name)).strip()
+        code = self._map.get(sku, self._map.get(name))
+        if code is None:
+            alike = self._folded_map.get(name.casefold(), set())
+            code = next(iter(alike)) if len(alike) == 1 else name
+        code = code.strip()
         found = self._exact.get(code) or self._folded.get(code.casefold(), [])
         said = f"product code {code!r}" if code != sku else "this product code"
         if not found:

@@ -255,6 +255,13 @@ def test_the_mapping_table_goes_first() -> None:
         found.match("X")
 
 
+def test_a_mapped_sku_in_other_letters_is_not_taken_for_a_product_code() -> None:
+    found = catalogue("OUR-1", "SHOP-1", sku_map={"OUR-1": "SHOP-1"})
+    assert found.match("our-1").product_id == 2
+    unclear = catalogue("OUR-1", "A", "B", sku_map={"Our-1": "A", "our-1": "B"})
+    assert [unclear.match(sku).product_id for sku in ("Our-1", "our-1", "OUR-1")] == [2, 3, 1]
+
+
 @pytest.mark.parametrize("sku", ["nothing", "", " "])
 def test_an_unknown_sku_is_no_product(sku: str) -> None:
     with pytest.raises(NoMatchError, match=f"^{UNKNOWN}"):
