@@ -45,6 +45,8 @@ __all__ = ["folder", "ingest_files", "owner_of", "waiting_files"]
 SUFFIXES = (".csv", ".txt", ".jsonl", ".ndjson", ".json")
 SETTLED_SECONDS = 5.0
 """Seconds after the last change from which on a file counts as written completely."""
+UNENDED_FACTOR = 12
+"""Times as long for a file without an end: half of its last line may still be on its way."""
 ABANDONED_FACTOR = 12
 """Times as long a file lies in `taking/` before its process is thought to be dead."""
 
@@ -221,6 +223,7 @@ def _move_ingested(
 def _settled(directory: Path, age: float, *, moved: bool = False) -> list[Path]:
     """Returns the files to take, oldest content first. `moved`: by their age in this folder."""
     found: list[tuple[int, str, Path]] = []
+    first_unended = None
     try:
         with os.scandir(directory) as entries:
             for entry in entries if paths.is_folder(directory) else ():
@@ -228,11 +231,18 @@ def _settled(directory: Path, age: float, *, moved: bool = False) -> list[Path]:
                     state = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:  # removed meanwhile
                     continue
-                if _is_feed_file(entry.name, state) and _seconds_since(state, moved) >= age:
-                    found.append((state.st_mtime_ns, entry.name, directory / entry.name))
+                path, seconds = directory / entry.name, _seconds_since(state, moved)
+                if not _is_feed_file(entry.name, state) or seconds < age:
+                    continue
+                file = (state.st_mtime_ns, entry.name, path)
+                if not moved and seconds < age * UNENDED_FACTOR and not paths.has_end(path):
+                    first_unended = min(file, first_unended or file)
+                else:
+                    found.append(file)
     except FileNotFoundError:  # no such folder yet
         pass
-    return [path for _, _, path in sorted(found)]
+    # What came after one that waits may correct it.
+    return [file[2] for file in sorted(found) if first_unended is None or file < first_unended]
 
 
 def _is_feed_file(name: str, state: os.stat_result) -> bool:

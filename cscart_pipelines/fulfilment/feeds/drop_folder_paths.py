@@ -82,6 +82,21 @@ def read(path: Path) -> tuple[bytes, os.stat_result]:
         return stream.read(MAX_BYTES + 1), state  # one more, so that it is found too large
 
 
+def has_end(path: Path) -> bool:
+    """Returns False if the last line has no line end and closes no JSON, as of half a file.
+
+    True for a file that cannot be read: reading it reports why.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as stream:  # noqa: PTH123 (a descriptor)
+            stream.seek(-min(os.fstat(stream.fileno()).st_size, 64), os.SEEK_END)
+            last = stream.read().replace(b"\0", b"").rstrip(b" \t")  # UTF-16 has zeros
+    except OSError:
+        return True
+    return last.endswith((b"\n", b"\r", b"}", b"]"))
+
+
 def same_state(path: Path, state: os.stat_result) -> bool:
     """Returns True if the file was not written to since."""
     now = path.lstat()

@@ -153,6 +153,23 @@ def test_a_file_that_is_still_being_written_waits(room: Room) -> None:
     assert [receipt.taken for receipt in room.take(3600)] == [2]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_half_a_file_whose_writer_rests_is_not_taken(room: Room, encoding: str) -> None:
+    """Of a last line `…,MUG,12` the 1 may be there."""
+    half, whole = GOOD.rstrip("\n")[:-1], GOOD
+    path = room.put("a.csv", half.encode(encoding))
+    later = room.put("b.csv", OTHER)
+    os.utime(path, (time.time() - 400, time.time() - 400))
+    os.utime(later, (time.time() - 390, time.time() - 390))
+    assert room.waiting(60) == [] and room.take(60) == []
+    path.write_bytes(whole.encode(encoding))
+    os.utime(path, (time.time() - 400, time.time() - 400))
+    assert room.waiting(60) == ["a.csv", "b.csv"]
+    path.write_bytes(half.encode(encoding))
+    os.utime(path, (time.time() - 900, time.time() - 900))
+    assert [receipt.source for receipt in room.take(60)] == ["a.csv", "b.csv"]
+
+
 @pytest.mark.parametrize("text", [GOOD, "order_number,trac"])
 def test_a_file_whose_writer_goes_on_after_it_was_moved_is_taken_again(
     room: Room, monkeypatch: pytest.MonkeyPatch, text: str
