@@ -71,21 +71,22 @@ def match_existing(
         if each.key not in done:
             if each.code in shipped:
                 reason = (
-                    f"parcel {each.tracking} has product code {each.code} already, as shipment"
-                    f" {shipped[each.code]}, from a row with another SKU or none"
+                    f"parcel {each.tracking} has product code {each.code} already, from a row with"
+                    f" another SKU or none, {_where(shipped[each.code], shipments)}"
                 )
                 found.refusals.append((each.row, reason))
             else:
                 rest.append(each)
             continue
         shipment_id, quantity = done[each.key]
+        where = _where(shipment_id, shipments)
         asked = None if each.row.quantity is None else str(each.pieces)
         if quantity == asked:
-            reason = f"shipped already, as shipment {shipment_id}"
+            reason = f"shipped already, {where}"
             found.adopted.append(Adopted(each.tracking, (each.row,), shipment_id, reason))
         else:
             said = f"{quantity} piece{'s' * (quantity != '1')}" if quantity else "all that was left"
-            reason = f"this row was shipped already with {said}, as shipment {shipment_id}"
+            reason = f"this row was shipped already with {said}, {where}"
             found.refusals.append((each.row, reason))
     foreign = _foreign_shipments(group[0].tracking, line, shipments, history)
     if rest and foreign:
@@ -112,6 +113,15 @@ def reserved_by_unconfirmed(
         if entry.kind is Kind.SHIPMENT and entry.unconfirmed and entry.tracking not in named
     ]
     return [each.quantities for each in parcels if not any(matches(each, s) for s in foreign)]
+
+
+def _where(shipment_id: int, shipments: Sequence[ShipmentSeen]) -> str:
+    """Which shipment of ours it was, and whether the shop still has it."""
+    if any(seen.shipment_id == shipment_id for seen in shipments):
+        return f"as shipment {shipment_id}"
+    return (
+        f"as shipment {shipment_id}, which the shop has no more (`fulfilment deleted` settles it)"
+    )
 
 
 def _rows_done(tracking: str, history: Sequence[Entry]) -> dict[str, tuple[int, str | None]]:

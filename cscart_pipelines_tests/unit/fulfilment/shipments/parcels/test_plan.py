@@ -457,14 +457,23 @@ def test_a_row_that_was_shipped_with_another_quantity_is_refused() -> None:
     assert said == "this row was shipped already with 1 piece, as shipment 301"
 
 
+def test_a_shipment_that_was_deleted_since_is_told() -> None:
+    _, _, history = apply(planned([row("1Z1", "A", 1)]), order())
+    gone = "as shipment 301, which the shop has no more (`fulfilment deleted` settles it)"
+    (adopted,) = planned([row("1Z-1", "A", 1)], order(), (), history).adopted
+    assert adopted.reason == f"shipped already, {gone}"
+    said = only_reason(planned([row("1Z-1", "A", 2)], order(), (), history))
+    assert said == f"this row was shipped already with 1 piece, {gone}"
+
+
 def test_a_product_that_a_parcel_has_is_not_shipped_again_under_another_sku() -> None:
     mapped = {"w1": "A"}
     first = planned([row("1Z1", "w1", 1)], sku_map=mapped)
     after, shipments, history = apply(first, order(("11", "A", 3, 3)))
     said = only_reason(planned([row("1Z1", "A", 1)], after, shipments, history, sku_map=mapped))
     assert said == (
-        "parcel 1Z1 has product code A already, as shipment 301, from a row with another SKU or"
-        " none"
+        "parcel 1Z1 has product code A already, from a row with another SKU or none, as shipment"
+        " 301"
     )
     again = planned([row("1Z1", "W1", 1)], after, shipments, history, sku_map=mapped)
     assert again.adopted and not again.parcels
