@@ -6,7 +6,7 @@ unconfirmed writes, which are read back before anything is planned (`shipments/o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -50,9 +50,9 @@ def match_existing(
     """Divides the rows of one parcel into adopted, refused and new ones.
 
     Rows that a verified write of ours has carried out are done. One that names a product of such a
-    write by another SKU is refused: with the SKU mapped meanwhile, it may be the same row. The
-    others are adopted by a shipment of the same number that is not ours; where there is none they
-    are new, also if we have shipped other rows of the parcel.
+    write by another SKU, or none, is refused: it may be the same row. The others are adopted by a
+    shipment of the same number that is not ours; where there is none they are new, also if we have
+    shipped other rows of the parcel.
 
     Args:
         group: the rows of the parcel.
@@ -69,11 +69,7 @@ def match_existing(
     rest = []
     for each in group:
         if each.key not in done:
-            if each.code in shipped:
-                reason = (
-                    f"parcel {each.tracking} has product code {each.code} already, from a row with"
-                    f" another SKU or none, {_where(shipped[each.code], shipments)}"
-                )
+            if reason := _unclear(each, done, shipped, shipments):
                 found.refusals.append((each.row, reason))
             else:
                 rest.append(each)
@@ -113,6 +109,28 @@ def reserved_by_unconfirmed(
         if entry.kind is Kind.SHIPMENT and entry.unconfirmed and entry.tracking not in named
     ]
     return [each.quantities for each in parcels if not any(matches(each, s) for s in foreign)]
+
+
+def _unclear(
+    each: RequestedRow,
+    done: Mapping[str, tuple[int, str | None]],
+    shipped: Mapping[str | None, int],
+    shipments: Sequence[ShipmentSeen],
+) -> str | None:
+    """Why a row may be one that was shipped, though it has another SKU or none."""
+    if not each.sku and done:
+        (known, _), *_ = done.values()
+        return (
+            f"parcel {each.tracking} was shipped with rows that name their SKU,"
+            f" {_where(known, shipments)}; a row without one means everything that is left: which"
+            " of them?"
+        )
+    if each.code in shipped:
+        return (
+            f"parcel {each.tracking} has product code {each.code} already, from a row with another"
+            f" SKU or none, {_where(shipped[each.code], shipments)}"
+        )
+    return None
 
 
 def _where(shipment_id: int, shipments: Sequence[ShipmentSeen]) -> str:

@@ -457,6 +457,16 @@ def test_a_row_that_was_shipped_with_another_quantity_is_refused() -> None:
     assert said == "this row was shipped already with 1 piece, as shipment 301"
 
 
+def test_a_parcel_that_named_its_skus_does_not_take_all_that_is_left_later() -> None:
+    after, shipments, history = apply(planned([row("1Z1", "A", 1)]), order())
+    said = only_reason(planned([row("1Z1", "", None)], after, shipments, history))
+    assert said == (
+        "parcel 1Z1 was shipped with rows that name their SKU, as shipment 301; a row without one"
+        " means everything that is left: which of them?"
+    )
+    assert planned([row("1Z2", "", None)], after, shipments, history).parcels
+
+
 def test_a_shipment_that_was_deleted_since_is_told() -> None:
     _, _, history = apply(planned([row("1Z1", "A", 1)]), order())
     gone = "as shipment 301, which the shop has no more (`fulfilment deleted` settles it)"
