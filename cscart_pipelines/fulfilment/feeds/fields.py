@@ -39,6 +39,8 @@ _MAY_BE_EMPTY = ("carrier", "tracking_url", "shipped_at", "as_of")
 _ROUNDED = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+[eE][+-]?[0-9]+|[.,]?[eE][+-][0-9]+)")
 """No program writes a rounded number without a fraction or a sign: 10E5 is a code."""
 _WHOLE = re.compile(r"([0-9]+)[.,]0+")
+_GROUPED = re.compile(r"[1-9][0-9]{0,2}[.,]000")
+"""1,000 may be one thousand: the order 1 would get what was sent for the order 1000."""
 FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _SEPARATOR = re.compile(r"(?<=.)[,;|&+\r\n\t]|\s(?:and|und|et|or|oder|y|e|plus|και)\s", re.I)
 
@@ -57,7 +59,8 @@ def clean(text: str, column: str) -> str:
             text = "".join(" " if unicodedata.category(c) == "Zs" else c for c in text)
             text = text.translate(FULL_WIDTH)
         text = text.strip(" ,;")
-        if (whole := _WHOLE.fullmatch(text)) and len(whole[1].lstrip("0")) <= EXACT_DIGITS:
+        whole = None if _GROUPED.fullmatch(text) else _WHOLE.fullmatch(text)
+        if whole and len(whole[1].lstrip("0")) <= EXACT_DIGITS:
             return whole[1]
     return text
 
@@ -74,8 +77,13 @@ def text_value(cell: Cell, column: str) -> str:
     text = cell_text(cell, column)
     if len(text) > MAX_LENGTH[column]:
         raise RefusedValueError(f"{column} is longer than {MAX_LENGTH[column]} characters")
+    number = column in ("order_number", "tracking_number")
+    if number and _GROUPED.fullmatch(text):
+        raise RefusedValueError(
+            f"{column} {text} is ambiguous (a fraction or thousands); {TEXT_FORMAT}"
+        )
     # What is whole and was not cut by `clean` has more digits than a spreadsheet keeps.
-    cut = column in ("order_number", "tracking_number") and _WHOLE.fullmatch(text)
+    cut = number and _WHOLE.fullmatch(text)
     if cut or _ROUNDED.fullmatch(text):
         raise RefusedValueError(
             f"{column} {clip(text)} was rounded by a spreadsheet or script; {TEXT_FORMAT}"
@@ -84,7 +92,7 @@ def text_value(cell: Cell, column: str) -> str:
         raise several_numbers(text)
     if not text.isprintable():
         raise RefusedValueError(f"{column} holds line breaks or characters that cannot be shown")
-    if column in ("order_number", "tracking_number") and not text.isascii():
+    if number and not text.isascii():
         invalid = next(letter for letter in text if not letter.isascii())
         raise RefusedValueError(
             f"{column} {clip(text)} holds “{invalid}”"

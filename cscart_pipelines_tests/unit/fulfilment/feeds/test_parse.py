@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cscart_pipelines.fulfilment.feeds.fields import RefusedValueError
+from cscart_pipelines.fulfilment.feeds.fields import RefusedValueError, clean
 from cscart_pipelines.fulfilment.feeds.parse import (
     Parsed,
     UnreadableFileError,
@@ -433,6 +433,16 @@ def test_the_other_columns_have_the_same_reader() -> None:
     for carrier in ("#\u0394/\u03a5", "#\u00a1VALOR!", "########", "0.0", "FAUX"):
         assert "error" in why(shipments(f"{HEADER}\nCS1,T1,{carrier},,,,\n"))[2]
     assert shipments(f"{HEADER}\nCS1,T1,n/d,,,,\n").rows[0].carrier is None
+
+
+@pytest.mark.parametrize("number", ["1,000", "1.000", "12,000", "999.000"])
+def test_a_thousand_is_not_taken_for_the_order_one(number: str) -> None:
+    parsed = shipments(f'order_number,tracking_number\n"{number}",T1\nCS1,"{number}"\n')
+    assert parsed.rows == [] and all("is ambiguous" in reason for reason in why(parsed).values())
+    assert clean(number, "order_number") == number  # of a row that came by SQL
+    lines = "".join(f'"{each}",T1\n' for each in ("1000.0", "1234.000", "0.000", "1.00"))
+    whole = shipments(f"order_number,tracking_number\n{lines}").rows
+    assert [row.order_number for row in whole] == ["1000", "1234", "0", "1"]
 
 
 def test_numbers_of_json_that_programs_do_not_keep_are_refused() -> None:
