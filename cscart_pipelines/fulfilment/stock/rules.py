@@ -22,6 +22,12 @@ WHOLE, WEIGHED = Decimal(1), Decimal("0.001")
 NO_CAP = Decimal("Infinity")
 """The cap of a SKU that has none though its integration has one."""
 _NUMBER = re.compile(r"[0-9]{1,7}(\.[0-9]{1,3})?")
+_GROUPED = re.compile(r"[1-9][0-9]{0,2}\.[0-9]{2}0")
+"""Thousands, or a fraction with a zero that says nothing; a cap of 1 for 1000 empties a shop."""
+
+
+class AmbiguousNumberError(ValueError):
+    """A number of a rule that could mean two things."""
 
 
 class RefusedLevelError(ValueError):
@@ -177,6 +183,11 @@ def _round_down(amount: Decimal, *, fractions: bool) -> Decimal:
 
 def read_number(text: str) -> Decimal:
     """Reads the quantity of a rule. Raises ValueError with a reason."""
+    if _GROUPED.fullmatch(text.strip()):
+        raise AmbiguousNumberError(
+            f"{text!r} is ambiguous (a fraction or thousands); write it without a point, as 1000,"
+            " or without zeros behind it, as 1.5"
+        )
     if not _NUMBER.fullmatch(text.strip()):
         raise ValueError(f"{text!r} is no quantity; expected a number from 0 on, as 5 or 2.5")
     return tidy(Decimal(text.strip()))
@@ -189,6 +200,8 @@ def read_buffer(text: str) -> Buffer:
         if rest.strip():
             raise ValueError
         buffer = Buffer(read_number(number), bool(sign))
+    except AmbiguousNumberError:
+        raise
     except ValueError:
         raise ValueError(f"{text!r} is no buffer; expected pieces, as 2, or percent, as 10%") from (
             None
@@ -204,6 +217,8 @@ def read_cap(text: str) -> Decimal:
         return NO_CAP
     try:
         return read_number(text)
+    except AmbiguousNumberError:
+        raise
     except ValueError:
         raise ValueError(f"{text!r} is no cap; expected a number from 0 on, or none") from None
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,6 +23,8 @@ from cscart_pipelines.fulfilment.stock.rules import (
     amount_for,
     explained_by_orders,
     read_buffer,
+    read_cap,
+    read_number,
 )
 from cscart_pipelines.fulfilment.stock.sku_matching import (
     UNKNOWN,
@@ -200,6 +204,16 @@ def test_a_buffer_is_pieces_or_percent(text: str, said: str) -> None:
 def test_what_is_no_buffer_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"buffer|more than 100%"):
         read_buffer(text)
+
+
+@pytest.mark.parametrize("read", [read_buffer, read_cap, read_number])
+def test_a_thousand_with_a_point_is_not_taken_for_one(read: Callable[[str], Any]) -> None:
+    for text in ("1.000", "2.500", " 12.000 "):
+        with pytest.raises(ValueError, match="is ambiguous"):
+            read(text)
+    assert [str(read(text)) for text in ("1000", "1.5", "0.500", "1.125")] == [
+        "1000", "1.5", "0.5", "1.125",
+    ]  # fmt: skip
 
 
 @given(pieces, pieces, st.integers(0, 30))
