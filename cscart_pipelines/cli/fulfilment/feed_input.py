@@ -6,7 +6,6 @@ Not here: its rows (`fulfilment.feeds`).
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -15,6 +14,7 @@ import typer
 
 from cscart_pipelines.cli.support import console
 from cscart_pipelines.fulfilment.feeds.parse import Parsed, read_shipments, read_stock
+from cscart_pipelines.fulfilment.feeds.time_fields import file_time
 from cscart_pipelines.fulfilment.push_session import PushKind
 
 STDIN = "-"
@@ -59,6 +59,5 @@ def read_feed(kind: PushKind, file: Path, source: str, zone: ZoneInfo) -> Parsed
     if str(file) != STDIN:
         # Levels without a time of their own were counted when the file was written: the same file
         # read twice gives the same levels.
-        written = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-        counted = min(written, datetime.now(UTC))
+        counted = file_time(file.stat().st_mtime)
     return read_stock(data, source, zone, as_of=counted)

@@ -12,7 +12,6 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -34,6 +33,7 @@ from cscart_pipelines.fulfilment.feeds.parse import (
     read_stock,
 )
 from cscart_pipelines.fulfilment.feeds.text import printable
+from cscart_pipelines.fulfilment.feeds.time_fields import file_time
 from cscart_pipelines.fulfilment.models import ShipmentRow, StockRow
 from cscart_pipelines.integrations.registry import Integration
 from cscart_pipelines.settings import Settings
@@ -199,8 +199,7 @@ def _parsed(
         return read_shipments(data, name, zone)
     # Counts without a time were made when the file was written; the file's time is the same
     # whenever it is ingested.
-    written = min(datetime.fromtimestamp(state.st_mtime, UTC), datetime.now(UTC))
-    return read_stock(data, name, zone, as_of=written)
+    return read_stock(data, name, zone, as_of=file_time(state.st_mtime))
 
 
 def _move_ingested(

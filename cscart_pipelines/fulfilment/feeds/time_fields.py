@@ -54,6 +54,19 @@ def timestamp(cell: Cell, column: str, zone: ZoneInfo, latest: datetime) -> date
     return found
 
 
+def file_time(modified: float) -> datetime | None:
+    """Returns when a file was written, at most now.
+
+    Args:
+        modified: seconds since 1970, as the file system has it.
+
+    Returns:
+        None for a time before 2000: archives and mounted buckets write 1970 or 1980 for no time.
+    """
+    written = min(datetime.fromtimestamp(modified, UTC), datetime.now(UTC))
+    return written if written >= EARLIEST else None
+
+
 def is_month_first(cell: Cell) -> bool:
     """Returns True for a date that can only be month before day: 01/31/2024."""
     found = _DATE.fullmatch(bare(cell)) if isinstance(cell, str) else None

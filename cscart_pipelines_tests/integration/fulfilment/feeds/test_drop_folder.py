@@ -212,6 +212,16 @@ def test_levels_without_a_time_were_counted_when_the_file_was_written(room: Room
     ]
 
 
+@pytest.mark.parametrize("no_time", [0, 315_532_800])
+def test_levels_of_a_place_that_keeps_no_times_are_counted_now(room: Room, no_time: int) -> None:
+    """Not in 1970: what was ordered since the count would be taken off, and that is everything."""
+    path = room.put("a.csv", STOCK, "stock")
+    os.utime(path, (no_time, no_time))
+    room.take()
+    recent = "SELECT min(as_of) > now() - interval '1 hour' FROM fulfilment.stock_levels"
+    assert room.said(recent) == [(True,)]
+
+
 # --- where they go -------------------------------------------------------------------------------
 
 
