@@ -160,8 +160,8 @@ class StatusPush:
         except AmbiguousWriteError as error:
             entry = self._journal.ambiguous(entry, str(error))
         except RejectedWriteError as error:
-            self.finished.append(self._journal.finish(entry, State.FAILED, reason=str(error)))
-            return
+            # An add-on may refuse what the shop has done already: reading decides.
+            entry = self._journal.answered(entry, {"rejected": str(error)})
         except (TransientShopError, PermanentShopError):
             self._journal.replan(entry)
             raise
@@ -175,15 +175,20 @@ class StatusPush:
         """Returns True when the entry is finished; else it may be written again."""
         journal, letter = self._journal, entry.plan.get("to")
         answered = bool((entry.after or {}).get("answered"))
+        rejected = (entry.after or {}).get("rejected")
         after = {"status": order.status, "total": str(order.total)}
         if order.updated_at is not None:  # for the order export: this write and later changes
             after["updated_at"] = order.updated_at.isoformat()
         if order.status == letter:
             total = (entry.before or {}).get("total", after["total"])
-            note = (
-                None if total == after["total"] else f"the total went from {total} to {order.total}"
-            )
+            notes = [f"{rejected}; the order has it all the same"] if rejected else []
+            if total != after["total"]:
+                notes.append(f"the total went from {total} to {order.total}")
+            note = "; ".join(notes) or None
             self.finished.append(journal.finish(entry, State.VERIFIED, after=after, reason=note))
+            return True
+        if rejected:
+            self.finished.append(journal.finish(entry, State.FAILED, reason=str(rejected)))
             return True
         rest = self._context.settling_seconds - max(age, 0.0)
         if not answered and entry.plan.get("with_shipment"):

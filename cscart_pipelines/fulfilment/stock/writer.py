@@ -48,6 +48,11 @@ class _Attempt:
         self.error: Exception | None = None
 
     @property
+    def rejected(self) -> bool:
+        """The shop has refused it. An add-on may do so after it was done: reading decides."""
+        return isinstance(self.error, RejectedWriteError | NotFoundError)
+
+    @property
     def planned(self) -> Decimal:
         return from_json(self.entry.plan["amount"])
 
@@ -152,10 +157,8 @@ class StockWriter:
                 attempt.entry = self._journal.finish(
                     attempt.entry, State.SKIPPED, reason=PUSH_ENDED
                 )
-            elif error is None or isinstance(error, AmbiguousWriteError):
+            elif error is None or isinstance(error, AmbiguousWriteError) or attempt.rejected:
                 sent.append(attempt)
-            elif isinstance(error, RejectedWriteError | NotFoundError):
-                self._finish(attempt, State.FAILED, str(error), row="refused")
             else:
                 self._finish(attempt, State.FAILED, f"not applied: {error}")
                 shop_error = shop_error or (error if isinstance(error, ShopError) else None)
@@ -210,6 +213,9 @@ class StockWriter:
     ) -> bool:
         """Finishes the entry if the shop tells how it ended. `late`: nothing is on its way now."""
         now = None if product is None else product.amount
+        if attempt.rejected and now != attempt.planned:
+            self._finish(attempt, State.FAILED, str(attempt.error), row="refused")
+            return True
         if product is None or now is None:
             if attempt.answered or late:
                 limit = self._context.settings.limit
@@ -220,7 +226,10 @@ class StockWriter:
             return False
         after = {"amount": json_number(now)}
         if now == attempt.planned:
-            self._finish(attempt, State.VERIFIED, attempt.target.note, after=after, row="done")
+            note = attempt.target.note
+            if attempt.rejected:
+                note = f"{attempt.error}; the product has it all the same"
+            self._finish(attempt, State.VERIFIED, note, after=after, row="done")
         elif (attempt.answered or late) and explained_by_orders(
             attempt.before, attempt.planned, now
         ):

@@ -732,6 +732,35 @@ def test_an_answer_with_a_wrong_id_is_no_proof_and_no_harm(connect: Connect, tol
     assert at.shop.store.orders[order.order_id].status == "C"
 
 
+@pytest.mark.parametrize("profile", ["4.7", "4.20"])
+def test_what_was_done_before_it_was_refused_counts_as_done(connect: Connect, profile: str) -> None:
+    """An add-on's error, after the shop has worked."""
+    at = connect(profile)
+    order = at.order((1, 2))
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    at.execute(
+        "INSERT INTO fulfilment.stock_levels (integration, sku, quantity) VALUES (%s, %s, 3)",
+        at.key, "SKU-0002",
+    )  # fmt: skip
+    work = at.shop.router.answer
+
+    def refuse(request: Any) -> SandboxResponse:
+        answer = work(request)
+        refusal = SandboxResponse(400, b'{"message":"Bad Request: hook","status":400}')
+        return answer if request.method == "GET" else refusal
+
+    at.shop.router.answer = refuse  # type: ignore[method-assign]
+    assert at.push().problems == at.push("stock").problems == []
+    assert set(at.rows("SELECT kind, state FROM fulfilment.journal")) == {
+        ("shipment", "verified"), ("order_status", "verified"), ("stock", "verified"),
+    }  # fmt: skip
+    assert at.inbox() == [("done", None)]
+    assert at.shop.store.orders[order.order_id].status == "C"
+    assert at.rows("SELECT state FROM fulfilment.stock_levels") == [("done",)]
+    said = at.rows("SELECT reason FROM fulfilment.journal WHERE kind = 'stock'")
+    assert said[0][0].endswith("Bad Request: hook; the product has it all the same")
+
+
 def test_the_status_does_not_travel_with_a_parcel_after_one_was_refused(connect: Connect) -> None:
     at = connect("4.7", partially_shipped_status="B")
     order = at.order((1, 1), (2, 1))
