@@ -21,6 +21,7 @@ from cscart_pipelines.cli.support.environment import PROJECT, private_folder
 from cscart_pipelines.fulfilment.shop_write_lock import acquire
 from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.support.dagster.launching import launched_here as launched_here
+from cscart_pipelines_tests.support.database.locks import ADVISORY
 from cscart_pipelines_tests.support.fulfilment.shops import Connect
 from cscart_pipelines_tests.support.fulfilment.shops import connect as connect
 from cscart_pipelines_tests.support.shop.backoff import no_backoff as no_backoff
@@ -202,8 +203,7 @@ def turns(desk: Desk) -> tuple[int, int]:
     """Who writes to the shop, and who waits for that."""
     ((has, waits),) = desk.rows(
         "SELECT count(*) FILTER (WHERE granted), count(*) FILTER (WHERE NOT granted)"
-        " FROM pg_locks WHERE locktype = 'advisory'"
-        " AND (classid::bigint << 32) | objid::bigint = %s",
+        f" FROM {ADVISORY} WHERE number = %s",
         Lock.SHOP_WRITE.number("shop"),
     )
     return has, waits

@@ -31,13 +31,11 @@ from cscart_pipelines_tests.support.dagster.location import (
     control_room,
     location,
 )
+from cscart_pipelines_tests.support.database.locks import ADVISORY
 from cscart_pipelines_tests.support.shop.sandboxes import small_shop
 
 pytestmark = [pytest.mark.filterwarnings(PYDANTIC), pytest.mark.begun_first]
-WAITING_FOR_BUILD = (
-    "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database"
-    " WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()"
-)
+WAITING_FOR_BUILD = f"SELECT count(*) FROM {ADVISORY} WHERE NOT granted"
 
 
 @dataclass

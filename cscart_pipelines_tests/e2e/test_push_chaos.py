@@ -23,6 +23,7 @@ from cscart_pipelines.fulfilment.feeds.ingest import ingest
 from cscart_pipelines.fulfilment.feeds.parse import Parsed
 from cscart_pipelines.fulfilment.journal import OPEN
 from cscart_pipelines.warehouse.advisory import Lock
+from cscart_pipelines_tests.support.database.locks import ADVISORY
 from cscart_pipelines_tests.support.fulfilment.chaos import LOSSES, Chaos, Workers
 from cscart_pipelines_tests.support.fulfilment.reference_world import PREFIX, World, shop_state
 from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected, connect
@@ -69,9 +70,7 @@ def feed_respelled(at: Connected, world: World) -> None:
 def cut_connections(at: Connected) -> None:
     """Whoever writes to the shop loses the database."""
     at.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
-        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-        " AND (classid::bigint << 32 | objid::bigint) = %s",
+        f"SELECT pg_terminate_backend(pid) FROM {ADVISORY} WHERE granted AND number = %s",
         Lock.SHOP_WRITE.number(at.key),
     )
 

@@ -384,8 +384,11 @@ def test_a_terminated_command_dies_of_it(desk: Desk) -> None:
         # Whoever runs the tests in the background may have it ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    waiting = "SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)' AND pid <> %s"
-    while not desk.rows(waiting.replace("%pg", "%%pg"), 0):
+    waiting = (
+        "SELECT FROM pg_stat_activity WHERE datname = current_database()"
+        " AND right(query, 13) = 'pg_sleep(600)'"
+    )
+    while not desk.rows(waiting):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     assert process.stderr

@@ -23,6 +23,7 @@ from cscart_pipelines.fulfilment.stock.push import push_stock
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.warehouse.advisory import Lock
+from cscart_pipelines_tests.support.database.locks import ADVISORY
 from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected, connect
 from cscart_pipelines_tests.support.fulfilment.stock import levels
 
@@ -121,10 +122,7 @@ def test_the_gate_is_there_for_everybody(connect: Connect) -> None:
     assert record(at) == []
 
 
-WAITS = (
-    "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-    " AND (classid::bigint << 32 | objid::bigint) = %s"
-)
+WAITS = f"SELECT FROM {ADVISORY} WHERE NOT granted AND number = %s"
 
 
 @pytest.mark.parametrize(

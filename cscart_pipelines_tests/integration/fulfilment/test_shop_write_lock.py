@@ -10,6 +10,7 @@ import pytest
 from cscart_pipelines.fulfilment.shop_write_lock import ShopWriteLockedError, acquire
 from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.conftest import Database
+from cscart_pipelines_tests.support.database.locks import ADVISORY
 
 
 def test_a_shop_has_one_writer_and_other_shops_have_theirs(warehouse_database: Database) -> None:
@@ -55,10 +56,7 @@ def test_who_may_wait_gets_the_turn_when_it_is_free(warehouse_database: Database
     thread = threading.Thread(target=wait)
     with acquire(warehouse, "one"), warehouse_database.connect() as connection:
         thread.start()
-        waits = (
-            "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-            " AND (classid::bigint << 32 | objid::bigint) = %s"
-        )
+        waits = f"SELECT FROM {ADVISORY} WHERE NOT granted AND number = %s"
         while connection.execute(waits, [Lock.SHOP_WRITE.number("one")]).fetchone() is None:
             pass
         assert not got.is_set()

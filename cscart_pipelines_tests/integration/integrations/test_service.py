@@ -22,6 +22,7 @@ from cscart_pipelines.onsite.write_keys import OPEN, REMOVED, load_sites, write_
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.settings import Settings
 from cscart_pipelines_tests.conftest import Database
+from cscart_pipelines_tests.support.database.locks import ADVISORY
 from cscart_pipelines_tests.support.shop.commands import KEY, Desk
 from cscart_pipelines_tests.support.shop.commands import desk as desk
 from cscart_pipelines_tests.support.shop.syncs import connected, fill_shop
@@ -29,10 +30,7 @@ from cscart_pipelines_tests.support.shop.syncs import connected, fill_shop
 pytestmark = pytest.mark.begun_first
 
 STATUSES = ("ready", "syncing", "enabled", "failed", "disabled")
-LOCKS = (
-    "SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = database"
-    " WHERE locktype = 'advisory' AND datname = current_database()"
-)
+LOCKS = f"SELECT pid FROM {ADVISORY}"
 INTEGRATION_TABLES = ("integrations", "sync_state", "sync_runs", "sync_requests", "sweep_seen")
 
 

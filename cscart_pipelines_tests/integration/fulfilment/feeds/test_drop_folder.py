@@ -33,14 +33,12 @@ from cscart_pipelines.integrations.settings import check
 from cscart_pipelines.settings import Settings, read_settings
 from cscart_pipelines_tests import PROJECT_ROOT
 from cscart_pipelines_tests.conftest import Database
+from cscart_pipelines_tests.support.database.locks import ADVISORY
 
 Connection = psycopg.Connection[Any]
 GOOD = "order_number,tracking_number\nCS1,T1\nCS2,T2\n"
 OTHER = "order_number,tracking_number\nCS3,T3\n"
-LOCKS = (
-    "SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database"
-    " WHERE locktype = 'advisory' AND datname = current_database()"
-)
+LOCKS = f"SELECT FROM {ADVISORY}"
 STOCK = "sku,quantity\nA,1\nB,2\n"
 
 

@@ -27,12 +27,10 @@ from cscart_pipelines.fulfilment.report import RefusedRow
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.conftest import Database
+from cscart_pipelines_tests.support.database.locks import ADVISORY
 
 Connection = psycopg.Connection[Any]
-WAITS = (
-    "SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database"
-    " WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()"
-)
+WAITS = f"SELECT FROM {ADVISORY} WHERE NOT granted"
 DAY = datetime(2024, 5, 1, tzinfo=UTC)
 
 

@@ -23,6 +23,7 @@ from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.sandbox.http.responses import SandboxResponse
 from cscart_pipelines.sandbox.shop.profiles import PROFILES
 from cscart_pipelines.warehouse.advisory import Lock
+from cscart_pipelines_tests.support.database.locks import ADVISORY
 from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected, connect
 
 pytestmark = pytest.mark.begun_first
@@ -612,9 +613,9 @@ def test_who_has_lost_the_turn_while_he_waited_sends_nothing_more(connect: Conne
 
     def lose_the_turn(_: float) -> None:
         at.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
-            " AND (classid::bigint << 32 | objid::bigint) = %s", Lock.SHOP_WRITE.number(at.key),
-        )  # fmt: skip
+            f"SELECT pg_terminate_backend(pid) FROM {ADVISORY} WHERE granted AND number = %s",
+            Lock.SHOP_WRITE.number(at.key),
+        )
 
     with pytest.raises(psycopg.OperationalError):
         at.push(client={"sleep": lose_the_turn})
@@ -797,10 +798,10 @@ def test_a_connection_lost_between_journal_and_request_sends_no_other_parcel(
             sent[0] += 1
         if sent[0] == 3:
             at.execute(
-                "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE granted"
-                " AND locktype = 'advisory'"
-                " AND (classid::bigint << 32 | objid::bigint) = %s", Lock.SHOP_WRITE.number(at.key),
-            )  # fmt: skip
+                f"SELECT pg_terminate_backend(pid, 10000) FROM {ADVISORY}"
+                " WHERE granted AND number = %s",
+                Lock.SHOP_WRITE.number(at.key),
+            )
 
     with pytest.raises(psycopg.OperationalError):
         at.push(settle=3600)

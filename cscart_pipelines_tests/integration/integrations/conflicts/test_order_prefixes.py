@@ -11,6 +11,7 @@ import pytest
 from cscart_pipelines.integrations import config_file
 from cscart_pipelines.integrations.conflicts import order_prefixes as order_prefix_conflicts
 from cscart_pipelines.integrations.settings import InvalidSettingsError
+from cscart_pipelines_tests.support.database.locks import ADVISORY
 from cscart_pipelines_tests.support.shop.commands import Desk
 from cscart_pipelines_tests.support.shop.commands import desk as desk
 
@@ -70,11 +71,7 @@ def test_a_file_is_checked_before_anything_is_done(tmp_path: Path) -> None:
 
 def _until_waiting(desk: Desk, number: int) -> None:
     """Until so many sessions wait for the lock of the prefixes."""
-    query = (
-        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    )
-    while desk.rows(query)[0][0] < number:
+    while desk.rows(f"SELECT count(*) FROM {ADVISORY} WHERE NOT granted")[0][0] < number:
         threading.Event().wait(0.01)
 
 
