@@ -8,12 +8,10 @@ address_hashes as (
     where {{ in_scope() }}
 ),
 
+-- With each event that names an address the collector writes its visitor.
 seen as (
-    select integration, email_sha256 from {{ ref('stg_onsite__visitors') }}
+    select distinct integration, email_sha256 from {{ ref('stg_onsite__visitors') }}
     where {{ in_scope() }}
-    union
-    select integration, email_sha256 from {{ ref('stg_onsite__events') }}
-    where {{ in_scope() }} and email_sha256 is not null
 )
 
 -- Two spellings of an address may mean the same.
