@@ -272,9 +272,14 @@ def _order_before_read_back(shop: Connected, product_id: int, pieces: int) -> No
             shop.order((product_id, pieces))
 
 
+@pytest.mark.parametrize("answered", [True, False])
 @pytest.mark.parametrize("wanted", [120, 50])
-def test_an_order_between_write_and_read_back_is_no_trouble(connect: Connect, wanted: int) -> None:
+def test_an_order_between_write_and_read_back_is_no_trouble(
+    connect: Connect, wanted: int, answered: bool
+) -> None:
     shop = connect()
+    if not answered:  # the settling time has to pass before anything is concluded
+        shop.shop.faults.add("reset", method="PUT", after=True)
     levels(shop, SKU_0001=wanted)
     _order_before_read_back(shop, 1, 2)
     report = push(shop)
