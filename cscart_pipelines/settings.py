@@ -26,7 +26,7 @@ class SettingsError(ValueError):
 
 
 class CollectorSettings(BaseModel):
-    """What the collector is told; limits that no deployment needs to change stay in its room."""
+    """What the collector is told. Limits that no deployment needs to change are in `onsite`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,7 +45,7 @@ class CollectorSettings(BaseModel):
 
 
 class Settings(BaseModel):
-    """What the environment decides for every room. Values of secrets never show in a repr."""
+    """What the environment decides for all packages. Values of secrets never show in a repr."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,7 +1,7 @@
 """Cells that go to spreadsheets or come from them: guards against formulas, put on and taken off.
 
 What `guarded` puts before a cell, `unguarded` takes off again, letter by letter, and so do the
-readers of feeds (`bare`). Not here: what a cell of a feed means (`fulfilment.feed_values`).
+readers of feeds (`bare`). Not here: what a cell of a feed means (`fulfilment.feeds.fields`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Tracking numbers: when two spellings mean the same parcel. Pure.
 
 Not here: finding the parcel in the shop (`shipments/parcels/parcel`), checking a cell of a feed
-(`feeds/fields`).
+(`feeds/tracking_field`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Safe beside running collectors: every step is a short transaction that is postponed
 (`RetentionReport.postponed`) rather than let visitors wait for a lock. Not here: when it runs
-(`defs`, and each collector when it starts).
+(`defs.onsite.retention`, and each collector when it starts).
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 Rows are tuples in the column order of `tables`; each call returns what changed. The transaction is
 the caller's, so that rows and the watermark that covers them commit together. Not here: how rows
-are read, and which of them to load (`sync`), rows that cannot be read
-(`rejects`).
+are read, and which of them to load (`sync`), rows that cannot be read (`rejects`).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class PushConfig(dg.Config):
     dry_run: bool = Field(
         default=False,
         description="Only compare: nothing is written, neither to the shop nor to the"
-        " inbox. Files in the watched folder stay where they are.",
+        " inbox. Files in the drop folder stay where they are.",
     )
     limit: int | None = Field(
         default=None,
@@ -35,7 +35,7 @@ class PushConfig(dg.Config):
     )
     files: bool = Field(
         default=True,
-        description="Take the files of the watched folder in first.",
+        description="Take the files of the drop folder in first.",
     )
 
 
@@ -45,7 +45,7 @@ class StockConfig(PushConfig):
     release: bool = Field(
         default=False,
         description="Apply what the circuit breaker holds when the run starts. Look at it with a"
-        " dry run first. Files in the watched folder stay where they are.",
+        " dry run first. Files in the drop folder stay where they are.",
     )
 
 

@@ -39,7 +39,7 @@ TAGS = {
 
 @dg.op(
     name="ingest_drop_folder",
-    description="Takes the files of the watched folder into the inboxes.",
+    description="Takes the files of the drop folder into the inboxes.",
 )
 def ingest_drop_folder(
     context: dg.OpExecutionContext, config: StepConfig, pipelines: Pipelines

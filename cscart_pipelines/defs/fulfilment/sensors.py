@@ -35,7 +35,7 @@ BATCH = 500
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Pushes tracking numbers as soon as something waits: rows in the inbox, files in"
-    " the watched folder, writes whose outcome is not known yet. One run at a time for all shops.",
+    " the drop folder, writes whose outcome is not known yet. One run at a time for all shops.",
 )
 def fulfilment_inbox(
     context: dg.SensorEvaluationContext, pipelines: Pipelines

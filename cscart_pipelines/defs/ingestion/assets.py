@@ -1,7 +1,7 @@
 """The raw assets `cscart/…`: one op that synchronises the shops of its partitions.
 
 Every shop succeeds or fails on its own; the run fails at the end if one did, and names it. Not
-here: what a synchronisation does (`sync.run`), when one may start (`integrations.sync_lock`).
+here: what a synchronisation does (`sync.run`), when one may start (`integrations.lifecycle`).
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """The job that builds lists, segments and metrics, and the request for a run of it.
 
 A job apart from `resync`, so that one bad shop never keeps another's list from being built. Not
-here: when a list is due (`sensors`).
+here: when a list is due (`integrations.list_builds`), when it is built (`build_policy`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Stores the shipment rows of a feed: each is new, known, a correction, or too late.
 
 A known row changes nothing, unless it was refused: then it is tried again. A correction replaces a
-row that was not pushed yet. Inside the caller's transaction,
-one feed of an integration at a time (`ingest` ensures both).
+row that was not pushed yet. Inside the caller's transaction, one feed of an integration at a time
+(`ingest` ensures both).
 """
 
 from __future__ import annotations

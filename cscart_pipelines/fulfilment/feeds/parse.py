@@ -1,8 +1,8 @@
 """Files of shipments and stock levels, from bytes to rows and refusals (docs/contract.md). Pure.
 
-A file is read the same at any time. Here are the columns of each kind. Not
-here: lines (`text`), records (`csv_reader`, `json_reader`), cells (`fields`), rows against each
-other (`duplicates`), and the inbox (`ingest`).
+A file is read the same at any time. Here are the columns of each kind. Not here: lines (`text`),
+records (`csv_reader`, `json_reader`), cells (`fields` and the modules named `…_field`), rows
+against each other (`duplicates`), and the inbox (`ingest`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Users, statuses, shipments and companies as JSON rows (reference 9, 10, 12).
 
-One function per entity; nothing cached, these lists are short. Orders are in
-render_orders.py, products in render_products.py.
+One function per entity; nothing cached, these lists are short. Orders are in `render_orders`,
+products in `render_products`.
 """
 
 from __future__ import annotations

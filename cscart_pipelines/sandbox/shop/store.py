@@ -2,8 +2,8 @@
 
 Every method takes the lock, so tests and the control API may edit while the server answers; hold
 `store.lock` to make several edits at once. Edits go through methods, because answers are cached by
-`Order.revision` and `catalogue_revision`. Orders are in `orders`,
-shipments in `shipments`; no HTTP and no JSON here.
+`Order.revision` and `catalogue_revision`. Orders are in `orders`, shipments in `shipments`; no HTTP
+and no JSON here.
 """
 
 from __future__ import annotations

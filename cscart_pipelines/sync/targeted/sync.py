@@ -3,7 +3,7 @@
 Events of browsers only say what to read; every row that is loaded comes from the shop's API, by the
 parsers and hashes of any synchronisation. Addresses are known by their SHA-256 only. What the shop
 does not show is reported and left alone, since sweeps find deletions. Not here: the requests
-(`reads`), the queue (`onsite.change_queue`), several shops at once (`defs.onsite`).
+(`reads`), the queue (`onsite.change_queue`), several shops at once (`sync.batches`).
 """
 
 from __future__ import annotations
