@@ -50,7 +50,7 @@ bench: $(DEV)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(RUNTIME)
-	@$(BIN)/python -m cscart_pipelines.cli.support.reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
+	@$(BIN)/python -m cscart_pipelines.cli.reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
 
 install: $(RUNTIME)
 

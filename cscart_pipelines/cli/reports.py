@@ -21,18 +21,12 @@ from cscart_pipelines.cli.report_display import (
     print_segments,
 )
 from cscart_pipelines.cli.support import console, exit_codes, formats, machine_output
+from cscart_pipelines.cli.support.arguments import Csv, Json, Key, Raw
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.spreadsheets import Table
 from cscart_pipelines.warehouse import reports as warehouse_reports
 
 Row = dict[str, Any]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Csv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
-
-RAW = (
-    "CSV for machines: cells as they are. Without it, an apostrophe keeps spreadsheets from running"
-    " a cell as a formula."
-)
 LIST_COLUMNS = (
     "integration", "list_name", "status", "status_reason", "currency", "timezone", "last_synced_at",
 )  # fmt: skip
@@ -69,7 +63,7 @@ def lists(
 
 
 def segments(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="The integration's key.")],
+    key: Key,
     segment: Annotated[
         str | None,
         typer.Argument(metavar="SEGMENT", help="Explain this segment and list its members."),
@@ -82,7 +76,7 @@ def segments(
         int | None,
         typer.Option(min=1, metavar="N", help="With SEGMENT: list N members; the newest first."),
     ] = None,
-    raw: Annotated[bool, typer.Option("--raw", help=RAW)] = False,
+    raw: Raw = False,
     as_csv: Csv = False,
     as_json: Json = False,
 ) -> None:

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cscart_pipelines.cli.integration.status import Csv, Json
 from cscart_pipelines.cli.support import console, exit_codes, formats, machine_output, tables
+from cscart_pipelines.cli.support.arguments import Csv, Json
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.dbt_project import PROJECT_DIR, dbt_executable
 from cscart_pipelines.local_postgres.programs import find_program

@@ -15,8 +15,8 @@ import typer
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.fulfilment.journal import order_id_of
 from cscart_pipelines.cli.fulfilment.push import LOCK_WAIT_SECONDS
-from cscart_pipelines.cli.integration.status import Csv, Json, Key
 from cscart_pipelines.cli.support import console, exit_codes, formats, machine_output, tables
+from cscart_pipelines.cli.support.arguments import Csv, Json, Key
 from cscart_pipelines.cli.support.confirm import Yes, confirm
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.cscart.coerce import UnreadableRowError

@@ -14,8 +14,8 @@ import typer
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.fulfilment.display import print_refusals, print_release, unheld
 from cscart_pipelines.cli.fulfilment.journal import Limit
-from cscart_pipelines.cli.integration.status import Csv, Json, Key
 from cscart_pipelines.cli.support import console, formats, machine_output, tables
+from cscart_pipelines.cli.support.arguments import Csv, Json, Key
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.cscart.quantities import shown
 from cscart_pipelines.fulfilment import overview

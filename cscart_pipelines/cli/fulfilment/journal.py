@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from cscart_pipelines.cli.fulfilment.display import print_journal
-from cscart_pipelines.cli.integration.status import Csv, Json, Key
 from cscart_pipelines.cli.support import console, exit_codes, machine_output
+from cscart_pipelines.cli.support.arguments import Csv, Json, Key
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.fulfilment import overview
 from cscart_pipelines.fulfilment.journal import Kind, State

@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 
 from cscart_pipelines.cli.fulfilment.feed_input import STDIN, read_input
-from cscart_pipelines.cli.integration.status import Csv, Json, Key
 from cscart_pipelines.cli.support import console, exit_codes, formats, machine_output, tables
+from cscart_pipelines.cli.support.arguments import Csv, Json, Key
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.fulfilment import mappings
 from cscart_pipelines.fulfilment.feeds.parse import UnreadableFileError, read_skus

@@ -1,4 +1,4 @@
-"""The group of the `fulfilment` commands, and `fulfilment orders`, the export of orders.
+"""`fulfilment orders`: the export of orders.
 
 Not here: which orders are exported (`fulfilment.orders.pull`), the formats
 (`fulfilment.orders.export`).
@@ -15,11 +15,8 @@ from typing import Annotated, Any
 import typer
 
 from cscart_pipelines.app_context import AppContext
-from cscart_pipelines.cli.fulfilment import deleted, inbox, journal, mappings, stock_rules
-from cscart_pipelines.cli.fulfilment import push as fulfilment_push
-from cscart_pipelines.cli.integration.status import Json, Key
-from cscart_pipelines.cli.reports import RAW
 from cscart_pipelines.cli.support import console, exit_codes, formats, machine_output, tables
+from cscart_pipelines.cli.support.arguments import Json, Key, Raw
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.cscart.quantities import from_json, total
 from cscart_pipelines.fulfilment.country_names import with_suggestions
@@ -30,12 +27,6 @@ from cscart_pipelines.warehouse.driver import Connection
 
 TABLE_ROWS = 50
 MOST = 2**63 - 1
-
-commands = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Export orders; write tracking numbers and stock back.",
-)
 
 
 class Format(enum.StrEnum):
@@ -49,7 +40,6 @@ FORMAT_OF_ENDING = {".json": Format.JSON, ".csv": Format.CSV, ".txt": Format.CSV
 """Of a file without --format: a spreadsheet would not open its rows as .xlsx."""
 
 
-@commands.command()
 def orders(
     key: Key,
     form: Annotated[
@@ -75,7 +65,7 @@ def orders(
             "-o", "--output", metavar="FILE", help="Write to FILE; its ending says the format."
         ),
     ] = None,
-    raw: Annotated[bool, typer.Option("--raw", help=RAW)] = False,
+    raw: Raw = False,
     as_json: Json = False,
 ) -> None:
     """Export orders for the fulfilment system, each once.
@@ -109,17 +99,6 @@ def orders(
     else:
         _write(page, form, output, raw=raw)
     _tell(key, page, pulled, most=most, changes=changes)
-
-
-commands.command()(fulfilment_push.ship)
-commands.command()(fulfilment_push.stock)
-commands.command()(journal.journal)
-commands.command()(fulfilment_push.undo)
-commands.command()(deleted.deleted)
-commands.command()(inbox.inbox)
-commands.command()(mappings.carriers)
-commands.command()(mappings.skus)
-commands.command()(stock_rules.rules)
 
 
 def _pull(app: AppContext, key: str) -> PullReport:

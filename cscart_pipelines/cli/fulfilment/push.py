@@ -16,8 +16,8 @@ from cscart_pipelines.cli.fulfilment.display import print_queued, print_receipt
 from cscart_pipelines.cli.fulfilment.feed_input import File, read_feed
 from cscart_pipelines.cli.fulfilment.push_outcome import PushOptions, print_outcome
 from cscart_pipelines.cli.fulfilment.push_run import PushResult, closed_reason, run_push
-from cscart_pipelines.cli.integration.status import Json, Key
 from cscart_pipelines.cli.support import console, exit_codes, formats
+from cscart_pipelines.cli.support.arguments import Json, Key
 from cscart_pipelines.cli.support.confirm import Yes, can_ask, confirm
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.fulfilment import push_session

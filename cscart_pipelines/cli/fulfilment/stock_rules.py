@@ -14,8 +14,8 @@ import typer
 
 from cscart_pipelines.cli.fulfilment.feed_input import STDIN, read_input
 from cscart_pipelines.cli.integration.options import yes_no
-from cscart_pipelines.cli.integration.status import Json, Key
 from cscart_pipelines.cli.support import console, exit_codes, formats, machine_output, tables
+from cscart_pipelines.cli.support.arguments import Json, Key
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.fulfilment.feeds.text import UnreadableFileError
 from cscart_pipelines.fulfilment.stock import rule_book as book

@@ -13,7 +13,7 @@ import typer
 
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.integration.manage import print_changes, service_of
-from cscart_pipelines.cli.integration.validation import print_unknown_words
+from cscart_pipelines.cli.integration.unknown_words import print_unknown_words
 from cscart_pipelines.cli.support import console, exit_codes, formats
 from cscart_pipelines.cli.support.confirm import Yes, confirm
 from cscart_pipelines.cli.support.environment import opened

@@ -1,4 +1,4 @@
-"""`integration add`, `test`, `start`: connecting shops; the group of the `integration` commands.
+"""`integration add`, `test`, `start`: connecting shops.
 
 Not here: the options of `add` (`options`), later changes (`manage`), the rules of what is allowed
 (`integrations.lifecycle`).
@@ -14,10 +14,11 @@ import typer
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.integration import options
 from cscart_pipelines.cli.integration import status as integration_status
-from cscart_pipelines.cli.integration.resync import ask_daemon, resync
-from cscart_pipelines.cli.integration.status import Json, Key, print_status, recent_runs
-from cscart_pipelines.cli.integration.validation import print_unknown_words
+from cscart_pipelines.cli.integration.resync import ask_daemon
+from cscart_pipelines.cli.integration.status import print_status, recent_runs
+from cscart_pipelines.cli.integration.unknown_words import print_unknown_words
 from cscart_pipelines.cli.support import console, formats, machine_output
+from cscart_pipelines.cli.support.arguments import Json, Key
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.cli.support.sync_run import run_in_foreground
 from cscart_pipelines.cscart.capabilities import Capabilities
@@ -27,14 +28,7 @@ from cscart_pipelines.integrations.secrets import SecretError
 from cscart_pipelines.integrations.settings import InvalidSettingsError, check
 from cscart_pipelines.integrations.status_words import with_letters_of_shop
 
-commands = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Connect shops, synchronise them, show their status.",
-)
 
-
-@commands.command()
 def add(
     context: typer.Context,
     key: Key,
@@ -113,7 +107,6 @@ def add(
             console.note(f"  Next: {console.command(f'integration start {settings.integration}')}")
 
 
-@commands.command()
 def test(key: Key, as_json: Json = False) -> None:
     """Test the connection of an integration as it is saved."""
     with opened() as app:
@@ -128,7 +121,6 @@ def test(key: Key, as_json: Json = False) -> None:
             print_test(found)
 
 
-@commands.command()
 def start(
     key: Key,
     background: Annotated[
@@ -138,12 +130,6 @@ def start(
     """First synchronisation: read the shop, build its list."""
     with opened() as app:
         _start(app, key, background=background)
-
-
-commands.command("resync")(resync)
-commands.command("list")(integration_status.list_integrations)
-commands.command("show")(integration_status.show)
-commands.command("status")(integration_status.show_status)
 
 
 # --- what the commands share ---------------------------------------------------------------------

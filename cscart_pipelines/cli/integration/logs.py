@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cscart_pipelines.app_context import AppContext
-from cscart_pipelines.cli.integration.status import Json, Key
 from cscart_pipelines.cli.support import console, exit_codes, formats, machine_output
+from cscart_pipelines.cli.support.arguments import Json, Key
 from cscart_pipelines.cli.support.environment import PROJECT, dagster_environment, opened
 from cscart_pipelines.integrations.sync_runs import history
 

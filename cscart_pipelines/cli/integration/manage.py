@@ -13,9 +13,9 @@ import typer
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.integration import options
 from cscart_pipelines.cli.integration.connect import print_overlaps, print_test
-from cscart_pipelines.cli.integration.status import Key
-from cscart_pipelines.cli.integration.validation import print_warnings, unknown_words
+from cscart_pipelines.cli.integration.unknown_words import print_warnings, unknown_words
 from cscart_pipelines.cli.support import console, exit_codes, formats
+from cscart_pipelines.cli.support.arguments import Key
 from cscart_pipelines.cli.support.confirm import Yes, confirm
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.integrations.audit import was_removed

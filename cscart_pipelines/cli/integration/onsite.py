@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import typer
 
 from cscart_pipelines.cli.integration.options import yes_no
-from cscart_pipelines.cli.integration.status import Json, Key
 from cscart_pipelines.cli.support import console, formats, machine_output, tables
+from cscart_pipelines.cli.support.arguments import Json, Key
 from cscart_pipelines.cli.support.confirm import Yes, confirm
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.integrations.settings import InvalidSettingsError

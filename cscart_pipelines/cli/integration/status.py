@@ -8,22 +8,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.support import console, formats, machine_output, tables
+from cscart_pipelines.cli.support.arguments import Csv, Json, Key
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.integrations.conflicts import overlap
 from cscart_pipelines.integrations.lifecycle import Status
 from cscart_pipelines.integrations.registry import Integration
 from cscart_pipelines.integrations.sync_runs import history
 from cscart_pipelines.integrations.sync_runs.progress import Progress, progress_of
-
-Key = Annotated[str, typer.Argument(metavar="KEY", help="The integration's key.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Csv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
 
 def list_integrations(as_csv: Csv = False, as_json: Json = False) -> None:

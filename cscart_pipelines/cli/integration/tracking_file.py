@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
-from cscart_pipelines.cli.integration.status import Key
 from cscart_pipelines.cli.support import console, exit_codes, formats
+from cscart_pipelines.cli.support.arguments import Key
 from cscart_pipelines.cli.support.confirm import Yes, confirm
 from cscart_pipelines.cli.support.environment import opened
 from cscart_pipelines.integrations.lifecycle import Action, require

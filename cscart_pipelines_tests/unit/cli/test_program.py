@@ -19,11 +19,12 @@ import pytest
 from rich.progress import Progress
 
 from cscart_pipelines import __version__
+from cscart_pipelines.cli import commands, reference
 from cscart_pipelines.cli import main as cli
 from cscart_pipelines.cli.fulfilment import push_run
 from cscart_pipelines.cli.fulfilment.display import distinct, print_push
 from cscart_pipelines.cli.integration import status
-from cscart_pipelines.cli.support import exit_codes, reference, run_process, sync_run
+from cscart_pipelines.cli.support import exit_codes, run_process, sync_run
 from cscart_pipelines.cscart.errors import CredentialsRefusedError, UnreachableError
 from cscart_pipelines.fulfilment.pushes.batch import PushOutcome
 from cscart_pipelines.fulfilment.report import PushReport, RefusedRow
@@ -34,7 +35,7 @@ from cscart_pipelines_tests import PROJECT_ROOT
 from cscart_pipelines_tests.support.shop.commands import Result
 
 PROJECT = PROJECT_ROOT
-COMMANDS = dict(cli.all_commands(cli.app))
+COMMANDS = dict(commands.all_commands(commands.app))
 ARGUMENT = re.compile(r"-[\w-]+(?:/--[\w-]+|=\S*)?")
 """A text that is nothing but an option: an argument of some program, no message."""
 
@@ -204,7 +205,7 @@ def _messages() -> list[tuple[str, str]]:
 
 
 def test_messages_name_options_and_commands_that_exist() -> None:
-    options = cli.option_names()
+    options = commands.option_names()
     wrong = []
     for place, text in _messages():
         for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", text):

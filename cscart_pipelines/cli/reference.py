@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from cscart_pipelines.cli import main
+from cscart_pipelines.cli.commands import app
 from cscart_pipelines.cli.support import console
 
 PREFACE = """\
@@ -44,7 +44,7 @@ This page is made from the program: `make docs` writes it. Each command shows th
 def page() -> str:
     """Returns the whole page."""
     return PREFACE + "".join(
-        f"\n## {words}\n\n```\n{text}\n```\n" for words, text in _helps(main.app, console.PROGRAM)
+        f"\n## {words}\n\n```\n{text}\n```\n" for words, text in _helps(app, console.PROGRAM)
     )
 
 
