@@ -1,7 +1,6 @@
 """`build`: the lists, segments and metrics of some integrations, from what the warehouse has.
 
-Not here: the process of the run and its bar (`support.run_process`), what the models say
-(`dbt_project/`).
+Not here: the run and its bar (`support.sync_run`), what the models say (`dbt_project/`).
 """
 
 from __future__ import annotations

@@ -39,14 +39,14 @@ def _daemon(instance: dg.DagsterInstance) -> dict[str, Any]:
 
 
 def _runs(instance: dg.DagsterInstance, app: AppContext) -> dict[str, Any]:
-    dead = orphaned_runs.dead_runs(instance, app.warehouse)
+    orphaned = orphaned_runs.orphaned_ids(instance, app.warehouse)
     says = "none that was left unfinished"
-    if dead:
+    if orphaned:
         says = (
-            f"left unfinished by a process that is gone: {', '.join(run[:8] for run in dead)};"
+            f"left unfinished by a process that is gone: {', '.join(run[:8] for run in orphaned)};"
             " the next run, or the daemon, marks them as failed"
         )
-    return {"check": "runs", "ok": not dead, "says": says}
+    return {"check": "runs", "ok": not orphaned, "says": says}
 
 
 def _checks(app: AppContext) -> Iterator[dict[str, Any]]:

@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="foreground")
+    parser = argparse.ArgumentParser(prog="launcher")
     parser.add_argument("--resync", nargs="*", default=[], metavar="KEY")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--pull-orders", nargs="*", default=[], metavar="KEY")

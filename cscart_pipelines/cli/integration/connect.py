@@ -20,7 +20,7 @@ from cscart_pipelines.cli.integration.unknown_words import print_unknown_words
 from cscart_pipelines.cli.support import console, formats, machine_output
 from cscart_pipelines.cli.support.arguments import Json, Key
 from cscart_pipelines.cli.support.environment import opened
-from cscart_pipelines.cli.support.sync_run import run_in_foreground
+from cscart_pipelines.cli.support.sync_run import sync_in_foreground
 from cscart_pipelines.cscart.capabilities import Capabilities
 from cscart_pipelines.integrations.connection import shortcomings, test_connection
 from cscart_pipelines.integrations.lifecycle import Action, require
@@ -142,7 +142,7 @@ def _start(app: AppContext, key: str, *, background: bool = False) -> None:
         ask_daemon(app, [key], full=False)
         return
     print_overlaps(app, key)
-    run_in_foreground(app, [key])
+    sync_in_foreground(app, key)
     now = app.registry.get(key)
     print_status(now, recent_runs(app, key)[:1])
     print_unknown_words(app, now.settings, type(now.settings).model_fields)

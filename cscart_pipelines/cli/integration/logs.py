@@ -1,6 +1,6 @@
 """`integration logs`: what the last run of an integration has said.
 
-Not here: reading the log, which Dagster keeps (`defs.shared.run_log`).
+Not here: reading the log, which Dagster keeps (`defs.run_log`).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _read(app: AppContext, key: str, run: str | None) -> dict[str, Any] | None:
     with app.warehouse.connect(autocommit=True) as connection:
         ids = json.dumps(history.run_ids(connection, key))
     done = subprocess.run(
-        [sys.executable, "-m", "cscart_pipelines.defs.shared.run_log", key, ids,
+        [sys.executable, "-m", "cscart_pipelines.defs.run_log", key, ids,
          *(["--run", run] if run else [])],
         capture_output=True,
         text=True,

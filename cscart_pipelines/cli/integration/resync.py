@@ -14,7 +14,11 @@ from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.cli.integration.status import changes_of, print_status, recent_runs
 from cscart_pipelines.cli.support import console, exit_codes, formats
 from cscart_pipelines.cli.support.environment import opened
-from cscart_pipelines.cli.support.sync_run import Synced, run_in_foreground, run_many
+from cscart_pipelines.cli.support.sync_run import (
+    Synced,
+    sync_in_foreground,
+    sync_several_in_foreground,
+)
 from cscart_pipelines.integrations.lifecycle import Action, Status, rejection_reason, require
 from cscart_pipelines.integrations.settings import InvalidSettingsError
 from cscart_pipelines.integrations.sync_runs.requested import request_sync
@@ -61,7 +65,7 @@ def _one(app: AppContext, key: str, *, full: bool, background: bool) -> None:
     if background:
         ask_daemon(app, [key], full=full)
         return
-    run_in_foreground(app, [key], full=full)
+    sync_in_foreground(app, key, full=full)
     print_status(app.registry.get(key), recent_runs(app, key)[:1])
     console.out.print(f"  Next: {console.command(f'segments {key}')}")
 
@@ -85,7 +89,7 @@ def _many(app: AppContext, named: list[str], *, full: bool, background: bool) ->
     if allowed and background:
         ask_daemon(app, allowed, full=full)
     elif allowed:
-        outcome = run_many(app, allowed, full=full)
+        outcome = sync_several_in_foreground(app, allowed, full=full)
     elif not refused:
         console.out.print("There is no integration to synchronise.")
     for key, synced in sorted(outcome.items()):

@@ -20,7 +20,7 @@ from cscart_pipelines.cli.services.demo_visit import show_visit
 from cscart_pipelines.cli.services.sandbox import require_sandbox_data, running_sandbox
 from cscart_pipelines.cli.support import console
 from cscart_pipelines.cli.support.environment import opened
-from cscart_pipelines.cli.support.sync_run import run_in_foreground
+from cscart_pipelines.cli.support.sync_run import sync_in_foreground
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.lifecycle import (
     Action,
@@ -54,7 +54,7 @@ def demo() -> None:
         console.note(f"[green]✓[/] PostgreSQL, the sandbox shop ({url}) and the collector are up")
         connect_demo(app, url)
         stack.callback(disable_demo, app)
-        run_in_foreground(app, [DEMO])
+        sync_in_foreground(app, DEMO)
         console.note("[green]✓[/] synchronised, lists and segments built\n")
         report_display.print_overview(reports.overview(app, DEMO)[0])
         console.out.print()

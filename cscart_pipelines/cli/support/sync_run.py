@@ -51,8 +51,10 @@ class Synced:
     kind: str | None = None
 
 
-def run_many(app: AppContext, keys: list[str], *, full: bool = False) -> dict[str, Synced]:
-    """Synchronises several integrations in one run, and rebuilds the lists.
+def sync_several_in_foreground(
+    app: AppContext, keys: list[str], *, full: bool = False
+) -> dict[str, Synced]:
+    """Synchronises several integrations in one run now, with one bar, and rebuilds the lists.
 
     Args:
         app: the warehouse, the registry and the settings.
@@ -69,7 +71,7 @@ def run_many(app: AppContext, keys: list[str], *, full: bool = False) -> dict[st
     arguments = ["--resync", *keys, *["--full"] * full, "--build"]
     process = start_runs(app, arguments)
     with process.read_output(STOPPING, STOPPED):
-        _watch(app, process, keys, last_run, build=True)
+        _watch(app, process, keys, last_run)
     if "resync" not in process.finished or process.finished.get("build_lists") is False:
         _judge(app, [], last_run, process)
     app.registry.release_dead()
@@ -85,26 +87,22 @@ def run_many(app: AppContext, keys: list[str], *, full: bool = False) -> dict[st
     return {key: found.get(key, begun_elsewhere) for key in keys}
 
 
-def run_in_foreground(
-    app: AppContext, keys: list[str], *, full: bool = False, build: bool = True
-) -> None:
-    """Synchronises and rebuilds now, with a bar.
+def sync_in_foreground(app: AppContext, key: str, *, full: bool = False) -> None:
+    """Synchronises one integration and rebuilds its list now, with a bar for each entity.
 
     Args:
         app: the warehouse, the registry and the settings.
-        keys: the integrations; none: only the lists are rebuilt.
+        key: of the integration.
         full: read everything again, not only what changed.
-        build: build their lists afterwards.
 
     Raises:
-        CommandError: a synchronisation or the build failed; the message says why.
+        CommandError: the synchronisation or the build failed; the message says why.
     """
-    arguments = ["--resync", *keys] * bool(keys) + ["--full"] * full + ["--build"] * build
     last_run = _newest_run(app)
-    process = start_runs(app, arguments)
+    process = start_runs(app, ["--resync", key, *["--full"] * full, "--build"])
     with process.read_output(STOPPING, STOPPED):
-        _watch(app, process, keys, last_run, build)
-    _judge(app, keys, last_run, process)
+        _watch(app, process, [key], last_run)
+    _judge(app, [key], last_run, process)
 
 
 def build_in_foreground(
@@ -126,14 +124,13 @@ def build_in_foreground(
     last_run = _newest_run(app)
     process = start_runs(app, arguments)
     with process.read_output(STOPPING, STOPPED_BUILD):
-        _watch(app, process, [], last_run, build=True)
+        _watch(app, process, [], last_run)
     if process.exit_code != 0:
         raise exit_codes.CommandError(f"Not every list was built; the reasons are in {process.log}")
 
 
-def _watch(
-    app: AppContext, process: RunProcess, keys: list[str], last_run: int, build: bool
-) -> None:
+def _watch(app: AppContext, process: RunProcess, keys: list[str], last_run: int) -> None:
+    """Shows the bars until the process has ended; without keys it builds lists only."""
     progress = Progress(
         SpinnerColumn(finished_text="[green]✓[/]"),
         TextColumn("{task.description}"),
@@ -144,7 +141,8 @@ def _watch(
         console=console.err,
     )
     many = len(keys) > 1
-    names = ([SHOPS] if many else [*PHASES]) * bool(keys) + [LISTS] * build
+    of_shops = [SHOPS] if many else [*PHASES]
+    names = [*of_shops, LISTS] if keys else [LISTS]
     with progress, app.warehouse.connect(autocommit=True) as connection:
         starting: TaskID | None = progress.add_task("starting the run", total=None)
         bars: dict[str, TaskID] = {}
@@ -166,7 +164,7 @@ def _watch(
                 show(SHOPS, history.ended_after(connection, keys, last_run), len(keys))
             elif row and not many and row["phase"] in PHASES:
                 show(row["phase"], row["rows_done"], row["rows_total"])
-            if build and process.stage == "build_lists":
+            if process.stage == "build_lists":
                 show(LISTS, process.built, process.to_build)
                 progress.update(bars[LISTS], description=process.waits_for() or LISTS)
             if row and row["stats"] and bars:

@@ -13,6 +13,7 @@ import dagster as dg
 from cscart_pipelines.defs.ingestion.assets import read_shop
 from cscart_pipelines.defs.shared.partitions import NAME
 from cscart_pipelines.defs.shared.resources import Pipelines
+from cscart_pipelines.defs.shared.run_requests import INTEGRATIONS
 from cscart_pipelines.integrations.lifecycle import Action, rejection_reason
 from cscart_pipelines.settings import read_spread_minutes
 
@@ -118,7 +119,7 @@ def range_request(
     if len(places) == 1:
         partition = present[places[0]]
     elif places:
-        tags["cscart/integrations"] = str(len(keys))
+        tags[INTEGRATIONS] = str(len(keys))
         tags["dagster/asset_partition_range_start"] = present[places[0]]
         tags["dagster/asset_partition_range_end"] = present[places[-1]]
     return dg.RunRequest(

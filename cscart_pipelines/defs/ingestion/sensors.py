@@ -31,10 +31,10 @@ def sync_partitions(
     with pipelines.open() as app:
         released = app.registry.release_dead()
         integrations = app.registry.all()
-        dead = orphaned_runs.fail_orphaned(context.instance, app.warehouse)
+        orphaned = orphaned_runs.fail_orphaned(context.instance, app.warehouse)
     for key in released:
         context.log.warning(f"{key}: its synchronisation was dead and has been ended")
-    for run_id in dead:
+    for run_id in orphaned:
         context.log.warning(f"run {run_id}: its process is gone; marked as failed")
     present = list(context.instance.get_dynamic_partitions(NAME))
     add, delete = difference(integrations, present)

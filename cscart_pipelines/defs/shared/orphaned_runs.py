@@ -95,21 +95,21 @@ def fail_orphaned(instance: dg.DagsterInstance, warehouse: Warehouse) -> list[st
     Returns:
         The ids of the runs.
     """
-    dead = _dead(instance, warehouse)
-    for run in dead:
+    orphaned = _orphaned(instance, warehouse)
+    for run in orphaned:
         if run.status is dg.DagsterRunStatus.CANCELING:
             instance.report_run_canceled(run, "The process of this run is gone.")
         else:
             instance.report_run_failed(run, "The process of this run is gone.")
-    return [run.run_id for run in dead]
+    return [run.run_id for run in orphaned]
 
 
-def dead_runs(instance: dg.DagsterInstance, warehouse: Warehouse) -> list[str]:
+def orphaned_ids(instance: dg.DagsterInstance, warehouse: Warehouse) -> list[str]:
     """Returns the ids of the runs that `fail_orphaned` would mark."""
-    return [run.run_id for run in _dead(instance, warehouse)]
+    return [run.run_id for run in _orphaned(instance, warehouse)]
 
 
-def _dead(instance: dg.DagsterInstance, warehouse: Warehouse) -> list[dg.DagsterRun]:
+def _orphaned(instance: dg.DagsterInstance, warehouse: Warehouse) -> list[dg.DagsterRun]:
     alive = instance.get_runs(filters=dg.RunsFilter(statuses=ALIVE))
     begun = [run.run_id for run in alive if run.tags.get(TAG) == run.run_id]
     if not begun:

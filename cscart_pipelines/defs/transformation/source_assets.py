@@ -12,16 +12,16 @@ from collections.abc import Iterator
 import dagster as dg
 import orjson
 
-from cscart_pipelines.defs.transformation.dbt_assets import Translator, dbt_project
+from cscart_pipelines.defs.transformation.dbt_assets import dbt_project, translator
 
 SCHEMAS = ("fulfilment", "onsite", "registry")
 
 project = dbt_project()
 manifest = orjson.loads(project.manifest_path.read_bytes())
 inlets = [
-    Translator()
-    .get_asset_spec(manifest, unique_id, project)
-    .replace_attributes(group_name=source["schema"], kinds={"postgres"})
+    translator.get_asset_spec(manifest, unique_id, project).replace_attributes(
+        group_name=source["schema"], kinds={"postgres"}
+    )
     for unique_id, source in sorted(manifest["sources"].items())
     if source["schema"] in SCHEMAS
 ]

@@ -12,7 +12,7 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 
 from cscart_pipelines.defs.shared import orphaned_runs
-from cscart_pipelines.defs.shared.orphaned_runs import TAG, RunSessions, dead_runs, fail_orphaned
+from cscart_pipelines.defs.shared.orphaned_runs import TAG, RunSessions, fail_orphaned, orphaned_ids
 from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines.warehouse.connect import Warehouse
 from cscart_pipelines_tests.conftest import Database
@@ -79,7 +79,7 @@ def test_a_killed_process_ends_its_run_and_a_live_one_does_not(
     process.kill()
     process.communicate()
     wait_until_free(warehouse, Lock.RUN, number)
-    assert dead_runs(instance, warehouse) == [number]
+    assert orphaned_ids(instance, warehouse) == [number]
     assert fail_orphaned(instance, warehouse) == [number]
     ended = instance.get_run_by_id(number)
     assert ended is not None

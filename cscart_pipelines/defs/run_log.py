@@ -1,4 +1,4 @@
-"""The log of a run for the command line: `python -m …defs.shared.run_log`, which prints JSON.
+"""The log of a run for the command line: `python -m …defs.run_log`, which prints JSON.
 
 A process of its own, because Dagster takes seconds to import and the command line should not. Not
 here: how the log is shown (`cli.integration.logs`).
