@@ -35,7 +35,7 @@ from cscart_pipelines.integrations.registry import Integration
 from cscart_pipelines.integrations.secrets import KEY_FILE, sealer
 from cscart_pipelines.settings import Settings, read_settings
 from cscart_pipelines.warehouse.migrate import newest_revision
-from cscart_pipelines.warehouse.statement import database_size
+from cscart_pipelines.warehouse.server_facts import database_size
 
 PINNED = {"dagster": "1.13.27", "dagster-dbt": "0.29.27", "dagster-postgres": "0.29.27"}
 SHOPS_SECONDS = 30.0

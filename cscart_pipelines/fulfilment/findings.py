@@ -7,11 +7,10 @@ what was found. Not here: the verdicts (`defs.fulfilment.checks`).
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, LiteralString
+from typing import LiteralString
 
-import psycopg
+from cscart_pipelines.warehouse.driver import Connection
 
-Connection = psycopg.Connection[Any]
 Finding = tuple[str, str]
 
 

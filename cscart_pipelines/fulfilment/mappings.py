@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import psycopg
 from psycopg.rows import dict_row
 
 from cscart_pipelines.fulfilment.carriers import CarrierMap
+from cscart_pipelines.warehouse.driver import Connection
 
-Connection = psycopg.Connection[Any]
 Row = dict[str, Any]
 _BUILT_IN = CarrierMap()
 """CS-Cart's own carriers, of which the shop makes the tracking links itself."""

@@ -9,12 +9,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-import psycopg
 from psycopg.rows import dict_row
 
 from cscart_pipelines.fulfilment.journal import Kind, State
+from cscart_pipelines.warehouse.driver import Connection
 
-Connection = psycopg.Connection[Any]
 Row = dict[str, Any]
 InboxTable = Literal["shipments", "stock_levels"]
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import psycopg
 
-from cscart_pipelines.integrations.sync_runs.lock import KEEPALIVES
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines.warehouse.connect import Warehouse
@@ -48,8 +47,6 @@ def acquire(
     """
     connection = warehouse.open_session(autocommit=True)
     try:
-        for name, value in KEEPALIVES.items():
-            connection.execute("SELECT set_config(%s, %s, false)", [name, value])
         taken = f"another run is writing to the shop of {integration}"
         if not advisory.wait_for_session(
             connection, Lock.SHOP_WRITE, integration, reason=taken, seconds=wait, stop=stop

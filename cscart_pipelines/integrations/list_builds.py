@@ -12,13 +12,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import psycopg
 from psycopg.rows import class_row, dict_row
+
+from cscart_pipelines.warehouse.driver import Connection
 
 ONSITE_PAUSE = timedelta(hours=1)
 """Lists of a shop whose visitors are tracked are built so often while visitors come."""
 
-Connection = psycopg.Connection[Any]
 
 _BUILT_FROM = """
     md5(row(live.timezone, live.currency, live.include_guests, live.settled_statuses,

@@ -62,6 +62,7 @@ STOP_SECONDS = 60.0
 BRIEF_SECONDS = 5.0
 """Another action holds the lock no longer than this; a synchronisation shows in the status."""
 CONNECTION_DETAILS = frozenset({"url", "email", "api_key", "api_key_reference"})
+"""A change of one of these needs a new connection test (seed 000)."""
 REMOVE_INSTEAD = "cannot be changed: remove the integration and create a new one in its place"
 LIMITS = frozenset({"companies", "storefronts"})
 """Settings whose change deletes rows at once, and needs a full synchronisation afterwards."""

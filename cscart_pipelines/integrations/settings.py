@@ -35,10 +35,6 @@ CLIENT_ID = re.compile(r"[^\W_][\w .@/:#&()-]{0,63}")
 """It is on every exported order, and so in spreadsheets: nothing that is read as a formula."""
 REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:[/~].*")
 ZONES = frozenset(available_timezones())
-TESTED_FIELDS = ("url", "email", "api_key_reference")
-"""A change of one of these (or of the key itself) needs a new connection test (seed 000)."""
-FIXED_FIELDS = ("url", "list_name")
-"""Cannot be changed: remove the integration and create a new one in its place (seed 000)."""
 
 
 class InvalidSettingsError(ValueError):

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import psycopg
+from sqlalchemy import Table
 
 from cscart_pipelines.cscart.client import ApiResponse, ShopClient
 from cscart_pipelines.cscart.paginator import Fetch, ListAnswer
@@ -108,6 +109,13 @@ class SyncContext:
         """Returns the one number of a query whose first parameter is the integration."""
         row = self.connection.execute(query, [self.integration, *arguments]).fetchone()
         return int(row[0]) if row else 0
+
+    def live_rows(self, table: Table) -> int:
+        """Counts the rows of a raw table that are not marked as deleted."""
+        return self.count(
+            f"SELECT count(*) FROM {table.fullname}"  # noqa: S608 - ours
+            " WHERE integration = %s AND deleted_at IS NULL"
+        )
 
     def warehouse_time(self) -> datetime:
         """Returns the time of the clock that stamps `loaded_at` and `last_seen_at`."""

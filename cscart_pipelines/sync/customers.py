@@ -56,9 +56,7 @@ def sync_customers(context: SyncContext) -> EntityReport:
         state.totals["total"] = result.total
         context.states.save(state)
     report.shop_total = result.total - len(context.erasure_filter.accounts) - len(outside)
-    report.warehouse_total = context.count(
-        "SELECT count(*) FROM cscart.customers WHERE integration = %s AND deleted_at IS NULL"
-    )
+    report.warehouse_total = context.live_rows(raw_tables.customers)
     report.watermark_to = state.watermark
     report.seconds = time.monotonic() - started
     return report

@@ -106,6 +106,16 @@ def unfinished(state: EntityState) -> dict[str, Any] | None:
     return cursor
 
 
+def sweep_is_due(context: SyncContext, state: EntityState, every: timedelta) -> bool:
+    """Tells whether the whole list is read: no part of it is known yet, or the last time is over.
+
+    Also in a full sync, and where a run was interrupted while it read the list.
+    """
+    if context.kind == "full" or state.watermark is None or state.swept_at is None:
+        return True
+    return unfinished(state) is not None or datetime.now(UTC) - state.swept_at > every
+
+
 class ListSync:
     """One reading of a list: collects pages into chunks and commits them."""
 

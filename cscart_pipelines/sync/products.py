@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from cscart_pipelines.cscart.coerce import integer
@@ -17,7 +17,13 @@ from cscart_pipelines.cscart.errors import PermanentShopError
 from cscart_pipelines.cscart.lists import read_short_list
 from cscart_pipelines.cscart.records.products import parse_category, parse_product
 from cscart_pipelines.sync.context import EntityReport, SyncContext
-from cscart_pipelines.sync.list_reader import ListQuery, Sweep, read_list, unfinished
+from cscart_pipelines.sync.list_reader import (
+    ListQuery,
+    Sweep,
+    read_list,
+    sweep_is_due,
+    unfinished,
+)
 from cscart_pipelines.sync.row_handlers import RowHandler, only, plain_handler
 from cscart_pipelines.sync.state import EntityState
 from cscart_pipelines.warehouse.tables import raw as raw_tables
@@ -39,7 +45,7 @@ def sync_products(context: SyncContext) -> EntityReport:
     state = context.states.read(ENTITY)
     report.watermark_from = state.watermark
     left = unfinished(state)
-    if _sweep_is_due(context, state):
+    if sweep_is_due(context, state, SWEEP_EVERY):
         _sweep(context, report, state)
         if left is not None:  # its first part is as old as the run that was interrupted
             _changes(context, report, state)
@@ -48,9 +54,7 @@ def sync_products(context: SyncContext) -> EntityReport:
     with context.connection.transaction():
         context.states.save(state)
         context.rejects.resolve_loaded(ENTITY, raw_tables.products)
-    report.warehouse_total = context.count(
-        "SELECT count(*) FROM cscart.products WHERE integration = %s AND deleted_at IS NULL"
-    )
+    report.warehouse_total = context.live_rows(raw_tables.products)
     report.watermark_to = state.watermark
     report.seconds = time.monotonic() - started
     return report
@@ -106,12 +110,6 @@ def _changes(context: SyncContext, report: EntityReport, state: EntityState) -> 
         resumable=False,
     )
     read_list(context, report, state, query, _handler(context, set()), until=now.earliest)
-
-
-def _sweep_is_due(context: SyncContext, state: EntityState) -> bool:
-    if context.kind == "full" or state.watermark is None or state.swept_at is None:
-        return True
-    return unfinished(state) is not None or datetime.now(UTC) - state.swept_at > SWEEP_EVERY
 
 
 def _categories(context: SyncContext) -> None:

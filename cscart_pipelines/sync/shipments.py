@@ -8,13 +8,19 @@ writing shipments (`cscart.writes`).
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from cscart_pipelines.cscart.coerce import integer
 from cscart_pipelines.cscart.lists import read_page
 from cscart_pipelines.cscart.records.shipments import parse_shipment
 from cscart_pipelines.sync.context import EntityReport, SyncContext
-from cscart_pipelines.sync.list_reader import ListQuery, Sweep, read_list, unfinished
+from cscart_pipelines.sync.list_reader import (
+    ListQuery,
+    Sweep,
+    read_list,
+    sweep_is_due,
+    unfinished,
+)
 from cscart_pipelines.sync.row_handlers import PreparedRows, RawRow, RowHandler, only, plain_handler
 from cscart_pipelines.sync.state import EntityState
 from cscart_pipelines.warehouse.tables import raw as raw_tables
@@ -40,14 +46,14 @@ def sync_shipments(context: SyncContext) -> EntityReport:
     handler = _handler(context, outside)
     with context.connection.transaction():
         report.deleted += _follow_orders(context)
-    left, due = unfinished(state), _sweep_is_due(context, state)
+    left, due = unfinished(state), sweep_is_due(context, state, SWEEP_EVERY)
     if due:
         _sweep(context, report, state, handler, outside)
     # The first part of a sweep that was interrupted is as old as that run.
     if (left or not due) and not _newest(context, report, state, handler, outside):
         _sweep(context, report, state, handler, outside)
     context.erasure_filter.clean_shipments()
-    report.warehouse_total = _live(context)
+    report.warehouse_total = context.live_rows(raw_tables.shipments)
     report.watermark_to = state.watermark
     report.seconds = time.monotonic() - started
     return report
@@ -73,12 +79,6 @@ def _handler(context: SyncContext, outside: set[int]) -> RowHandler:
     return RowHandler(prepare, handler.load, compares=True)
 
 
-def _sweep_is_due(context: SyncContext, state: EntityState) -> bool:
-    if context.kind == "full" or state.watermark is None or state.swept_at is None:
-        return True
-    return unfinished(state) is not None or datetime.now(UTC) - state.swept_at > SWEEP_EVERY
-
-
 def _sweep(
     context: SyncContext,
     report: EntityReport,
@@ -94,7 +94,9 @@ def _sweep(
     )
     report.shop_total = result.total - len(outside)
     # After a quiet sweep a difference is the shop's own; any other needs another sweep.
-    unexplained = report.shop_total - _live(context) if result.quiet else None
+    unexplained = (
+        report.shop_total - context.live_rows(raw_tables.shipments) if result.quiet else None
+    )
     state.totals = {
         "total": result.total,
         "unexplained": unexplained,
@@ -135,7 +137,7 @@ def _newest(
         context.states.save(state)
         context.listener(ENTITY, len(rows), len(rows))
     unexplained: int | None = state.totals.get("unexplained", 0)
-    return total - _live(context) == unexplained
+    return total - context.live_rows(raw_tables.shipments) == unexplained
 
 
 def _down_to_known(
@@ -172,9 +174,3 @@ def _follow_orders(context: SyncContext) -> int:
         """,
         [context.integration],
     ).rowcount
-
-
-def _live(context: SyncContext) -> int:
-    return context.count(
-        "SELECT count(*) FROM cscart.shipments WHERE integration = %s AND deleted_at IS NULL"
-    )

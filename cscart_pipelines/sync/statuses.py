@@ -59,9 +59,7 @@ def sync_statuses(context: SyncContext) -> EntityReport:
             state.totals = {"unknown": sorted(_unknown_letters(context))}
             context.states.save(state)
             context.listener(ENTITY, len(rows), len(raw))
-    report.warehouse_total = context.count(
-        "SELECT count(*) FROM cscart.statuses WHERE integration = %s AND deleted_at IS NULL"
-    )
+    report.warehouse_total = context.live_rows(raw_tables.statuses)
     report.watermark_to = state.watermark
     report.seconds = time.monotonic() - started
     return report

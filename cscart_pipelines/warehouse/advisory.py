@@ -13,10 +13,11 @@ import threading
 import time
 from collections.abc import Collection
 from enum import StrEnum
-from typing import Any
 
 import psycopg
 from psycopg.rows import tuple_row
+
+from cscart_pipelines.warehouse.driver import Connection
 
 log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
@@ -29,8 +30,6 @@ _KEEPALIVES = """
 """
 """The server misses a machine that was switched off after a minute, not after two hours, and frees
 the locks of its sessions."""
-
-Connection = psycopg.Connection[Any]
 
 
 class Lock(StrEnum):

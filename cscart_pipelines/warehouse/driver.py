@@ -1,4 +1,4 @@
-"""The names of psycopg that packages without SQL need: the type of connections, the errors."""
+"""The names of psycopg that many modules share: the type of connections, the errors."""
 
 from __future__ import annotations
 

@@ -18,6 +18,8 @@ import psycopg
 from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
+from cscart_pipelines.warehouse.driver import Connection
+
 MOST = 16
 """Connections of a pool; beyond them a borrower gets one of its own after a wait."""
 WAIT_SECONDS = 10.0
@@ -26,7 +28,6 @@ IDLE_SECONDS = 120.0
 SECONDS_OF_LIFE = 3600.0
 """After which a connection is replaced: what its server process has cached goes with it."""
 
-Connection = psycopg.Connection[Any]
 Pool = ConnectionPool[Connection]
 _Key = tuple[tuple[str, str], ...]
 

@@ -1,10 +1,9 @@
-"""One SQL statement of a person at the terminal; the size of the database and its clock."""
+"""One SQL statement of a person at the terminal, and its rows as they can be shown."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -69,12 +68,6 @@ def run_statement(warehouse: Warehouse, text: str, *, write: bool) -> StatementR
     return StatementResult(status, tuple(names), numeric, rows)
 
 
-def database_size(connection: psycopg.Connection[Any]) -> str:
-    """Returns the size of the database with its unit, as PostgreSQL writes it: `12 MB`."""
-    row = connection.execute("SELECT pg_size_pretty(pg_database_size(current_database()))")
-    return str((row.fetchone() or ["?"])[0])
-
-
 def _distinct(names: list[str]) -> list[str]:
     """Makes the names of columns distinct: in JSON the last of one name would hide the others."""
     made: list[str] = []
@@ -85,11 +78,3 @@ def _distinct(names: list[str]) -> list[str]:
             distinct = f"{name}_{number}"
         made.append(distinct)
     return made
-
-
-def server_time(connection: psycopg.Connection[Any]) -> datetime:
-    """Returns the time of the server's clock, which also stamps the rows."""
-    row = connection.execute("SELECT clock_timestamp()").fetchone()
-    assert row is not None
-    moment: datetime = row[0]
-    return moment

@@ -18,7 +18,7 @@ from cscart_pipelines.integrations.sync_runs import history
 from cscart_pipelines.warehouse.connect import Warehouse
 from cscart_pipelines.warehouse.driver import Connection, DatabaseError
 from cscart_pipelines.warehouse.errors import WarehouseUnavailableError
-from cscart_pipelines.warehouse.statement import server_time
+from cscart_pipelines.warehouse.server_facts import server_time
 
 Row = dict[str, Any]
 

@@ -20,12 +20,13 @@ from cscart_pipelines.defs.ingestion.checks import SHOWN, shown_findings
 from cscart_pipelines.fulfilment import findings
 from cscart_pipelines.fulfilment.countries import read_countries
 from cscart_pipelines.fulfilment.feeds import drop_folder
-from cscart_pipelines.fulfilment.findings import Connection, Finding
+from cscart_pipelines.fulfilment.findings import Finding
 from cscart_pipelines.fulfilment.push_session import disabled_reason
 from cscart_pipelines.fulfilment.shipments.deleted import find_deleted
 from cscart_pipelines.integrations.lifecycle import Status
 from cscart_pipelines.integrations.registry import Integration
 from cscart_pipelines.integrations.status_words import read_status_names
+from cscart_pipelines.warehouse.driver import Connection
 
 ORDERS = dg.AssetKey(["fulfilment", "orders"])
 MAX_WAIT_SECONDS = 1800

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable
-from typing import Any
-
-import psycopg
 
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.fulfilment import journal, push_session
@@ -24,8 +21,8 @@ from cscart_pipelines.integrations.lifecycle import Action, rejection_reason
 from cscart_pipelines.integrations.registry import Integration
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
+from cscart_pipelines.warehouse.driver import Connection
 
-Connection = psycopg.Connection[Any]
 WRITES: dict[PushKind, tuple[Kind, ...]] = {
     "shipments": (Kind.SHIPMENT, Kind.ORDER_STATUS),
     "stock": (Kind.STOCK,),

@@ -10,11 +10,11 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-import psycopg
 from psycopg.rows import dict_row
 
+from cscart_pipelines.warehouse.driver import Connection
+
 Row = dict[str, Any]
-Connection = psycopg.Connection[Any]
 
 
 def newest_run(connection: Connection) -> int:

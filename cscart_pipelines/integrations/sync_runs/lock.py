@@ -30,17 +30,6 @@ from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines.warehouse.connect import Warehouse
 from cscart_pipelines.warehouse.errors import WarehouseUnavailableError
 
-KEEPALIVES = {
-    "tcp_keepalives_idle": "60",
-    "tcp_keepalives_interval": "15",
-    "tcp_keepalives_count": "4",
-}
-"""Seconds, and how often: the server ends a connection two minutes after its machine has vanished.
-By default that takes hours, in which the shop would stay locked."""
-LOADING = {"synchronous_commit": "off"}
-"""Chunks are not flushed to the disk one by one: rows and watermark are lost together or not at
-all, and the end of the run waits for all of them."""
-
 
 class SyncSession:
     """The sync lock of one shop and the record of the run, as a context manager.
@@ -171,8 +160,9 @@ def acquire(
     with contextlib.ExitStack() as refused:
         connection = warehouse.open_session(autocommit=True)
         refused.callback(connection.close)
-        for name, value in (KEEPALIVES | LOADING).items():
-            connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+        # Chunks are not flushed to the disk one by one: rows and watermark are lost together or not
+        # at all, and the end of the run waits for all of them.
+        connection.execute("SET synchronous_commit TO off")
         if not advisory.try_lock_session(connection, Lock.SYNC, key):
             registry.get(key)
             raise NotAllowedError(f"{act} is not allowed: a synchronisation is in progress")

@@ -29,7 +29,6 @@ FORMAT = 1
 
 IDENTITY, PURCHASE, REJECTED = 1, 2, 4
 """Marks: what is in a payload, so that statements without work are not sent."""
-ALL_MARKS = IDENTITY | PURCHASE | REJECTED
 
 _NULL = "\\N"
 

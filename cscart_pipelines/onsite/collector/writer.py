@@ -15,7 +15,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import psycopg
 from psycopg import errors
@@ -25,6 +24,7 @@ from cscart_pipelines.onsite.collector.connections import Reconnector
 from cscart_pipelines.onsite.collector.metrics import Metrics
 from cscart_pipelines.onsite.collector.rows import Payload
 from cscart_pipelines.onsite.collector.spool import Spool, SpoolFullError
+from cscart_pipelines.warehouse.driver import Connection
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +36,6 @@ CONFLICTS = (errors.DeadlockDetected, errors.SerializationFailure)
 partition of its own. There are no other checks."""
 IDLE_SECONDS = 0.5
 TAKE_OVER_SECONDS = 60.0
-
-Connection = psycopg.Connection[Any]
 
 
 class BatchOutcome(enum.Enum):

@@ -58,7 +58,6 @@ class Store(OrderOperations):
         self._last_order = 1000
         self._last_user = 1
         self._last_product = 0
-        self._last_invoice = 0
         self._init_dispatch()
         self.customers[1] = Customer(
             1, "admin@example.com", "Shop", "Owner", user_type="A", is_root="Y", company_id=0

@@ -17,7 +17,7 @@ from cscart_pipelines.integrations.lifecycle import Action, NotAllowedError, Sta
 from cscart_pipelines.integrations.sync_runs.lock import acquire
 from cscart_pipelines.parallel import for_each_shop
 from cscart_pipelines.sync.run import SyncReport, synchronise
-from cscart_pipelines.warehouse.statement import server_time
+from cscart_pipelines.warehouse.server_facts import server_time
 
 CANCELLED = "the run was cancelled; what was loaded stays"
 

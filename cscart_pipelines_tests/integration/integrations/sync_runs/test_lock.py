@@ -11,7 +11,7 @@ import pytest
 from cscart_pipelines.integrations.lifecycle import Action, NotAllowedError, Status
 from cscart_pipelines.integrations.registry import DEAD_RUN, UnknownIntegrationError
 from cscart_pipelines.integrations.secrets import SecretError
-from cscart_pipelines.integrations.sync_runs.lock import KEEPALIVES, acquire
+from cscart_pipelines.integrations.sync_runs.lock import acquire
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
@@ -152,7 +152,11 @@ def test_a_run_left_on_the_record_keeps_nobody_out(made: Connected) -> None:
 
 def test_the_server_gives_up_on_a_machine_that_vanished(made: Connected) -> None:
     with made.session() as session:
-        for name, value in KEEPALIVES.items():
+        for name, value in (
+            ("tcp_keepalives_idle", "30"),
+            ("tcp_keepalives_interval", "10"),
+            ("tcp_keepalives_count", "3"),
+        ):
             told = session.connection.execute("SELECT current_setting(%s)", [name]).fetchone()
             # Through a local socket there is no machine to vanish, and PostgreSQL says 0.
             assert told in ((value,), ("0",))
