@@ -29,7 +29,7 @@ QUEUES = {
     "resync": "shop-reads",
     "pull_orders": "shop-reads",
     "follow_onsite": "shop-reads",
-    "test_connections": "shop-reads",
+    "check_connections": "shop-reads",
     "build_lists": "builds",
     "push_tracking": "shop-writes",
     "push_stock": "shop-writes",

@@ -1,10 +1,10 @@
-"""Early warning: shops that refuse for good fail at once, those in passing trouble do not."""
+"""The connection check: shops that refuse for good fail at once, those in passing trouble not."""
 
 from __future__ import annotations
 
 import pytest
 
-from cscart_pipelines.defs.ingestion.connection_health import connections_job
+from cscart_pipelines.defs.ingestion.connection_check import check_connections
 from cscart_pipelines.integrations.lifecycle import Status
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.warehouse import advisory
@@ -27,7 +27,7 @@ def _enable(room: ControlRoom, *keys: str) -> None:
 
 
 def _look(room: ControlRoom) -> bool:
-    job = location().resolve_job_def(connections_job.name)
+    job = location().resolve_job_def(check_connections.name)
     result = job.execute_in_process(instance=room.instance, raise_on_error=False)
     return bool(result.success)
 
@@ -51,7 +51,7 @@ def test_a_replaced_key_fails_the_integration_before_the_next_hour(
         "crashing": Status.ENABLED,
     }
     assert found["refusing"].failure_permanent
-    assert (found["refusing"].status_reason or "").startswith("early warning: ")
+    assert (found["refusing"].status_reason or "").startswith("connection check: ")
     assert "401" in (found["refusing"].status_reason or "")
 
 

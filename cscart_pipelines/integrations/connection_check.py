@@ -33,7 +33,7 @@ class ConnectionFinding:
 def check_connections(warehouse: Warehouse, registry: Registry) -> list[ConnectionFinding]:
     """Requests the version of every enabled shop; marks those that refuse for good as failed."""
     enabled = [one for one in registry.all() if one.status is Status.ENABLED]
-    with ThreadPoolExecutor(SHOPS_AT_ONCE, "early-warning") as threads:
+    with ThreadPoolExecutor(SHOPS_AT_ONCE, "connection-check") as threads:
         found = list(threads.map(lambda one: _ask(registry, one), enabled))
     findings = [finding for finding in found if finding is not None]
     for finding in findings:
@@ -70,5 +70,5 @@ def _mark_failed(warehouse: Warehouse, finding: ConnectionFinding) -> None:
                 "UPDATE registry.integrations SET status = 'failed', status_reason = %s,"
                 " status_since = now(), failure_permanent = true, updated_at = now()"
                 " WHERE integration = %s AND status = 'enabled'",
-                [f"early warning: {finding.reason}", finding.integration],
+                [f"connection check: {finding.reason}", finding.integration],
             )

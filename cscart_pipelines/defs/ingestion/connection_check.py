@@ -1,13 +1,13 @@
-"""The connection test of all shops as a job of its own, between the hourly synchronisations.
+"""The connection check of all shops as a job of its own, between the hourly synchronisations.
 
-Not here: how a connection is tested (`integrations.connection_health`).
+Not here: what is checked, and the test of a new connection (`integrations`).
 """
 
 import dagster as dg
 
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.defs.shared.run_requests import STARTED_BY
-from cscart_pipelines.integrations import connection_health
+from cscart_pipelines.integrations import connection_check
 
 
 @dg.op(name="check_shop_connections", pool="shop_api")
@@ -18,7 +18,7 @@ def check_shop_connections(context: dg.OpExecutionContext, pipelines: Pipelines)
         dagster.Failure: a shop refuses for a reason that does not pass by itself.
     """
     with pipelines.open() as app:
-        findings = connection_health.check_connections(app.warehouse, app.registry)
+        findings = connection_check.check_connections(app.warehouse, app.registry)
     for finding in findings:
         context.log.warning(f"{finding.integration}: {finding.reason}")
     lasting = [finding for finding in findings if finding.permanent]
@@ -31,20 +31,20 @@ def check_shop_connections(context: dg.OpExecutionContext, pipelines: Pipelines)
 
 
 @dg.job(
-    name="test_connections",
-    description="Connection test of every enabled shop: reachable, credentials accepted.",
+    name="check_connections",
+    description="Connection check of every enabled shop: reachable, credentials accepted.",
 )
-def connections_job() -> None:
-    """Tests the connection of every enabled shop."""
+def check_connections() -> None:
+    """Checks the connection of every enabled shop."""
     check_shop_connections()
 
 
 @dg.schedule(
-    job=connections_job,
+    job=check_connections,
     cron_schedule="30 * * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="At half past every hour, between two synchronisations.",
 )
-def early_warning_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+def check_connections_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """Requests the run of every hour."""
-    return dg.RunRequest(tags={STARTED_BY: "early warning"})
+    return dg.RunRequest(tags={STARTED_BY: "connection check"})
