@@ -57,86 +57,9 @@ def container(
         made_at: When the integration was created.
     """
     key = settings.integration
-
-    def name(what: str) -> str:
-        return f"{PREFIX} - {key} - {what}"
-
-    values = {
-        "collector": (
-            "collector address",
-            collector_url,
-            "Where the tag sends what it measures: the collector of CS-Cart pipelines.",
-        ),
-        "write_key": (
-            "write key",
-            write_key,
-            "Public. Says which shop the events belong to; of no use without the collector.",
-        ),
-        "options": (
-            "options",
-            options.text(key),
-            "integration: which one. raw_email: yes sends e-mail addresses beside their SHA-256.",
-        ),
-    }
-    html = tag_html({place: f"{{{{{name(what)}}}}}" for place, (what, _, _) in values.items()})
-    variables = [
-        _entity(
-            "variable",
-            str(number),
-            name=name(what),
-            type="c",
-            notes=notes,
-            parameter=[_template("value", value)],
-            formatValue={},
-        )
-        for number, (what, value, notes) in enumerate(values.values(), 1)
-    ]
-    triggers = [
-        _entity(
-            "trigger",
-            PAGE_TRIGGER_ID,
-            name=name("all pages"),
-            type="PAGEVIEW",
-            notes="As soon as a page begins, for visitors who have agreed before.",
-        ),
-        _entity(
-            "trigger",
-            EVENT_TRIGGER_ID,
-            name=name("any event"),
-            type="CUSTOM_EVENT",
-            notes=(
-                "Whatever comes on the data layer, so that a visitor who agrees while looking at "
-                "a page is measured from then on. The tag itself fires once a page."
-            ),
-            customEventFilter=[
-                {
-                    "type": "MATCH_REGEX",
-                    "parameter": [_template("arg0", "{{_event}}"), _template("arg1", ".*")],
-                }
-            ],
-        ),
-    ]
-    tag = _entity(
-        "tag",
-        TAG_ID,
-        name=name("onsite tracking"),
-        type="html",
-        notes=(
-            f"Sends the collector the events of visitors of {settings.url}. Fires only with the"
-            f" consent {CONSENT}; the script checks it again and stops when it is withdrawn. To"
-            " remove: delete this folder with everything in it and publish."
-        ),
-        parameter=[
-            _template("html", html),
-            {"type": "BOOLEAN", "key": "supportDocumentWrite", "value": "false"},
-        ],
-        firingTriggerId=[PAGE_TRIGGER_ID, EVENT_TRIGGER_ID],
-        tagFiringOption="ONCE_PER_LOAD",
-        monitoringMetadata={"type": "MAP"},
-        consentSettings={
-            "consentStatus": "NEEDED",
-            "consentType": {"type": "LIST", "list": [{"type": "TEMPLATE", "value": CONSENT}]},
-        },
+    values = _values(key, write_key, collector_url, options)
+    html = tag_html(
+        {place: f"{{{{{_name(key, what)}}}}}" for place, (what, _, _) in values.items()}
     )
     home = {"accountId": ACCOUNT, "containerId": CONTAINER}
     path = f"accounts/{ACCOUNT}/containers/{CONTAINER}"
@@ -157,9 +80,9 @@ def container(
                     "usageContext": ["WEB"],
                 }
             ),
-            "tag": [tag],
-            "trigger": triggers,
-            "variable": variables,
+            "tag": [_tag(settings, html)],
+            "trigger": _triggers(key),
+            "variable": _variables(key, values),
             "folder": [_marked(folder)],
             "builtInVariable": [{**home, "type": "EVENT", "name": "Event"}],
         },
@@ -169,6 +92,101 @@ def container(
 def write(export: dict[str, Any]) -> bytes:
     """The file's bytes, laid out for people who look into it."""
     return (json.dumps(export, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _values(
+    key: str, write_key: str, collector_url: str, options: TagOptions
+) -> dict[str, tuple[str, str, str]]:
+    """Returns what the script takes from variables: by its place, the name, the value, a note."""
+    return {
+        "collector": (
+            "collector address",
+            collector_url,
+            "Where the tag sends what it measures: the collector of CS-Cart pipelines.",
+        ),
+        "write_key": (
+            "write key",
+            write_key,
+            "Public. Says which shop the events belong to; of no use without the collector.",
+        ),
+        "options": (
+            "options",
+            options.text(key),
+            "integration: which one. raw_email: yes sends e-mail addresses beside their SHA-256.",
+        ),
+    }
+
+
+def _variables(key: str, values: dict[str, tuple[str, str, str]]) -> list[dict[str, Any]]:
+    return [
+        _entity(
+            "variable",
+            str(number),
+            name=_name(key, what),
+            type="c",
+            notes=notes,
+            parameter=[_template("value", value)],
+            formatValue={},
+        )
+        for number, (what, value, notes) in enumerate(values.values(), 1)
+    ]
+
+
+def _triggers(key: str) -> list[dict[str, Any]]:
+    return [
+        _entity(
+            "trigger",
+            PAGE_TRIGGER_ID,
+            name=_name(key, "all pages"),
+            type="PAGEVIEW",
+            notes="As soon as a page begins, for visitors who have agreed before.",
+        ),
+        _entity(
+            "trigger",
+            EVENT_TRIGGER_ID,
+            name=_name(key, "any event"),
+            type="CUSTOM_EVENT",
+            notes=(
+                "Whatever comes on the data layer, so that a visitor who agrees while looking at "
+                "a page is measured from then on. The tag itself fires once a page."
+            ),
+            customEventFilter=[
+                {
+                    "type": "MATCH_REGEX",
+                    "parameter": [_template("arg0", "{{_event}}"), _template("arg1", ".*")],
+                }
+            ],
+        ),
+    ]
+
+
+def _tag(settings: IntegrationSettings, html: str) -> dict[str, Any]:
+    return _entity(
+        "tag",
+        TAG_ID,
+        name=_name(settings.integration, "onsite tracking"),
+        type="html",
+        notes=(
+            f"Sends the collector the events of visitors of {settings.url}. Fires only with the"
+            f" consent {CONSENT}; the script checks it again and stops when it is withdrawn. To"
+            " remove: delete this folder with everything in it and publish."
+        ),
+        parameter=[
+            _template("html", html),
+            {"type": "BOOLEAN", "key": "supportDocumentWrite", "value": "false"},
+        ],
+        firingTriggerId=[PAGE_TRIGGER_ID, EVENT_TRIGGER_ID],
+        tagFiringOption="ONCE_PER_LOAD",
+        monitoringMetadata={"type": "MAP"},
+        consentSettings={
+            "consentStatus": "NEEDED",
+            "consentType": {"type": "LIST", "list": [{"type": "TEMPLATE", "value": CONSENT}]},
+        },
+    )
+
+
+def _name(key: str, what: str) -> str:
+    return f"{PREFIX} - {key} - {what}"
 
 
 def _entity(kind: str, number: str, **fields: Any) -> dict[str, Any]:

@@ -112,35 +112,9 @@ def synchronise(
             listener(phase, done, total)
 
     with session, relaxed_gc():
-        context = SyncContext(
-            client=client,
-            connection=session.connection,
-            loader=Loader(session.connection, integration.key),
-            rejects=Rejects(session.connection, integration.key),
-            states=StateStore(session.connection, integration.key),
-            integration=integration.key,
-            capabilities=session.capabilities(),
-            kind=session.kind,
-            listener=listen,
-            erasure_filter=ErasureFilter(session.connection, integration.settings),
-            clock=ShopClock(ask=lambda: client.get("version").date),
-            sizes=sizes or BatchSizes(),
-            limit=integration.settings.limit,
-        )
+        context = _context(session, client, listen, sizes or BatchSizes())
         try:
-            for entity in LIMITED if context.limit else ENTITIES:
-                if entity not in entities or not _readable(context, entity):
-                    continue
-                calls = client.stats.calls
-                try:
-                    step = STEPS[entity](context)
-                except AccessDeniedError as error:
-                    if entity in NEEDED:
-                        raise
-                    log.warning("%s: %s are left out: %s", integration.key, entity, error.message)
-                    continue
-                step.calls = client.stats.calls - calls
-                report.entities[entity] = step
+            _read_entities(context, entities, report)
             if session.kind != "resync":
                 context.loader.analyse(report.written())
             if report.written():
@@ -161,6 +135,44 @@ def synchronise(
             session.fail(reason, permanent=False, kind=type(error).__name__)
             raise SyncFailedError(reason, permanent=False) from None
     return report
+
+
+def _context(
+    session: SyncSession, client: ShopClient, listener: Listener, sizes: BatchSizes
+) -> SyncContext:
+    integration = session.integration
+    return SyncContext(
+        client=client,
+        connection=session.connection,
+        loader=Loader(session.connection, integration.key),
+        rejects=Rejects(session.connection, integration.key),
+        states=StateStore(session.connection, integration.key),
+        integration=integration.key,
+        capabilities=session.capabilities(),
+        kind=session.kind,
+        listener=listener,
+        erasure_filter=ErasureFilter(session.connection, integration.settings),
+        clock=ShopClock(ask=lambda: client.get("version").date),
+        sizes=sizes,
+        limit=integration.settings.limit,
+    )
+
+
+def _read_entities(context: SyncContext, entities: Collection[str], report: SyncReport) -> None:
+    """Takes the steps of the entities that are asked for and may be read; reports each."""
+    for entity in LIMITED if context.limit else ENTITIES:
+        if entity not in entities or not _readable(context, entity):
+            continue
+        calls = context.client.stats.calls
+        try:
+            step = STEPS[entity](context)
+        except AccessDeniedError as error:
+            if entity in NEEDED:
+                raise
+            log.warning("%s: %s are left out: %s", report.integration, entity, error.message)
+            continue
+        step.calls = context.client.stats.calls - calls
+        report.entities[entity] = step
 
 
 def _readable(context: SyncContext, entity: str) -> bool:

@@ -1,11 +1,5 @@
-{# What browsers tell: hashed addresses, lists of products, numbers that come as text. PostgreSQL only,
-   and nothing here may fail, whatever a browser has sent. #}
-
-{% macro sha256_of(text) -%}
-    {#- In hexadecimal, as the tag sends it. -#}
-    encode(sha256(convert_to({{ text }}, 'UTF8')), 'hex')
-{%- endmacro %}
-
+{# What browsers tell: lists of products, numbers that come as text. PostgreSQL only, and nothing here
+   may fail, whatever a browser has sent. #}
 
 {% macro last_built_days() -%}
     {#- Up to which day onsite_daily was built, as (integration, list_since, day). The table is made
