@@ -13,11 +13,6 @@ MOST_DIGITS = 18
 _ID = re.compile(rf"[1-9][0-9]{{0,{MOST_DIGITS - 1}}}")
 
 
-def number_of(prefix: str, order_id: int) -> str:
-    """Returns the order number: CS and 1000012 make CS1000012."""
-    return f"{prefix}{order_id}"
-
-
 def strip(prefix: str, order_number: str) -> int | None:
     """Returns the shop's order id; None if the number is not the prefix and an id.
 

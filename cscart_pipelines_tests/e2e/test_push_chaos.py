@@ -1,7 +1,7 @@
 """Whatever dies or gets lost on the way, the shop ends as a push without faults leaves it.
 
 For each seed the same shop is built twice. One gets its shipments by a single push and nothing goes
-wrong; the other, and its stock, lives through `fulfilment_chaos` with two workers. Then both are
+wrong; the other, and its stock, lives through `chaos` with two workers. Then both are
 the same, counted by their own records, and the amounts are those of the last feed. Over all seeds:
 more than 1,000 shipments and 5,000 amounts.
 """

@@ -62,10 +62,6 @@ class Machine:
             process.wait()
         self.processes.clear()
 
-    def cut_cable(self) -> None:
-        """Nothing leaves or reaches it any more; its processes go on."""
-        ip("link", "set", self.cable, "down")
-
 
 @contextlib.contextmanager
 def machines(folder: Path, *names: str) -> Iterator[list[Machine]]:

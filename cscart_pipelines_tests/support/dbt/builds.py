@@ -1,6 +1,6 @@
 """Running dbt as users do, and filling the raw tables without a shop.
 
-For the tests of the dbt project only. What the models should say is not here (dbt_oracle).
+For the tests of the dbt project only. What the models should say is not here (`oracle`).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def dbt(
     callbacks: Sequence[Callable[[Any], None]] = (),
 ) -> str:
     """Runs dbt in this process, where it is imported once; returns what it would print. Fails
-    unless it exits as expected. As a process of its own it is in test_cli_main and the journeys.
+    unless it exits as expected. As a process of its own it is in the tests of the command line.
 
     Args:
         variables: dbt parses the project anew for others than those of the run before in the same

@@ -1,4 +1,4 @@
-"""Holds what dbt built of visits against the oracle, table by table (see dbt_comparison)."""
+"""Holds what dbt built of visits against the oracle, table by table (see `comparison`)."""
 
 from __future__ import annotations
 

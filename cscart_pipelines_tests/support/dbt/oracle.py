@@ -1,4 +1,4 @@
-"""What the models should say of a list: metrics, scores, days and cohorts (see dbt_oracle_people).
+"""What the models should say of a list: metrics, scores, days and cohorts (see `oracle_people`).
 
 One `Oracle` per shop.
 """

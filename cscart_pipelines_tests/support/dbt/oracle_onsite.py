@@ -1,7 +1,7 @@
 """What the models should say of visits, computed event by event from the raw rows.
 
 Written from the descriptions of the models, sharing nothing with the SQL. People and orders are
-those of `dbt_oracle`.
+those of `oracle`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the models should say of orders and people, computed with pandas from the raw rows.
 
 Written from the catalogue, sharing nothing with the SQL; slow and plain on purpose. Numbers of
-whole lists are in `dbt_oracle`, who is in which segment in `dbt_oracle_segments`.
+whole lists are in `oracle`, who is in which segment in `oracle_segments`.
 """
 
 from __future__ import annotations

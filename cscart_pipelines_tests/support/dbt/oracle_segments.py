@@ -1,4 +1,4 @@
-"""Who should be in which segment: the rules of the catalogue in pandas (see dbt_oracle)."""
+"""Who should be in which segment: the rules of the catalogue in pandas (see `oracle`)."""
 
 from __future__ import annotations
 

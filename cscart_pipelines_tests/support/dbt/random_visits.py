@@ -1,4 +1,4 @@
-"""Made-up visits to the shops of `dbt_random_shops`, the same on every run.
+"""Made-up visits to the shops of `random_shops`, the same on every run.
 
 Silences sit on and beside the half hour that ends a session, moments on and beside the borders of
 windows and days; one browser is several people, or becomes one late; products and orders are told

@@ -2,8 +2,8 @@
 
 All of it happens between requests that the shop sees, counted and seeded, never by the clock. The
 record of writes is kept here too: what was applied, and what was still under way when the next
-write to the same target came. Not here: what is pushed (`fulfilment_world`), what must hold
-afterwards (`test_fulfilment_chaos`).
+write to the same target came. Not here: what is pushed (`reference_world`), what must hold
+afterwards (`test_push_chaos`).
 """
 
 from __future__ import annotations

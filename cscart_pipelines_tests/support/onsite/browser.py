@@ -8,7 +8,6 @@ test gets it emptied (cookies, storage, windows).
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
@@ -110,10 +109,6 @@ class Browser:
     def back(self) -> None:
         self._do("POST", "/back", {})
 
-    def screenshot(self, path: Path, *, full_page: bool = True) -> None:
-        taken = self.cdp("Page.captureScreenshot", captureBeyondViewport=full_page)
-        path.write_bytes(base64.b64decode(taken["data"]))
-
     # --- what a visitor does and sees ------------------------------------------------------------
 
     def click(self, selector: str) -> None:
@@ -173,9 +168,6 @@ class Browser:
         """Cookies of the present page, those hidden from scripts included."""
         return {each["name"]: each["value"] for each in self._do("GET", "/cookie")}
 
-    def set_cookie(self, name: str, value: str) -> None:
-        self._do("POST", "/cookie", {"cookie": {"name": name, "value": value}})
-
     def fresh(self) -> Browser:
         """A visitor who has never been here: no cookies, storage, logs or page."""
         self.open("about:blank")
@@ -186,16 +178,6 @@ class Browser:
         if self._logs_requests:
             self.requests()
         return self
-
-    def offline(self, on: bool) -> None:
-        """Cuts the browser off, or connects it again."""
-        self.cdp(
-            "Network.emulateNetworkConditions",
-            offline=on,
-            latency=0,
-            downloadThroughput=-1,
-            uploadThroughput=-1,
-        )
 
     def console(self) -> list[str]:
         """Errors and warnings of the console since the last call."""

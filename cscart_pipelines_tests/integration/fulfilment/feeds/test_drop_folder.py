@@ -1,4 +1,4 @@
-"""The watched folder: what is taken and what is not, where it goes, and whom it outlives."""
+"""The drop folder: what is taken and what is not, where it goes, and whom it outlives."""
 
 from __future__ import annotations
 

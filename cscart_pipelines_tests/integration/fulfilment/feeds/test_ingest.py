@@ -407,7 +407,7 @@ def _empty(inbox: Connection) -> None:
 
 
 def _feed_file(inbox: Connection, rows: Sequence[Any]) -> IngestResult:
-    """As `feed_files` leaves the rows of one file."""
+    """As `feeds.parse` leaves the rows of one file."""
     if rows and isinstance(rows[0], StockRow):
         newest, _ = keep_newest(rows)
         kept, _ = drop_duplicates(newest, lambda r: (r.sku,), lambda r: (r.quantity,))
