@@ -62,7 +62,8 @@ def _parser() -> argparse.ArgumentParser:
         description=f"The project's own benchmarks:\n{about}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", metavar="name", help="without: all but soak")
+    apart = " and ".join(name for name, one in BENCHMARKS.items() if one.only_by_name)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"without: all but {apart}")
     parser.add_argument("--quick", action="store_true", help="the smallest size, fewer rounds")
     parser.add_argument("--minutes", type=float, default=60.0, help="of soak; 60 by default")
     parser.add_argument("--orders", type=_sizes, help="sizes of shops, as 2000,20000,200000")

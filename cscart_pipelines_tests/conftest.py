@@ -1,7 +1,7 @@
 """Fixtures that many test modules share: real PostgreSQL databases, and isolation from the machine.
 
 One embedded server serves the whole test run (all workers); each test that asks for a database gets
-one that is as a copy of the migrated template. What only one room's tests need is not here.
+one that is as a copy of the migrated template. What only the tests of one package need is not here.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ from cscart_pipelines_tests.support.database.locks import ADVISORY
 from cscart_pipelines_tests.support.fulfilment.shops import Connect
 from cscart_pipelines_tests.support.fulfilment.shops import connect as connect
 from cscart_pipelines_tests.support.shop.backoff import no_backoff as no_backoff
-from cscart_pipelines_tests.support.shop.commands import Desk, Run
-from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import Installation, Run
+from cscart_pipelines_tests.support.shop.commands import installation as installation
 from cscart_pipelines_tests.support.shop.commands import run as run
 
 pytestmark = pytest.mark.begun_first
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.begun_first
 
 @pytest.mark.usefixtures("launched_here")
 def test_parcels_from_a_file_reach_the_shop_once(
-    desk: Desk, run: Run, connect: Connect, tmp_path: Path
+    installation: Installation, run: Run, connect: Connect, tmp_path: Path
 ) -> None:
     """The first time by a process that starts a process."""
     shop = connect(order_prefix="CS", partially_shipped_status="B")
@@ -49,7 +49,7 @@ def test_parcels_from_a_file_reach_the_shop_once(
         "CS99999999,X1,UPS,,\n"
         f"CS{part},,UPS,,\n"
     )
-    done = desk.command("fulfilment", "ship", "shop", str(file))
+    done = installation.command("fulfilment", "ship", "shop", str(file))
     assert done.returncode == 1, done.stderr  # two rows were refused
     assert "parcels.csv: 3 rows taken, 1 refused" in done.stdout
     for words in ("parcels.csv:4", "parcels.csv:5", "3 pieces, ups", "2 pieces, dhl", "P → C",
@@ -60,7 +60,7 @@ def test_parcels_from_a_file_reach_the_shop_once(
     assert sorted(one.tracking_number for one in store.shipments.values()) == ["1Z999", "JD014"]
     # The journal knows the run by the name that was told.
     run_id = done.stdout.partition("--run ")[2].split()[0]
-    assert desk.rows("SELECT DISTINCT run_id FROM fulfilment.journal") == [(run_id,)]
+    assert installation.rows("SELECT DISTINCT run_id FROM fulfilment.journal") == [(run_id,)]
     file.write_text(f"order_number,tracking_number,carrier\nCS{whole},1Z999,UPS\n")
     again = run("fulfilment", "ship", "shop", str(file))
     assert (again.code, "Nothing waits for shop." in again.out) == (0, True)
@@ -69,7 +69,7 @@ def test_parcels_from_a_file_reach_the_shop_once(
 
 @pytest.mark.usefixtures("launched_here")
 def test_stock_from_a_file_is_held_looked_at_and_released(
-    desk: Desk, run: Run, connect: Connect, tmp_path: Path
+    installation: Installation, run: Run, connect: Connect, tmp_path: Path
 ) -> None:
     shop = connect()
     products = shop.shop.store.products
@@ -94,7 +94,7 @@ def test_stock_from_a_file_is_held_looked_at_and_released(
     assert not any(product.amount for product in products.values())
     assert found["held"] == 0
     assert new.exists()
-    runs = desk.rows("SELECT DISTINCT run_id FROM fulfilment.journal")
+    runs = installation.rows("SELECT DISTINCT run_id FROM fulfilment.journal")
     assert runs == [(found["run_id"],)]
 
 
@@ -139,10 +139,10 @@ def test_a_shop_that_is_gone_has_its_own_exit_code_and_the_rows_wait(
 
 @pytest.mark.usefixtures("launched_here")
 def test_commands_that_were_killed_keep_none_waiting(
-    desk: Desk, run: Run, connect: Connect
+    installation: Installation, run: Run, connect: Connect
 ) -> None:
     """More of them than a pool has places: one writes, the others wait for it."""
-    home = private_folder(desk.settings.dagster_home)
+    home = private_folder(installation.settings.dagster_home)
     ours = (PROJECT / "dagster.yaml").read_text()
     assert "default_limit: 4" in ours
     (home / "dagster.yaml").write_text(ours.replace("default_limit: 4", "default_limit: 1"))
@@ -157,8 +157,8 @@ def test_commands_that_were_killed_keep_none_waiting(
         if request.method == "POST":
             go_on.wait(300)
 
-    killed = [desk.start("fulfilment", "ship", "shop") for _ in range(2)]
-    until(killed, lambda: turns(desk) == (1, 1))
+    killed = [installation.start("fulfilment", "ship", "shop") for _ in range(2)]
+    until(killed, lambda: turns(installation) == (1, 1))
     family = [one for each in killed for one in psutil.Process(each.pid).children(recursive=True)]
     for each in [*killed, *family]:
         each.kill()
@@ -169,20 +169,22 @@ def test_commands_that_were_killed_keep_none_waiting(
     done = run("fulfilment", "ship", "shop")
     assert done.code == 0, done.err
     assert [one.tracking_number for one in shop.shop.store.shipments.values()] == ["1Z999"]
-    with dagster_instance(desk) as instance:
+    with dagster_instance(installation) as instance:
         states = Counter(run.status.value for run in instance.get_runs())
     assert states.keys() == {"SUCCESS", "FAILURE"}
     assert states["SUCCESS"] == 1
 
 
-def test_a_wait_is_told_and_ends_with_the_command(desk: Desk, connect: Connect) -> None:
+def test_a_wait_is_told_and_ends_with_the_command(
+    installation: Installation, connect: Connect
+) -> None:
     """By a Ctrl-C that reaches the command alone, and when the command is killed."""
     shop = connect()
     number = shop.order().order_id
     shop.sync()
     shop.ship(str(number), "1Z999")
     with acquire(shop.database.warehouse, "shop"):
-        waiting = [desk.start("fulfilment", "ship", "shop") for _ in range(2)]
+        waiting = [installation.start("fulfilment", "ship", "shop") for _ in range(2)]
         family = [psutil.Process(each.pid) for each in waiting]
         for each in waiting:
             said = next(line for line in each.stderr or () if "Waiting" in line)
@@ -194,14 +196,14 @@ def test_a_wait_is_told_and_ends_with_the_command(desk: Desk, connect: Connect) 
         assert waiting[0].returncode == 130, said
         waiting[1].communicate()
         psutil.wait_procs(children)  # though the turn is still taken
-    with dagster_instance(desk) as instance:
+    with dagster_instance(installation) as instance:
         assert all(run.is_finished for run in instance.get_runs())
     assert shop.shop.store.shipments == {}
 
 
-def turns(desk: Desk) -> tuple[int, int]:
+def turns(installation: Installation) -> tuple[int, int]:
     """Who writes to the shop, and who waits for that."""
-    ((has, waits),) = desk.rows(
+    ((has, waits),) = installation.rows(
         "SELECT count(*) FILTER (WHERE granted), count(*) FILTER (WHERE NOT granted)"
         f" FROM {ADVISORY} WHERE number = %s",
         Lock.SHOP_WRITE.number("shop"),
@@ -217,5 +219,5 @@ def until(processes: list[subprocess.Popen[str]], done: Callable[[], bool]) -> N
         time.sleep(0.05)
 
 
-def dagster_instance(desk: Desk) -> dg.DagsterInstance:
-    return dg.DagsterInstance.from_config(str(desk.settings.home / "dagster"))
+def dagster_instance(installation: Installation) -> dg.DagsterInstance:
+    return dg.DagsterInstance.from_config(str(installation.settings.home / "dagster"))

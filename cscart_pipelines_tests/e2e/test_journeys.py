@@ -32,8 +32,8 @@ from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.sandbox.shop.store import Store
 from cscart_pipelines_tests.support.dagster.launching import launched_here as launched_here
 from cscart_pipelines_tests.support.dagster.location import PYDANTIC
-from cscart_pipelines_tests.support.shop.commands import KEY, Desk, Run
-from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import KEY, Installation, Run
+from cscart_pipelines_tests.support.shop.commands import installation as installation
 from cscart_pipelines_tests.support.shop.commands import run as run
 
 PROGRAM = str(Path(sys.executable).with_name("cscart-pipelines"))
@@ -167,7 +167,7 @@ def many_orders(store: Store) -> None:
 
 @pytest.mark.usefixtures("launched_here")
 def test_ctrl_c_in_the_middle_of_start_and_then_resync(
-    desk: Desk, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    installation: Installation, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The start is a process that starts a process; what comes before and after needs none."""
     monkeypatch.setenv("SHOP_KEY", KEY)
@@ -187,7 +187,7 @@ def test_ctrl_c_in_the_middle_of_start_and_then_resync(
 
         process = subprocess.Popen(
             [PROGRAM, "integration", "start", "shop"],
-            env=desk.environment,
+            env=installation.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -204,19 +204,19 @@ def test_ctrl_c_in_the_middle_of_start_and_then_resync(
         assert process.returncode == 130
         assert said.index("Stopping: ") < said.index("Stopped. What was loaded stays")
         assert "Traceback" not in said
-        assert desk.status() == "failed"
-        assert desk.registry.get("shop").status_reason in (
+        assert installation.status() == "failed"
+        assert installation.registry.get("shop").status_reason in (
             "the run was interrupted",
             "the run was cancelled; what was loaded stays",
         )
-        assert desk.rows("SELECT count(*) FROM cscart.customers") == [(40,)]
+        assert installation.rows("SELECT count(*) FROM cscart.customers") == [(40,)]
         go_on.set()
         folder = tmp_path / "segments"
         resynced = run("integration", "resync", "shop")
         assert resynced.code == 0, resynced.err
         assert "shop  enabled  since" in resynced.out
         assert "200 orders" in resynced.out
-        assert desk.rows("SELECT count(*), sum(total) FROM cscart.orders") == [(200, 2000)]
+        assert installation.rows("SELECT count(*), sum(total) FROM cscart.orders") == [(200, 2000)]
         exported = run("segments", "shop", "--export", str(folder))
         assert exported.code == 0
         with (folder / "recent_buyers_30.csv").open(newline="") as file:
@@ -226,9 +226,9 @@ def test_ctrl_c_in_the_middle_of_start_and_then_resync(
         refused = run("integration", "resync", "shop")
         assert refused.code == 3
         assert "shop: " in refused.err and "refused the credentials (401)" in refused.err
-        assert desk.registry.get("shop").failure_permanent
+        assert installation.registry.get("shop").failure_permanent
         # Nowhere in what is left on disk is the key, and the folders are closed to others.
-        home = desk.settings.home
+        home = installation.settings.home
         for path in home.rglob("*"):
             if path.is_file():
                 assert KEY.encode() not in path.read_bytes(), path

@@ -27,9 +27,9 @@ from cscart_pipelines_tests.support.dagster.launching import launch
 from cscart_pipelines_tests.support.dagster.location import (
     PROJECT,
     PYDANTIC,
-    ControlRoom,
-    control_room,
+    Deployment,
     location,
+    open_deployment,
 )
 from cscart_pipelines_tests.support.database.locks import ADVISORY
 from cscart_pipelines_tests.support.shop.sandboxes import small_shop
@@ -39,17 +39,17 @@ WAITING_FOR_BUILD = f"SELECT count(*) FROM {ADVISORY} WHERE NOT granted"
 
 
 @dataclass
-class Desk:
+class Launcher:
     """Where foreground runs happen: a database, a Dagster home, shops that are connected."""
 
-    room: ControlRoom
+    deployment: Deployment
     home: Path
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-W", "error::DeprecationWarning:cscart_pipelines",
              "-m", "cscart_pipelines.defs.launcher", *arguments],
-            env={**os.environ, **self.room.environment, "DAGSTER_HOME": str(self.home),
+            env={**os.environ, **self.deployment.environment, "DAGSTER_HOME": str(self.home),
                  "DAGSTER_DISABLE_TELEMETRY": "yes"},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=PROJECT,
             start_new_session=True,
@@ -57,7 +57,9 @@ class Desk:
 
     def run(self, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
         """In this process: the exit code, and what was told."""
-        code, out = launch(arguments, {**self.room.environment, "DAGSTER_HOME": str(self.home)})
+        code, out = launch(
+            arguments, {**self.deployment.environment, "DAGSTER_HOME": str(self.home)}
+        )
         return code, [json.loads(line) for line in out.splitlines()]
 
     def runs(self, job: str) -> list[dg.DagsterRun]:
@@ -73,28 +75,30 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def launcher(
+    module_database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Launcher]:
     home = tmp_path_factory.mktemp("dagster")
     shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
-    with control_room(module_database, tmp_path_factory.mktemp("home")) as room:
-        yield Desk(room, home)
+    with open_deployment(module_database, tmp_path_factory.mktemp("home")) as deployment:
+        yield Launcher(deployment, home)
 
 
-def test_a_synchronisation_and_a_build(desk: Desk) -> None:
-    """The one build of this room: it waits for another to end, leaves its record and its checks."""
+def test_a_synchronisation_and_a_build(launcher: Launcher) -> None:
+    """The one build of this module: it waits for another to end, leaves its record and checks."""
     with small_shop(orders=12) as shop:
-        desk.room.connect("shop", shop)
-        with desk.room.database.connect() as other_build:
+        launcher.deployment.connect("shop", shop)
+        with launcher.deployment.database.connect() as other_build:
             assert advisory.try_lock_session(other_build, Lock.LIST_BUILD)
-            process = desk.start("--resync", "shop", "--build")
-            desk.until(process, lambda: desk.room.rows(WAITING_FOR_BUILD) == [(1,)])
+            process = launcher.start("--resync", "shop", "--build")
+            launcher.until(process, lambda: launcher.deployment.rows(WAITING_FOR_BUILD) == [(1,)])
             synced = "SELECT state, id FROM registry.sync_runs WHERE integration = 'shop'"
-            ((state, number),) = desk.room.rows(synced)
+            ((state, number),) = launcher.deployment.rows(synced)
             assert state == "succeeded"
-            assert desk.room.rows("SELECT count(*) FROM analytics.segments") == [(0,)]
+            assert launcher.deployment.rows("SELECT count(*) FROM analytics.segments") == [(0,)]
         out, err = process.communicate(timeout=200)
     assert process.returncode == 0, err[-3000:]
-    resync, build = desk.runs("resync"), desk.runs("build_lists")
+    resync, build = launcher.runs("resync"), launcher.runs("build_lists")
     assert [json.loads(line) for line in out.splitlines() if line.startswith("{")] == [
         {"event": "loading"},
         {"event": "running", "job": "resync", "run_id": resync[0].run_id},
@@ -113,12 +117,12 @@ def test_a_synchronisation_and_a_build(desk: Desk) -> None:
     shown = [tag for tag in resync[0].tags if get_tag_type(tag) is TagType.USER_PROVIDED]
     assert shown == ["cscart/started_by"]
     # The lists are there, and the record of the build says what is in them.
-    assert desk.room.rows("SELECT count(*) > 10 FROM analytics.segments") == [(True,)]
-    assert desk.room.rows("SELECT run_id, covers_sync FROM registry.list_builds") == [
+    assert launcher.deployment.rows("SELECT count(*) > 10 FROM analytics.segments") == [(True,)]
+    assert launcher.deployment.rows("SELECT run_id, covers_sync FROM registry.list_builds") == [
         (build[0].run_id, number)
     ]
     # One step, many assets; the tests of dbt are checks of assets.
-    with dg.DagsterInstance.from_config(str(desk.home)) as instance:
+    with dg.DagsterInstance.from_config(str(launcher.home)) as instance:
         kinds = dg.DagsterEventType
         logs = instance.all_logs(build[0].run_id)
         events = [entry.dagster_event for entry in logs if entry.dagster_event]
@@ -139,7 +143,7 @@ def test_a_synchronisation_and_a_build(desk: Desk) -> None:
     assert checked, "cheap tests run with each build"
     assert all(e.asset_check_evaluation_data.passed for e in checked)
     # Nobody is told the password of the warehouse.
-    password = desk.room.database.dbt_env["CSCART_PIPELINES_DBT_PASSWORD"]
+    password = launcher.deployment.database.dbt_env["CSCART_PIPELINES_DBT_PASSWORD"]
     texts = "\n".join([err, out, *(entry.user_message for entry in logs)])
     assert not password or password not in texts
     assert "DeprecationWarning" not in err
@@ -148,23 +152,23 @@ def test_a_synchronisation_and_a_build(desk: Desk) -> None:
     assert "PreviewWarning" not in err
 
 
-def test_a_failed_synchronisation_exits_with_1_and_builds_nothing(desk: Desk) -> None:
-    builds = desk.room.rows("SELECT count(*) FROM registry.list_builds")
+def test_a_failed_synchronisation_exits_with_1_and_builds_nothing(launcher: Launcher) -> None:
+    builds = launcher.deployment.rows("SELECT count(*) FROM registry.list_builds")
     with small_shop(orders=1) as shop:
-        desk.room.connect("broken", shop, api_key="x" * 32)
-        code, said = desk.run("--resync", "broken", "--build")
+        launcher.deployment.connect("broken", shop, api_key="x" * 32)
+        code, said = launcher.run("--resync", "broken", "--build")
     assert code == 1
     assert said[-1]["job"] == "resync"
     assert said[-1]["ok"] is False
-    assert desk.room.rows("SELECT count(*) FROM registry.list_builds") == builds
+    assert launcher.deployment.rows("SELECT count(*) FROM registry.list_builds") == builds
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_run_properly(kind: signal.Signals, desk: Desk) -> None:
+def test_a_signal_ends_the_run_properly(kind: signal.Signals, launcher: Launcher) -> None:
     key = f"slow-{kind.name.lower()}"
     reached, go_on = threading.Event(), threading.Event()
     with small_shop(orders=30) as shop:
-        desk.room.connect(key, shop)
+        launcher.deployment.connect(key, shop)
 
         @shop.before_request
         def wait(request: Any) -> None:
@@ -172,20 +176,20 @@ def test_a_signal_ends_the_run_properly(kind: signal.Signals, desk: Desk) -> Non
                 reached.set()
                 go_on.wait(400)
 
-        process = desk.start("--resync", key, "--build")
-        desk.until(process, reached.is_set)
+        process = launcher.start("--resync", key, "--build")
+        launcher.until(process, reached.is_set)
         process.send_signal(kind)
         out, err = process.communicate(timeout=300)  # the shop has not answered yet
         go_on.set()
     assert process.returncode != 0, err[-3000:]
     assert '"build_lists"' not in out
-    ended = desk.runs("resync")[0]
+    ended = launcher.runs("resync")[0]
     assert ended.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE)
-    ((status, reason),) = desk.room.rows(
+    ((status, reason),) = launcher.deployment.rows(
         "SELECT status, status_reason FROM registry.integrations WHERE integration = %s", key
     )
     assert status == "failed"
     assert reason.endswith("the run was cancelled; what was loaded stays")
-    assert desk.room.rows("SELECT count(*) FROM registry.sync_runs WHERE state = 'running'") == [
-        (0,)
-    ]
+    assert launcher.deployment.rows(
+        "SELECT count(*) FROM registry.sync_runs WHERE state = 'running'"
+    ) == [(0,)]

@@ -13,8 +13,8 @@ import pytest
 
 from cscart_pipelines.fulfilment.report import PushReport
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.e2e.test_launcher import Desk
-from cscart_pipelines_tests.support.dagster.location import PROJECT, PYDANTIC, control_room
+from cscart_pipelines_tests.e2e.test_launcher import Launcher
+from cscart_pipelines_tests.support.dagster.location import PROJECT, PYDANTIC, open_deployment
 from cscart_pipelines_tests.support.fulfilment.push_runs import (
     order_numbers,
     pushable_shop,
@@ -26,12 +26,12 @@ pytestmark = [pytest.mark.filterwarnings(PYDANTIC), pytest.mark.begun_first]
 
 
 @pytest.fixture
-def desk(warehouse_database: Database, tmp_path: Path) -> Iterator[Desk]:
+def launcher(warehouse_database: Database, tmp_path: Path) -> Iterator[Launcher]:
     home = tmp_path / "dagster"
     home.mkdir()
     shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
-    with control_room(warehouse_database, tmp_path / "home") as room:
-        yield Desk(room, home)
+    with open_deployment(warehouse_database, tmp_path / "home") as deployment:
+        yield Launcher(deployment, home)
 
 
 def told(said: list[dict[str, Any]], job: str) -> list[dict[str, Any]]:
@@ -40,14 +40,14 @@ def told(said: list[dict[str, Any]], job: str) -> list[dict[str, Any]]:
     return reports
 
 
-def test_tracking_stock_and_orders(desk: Desk) -> None:
-    with pushable_shop(desk.room, "shop", order_prefix="CS") as shop:
+def test_tracking_stock_and_orders(launcher: Launcher) -> None:
+    with pushable_shop(launcher.deployment, "shop", order_prefix="CS") as shop:
         first, second = order_numbers(shop)
-        ship(desk.room, "shop", f"CS{first}", "T-1")
-        ship(desk.room, "shop", f"CS{second}", "T-2")
+        ship(launcher.deployment, "shop", f"CS{first}", "T-1")
+        ship(launcher.deployment, "shop", f"CS{second}", "T-2")
         for product in shop.store.products.values():
-            stock(desk.room, "shop", product.product_code, 0)
-        code, said = desk.run(
+            stock(launcher.deployment, "shop", product.product_code, 0)
+        code, said = launcher.run(
             "--pull-orders", "shop", "--push-tracking", "shop", "--push-stock", "shop",
             "--limit", "1",
         )  # fmt: skip
@@ -64,15 +64,15 @@ def test_tracking_stock_and_orders(desk: Desk) -> None:
     assert PushReport.from_json(levels).held is not None
     assert "--release" in levels["failure"]
     assert [one["ok"] for one in said if one["event"] == "finished"] == [True, True, False]
-    (run,) = desk.runs("push_tracking")
+    (run,) = launcher.runs("push_tracking")
     assert run.tags["cscart/started_by"] == "command line"
 
 
-def test_a_shop_that_refuses_is_named_with_the_kind_of_trouble(desk: Desk) -> None:
-    with pushable_shop(desk.room, "refusing") as shop:
-        ship(desk.room, "refusing", order_numbers(shop)[0], "T-1")
+def test_a_shop_that_refuses_is_named_with_the_kind_of_trouble(launcher: Launcher) -> None:
+    with pushable_shop(launcher.deployment, "refusing") as shop:
+        ship(launcher.deployment, "refusing", order_numbers(shop)[0], "T-1")
         shop.api_user.api_key = "y" * 32
-        code, said = desk.run("--push-tracking", "refusing")
+        code, said = launcher.run("--push-tracking", "refusing")
     assert code == 1
     (report,) = told(said, "push_tracking")
     assert report["failure_kind"] == "CredentialsRefusedError"
@@ -81,14 +81,14 @@ def test_a_shop_that_refuses_is_named_with_the_kind_of_trouble(desk: Desk) -> No
     assert so_far.calls > 0
 
 
-def test_a_signal_ends_a_push_after_the_requests_under_way(desk: Desk) -> None:
+def test_a_signal_ends_a_push_after_the_requests_under_way(launcher: Launcher) -> None:
     """The next push takes what is left, and nothing is in the shop twice."""
     reached, go_on = threading.Event(), threading.Event()
-    with pushable_shop(desk.room, "slow") as shop:
+    with pushable_shop(launcher.deployment, "slow") as shop:
         for _ in range(30):
             shop.store.place_order(lines=[(1, 1)])
         for number in order_numbers(shop):
-            ship(desk.room, "slow", number, f"T-{number}")
+            ship(launcher.deployment, "slow", number, f"T-{number}")
 
         @shop.before_request
         def wait(request: Any) -> None:
@@ -96,8 +96,8 @@ def test_a_signal_ends_a_push_after_the_requests_under_way(desk: Desk) -> None:
                 reached.set()
                 go_on.wait(60)
 
-        process = desk.start("--push-tracking", "slow")
-        desk.until(process, reached.is_set)
+        process = launcher.start("--push-tracking", "slow")
+        launcher.until(process, reached.is_set)
         process.send_signal(signal.SIGTERM)
         shop.faults.add("latency", seconds=0.2)  # until the run has been told
         go_on.set()
@@ -105,7 +105,7 @@ def test_a_signal_ends_a_push_after_the_requests_under_way(desk: Desk) -> None:
         assert process.returncode != 0, err[-2000:]
         assert len(shop.store.shipments) < 32
         shop.faults.clear()
-        code, _ = desk.run("--push-tracking", "slow")
+        code, _ = launcher.run("--push-tracking", "slow")
         assert code == 0
         numbers = sorted(one.tracking_number for one in shop.store.shipments.values())
         assert numbers == sorted(f"T-{number}" for number in order_numbers(shop))

@@ -24,39 +24,41 @@ from cscart_pipelines_tests.support.onsite.browser import (
 )
 from cscart_pipelines_tests.support.onsite.browser import module_browser as module_browser
 from cscart_pipelines_tests.support.onsite.collectors import until
-from cscart_pipelines_tests.support.onsite.shopping import Journey, Town, journey
-from cscart_pipelines_tests.support.onsite.shopping import town as town
+from cscart_pipelines_tests.support.onsite.shopping import Journey, Services, journey
+from cscart_pipelines_tests.support.onsite.shopping import services as services
 
 pytestmark = pytest.mark.begun_first
 
 
 @pytest.fixture
-def visit(town: Town, browser: Browser) -> Iterator[Journey]:
+def visit(services: Services, browser: Browser) -> Iterator[Journey]:
     """A visitor who has never been here, in a shop where everybody has agreed."""
-    with journey(town) as made:
+    with journey(services) as made:
         yield made
 
 
 # --- consent -------------------------------------------------------------------------------------
 
 
-def test_who_does_not_agree_leaves_no_trace(town: Town, logging_browser: Browser) -> None:
-    town = replace(town, browser=logging_browser)
-    with journey(town, consent="ask", theme_events="objects", ga4_addon=True) as visit:
+def test_who_does_not_agree_leaves_no_trace(services: Services, logging_browser: Browser) -> None:
+    services = replace(services, browser=logging_browser)
+    with journey(services, consent="ask", theme_events="objects", ga4_addon=True) as visit:
         visit.look_at(1)
         visit.add_to_cart(1)
         visit.buy("guest@mail.internal")
         visit.leave()
         asked = [one["url"] for one in logging_browser.requests()]
-        assert [url for url in asked if url.startswith(town.settings.collector_url)] == []
+        assert [url for url in asked if url.startswith(services.settings.collector_url)] == []
         assert visit.told() == []
         assert visit.queue() == set()
         for table in ("visitors", "consents", "purchases", "rejects"):
             assert visit.rows(f"SELECT FROM onsite.{table} WHERE integration = %s") == []
 
 
-def test_who_agrees_in_the_middle_is_known_from_then_on(town: Town, browser: Browser) -> None:
-    with journey(town, consent="ask", theme_events="objects") as visit:
+def test_who_agrees_in_the_middle_is_known_from_then_on(
+    services: Services, browser: Browser
+) -> None:
+    with journey(services, consent="ask", theme_events="objects") as visit:
         visit.look_at(1)
         visit.add_to_cart(1)
         visit.go()
@@ -84,10 +86,10 @@ def test_who_agrees_in_the_middle_is_known_from_then_on(town: Town, browser: Bro
 
 
 def test_a_guest_browses_and_buys_though_theme_and_addon_tell_it_too(
-    town: Town, browser: Browser
+    services: Services, browser: Browser
 ) -> None:
     """Where they do not: `test_a_collector_that_goes_and_comes_loses_and_doubles_nothing`."""
-    with journey(town, theme_events="objects", ga4_addon=True) as visit:
+    with journey(services, theme_events="objects", ga4_addon=True) as visit:
         visit.go("categories.view", category_id=1)
         browser.follow("a.product-title[href*='product_id=1']")
         visit.add_to_cart(1, 2)
@@ -213,17 +215,17 @@ def test_who_is_gone_at_once_after_the_click_has_clicked(visit: Journey, browser
 
 
 def test_a_collector_that_goes_and_comes_loses_and_doubles_nothing(
-    visit: Journey, town: Town
+    visit: Journey, services: Services
 ) -> None:
     visit.look_at(1)
     until(visit.told)
     visit.add_to_cart(1)
-    town.collector_down()
+    services.collector_down()
     visit.look_at(2)
     visit.add_to_cart(2, 2)  # the shop works as ever
     number = visit.buy("guest@mail.internal")
     visit.leave()
-    town.collector_up()
+    services.collector_up()
     visit.look_at(3)
     visit.waits_for_nothing()
     visit.leave()
@@ -247,21 +249,23 @@ def test_a_collector_that_goes_and_comes_loses_and_doubles_nothing(
 
 
 def test_an_integration_that_is_disabled_is_not_told_any_more_and_the_shop_works(
-    visit: Journey, town: Town, browser: Browser
+    visit: Journey, services: Services, browser: Browser
 ) -> None:
     visit.look_at(1)
     until(visit.told)
-    desk = IntegrationService(visit.connected.warehouse, visit.connected.registry, town.settings)
-    desk.disable(visit.connected.key)
-    until(lambda: town.asks(visit.write_key) == 410)
-    refused = town.answered(410)
+    service = IntegrationService(
+        visit.connected.warehouse, visit.connected.registry, services.settings
+    )
+    service.disable(visit.connected.key)
+    until(lambda: services.asks(visit.write_key) == 410)
+    refused = services.answered(410)
     visit.add_to_cart(1)
     visit.buy("guest@mail.internal")
     visit.look_at(2)
-    until(lambda: town.answered(410) > refused)
+    until(lambda: services.answered(410) > refused)
     visit.waits_for_nothing()
-    desk.enable(visit.connected.key)
-    until(lambda: town.asks(visit.write_key, visit.shop.url) == 204)
+    service.enable(visit.connected.key)
+    until(lambda: services.asks(visit.write_key, visit.shop.url) == 204)
     visit.leave()
     visit.has_told("page_view products.view", "view_item products.view SKU-0001×1")
     assert visit.queue() == set()
@@ -302,7 +306,7 @@ def test_the_list_follows_a_day_of_visits(
     # So much later the cart has been left; without variables dbt keeps what it has parsed.
     later = datetime.now(UTC) + timedelta(hours=2)
     models = ("+subscribers", "+segment_members", "+onsite_sessions", "+product_funnel")
-    build(visit.town.database, later, *WITHOUT_TESTS, "--select", *models, target=dbt_target)
+    build(visit.services.database, later, *WITHOUT_TESTS, "--select", *models, target=dbt_target)
     total = visit.store.orders[bought].total
     assert visit.rows(
         "SELECT identity, email_subscribed, last_seen_at IS NOT NULL, is_guest"

@@ -39,8 +39,8 @@ from cscart_pipelines.warehouse.tables.base import SCHEMAS
 from cscart_pipelines_tests.support.database.embedded import SECONDS, Homes, using
 from cscart_pipelines_tests.support.database.embedded import homes as homes
 from cscart_pipelines_tests.support.database.embedded import template_home as template_home
-from cscart_pipelines_tests.support.shop.commands import KEY, Desk, Run, on_a_terminal
-from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import KEY, Installation, Run, on_a_terminal
+from cscart_pipelines_tests.support.shop.commands import installation as installation
 from cscart_pipelines_tests.support.shop.commands import run as run
 
 pytestmark = pytest.mark.begun_first
@@ -48,9 +48,11 @@ pytestmark = pytest.mark.begun_first
 # --- the schema ----------------------------------------------------------------------------------
 
 
-def test_migrate_makes_the_tables_that_other_commands_ask_for(run: Run, desk: Desk) -> None:
+def test_migrate_makes_the_tables_that_other_commands_ask_for(
+    run: Run, installation: Installation
+) -> None:
     assert "the warehouse is at schema" in run("migrate").out
-    desk.execute(f"DROP SCHEMA {', '.join(SCHEMAS)} CASCADE")
+    installation.execute(f"DROP SCHEMA {', '.join(SCHEMAS)} CASCADE")
     refused = run("lists", "--json")
     assert refused.code == 1
     assert "has no tables yet" in refused.err
@@ -64,8 +66,10 @@ def test_migrate_makes_the_tables_that_other_commands_ask_for(run: Run, desk: De
     assert run("lists", "--json").json == []
 
 
-def test_migrate_refuses_the_schema_of_a_newer_release(run: Run, desk: Desk) -> None:
-    desk.execute("UPDATE registry.alembic_version SET version_num = '9999'")
+def test_migrate_refuses_the_schema_of_a_newer_release(
+    run: Run, installation: Installation
+) -> None:
+    installation.execute("UPDATE registry.alembic_version SET version_num = '9999'")
     for command in ("migrate", "lists"):
         refused = run(command)
         assert refused.code == 1
@@ -126,14 +130,14 @@ def test_sql_shows_no_control_characters_of_strangers(run: Run) -> None:
     assert "\x1b" not in run("sql", "SELECT E'\\x1b]0;x\\x07' AS name").out
 
 
-def test_sql_only_reads_unless_told_otherwise(run: Run, desk: Desk) -> None:
-    desk.save()
+def test_sql_only_reads_unless_told_otherwise(run: Run, installation: Installation) -> None:
+    installation.save()
     done = run("sql", "DELETE FROM registry.integrations")
     assert (done.code, "read-only transaction" in done.err) == (2, True)
     assert run("sql", "COMMIT; DELETE FROM registry.integrations").code == 2
-    assert len(desk.registry.all()) == 1
+    assert len(installation.registry.all()) == 1
     assert "DELETE 1" in run("sql", "--write", "DELETE FROM registry.integrations").out
-    assert desk.registry.all() == []
+    assert installation.registry.all() == []
 
 
 def test_a_query_that_is_none_is_told_in_a_line(run: Run) -> None:
@@ -147,11 +151,11 @@ def test_a_query_that_is_none_is_told_in_a_line(run: Run) -> None:
 # --- doctor --------------------------------------------------------------------------------------
 
 
-def test_doctor_finds_all_well(run: Run, desk: Desk) -> None:
+def test_doctor_finds_all_well(run: Run, installation: Installation) -> None:
     with SandboxShop("4.20", lambda store: store.add_product("Bag", "1.00")) as shop:
-        desk.save_shop(shop)
-        desk.save("asleep")
-        desk.put("asleep", "disabled")
+        installation.save_shop(shop)
+        installation.save("asleep")
+        installation.put("asleep", "disabled")
         done, url = run("doctor", "--json"), shop.url
     found = {one["check"]: one for one in done.json}
     assert (done.code, [one for one in done.json if not one["ok"]]) == (0, [])
@@ -166,14 +170,14 @@ def test_doctor_finds_all_well(run: Run, desk: Desk) -> None:
 
 
 def test_doctor_names_what_is_wrong_with_each_shop(
-    run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    run: Run, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "SHOPS_SECONDS", 2.0)
     go_on = threading.Event()
     with SandboxShop("4.20", lambda store: store.add_product("Bag", "1.00")) as shop:
-        desk.save("keyless", api_key_reference="env:KEY_THAT_IS_NOT_SET")
-        desk.save("closed", url="http://127.0.0.1:1")
-        desk.save("silent", shop.api_key, url=shop.url, email=shop.email)
+        installation.save("keyless", api_key_reference="env:KEY_THAT_IS_NOT_SET")
+        installation.save("closed", url="http://127.0.0.1:1")
+        installation.save("silent", shop.api_key, url=shop.url, email=shop.email)
 
         @shop.before_request
         def keep_waiting(request: Any) -> None:
@@ -190,11 +194,13 @@ def test_doctor_names_what_is_wrong_with_each_shop(
     assert lines["database"].startswith("✓")
 
 
-def test_doctor_names_a_shop_that_falls_behind(run: Run, desk: Desk) -> None:
+def test_doctor_names_a_shop_that_falls_behind(run: Run, installation: Installation) -> None:
     with SandboxShop("4.20", lambda store: store.add_product("Bag", "1.00")) as shop:
-        desk.save_shop(shop)
-        desk.put("shop", "enabled")
-        desk.execute("UPDATE registry.integrations SET last_synced_at = now() - interval '3 days'")
+        installation.save_shop(shop)
+        installation.put("shop", "enabled")
+        installation.execute(
+            "UPDATE registry.integrations SET last_synced_at = now() - interval '3 days'"
+        )
         done = run("doctor")
     assert done.code == 1
     assert "was synchronised 3 d ago" in done.out
@@ -202,9 +208,9 @@ def test_doctor_names_a_shop_that_falls_behind(run: Run, desk: Desk) -> None:
 
 
 def test_doctor_names_a_key_that_opens_nothing(
-    run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    run: Run, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk.save()
+    installation.save()
     other = Fernet.generate_key().decode()
     monkeypatch.setenv("CSCART_PIPELINES_SECRET_KEY", other)
     done = run("doctor")
@@ -213,9 +219,11 @@ def test_doctor_names_a_key_that_opens_nothing(
     assert other not in done.said
 
 
-def test_doctor_warns_of_a_key_file_that_others_can_read(run: Run, desk: Desk) -> None:
-    desk.save()
-    file = desk.settings.home / KEY_FILE
+def test_doctor_warns_of_a_key_file_that_others_can_read(
+    run: Run, installation: Installation
+) -> None:
+    installation.save()
+    file = installation.settings.home / KEY_FILE
     file.chmod(0o644)
     assert f"chmod 600 {file}" in run("doctor").out
 
@@ -301,7 +309,9 @@ def test_an_environment_that_cannot_be_used_is_told_without_passwords(
     assert "geheim" not in done.said
 
 
-def test_a_warehouse_that_goes_away_in_the_middle_is_told_in_a_line(run: Run, desk: Desk) -> None:
+def test_a_warehouse_that_goes_away_in_the_middle_is_told_in_a_line(
+    run: Run, installation: Installation
+) -> None:
     """The session is ended by another one while the command waits for its answer."""
     done = run(
         "sql", "--write", "SELECT pg_terminate_backend(pg_backend_pid())"
@@ -336,7 +346,7 @@ def test_a_stop_at_the_keyboard_leaves_with_130(
     assert capsys.readouterr().err == "stopped\n"
 
 
-def test_a_reader_that_leaves_early_is_no_failure(desk: Desk) -> None:
+def test_a_reader_that_leaves_early_is_no_failure(installation: Installation) -> None:
     """As with `| head -1`: neither a traceback nor an exit code."""
     for arguments in (
         ["sql", "SELECT generate_series(1, 1000), repeat('x', 200)"],
@@ -346,7 +356,7 @@ def test_a_reader_that_leaves_early_is_no_failure(desk: Desk) -> None:
             [sys.executable, "-m", "cscart_pipelines.cli.main", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=desk.environment,
+            env=installation.environment,
         )
         assert process.stdout and process.stderr
         process.stdout.close()
@@ -355,32 +365,34 @@ def test_a_reader_that_leaves_early_is_no_failure(desk: Desk) -> None:
         assert (process.wait(), said) == (0, "")
 
 
-def test_output_that_is_no_terminal_is_plain_and_not_cut(desk: Desk) -> None:
-    environment = {k: v for k, v in desk.environment.items() if k not in ("COLUMNS", "FORCE_COLOR")}
+def test_output_that_is_no_terminal_is_plain_and_not_cut(installation: Installation) -> None:
+    environment = {
+        k: v for k, v in installation.environment.items() if k not in ("COLUMNS", "FORCE_COLOR")
+    }
     name = "a long name " * 8
-    desk.save(list_name=name)
-    done = desk.command("integration", "list", env=environment)
+    installation.save(list_name=name)
+    done = installation.command("integration", "list", env=environment)
     assert done.returncode == 0
     assert "\x1b" not in done.stdout
     assert name.strip() in done.stdout
     assert done.stderr == ""
-    wide = desk.command("sql", "SELECT repeat('x', 500) AS a, 'last' AS b", env=environment)
+    wide = installation.command("sql", "SELECT repeat('x', 500) AS a, 'last' AS b", env=environment)
     assert f"{'x' * 500}  last\n" in wide.stdout
 
 
-def test_a_script_gets_the_exit_code_and_json_from_the_program(desk: Desk) -> None:
-    done = desk.command("integration", "status", "nobody", "--json")
+def test_a_script_gets_the_exit_code_and_json_from_the_program(installation: Installation) -> None:
+    done = installation.command("integration", "status", "nobody", "--json")
     assert (done.returncode, done.stdout) == (2, "")
     error = json.loads(done.stderr)["error"]
     assert (error["code"], "there is no integration 'nobody'" in error["message"]) == (2, True)
 
 
-def test_a_terminated_command_dies_of_it(desk: Desk) -> None:
+def test_a_terminated_command_dies_of_it(installation: Installation) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "cscart_pipelines.cli.main", "sql", "SELECT pg_sleep(600)"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env=desk.environment,
+        env=installation.environment,
         # Whoever runs the tests in the background may have it ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
@@ -388,7 +400,7 @@ def test_a_terminated_command_dies_of_it(desk: Desk) -> None:
         "SELECT FROM pg_stat_activity WHERE datname = current_database()"
         " AND right(query, 13) = 'pg_sleep(600)'"
     )
-    while not desk.rows(waiting):
+    while not installation.rows(waiting):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     assert process.stderr
@@ -397,25 +409,27 @@ def test_a_terminated_command_dies_of_it(desk: Desk) -> None:
     assert process.wait() == 130
 
 
-def test_dbt_is_run_on_the_warehouse_with_its_exit_code(desk: Desk, tmp_path: Path) -> None:
-    done = desk.command("dbt", "debug", "--connection", "--log-path", str(tmp_path))
+def test_dbt_is_run_on_the_warehouse_with_its_exit_code(
+    installation: Installation, tmp_path: Path
+) -> None:
+    done = installation.command("dbt", "debug", "--connection", "--log-path", str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"database: {desk.database.warehouse.url.database}" in done.stdout
+    assert f"database: {installation.database.warehouse.url.database}" in done.stdout
     assert "OK connection ok" in done.stdout
     assert (tmp_path / "dbt.log").exists()
-    assert desk.command("dbt", "nonsense").returncode == 2
+    assert installation.command("dbt", "nonsense").returncode == 2
 
 
-def test_purge_person_reports_what_was_touched(run: Run, desk: Desk) -> None:
-    desk.save("a")
-    desk.save("b")
-    desk.execute(
+def test_purge_person_reports_what_was_touched(run: Run, installation: Installation) -> None:
+    installation.save("a")
+    installation.save("b")
+    installation.execute(
         "INSERT INTO cscart.customers (integration, user_id, email, content_hash)"
         " VALUES ('a', 1, 'Ada@Example.com', '')"
     )
     assert run("purge-person", "nobody").code == 2
     assert run("purge-person", "a@b.c", "--integration", "c", "--yes").code == 2
-    with desk.lock("b"):
+    with installation.lock("b"):
         done = run("purge-person", "ada@example.com", "--yes")
         assert (done.code, "in progress: b" in done.err) == (4, True)
     done = run("purge-person", "ada@example.com", "--integration", "a", "--yes")
@@ -489,12 +503,14 @@ def test_up_goes_on_while_the_database_is_away(homes: Homes, tmp_path: Path) -> 
         warehouse.close()
 
 
-def test_up_tells_what_happens_in_a_line_each(desk: Desk, tmp_path: Path) -> None:
+def test_up_tells_what_happens_in_a_line_each(installation: Installation, tmp_path: Path) -> None:
     log = tmp_path / "up.log"
-    desk.save("shop")
-    events = Events(desk.database.warehouse, log)
+    installation.save("shop")
+    events = Events(installation.database.warehouse, log)
     assert events.new() == []
-    with acquire(desk.database.warehouse, desk.registry, "shop", Action.START) as session:
+    with acquire(
+        installation.database.warehouse, installation.registry, "shop", Action.START
+    ) as session:
         assert events.new() == ["shop: first synchronisation started"]
         assert events.in_progress() == ["shop"]
         numbers = {"inserted": 1, "updated": 0, "deleted": 0}
@@ -502,11 +518,11 @@ def test_up_tells_what_happens_in_a_line_each(desk: Desk, tmp_path: Path) -> Non
     (done,) = events.new()
     assert done.startswith("[green]✓[/] shop: first synchronisation done in ")
     assert done.endswith("changed: 1 customer, 3 orders")
-    desk.execute(
+    installation.execute(
         "INSERT INTO registry.list_builds (integration, as_of, finished_at)"
         " VALUES ('shop', now(), clock_timestamp())"
     )
-    desk.execute(
+    installation.execute(
         "INSERT INTO fulfilment.feeds (integration, kind, source, rows_taken, rows_known,"
         " rows_refused, state) VALUES ('shop', 'stock', '[a].csv', 1, 0, 2, 'taken')"
     )
@@ -529,12 +545,12 @@ def test_up_tells_what_happens_in_a_line_each(desk: Desk, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("again", [False, True])
 def test_up_with_the_sandbox_fills_its_list_by_itself(
-    run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch, again: bool
+    run: Run, installation: Installation, monkeypatch: pytest.MonkeyPatch, again: bool
 ) -> None:
     asked: list[tuple[Any, ...]] = []
 
     def stopped_at_once(*_: object) -> None:
-        asked.extend(desk.rows("SELECT integration FROM registry.sync_requests"))
+        asked.extend(installation.rows("SELECT integration FROM registry.sync_requests"))
         raise KeyboardInterrupt
 
     with (
@@ -542,15 +558,15 @@ def test_up_with_the_sandbox_fills_its_list_by_itself(
         subprocess.Popen([sys.executable, "-c", ""]) as ended,
     ):
         if again:
-            desk.save_shop(shop, "demo")
-            desk.put("demo", "disabled")
+            installation.save_shop(shop, "demo")
+            installation.put("demo", "disabled")
         monkeypatch.setattr(up, "running_sandbox", lambda _: nullcontext(shop.url))
         monkeypatch.setattr(up, "start_collector", lambda *_, **__: (ended, "http://collector"))
         monkeypatch.setattr(up, "start_dagster", stopped_at_once)
         done = run("up", "--sandbox", "--port", "1")
     assert (done.code, asked) == (0, [("demo",)]), done.said
     assert "Stopping" in done.out
-    assert [one.status for one in desk.registry.all()] == ["disabled"]  # its shop has ended
+    assert [one.status for one in installation.registry.all()] == ["disabled"]  # its shop has ended
 
 
 # --- tables --------------------------------------------------------------------------------------
@@ -627,12 +643,14 @@ def test_a_narrower_table_names_the_columns_that_it_lacks(
 
 @pytest.mark.parametrize(("columns", "environment"), [(80, {}), (40, {"TERM": "dumb"})])
 def test_a_terminal_of_few_columns_shows_whole_names(
-    desk: Desk, columns: int, environment: dict[str, str]
+    installation: Installation, columns: int, environment: dict[str, str]
 ) -> None:
     """On a real terminal device."""
     name = "The friends of tea and of long names of lists"
-    desk.save("a-shop-with-a-long-key", list_name=name)
-    without = {k: v for k, v in desk.environment.items() if k not in ("COLUMNS", "FORCE_COLOR")}
+    installation.save("a-shop-with-a-long-key", list_name=name)
+    without = {
+        k: v for k, v in installation.environment.items() if k not in ("COLUMNS", "FORCE_COLOR")
+    }
     for words in ("lists", "integration list", "integration show a-shop-with-a-long-key"):
         code, shown = on_a_terminal(
             words.split(), columns, {**without, "TERM": "xterm", **environment}

@@ -15,8 +15,8 @@ from cscart_pipelines.settings import Settings, read_settings
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.dbt.builds import WITHOUT_TESTS, build
 from cscart_pipelines_tests.support.dbt.builds import dbt_target as dbt_target
-from cscart_pipelines_tests.support.shop.commands import Desk, Result, Run
-from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import Installation, Result, Run
+from cscart_pipelines_tests.support.shop.commands import installation as installation
 from cscart_pipelines_tests.support.shop.commands import run as run
 from cscart_pipelines_tests.support.shop.syncs import connected
 
@@ -43,9 +43,9 @@ def built(
                     user_id=buyer.user_id, email=buyer.email, status="C", lines=[(1, number)]
                 )
         made.sync()
-        Desk(module_database, settings).save("empty", list_name="Not [built] yet")
+        Installation(module_database, settings).save("empty", list_name="Not [built] yet")
         build(module_database, None, *WITHOUT_TESTS, target=dbt_target)
-        Desk(module_database, settings).save("late", list_name="[/]")
+        Installation(module_database, settings).save("late", list_name="[/]")
         yield module_database, settings
 
 
@@ -192,8 +192,8 @@ def test_an_export_has_one_file_per_segment_and_no_formulas(ask: Run, tmp_path: 
     assert (done.code, "File exists" in done.err) == (2, True)
 
 
-def test_without_any_list_the_next_step_is_told(run: Run, desk: Desk) -> None:
+def test_without_any_list_the_next_step_is_told(run: Run, installation: Installation) -> None:
     assert "No lists yet. Next: " in run("lists").out
     assert run("lists", "--json").json == []
-    desk.save()
+    installation.save()
     assert "–" in run("lists").out

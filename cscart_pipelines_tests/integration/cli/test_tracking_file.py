@@ -9,24 +9,24 @@ import pytest
 
 from cscart_pipelines.onsite.write_keys import load_sites
 from cscart_pipelines.settings import SettingsError, read_settings
-from cscart_pipelines_tests.support.shop.commands import KEY, Desk, Run
-from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import KEY, Installation, Run
+from cscart_pipelines_tests.support.shop.commands import installation as installation
 from cscart_pipelines_tests.support.shop.commands import run as run
 
 
 @pytest.fixture
-def enabled(desk: Desk) -> Desk:
-    desk.save()
-    desk.put("shop", "enabled")
-    return desk
+def enabled(installation: Installation) -> Installation:
+    installation.save()
+    installation.put("shop", "enabled")
+    return installation
 
 
-def write_keys(desk: Desk) -> dict[str, str]:
-    with desk.database.connect() as connection:
+def write_keys(installation: Installation) -> dict[str, str]:
+    with installation.database.connect() as connection:
         return {key: site.state for key, site in load_sites(connection).items()}
 
 
-def test_the_file_is_printed_and_is_the_same_every_time(run: Run, enabled: Desk) -> None:
+def test_the_file_is_printed_and_is_the_same_every_time(run: Run, enabled: Installation) -> None:
     first, second = (run("integration", "tracking-file", "shop") for _ in range(2))
     assert (first.code, first.out) == (0, second.out)
     assert first.json["exportFormatVersion"] == 2
@@ -37,7 +37,7 @@ def test_the_file_is_printed_and_is_the_same_every_time(run: Run, enabled: Desk)
 
 
 def test_the_file_is_written_where_it_was_asked_for(
-    run: Run, enabled: Desk, tmp_path: Path
+    run: Run, enabled: Installation, tmp_path: Path
 ) -> None:
     place = tmp_path / "[b] file.json"
     done = run("integration", "tracking-file", "shop", "-o", str(place))
@@ -48,7 +48,7 @@ def test_the_file_is_written_where_it_was_asked_for(
 
 
 def test_a_place_that_cannot_be_written_is_wrong_usage(
-    run: Run, enabled: Desk, tmp_path: Path
+    run: Run, enabled: Installation, tmp_path: Path
 ) -> None:
     done = run("integration", "tracking-file", "shop", "-o", str(tmp_path / "no" / "file"))
     assert (done.code, "cannot be written: No such file" in done.err) == (2, True)
@@ -63,29 +63,29 @@ def test_a_place_that_cannot_be_written_is_wrong_usage(
     ],
 )
 def test_only_an_enabled_integration_has_a_file(
-    run: Run, desk: Desk, tmp_path: Path, status: str, advice: str
+    run: Run, installation: Installation, tmp_path: Path, status: str, advice: str
 ) -> None:
-    desk.save()
+    installation.save()
     if status != "ready":
-        desk.put("shop", status)
+        installation.put("shop", status)
     place = tmp_path / "file.json"
     done = run("integration", "tracking-file", "shop", "-o", str(place), "--new-key", "--yes")
     assert (done.code, done.out) == (4, "")
     assert f"tracking-file is not allowed: {advice}" in done.err
     assert not place.exists()
-    assert write_keys(desk) == {}
+    assert write_keys(installation) == {}
 
 
-def test_not_while_it_is_syncing(run: Run, desk: Desk) -> None:
-    desk.save()
-    desk.put("shop", "syncing")
-    lock = desk.lock()
+def test_not_while_it_is_syncing(run: Run, installation: Installation) -> None:
+    installation.save()
+    installation.put("shop", "syncing")
+    lock = installation.lock()
     done = run("integration", "tracking-file", "shop")
     lock.close()
     assert (done.code, "wait until the synchronisation ends" in done.err) == (4, True)
 
 
-def test_a_new_key_replaces_the_present_one(run: Run, enabled: Desk) -> None:
+def test_a_new_key_replaces_the_present_one(run: Run, enabled: Installation) -> None:
     run("integration", "tracking-file", "shop")
     [first] = write_keys(enabled)
     file = run("integration", "tracking-file", "shop", "--new-key", "--yes").out
@@ -96,14 +96,16 @@ def test_a_new_key_replaces_the_present_one(run: Run, enabled: Desk) -> None:
     assert sorted(states.values()) == ["open"] + ["the key has been replaced"] * 2
 
 
-def test_raw_addresses_are_sent_only_where_the_site_says_so(run: Run, enabled: Desk) -> None:
+def test_raw_addresses_are_sent_only_where_the_site_says_so(
+    run: Run, enabled: Installation
+) -> None:
     assert "raw_email=no" in run("integration", "tracking-file", "shop").out
     enabled.execute("INSERT INTO onsite.sites (integration, raw_email) VALUES ('shop', true)")
     assert "raw_email=yes" in run("integration", "tracking-file", "shop").out
 
 
 def test_a_collector_that_browsers_cannot_reach_is_told_beside_the_file(
-    run: Run, enabled: Desk, monkeypatch: pytest.MonkeyPatch
+    run: Run, enabled: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = run("integration", "tracking-file", "shop")
     assert "http://127.0.0.1:8767 is this machine's own" in done.err
@@ -118,14 +120,16 @@ def test_a_collector_that_browsers_cannot_reach_is_told_beside_the_file(
     assert '"https://collect.example"' in done.out
 
 
-def test_a_shop_on_this_machine_may_use_a_collector_on_it(run: Run, desk: Desk) -> None:
-    desk.save(url="http://127.0.0.1:8765")
-    desk.put("shop", "enabled")
+def test_a_shop_on_this_machine_may_use_a_collector_on_it(
+    run: Run, installation: Installation
+) -> None:
+    installation.save(url="http://127.0.0.1:8765")
+    installation.put("shop", "enabled")
     assert run("integration", "tracking-file", "shop").err == ""
 
 
 def test_whoever_disables_or_removes_is_told_to_delete_the_file_in_tag_manager(
-    run: Run, enabled: Desk
+    run: Run, enabled: Installation
 ) -> None:
     run("integration", "tracking-file", "shop")
     [key] = write_keys(enabled)

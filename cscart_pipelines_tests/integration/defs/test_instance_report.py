@@ -8,12 +8,12 @@ from dagster._core.test_utils import create_run_for_test
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.defs import instance_report
 from cscart_pipelines.defs.shared import orphaned_runs
-from cscart_pipelines_tests.support.shop.commands import Desk
-from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import Installation
+from cscart_pipelines_tests.support.shop.commands import installation as installation
 
 
-def test_a_run_whose_process_is_gone_is_told_and_left_as_it_is(desk: Desk) -> None:
-    app = AppContext(desk.settings, desk.database.warehouse, desk.registry)
+def test_a_run_whose_process_is_gone_is_told_and_left_as_it_is(installation: Installation) -> None:
+    app = AppContext(installation.settings, installation.database.warehouse, installation.registry)
     with dg.DagsterInstance.ephemeral() as instance:
         assert instance_report._runs(instance, app)["ok"]
         dead = create_run_for_test(
@@ -31,17 +31,17 @@ def test_a_daemon_that_does_not_run_is_told_and_no_fault() -> None:
         assert (said["ok"], "`up`" in said["says"]) == (True, True)
 
 
-def test_checks_that_fail_are_told_with_what_they_found(desk: Desk) -> None:
-    app = AppContext(desk.settings, desk.database.warehouse, desk.registry)
-    desk.save()
-    desk.put("shop", "enabled")
+def test_checks_that_fail_are_told_with_what_they_found(installation: Installation) -> None:
+    app = AppContext(installation.settings, installation.database.warehouse, installation.registry)
+    installation.save()
+    installation.put("shop", "enabled")
     assert [one for one in instance_report._checks(app) if not one["ok"]] == []
     for number in (1, 2):
-        desk.execute(
+        installation.execute(
             "INSERT INTO cscart.rejects (integration, entity, entity_key, reason)"
             " VALUES ('shop', 'orders', %s, 'quantity: no number')", str(number),
         )  # fmt: skip
-        desk.execute(
+        installation.execute(
             "INSERT INTO fulfilment.stock_levels (integration, sku, quantity, as_of, state, reason)"
             " VALUES ('shop', %s, 1, now(), 'held', 'too many zeros')", str(number),
         )  # fmt: skip

@@ -10,8 +10,8 @@ import pytest
 from cscart_pipelines.fulfilment.feeds.parse import read_shipments
 from cscart_pipelines.integrations.settings import check
 from cscart_pipelines_tests import PROJECT_ROOT
-from cscart_pipelines_tests.support.shop.commands import Desk, Run
-from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import Installation, Run
+from cscart_pipelines_tests.support.shop.commands import installation as installation
 from cscart_pipelines_tests.support.shop.commands import run as run
 
 DOCS = PROJECT_ROOT / "docs"
@@ -49,16 +49,18 @@ def test_every_option_that_the_page_shows_exists(run: Run, command: str) -> None
             assert option in options, f"fulfilment {command} {option}"
 
 
-def test_the_sql_examples_enter_the_inboxes_and_may_be_repeated(desk: Desk) -> None:
-    desk.save("my-shop")
+def test_the_sql_examples_enter_the_inboxes_and_may_be_repeated(installation: Installation) -> None:
+    installation.save("my-shop")
     shipment, level = [
         statement for block in blocks("sql") for statement in block.split(";") if statement.strip()
     ]
-    desk.execute(shipment)
-    desk.execute(level)
-    desk.execute(level)
-    assert desk.rows("SELECT state FROM fulfilment.shipments") == [("waiting",)]
-    assert desk.rows("SELECT state, quantity FROM fulfilment.stock_levels") == [("waiting", 17)]
+    installation.execute(shipment)
+    installation.execute(level)
+    installation.execute(level)
+    assert installation.rows("SELECT state FROM fulfilment.shipments") == [("waiting",)]
+    assert installation.rows("SELECT state, quantity FROM fulfilment.stock_levels") == [
+        ("waiting", 17)
+    ]
 
 
 def test_the_example_of_parcels_can_be_read() -> None:

@@ -1,4 +1,4 @@
-"""A forgotten person in the fulfilment room: nameless orders, which are not handed out again."""
+"""A forgotten person in the fulfilment tables: nameless orders, which are not handed out again."""
 
 from __future__ import annotations
 

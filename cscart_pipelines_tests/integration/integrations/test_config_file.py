@@ -18,8 +18,8 @@ from cscart_pipelines.integrations.settings import (
     InvalidSettingsError,
     check,
 )
-from cscart_pipelines_tests.support.shop.commands import KEY, Desk
-from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import KEY, Installation
+from cscart_pipelines_tests.support.shop.commands import installation as installation
 
 FILE = """
 integrations:
@@ -141,26 +141,28 @@ def test_any_document_is_settings_or_a_list_of_problems(document: object, tmp_pa
         assert error.problems
 
 
-def test_the_plan_adds_edits_and_leaves_alone(desk: Desk, tmp_path: Path) -> None:
+def test_the_plan_adds_edits_and_leaves_alone(installation: Installation, tmp_path: Path) -> None:
     wanted = read(tmp_path, FILE)
-    desk.save("tea", url="https://tea.example", email="admin@tea.example", currency="GBP",
+    installation.save("tea", url="https://tea.example", email="admin@tea.example", currency="GBP",
               api_key_reference="env:TEA_API_KEY", settled_statuses="P,C", update_stock=True,
               stock_schedule="0 */2 * * *", start_date="31/12/2026")  # fmt: skip
-    desk.save("other")
-    tea, hats = config_file.plan(wanted, desk.registry.all())
+    installation.save("other")
+    tea, hats = config_file.plan(wanted, installation.registry.all())
     assert (tea.new, tea.differences) == (False, {"currency": ("GBP", "EUR")})
     assert hats.new
-    desk.acts.edit("tea", {"currency": "EUR"})
-    assert not config_file.plan(wanted[:1], desk.registry.all())[0].needed
+    installation.service.edit("tea", {"currency": "EUR"})
+    assert not config_file.plan(wanted[:1], installation.registry.all())[0].needed
 
 
-def test_an_exported_file_changes_nothing(desk: Desk, tmp_path: Path) -> None:
-    desk.save("tea", countries="NO,GB", start_date="31/12/2026", api_key_reference="env:TEA")
-    desk.save("my-hats", list_name="Hats: [a] #1", settled_statuses="P", user_id="no")
-    text = config_file.export(desk.registry.all())
+def test_an_exported_file_changes_nothing(installation: Installation, tmp_path: Path) -> None:
+    installation.save(
+        "tea", countries="NO,GB", start_date="31/12/2026", api_key_reference="env:TEA"
+    )
+    installation.save("my-hats", list_name="Hats: [a] #1", settled_statuses="P", user_id="no")
+    text = config_file.export(installation.registry.all())
     assert KEY not in text
     wanted = read(tmp_path, text)
-    known = desk.registry.all()
+    known = installation.registry.all()
     assert len(known) == 2
     assert not [change for change in config_file.plan(wanted, known) if change.needed]
 

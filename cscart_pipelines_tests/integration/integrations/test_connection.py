@@ -25,11 +25,11 @@ from cscart_pipelines.cscart.errors import (
     TransientShopError,
     UnreachableError,
 )
-from cscart_pipelines.integrations import connection as room
+from cscart_pipelines.integrations import connection as connections
 from cscart_pipelines.integrations.settings import check
 from cscart_pipelines.sandbox.server import SandboxShop
-from cscart_pipelines_tests.support.shop.commands import KEY, Desk
-from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import KEY, Installation
+from cscart_pipelines_tests.support.shop.commands import installation as installation
 from cscart_pipelines_tests.support.shop.raw_server import canned_server
 
 EMAIL = "admin@shop.example"
@@ -43,7 +43,7 @@ def shop() -> Iterator[SandboxShop]:
 
 def ask(url: str, key: str = KEY, email: str = EMAIL) -> Any:
     settings = check({"integration": "shop", "list_name": "shop", "url": url, "email": email})
-    return room.test_connection(settings, SecretStr(key))
+    return connections.test_connection(settings, SecretStr(key))
 
 
 def refused(url: str, kind: type[ShopError], *said: str, **details: str) -> str:
@@ -164,7 +164,7 @@ def test_a_missing_privilege_that_is_needed_is_named(
 
 def test_a_missing_privilege_that_is_useful_is_only_said() -> None:
     with SandboxShop("4.20", "small", privileges={"view_orders", "view_users"}) as shop:
-        lines = room.shortcomings(ask(shop.url, shop.api_key, shop.email))
+        lines = connections.shortcomings(ask(shop.url, shop.api_key, shop.email))
     assert lines == [
         "products cannot be read: the privilege view_catalog is missing, or the shop has none",
         "categories cannot be read: the privilege view_catalog is missing, or the shop has none",
@@ -196,15 +196,17 @@ def test_an_address_that_is_no_shop() -> None:
         refused(url, ApiNotFoundError, "check the address and the shop's sub-directory")
 
 
-def test_rewriting_that_is_off_is_found_out_and_remembered(desk: Desk) -> None:
+def test_rewriting_that_is_off_is_found_out_and_remembered(installation: Installation) -> None:
     with SandboxShop("4.20", "small", rewrite="api.php") as shop:
         found = ask(shop.url, shop.api_key, shop.email)
         assert found.style == "api.php"
-        desk.save_shop(shop)
-        desk.registry.record_test("shop", found.model_dump(mode="json"))
-        integration = desk.registry.get("shop")
+        installation.save_shop(shop)
+        installation.registry.record_test("shop", found.model_dump(mode="json"))
+        integration = installation.registry.get("shop")
         shop.requests.clear()
-        with room.open_client(integration, desk.registry, desk.settings) as client:
+        with connections.open_client(
+            integration, installation.registry, installation.settings
+        ) as client:
             client.get("users", params={"user_type": "C"})
             assert client.address.style == "api.php"
 
@@ -241,7 +243,7 @@ def test_the_shops_clock_is_told() -> None:
 def test_a_good_shop_is_asked_about_ten_times_and_written_to_never(shop: SandboxShop) -> None:
     found = ask(shop.url, shop.api_key, shop.email)
     assert all(found.readable.model_dump().values())
-    assert room.shortcomings(found) == []
+    assert connections.shortcomings(found) == []
     assert len(shop.requests) <= 12
     assert {request.method for request in shop.requests} == {"GET"}
 
@@ -249,25 +251,29 @@ def test_a_good_shop_is_asked_about_ten_times_and_written_to_never(shop: Sandbox
 # --- opening a client ----------------------------------------------------------------------------
 
 
-def test_a_shop_that_was_empty_when_tested_is_probed_again(desk: Desk) -> None:
+def test_a_shop_that_was_empty_when_tested_is_probed_again(installation: Installation) -> None:
     with SandboxShop("4.20", "small") as shop:
-        desk.save_shop(shop)
-        desk.registry.record_test(
+        installation.save_shop(shop)
+        installation.registry.record_test(
             "shop", ask(shop.url, shop.api_key, shop.email).model_dump(mode="json")
         )
         shop.store.place_order()
-        integration = desk.registry.get("shop")
+        integration = installation.registry.get("shop")
         assert not (integration.capabilities or {})["orders_seen"]
-        with room.open_client(integration, desk.registry, desk.settings):
+        with connections.open_client(integration, installation.registry, installation.settings):
             pass
-        assert (desk.registry.get("shop").capabilities or {})["orders_seen"]
+        assert (installation.registry.get("shop").capabilities or {})["orders_seen"]
 
 
-def test_a_replaced_key_is_a_permanent_error_of_the_client(desk: Desk, shop: SandboxShop) -> None:
-    desk.save_shop(shop)
+def test_a_replaced_key_is_a_permanent_error_of_the_client(
+    installation: Installation, shop: SandboxShop
+) -> None:
+    installation.save_shop(shop)
     shop.api_user.api_key = "replaced"
     with (
-        room.open_client(desk.registry.get("shop"), desk.registry, desk.settings) as client,
+        connections.open_client(
+            installation.registry.get("shop"), installation.registry, installation.settings
+        ) as client,
         pytest.raises(CredentialsRefusedError) as caught,
     ):
         client.get("version")

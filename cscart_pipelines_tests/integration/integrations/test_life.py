@@ -34,8 +34,8 @@ from cscart_pipelines.integrations.settings import InvalidSettingsError, check
 from cscart_pipelines.integrations.sync_runs.lock import SyncSession, acquire
 from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.support.examples import examples
-from cscart_pipelines_tests.support.shop.commands import KEY, PASSED, Desk
-from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import KEY, PASSED, Installation
+from cscart_pipelines_tests.support.shop.commands import installation as installation
 
 KEYS = st.sampled_from(["one", "two"])
 STARTS = st.sampled_from([Action.START, Action.RESYNC, Action.SCHEDULED])
@@ -60,7 +60,7 @@ class Shop:
 
 
 class Life(RuleBasedStateMachine):
-    desk: Desk
+    installation: Installation
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,9 +68,9 @@ class Life(RuleBasedStateMachine):
 
     @initialize()
     def clean(self) -> None:
-        self.desk.execute("UPDATE registry.integrations SET status = 'failed'"
+        self.installation.execute("UPDATE registry.integrations SET status = 'failed'"
                           " WHERE status = 'syncing'")  # fmt: skip
-        self.desk.execute(
+        self.installation.execute(
             "TRUNCATE registry.integrations, registry.sync_runs, registry.sync_state,"
             " registry.audit"
         )
@@ -108,7 +108,7 @@ class Life(RuleBasedStateMachine):
         )  # fmt: skip
         now = os.environ[f"KEY_OF_{key.upper()}"]
         try:
-            self.desk.registry.add(settings, SecretStr(now), PASSED)
+            self.installation.registry.add(settings, SecretStr(now), PASSED)
         except InvalidSettingsError:
             assert key in self.shops
         else:
@@ -121,7 +121,9 @@ class Life(RuleBasedStateMachine):
         leases: list[SyncSession] = []
 
         def do() -> None:
-            leases.append(acquire(self.desk.database.warehouse, self.desk.registry, key, act))
+            leases.append(
+                acquire(self.installation.database.warehouse, self.installation.registry, key, act)
+            )
 
         if self.expect(key, act, do):
             shop = self.shops[key]
@@ -153,22 +155,24 @@ class Life(RuleBasedStateMachine):
             pid = shop.session.connection.info.backend_pid
             shop.session.connection.close()
             shop.session = None
-            while self.desk.rows("SELECT FROM pg_stat_activity WHERE pid = %s", pid):
+            while self.installation.rows("SELECT FROM pg_stat_activity WHERE pid = %s", pid):
                 pass
 
     @rule()
     def anybody_looks(self) -> None:
         """Every command begins with it."""
         dead = {k for k, s in self.shops.items() if s.status is Status.SYNCING and not s.session}
-        assert set(self.desk.registry.release_dead()) == dead
+        assert set(self.installation.registry.release_dead()) == dead
         for key in dead:
             self._end_of_dead(key)
 
     @rule(key=KEYS, zone=st.sampled_from(["UTC", "Asia/Tokyo"]))
     def edit(self, key: str, zone: str) -> None:
-        done = self.expect(key, Action.EDIT, lambda: self.desk.acts.edit(key, {"timezone": zone}))
+        done = self.expect(
+            key, Action.EDIT, lambda: self.installation.service.edit(key, {"timezone": zone})
+        )
         if done:
-            assert self.desk.registry.get(key).settings.timezone == zone
+            assert self.installation.registry.get(key).settings.timezone == zone
 
     @rule(key=KEYS, value=st.sampled_from([KEY, "b" * 32]))
     def replace_the_key_behind_the_reference(self, key: str, value: str) -> None:
@@ -180,7 +184,7 @@ class Life(RuleBasedStateMachine):
     @rule(key=KEYS)
     def pass_a_test(self, key: str) -> None:
         try:
-            self.desk.registry.record_test(key, PASSED)
+            self.installation.registry.record_test(key, PASSED)
         except UnknownIntegrationError:
             assert key not in self.shops
         else:
@@ -189,16 +193,16 @@ class Life(RuleBasedStateMachine):
     @rule(key=KEYS)
     def disable(self, key: str) -> None:
         self.anybody_looks()
-        if self.expect(key, Action.DISABLE, lambda: self.desk.acts.disable(key)):
+        if self.expect(key, Action.DISABLE, lambda: self.installation.service.disable(key)):
             self.shops[key].status = Status.DISABLED
 
     @rule(key=KEYS)
     def enable(self, key: str) -> None:
         self.anybody_looks()
-        if self.expect(key, Action.ENABLE, lambda: self.desk.acts.enable(key)):
+        if self.expect(key, Action.ENABLE, lambda: self.installation.service.enable(key)):
             shop = self.shops[key]
             shop.status, shop.permanent = after_enable(shop.standing), False
-            assert (self.desk.registry.get(key).status_reason is not None) == shop.failed
+            assert (self.installation.registry.get(key).status_reason is not None) == shop.failed
 
     @rule(key=KEYS, force=st.booleans())
     def remove(self, key: str, force: bool) -> None:
@@ -206,7 +210,10 @@ class Life(RuleBasedStateMachine):
         shop = self.shops.get(key)
         forced = force and shop is not None and shop.status is Status.SYNCING
         if self.expect(
-            key, Action.REMOVE, lambda: self.desk.acts.remove(key, force=force), unless=forced
+            key,
+            Action.REMOVE,
+            lambda: self.installation.service.remove(key, force=force),
+            unless=forced,
         ):
             if shop and shop.session:
                 # The run finds its connection gone, and must not bring anything back.
@@ -220,15 +227,15 @@ class Life(RuleBasedStateMachine):
     # --- what must never be ----------------------------------------------------------------------
 
     @invariant()
-    def the_book_is_as_the_model_says(self) -> None:
-        book = {one.key: one for one in self.desk.registry.all()}
+    def the_registry_is_as_the_model_says(self) -> None:
+        book = {one.key: one for one in self.installation.registry.all()}
         assert book.keys() == self.shops.keys()
         for key, shop in self.shops.items():
-            assert self.desk.registry.standing(book[key]) == shop.standing, key
+            assert self.installation.registry.standing(book[key]) == shop.standing, key
 
     @invariant()
     def nothing_forbidden(self) -> None:
-        never = self.desk.rows(
+        never = self.installation.rows(
             f"""
             SELECT integration, 'enabled without a synchronisation' FROM registry.integrations
             WHERE status = 'enabled' AND first_synced_at IS NULL
@@ -256,15 +263,15 @@ class Life(RuleBasedStateMachine):
     def whoever_syncs_holds_the_lock_and_nobody_else(self) -> None:
         for key, shop in self.shops.items():
             query = "SELECT pg_try_advisory_xact_lock(%s)"
-            assert self.desk.rows(query, Lock.SYNC.number(key)) == [(shop.session is None,)]
+            assert self.installation.rows(query, Lock.SYNC.number(key)) == [(shop.session is None,)]
 
 
 def test_no_sequence_of_commands_and_crashes_reaches_a_forbidden_combination(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("ONE", "TWO"):
         monkeypatch.setenv(f"KEY_OF_{name}", KEY)
-    machine = type("LifeAtThisDesk", (Life,), {"desk": desk})
+    machine = type("LifeOfThisInstallation", (Life,), {"installation": installation})
     run_state_machine_as_test(
         machine, settings=hypothesis_settings(examples(10), stateful_step_count=25)
     )

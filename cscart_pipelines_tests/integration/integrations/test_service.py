@@ -23,8 +23,8 @@ from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.settings import Settings
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.database.locks import ADVISORY
-from cscart_pipelines_tests.support.shop.commands import KEY, Desk
-from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import KEY, Installation
+from cscart_pipelines_tests.support.shop.commands import installation as installation
 from cscart_pipelines_tests.support.shop.syncs import connected, fill_shop
 
 pytestmark = pytest.mark.begun_first
@@ -40,10 +40,12 @@ def shop() -> Iterator[SandboxShop]:
         yield made
 
 
-def left(desk: Desk, key: str = "shop") -> dict[str, int]:
+def left(installation: Installation, key: str = "shop") -> dict[str, int]:
     """Rows of an integration in the book."""
     counts = {
-        table: desk.rows(f"SELECT count(*) FROM registry.{table} WHERE integration = %s", key)[0][0]
+        table: installation.rows(
+            f"SELECT count(*) FROM registry.{table} WHERE integration = %s", key
+        )[0][0]
         for table in INTEGRATION_TABLES
     }
     return {table: rows for table, rows in counts.items() if rows}
@@ -52,178 +54,188 @@ def left(desk: Desk, key: str = "shop") -> dict[str, int]:
 # --- edit ----------------------------------------------------------------------------------------
 
 
-def test_an_edit_of_what_is_no_connection_detail_asks_nobody(desk: Desk) -> None:
-    desk.save()  # its shop does not exist
-    done = desk.acts.edit("shop", {"timezone": "Europe/Athens", "countries": "GB,Greece"})
+def test_an_edit_of_what_is_no_connection_detail_asks_nobody(installation: Installation) -> None:
+    installation.save()  # its shop does not exist
+    done = installation.service.edit(
+        "shop", {"timezone": "Europe/Athens", "countries": "GB,Greece"}
+    )
     assert done.changes == {
         "timezone": ("UTC", "Europe/Athens"),
         "countries": ((), ("GB", "Greece")),
     }
     assert done.test is None
-    assert desk.registry.get("shop").settings.countries == ("GB", "Greece")
-    assert desk.acts.edit("shop", {"timezone": "Europe/Athens"}).changes == {}
+    assert installation.registry.get("shop").settings.countries == ("GB", "Greece")
+    assert installation.service.edit("shop", {"timezone": "Europe/Athens"}).changes == {}
 
 
 def test_a_changed_connection_detail_is_saved_only_after_a_passed_test(
-    desk: Desk, shop: SandboxShop
+    installation: Installation, shop: SandboxShop
 ) -> None:
-    desk.save_shop(shop)
-    before = desk.registry.get("shop")
+    installation.save_shop(shop)
+    before = installation.registry.get("shop")
     with pytest.raises(CredentialsRefusedError):
-        desk.acts.edit("shop", {"timezone": "Asia/Tokyo"}, SecretStr("wrong"))
-    assert desk.registry.get("shop") == before
-    assert desk.registry.api_key("shop").get_secret_value() == shop.api_key
+        installation.service.edit("shop", {"timezone": "Asia/Tokyo"}, SecretStr("wrong"))
+    assert installation.registry.get("shop") == before
+    assert installation.registry.api_key("shop").get_secret_value() == shop.api_key
     shop.api_user.api_key = "replaced"
-    done = desk.acts.edit("shop", {}, SecretStr("replaced"))
+    done = installation.service.edit("shop", {}, SecretStr("replaced"))
     assert done.changes == {"api_key": ("••••", "changed")}
     assert done.test is not None
-    after = desk.registry.get("shop")
-    assert desk.registry.api_key("shop").get_secret_value() == "replaced"
-    assert desk.registry.standing(after).tested
+    after = installation.registry.get("shop")
+    assert installation.registry.api_key("shop").get_secret_value() == "replaced"
+    assert installation.registry.standing(after).tested
     assert after.tested_at > before.tested_at  # type: ignore[operator]
 
 
 def test_a_key_becomes_a_reference_and_back(
-    desk: Desk, shop: SandboxShop, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, shop: SandboxShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk.save_shop(shop)
+    installation.save_shop(shop)
     monkeypatch.setenv("SHOP_KEY", shop.api_key)
-    desk.acts.edit("shop", {"api_key_reference": "env:SHOP_KEY"})
+    installation.service.edit("shop", {"api_key_reference": "env:SHOP_KEY"})
     sealed = (
         "SELECT api_key_sealed IS NULL, api_key_hash IS NULL, api_key_reference"
         " FROM registry.integrations"
     )
-    assert desk.rows(sealed) == [(True, True, "env:SHOP_KEY")]
+    assert installation.rows(sealed) == [(True, True, "env:SHOP_KEY")]
     # The key behind the reference is replaced: that is a change, and needs a test.
     monkeypatch.setenv("SHOP_KEY", "other")
-    assert not desk.registry.standing(desk.registry.get("shop")).tested
+    assert not installation.registry.standing(installation.registry.get("shop")).tested
     with pytest.raises(NotAllowedError, match="use test first"):
-        acquire(desk.database.warehouse, desk.registry, "shop", Action.START)
+        acquire(installation.database.warehouse, installation.registry, "shop", Action.START)
     with pytest.raises(InvalidSettingsError, match="api_key"):
-        desk.acts.edit("shop", {"api_key_reference": None})
-    desk.acts.edit("shop", {"api_key_reference": None}, SecretStr(shop.api_key))
-    assert desk.rows(sealed) == [(False, False, None)]
-    assert desk.registry.standing(desk.registry.get("shop")).tested
+        installation.service.edit("shop", {"api_key_reference": None})
+    installation.service.edit("shop", {"api_key_reference": None}, SecretStr(shop.api_key))
+    assert installation.rows(sealed) == [(False, False, None)]
+    assert installation.registry.standing(installation.registry.get("shop")).tested
 
 
-def test_a_passed_test_lets_the_schedule_try_again(desk: Desk, shop: SandboxShop) -> None:
-    desk.save_shop(shop)
-    desk.put("shop", "failed", permanent=True)
-    desk.acts.edit("shop", {}, SecretStr(shop.api_key))
-    assert not desk.registry.get("shop").failure_permanent
+def test_a_passed_test_lets_the_schedule_try_again(
+    installation: Installation, shop: SandboxShop
+) -> None:
+    installation.save_shop(shop)
+    installation.put("shop", "failed", permanent=True)
+    installation.service.edit("shop", {}, SecretStr(shop.api_key))
+    assert not installation.registry.get("shop").failure_permanent
 
 
-def test_the_list_name_and_the_host_are_fixed_with_the_advice_what_to_do(desk: Desk) -> None:
-    desk.save()
+def test_the_list_name_and_the_host_are_fixed_with_the_advice_what_to_do(
+    installation: Installation,
+) -> None:
+    installation.save()
     with pytest.raises(InvalidSettingsError) as caught:
-        desk.acts.edit("shop", {"list_name": "other", "url": "https://other.example"})
+        installation.service.edit("shop", {"list_name": "other", "url": "https://other.example"})
     assert set(caught.value.problems) == {"list_name", "url"}
     for text in caught.value.problems.values():
         assert "remove the integration and create a new one in its place" in text
 
 
-def test_scheme_port_and_folder_may_change(desk: Desk, shop: SandboxShop) -> None:
-    desk.save_shop(shop)
+def test_scheme_port_and_folder_may_change(installation: Installation, shop: SandboxShop) -> None:
+    installation.save_shop(shop)
     with SandboxShop("4.20", "small", path="/store") as moved:
-        desk.acts.edit("shop", {"url": moved.url})
-        assert desk.registry.get("shop").settings.url == moved.url
+        installation.service.edit("shop", {"url": moved.url})
+        assert installation.registry.get("shop").settings.url == moved.url
 
 
-def test_a_failed_test_saves_nothing_at_all(desk: Desk, shop: SandboxShop) -> None:
-    desk.save_shop(shop)
-    before = desk.registry.get("shop")
+def test_a_failed_test_saves_nothing_at_all(installation: Installation, shop: SandboxShop) -> None:
+    installation.save_shop(shop)
+    before = installation.registry.get("shop")
     with pytest.raises(ShopError):
-        desk.acts.edit("shop", {"url": f"{shop.url}/elsewhere", "currency": "USD"})
-    assert desk.registry.get("shop") == before
+        installation.service.edit("shop", {"url": f"{shop.url}/elsewhere", "currency": "USD"})
+    assert installation.registry.get("shop") == before
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_editing_in_every_status(desk: Desk, status: str) -> None:
-    desk.save()
+def test_editing_in_every_status(installation: Installation, status: str) -> None:
+    installation.save()
     if status != "ready":
-        desk.put("shop", status)
+        installation.put("shop", status)
     if status == "syncing":
         with pytest.raises(NotAllowedError, match="cannot be edited while it is syncing"):
-            desk.acts.edit("shop", {"currency": "USD"})
+            installation.service.edit("shop", {"currency": "USD"})
     else:
-        desk.acts.edit("shop", {"currency": "USD"})
-        assert desk.status() == status
+        installation.service.edit("shop", {"currency": "USD"})
+        assert installation.status() == status
 
 
 # --- disable, enable, remove ---------------------------------------------------------------------
 
 
-def test_disabled_and_enabled_again(desk: Desk) -> None:
-    desk.save("never")
-    desk.save("shop")
-    desk.put("shop", "failed")
-    desk.acts.disable("shop")
-    desk.acts.disable("never")
-    assert (desk.status(), desk.status("never")) == ("disabled", "disabled")
+def test_disabled_and_enabled_again(installation: Installation) -> None:
+    installation.save("never")
+    installation.save("shop")
+    installation.put("shop", "failed")
+    installation.service.disable("shop")
+    installation.service.disable("never")
+    assert (installation.status(), installation.status("never")) == ("disabled", "disabled")
     with pytest.raises(NotAllowedError, match="use enable first"):
-        acquire(desk.database.warehouse, desk.registry, "shop", Action.RESYNC)
+        acquire(installation.database.warehouse, installation.registry, "shop", Action.RESYNC)
     with pytest.raises(NotAllowedError, match="disabled already"):
-        desk.acts.disable("shop")
-    assert desk.acts.enable("never") == "ready"
-    assert desk.acts.enable("shop") == "failed"  # as it was
-    assert desk.registry.get("shop").status_reason == "it broke"
-    desk.put("shop", "enabled")
-    desk.acts.disable("shop")
-    assert desk.registry.get("shop").status_reason is None
-    assert desk.acts.enable("shop") == "enabled"
+        installation.service.disable("shop")
+    assert installation.service.enable("never") == "ready"
+    assert installation.service.enable("shop") == "failed"  # as it was
+    assert installation.registry.get("shop").status_reason == "it broke"
+    installation.put("shop", "enabled")
+    installation.service.disable("shop")
+    assert installation.registry.get("shop").status_reason is None
+    assert installation.service.enable("shop") == "enabled"
     with pytest.raises(NotAllowedError, match="enabled already"):
-        desk.acts.enable("shop")
+        installation.service.enable("shop")
 
 
-def test_a_failure_that_needs_a_person_is_tried_again_once_the_person_enables(desk: Desk) -> None:
+def test_a_failure_that_needs_a_person_is_tried_again_once_the_person_enables(
+    installation: Installation,
+) -> None:
     """It shows as failed until a synchronisation succeeds; the next hour tries it."""
-    desk.save()
-    desk.put("shop", "failed", permanent=True)
-    desk.acts.disable("shop")
-    assert desk.acts.enable("shop") == "failed"
-    integration = desk.registry.get("shop")
+    installation.save()
+    installation.put("shop", "failed", permanent=True)
+    installation.service.disable("shop")
+    assert installation.service.enable("shop") == "failed"
+    integration = installation.registry.get("shop")
     assert integration.status_reason == "it broke"
-    assert rejection_reason(Action.SCHEDULED, desk.registry.standing(integration)) is None
+    assert rejection_reason(Action.SCHEDULED, installation.registry.standing(integration)) is None
 
 
 @pytest.mark.parametrize("act", ["disable", "enable", "remove"])
-def test_nothing_is_done_to_a_shop_that_is_syncing(desk: Desk, act: str) -> None:
-    desk.save()
+def test_nothing_is_done_to_a_shop_that_is_syncing(installation: Installation, act: str) -> None:
+    installation.save()
     with (
-        acquire(desk.database.warehouse, desk.registry, "shop", Action.START),
+        acquire(installation.database.warehouse, installation.registry, "shop", Action.START),
         pytest.raises(NotAllowedError, match=f"^{act} is not allowed: "),
     ):
-        getattr(desk.acts, act)("shop")
-    assert left(desk)["integrations"] == 1
+        getattr(installation.service, act)("shop")
+    assert left(installation)["integrations"] == 1
 
 
 @pytest.mark.parametrize("act", ["edit", "disable", "enable", "remove"])
-def test_an_unknown_integration_is_told(desk: Desk, act: str) -> None:
+def test_an_unknown_integration_is_told(installation: Installation, act: str) -> None:
     arguments = [{}] if act == "edit" else []
     with pytest.raises(UnknownIntegrationError, match="there is no integration 'nobody'"):
-        getattr(desk.acts, act)("nobody", *arguments)
+        getattr(installation.service, act)("nobody", *arguments)
 
 
 def test_removed_means_that_settings_key_watermarks_and_runs_are_gone(
     warehouse_database: Database, settings: Settings
 ) -> None:
-    desk = Desk(warehouse_database, settings)
+    installation = Installation(warehouse_database, settings)
     with connected(warehouse_database, settings) as made:
         fill_shop(made.store)
         made.sync()
-        desk.execute("INSERT INTO registry.sync_requests (integration) VALUES (%s)", made.key)
-        assert set(left(desk, made.key)) >= {"integrations", "sync_state", "sync_runs"}
-        assert desk.acts.remove(made.key) == {}
-        assert left(desk, made.key) == {}
+        installation.execute(
+            "INSERT INTO registry.sync_requests (integration) VALUES (%s)", made.key
+        )
+        assert set(left(installation, made.key)) >= {"integrations", "sync_state", "sync_runs"}
+        assert installation.service.remove(made.key) == {}
+        assert left(installation, made.key) == {}
         assert made.live("orders")  # the data stays
         # The key is used again: what the former shop left is not this one's.
         made.add()
         assert not made.live("orders")
-        assert left(desk, made.key) == {"integrations": 1}
+        assert left(installation, made.key) == {"integrations": 1}
         first = made.sync()
         assert first.kind == "first"
         assert made.differences() == {}
-        purged = desk.acts.remove(made.key, purge_data=True)
+        purged = installation.service.remove(made.key, purge_data=True)
         assert purged["cscart.customers"] == 9
         assert purged["cscart.orders"] > 9
         for table in ("customers", "orders", "order_lines", "products", "statuses", "shipments"):
@@ -234,9 +246,9 @@ PERSONAL = "root@tea-shop.example"
 """The administrator's address, wherever it is left."""
 
 
-def everywhere(desk: Desk, text: str) -> list[str]:
+def everywhere(installation: Installation, text: str) -> list[str]:
     """The tables of the database that hold a text anywhere in a row."""
-    tables = desk.rows(
+    tables = installation.rows(
         "SELECT quote_ident(table_schema) || '.' || quote_ident(table_name)"
         " FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
         " AND table_schema NOT IN ('pg_catalog', 'information_schema')"
@@ -244,14 +256,14 @@ def everywhere(desk: Desk, text: str) -> list[str]:
     return [
         name
         for (name,) in tables
-        if desk.rows(f"SELECT FROM {name} AS t WHERE strpos(t::text, %s) > 0", text)
+        if installation.rows(f"SELECT FROM {name} AS t WHERE strpos(t::text, %s) > 0", text)
     ]
 
 
-def test_what_is_removed_leaves_no_setting_anywhere(desk: Desk) -> None:
-    desk.save(email=PERSONAL, user_id="Client of Ada", order_prefix="ADA")
-    desk.acts.edit("shop", {"user_id": "Client of Bob", "currency": "GBP"})
-    desk.put("shop", "failed")
+def test_what_is_removed_leaves_no_setting_anywhere(installation: Installation) -> None:
+    installation.save(email=PERSONAL, user_id="Client of Ada", order_prefix="ADA")
+    installation.service.edit("shop", {"user_id": "Client of Bob", "currency": "GBP"})
+    installation.put("shop", "failed")
     for statement in (
         "INSERT INTO onsite.sites (integration, origins) VALUES ('shop', '{https://ada.example}')",
         "INSERT INTO fulfilment.carriers (integration, name, code) VALUES ('shop', 'Ada', 'x')",
@@ -260,14 +272,14 @@ def test_what_is_removed_leaves_no_setting_anywhere(desk: Desk) -> None:
         "INSERT INTO registry.sync_runs (integration, kind, state, error)"
         " VALUES ('shop', 'full', 'failed', 'Ada is not allowed')",
     ):
-        desk.execute(statement)
-    assert "registry.audit" in everywhere(desk, PERSONAL)
+        installation.execute(statement)
+    assert "registry.audit" in everywhere(installation, PERSONAL)
 
-    desk.acts.remove("shop")
-    assert everywhere(desk, PERSONAL) == []
+    installation.service.remove("shop")
+    assert everywhere(installation, PERSONAL) == []
     for name in ("Ada", "ADA", "ada.example", "Bob", "it broke"):
-        assert everywhere(desk, name) == [], name
-    trail = desk.rows("SELECT act, detail FROM registry.audit ORDER BY id")
+        assert everywhere(installation, name) == [], name
+    trail = installation.rows("SELECT act, detail FROM registry.audit ORDER BY id")
     assert [act for act, _ in trail] == ["added", "edited", "status syncing", "status failed",
                                          "removed"]  # fmt: skip
     assert trail[1][1] == {"currency": "deleted", "user_id": "deleted"}
@@ -275,63 +287,65 @@ def test_what_is_removed_leaves_no_setting_anywhere(desk: Desk) -> None:
     assert trail[4][1] == {"url": "https://shop.example"}
 
 
-def test_the_data_of_a_removed_integration_is_purged_later(desk: Desk) -> None:
-    drop = desk.settings.home / "inbox" / "shop" / "shipments" / "done"
+def test_the_data_of_a_removed_integration_is_purged_later(installation: Installation) -> None:
+    drop = installation.settings.home / "inbox" / "shop" / "shipments" / "done"
     drop.mkdir(parents=True)
     (drop / "parcels.csv").write_text("order_number,tracking_number\n1,Ada\n")
-    desk.save(email=PERSONAL)
-    desk.execute(
+    installation.save(email=PERSONAL)
+    installation.execute(
         "INSERT INTO cscart.customers (integration, user_id, email, content_hash)"
         " VALUES ('shop', 1, 'ada@shop.example', '')"
     )
-    desk.execute("INSERT INTO onsite.keys (write_key, integration) VALUES ('k', 'shop')")
-    desk.acts.remove("shop")
-    assert everywhere(desk, "ada@shop.example") == ["cscart.customers"]
+    installation.execute("INSERT INTO onsite.keys (write_key, integration) VALUES ('k', 'shop')")
+    installation.service.remove("shop")
+    assert everywhere(installation, "ada@shop.example") == ["cscart.customers"]
     assert drop.is_dir()
 
-    assert desk.acts.remove("shop", purge_data=True) == {"cscart.customers": 1}
-    assert everywhere(desk, "ada@shop.example") == []
+    assert installation.service.remove("shop", purge_data=True) == {"cscart.customers": 1}
+    assert everywhere(installation, "ada@shop.example") == []
     assert not drop.parent.parent.exists()
-    assert desk.rows("SELECT act FROM registry.audit ORDER BY id DESC LIMIT 1") == [
+    assert installation.rows("SELECT act FROM registry.audit ORDER BY id DESC LIMIT 1") == [
         ("data purged",)
     ]
     with pytest.raises(UnknownIntegrationError):
-        desk.acts.remove("never", purge_data=True)
+        installation.service.remove("never", purge_data=True)
 
 
-def test_a_key_that_is_used_again_hears_nothing_of_the_old_shops_pages(desk: Desk) -> None:
-    desk.save()
-    with desk.database.connect() as connection:
+def test_a_key_that_is_used_again_hears_nothing_of_the_old_shops_pages(
+    installation: Installation,
+) -> None:
+    installation.save()
+    with installation.database.connect() as connection:
         old = write_key(connection, "shop")
-        desk.acts.remove("shop", purge_data=True)
+        installation.service.remove("shop", purge_data=True)
         assert load_sites(connection)[old].state == REMOVED
-        desk.save()
-        desk.put("shop", "enabled")
+        installation.save()
+        installation.put("shop", "enabled")
         new = write_key(connection, "shop")
         sites = load_sites(connection)
     assert old != new
     assert (sites[old].state, sites[new].state) == (REMOVED, OPEN)
 
 
-def test_other_integrations_are_not_touched(desk: Desk) -> None:
-    desk.save("a")
-    desk.save("b")
+def test_other_integrations_are_not_touched(installation: Installation) -> None:
+    installation.save("a")
+    installation.save("b")
     for key in ("a", "b"):
-        desk.execute(
+        installation.execute(
             "INSERT INTO cscart.categories (integration, category_id, content_hash)"
             " VALUES (%s, 1, '')", key,
         )  # fmt: skip
-    assert desk.acts.remove("a", purge_data=True) == {"cscart.categories": 1}
-    assert left(desk, "b") == {"integrations": 1}
-    assert desk.rows("SELECT integration FROM cscart.categories") == [("b",)]
+    assert installation.service.remove("a", purge_data=True) == {"cscart.categories": 1}
+    assert left(installation, "b") == {"integrations": 1}
+    assert installation.rows("SELECT integration FROM cscart.categories") == [("b",)]
 
 
-def test_a_dead_run_keeps_nobody_out(desk: Desk) -> None:
-    desk.save()
-    session = acquire(desk.database.warehouse, desk.registry, "shop", Action.START)
+def test_a_dead_run_keeps_nobody_out(installation: Installation) -> None:
+    installation.save()
+    session = acquire(installation.database.warehouse, installation.registry, "shop", Action.START)
     session.connection.close()
-    desk.acts.remove("shop", force=True)
-    assert left(desk) == {}
+    installation.service.remove("shop", force=True)
+    assert left(installation) == {}
 
 
 # --- the database holds the rules whoever writes -------------------------------------------------
@@ -359,36 +373,40 @@ def test_a_dead_run_keeps_nobody_out(desk: Desk) -> None:
     ],
 )
 def test_the_database_refuses_what_the_code_would_not_do(
-    desk: Desk, status: str, statement: str
+    installation: Installation, status: str, statement: str
 ) -> None:
-    desk.save()
+    installation.save()
     if status != "ready":
-        desk.put("shop", status)
+        installation.put("shop", status)
     with pytest.raises(psycopg.Error) as caught:
-        desk.execute(statement)
+        installation.execute(statement)
     assert caught.value.sqlstate == "CS004"
-    assert desk.status() == status
+    assert installation.status() == status
 
 
-def test_a_second_running_synchronisation_is_refused_by_the_database(desk: Desk) -> None:
-    desk.save()
+def test_a_second_running_synchronisation_is_refused_by_the_database(
+    installation: Installation,
+) -> None:
+    installation.save()
     insert = (
         "INSERT INTO registry.sync_runs (integration, kind, state)"
         " VALUES ('shop', 'first', 'running')"
     )
-    desk.execute(insert)
+    installation.execute(insert)
     with pytest.raises(psycopg.errors.UniqueViolation):
-        desk.execute(insert)
+        installation.execute(insert)
 
 
-def test_the_trail_tells_every_change_and_no_secret(desk: Desk, shop: SandboxShop) -> None:
-    desk.save_shop(shop)
-    desk.acts.edit("shop", {"timezone": "Asia/Tokyo"}, SecretStr(shop.api_key))
-    session = acquire(desk.database.warehouse, desk.registry, "shop", Action.START)
+def test_the_trail_tells_every_change_and_no_secret(
+    installation: Installation, shop: SandboxShop
+) -> None:
+    installation.save_shop(shop)
+    installation.service.edit("shop", {"timezone": "Asia/Tokyo"}, SecretStr(shop.api_key))
+    session = acquire(installation.database.warehouse, installation.registry, "shop", Action.START)
     session.fail("it broke", permanent=False)
-    desk.acts.disable("shop")
-    desk.acts.enable("shop")
-    trail = desk.rows("SELECT act, detail, actor FROM registry.audit ORDER BY id")
+    installation.service.disable("shop")
+    installation.service.enable("shop")
+    trail = installation.rows("SELECT act, detail, actor FROM registry.audit ORDER BY id")
     assert [row[0] for row in trail] == [
         "added", "edited", "status syncing", "status failed", "status disabled", "status failed",
     ]  # fmt: skip
@@ -406,7 +424,7 @@ done = refused = 0
 while done < 20 or refused < 5:
     number = done + refused
     try:
-        desk.edit('shop', {'currency': ('USD', 'GBP')[number % 2], 'order_prefix': str(number)})
+        service.edit('shop', {'currency': ('USD', 'GBP')[number % 2], 'order_prefix': str(number)})
         done += 1
     except NotAllowedError:
         refused += 1
@@ -430,20 +448,20 @@ print(torn)
 
 
 def test_an_edit_races_a_start_and_never_changes_what_is_being_synchronised(
-    desk: Desk, tmp_path: Path
+    installation: Installation, tmp_path: Path
 ) -> None:
-    desk.save()
+    installation.save()
     over = tmp_path / "over"
-    syncer = desk.process(SYNCER.replace("OVER", repr(str(over))))
+    syncer = installation.process(SYNCER.replace("OVER", repr(str(over))))
     try:
         # Each goes on until it has edited, and has been refused, often enough.
-        for editor in [desk.process(EDITOR) for _ in range(2)]:
+        for editor in [installation.process(EDITOR) for _ in range(2)]:
             editor.communicate()
             assert editor.returncode == 0
     finally:
         over.touch()
     assert syncer.communicate()[0].split() == ["0"]
-    assert desk.status() == "enabled"
+    assert installation.status() == "enabled"
 
 
 ADDER = """
@@ -460,13 +478,13 @@ print(won)
 """
 
 
-def test_two_add_one_key_at_once_and_one_of_them_wins(desk: Desk) -> None:
-    processes = [desk.process(ADDER) for _ in range(3)]
+def test_two_add_one_key_at_once_and_one_of_them_wins(installation: Installation) -> None:
+    processes = [installation.process(ADDER) for _ in range(3)]
     assert sum(int(process.communicate()[0]) for process in processes) == 30
-    assert len(desk.registry.all()) == 30
-    assert desk.rows("SELECT count(*) FROM registry.audit") == [(30,)]
-    for one in desk.registry.all():
-        assert desk.registry.standing(one).tested
+    assert len(installation.registry.all()) == 30
+    assert installation.rows("SELECT count(*) FROM registry.audit") == [(30,)]
+    for one in installation.registry.all():
+        assert installation.registry.standing(one).tested
 
 
 SYNC = """
@@ -484,7 +502,9 @@ else:
 
 
 @pytest.mark.parametrize("purge", [False, True])
-def test_remove_with_force_stops_a_running_synchronisation_first(desk: Desk, purge: bool) -> None:
+def test_remove_with_force_stops_a_running_synchronisation_first(
+    installation: Installation, purge: bool
+) -> None:
     def slow_orders(store: Any) -> None:
         store.add_product("Bag", "10.00")
         store.add_customer("ada@example.com")
@@ -492,7 +512,7 @@ def test_remove_with_force_stops_a_running_synchronisation_first(desk: Desk, pur
             store.place_order()
 
     with SandboxShop("4.20", slow_orders, page_size=10) as shop:
-        desk.save_shop(shop)
+        installation.save_shop(shop)
         reached, go_on = threading.Event(), threading.Event()
 
         @shop.before_request
@@ -501,17 +521,17 @@ def test_remove_with_force_stops_a_running_synchronisation_first(desk: Desk, pur
                 reached.set()
                 go_on.wait(120)
 
-        running = desk.process(SYNC)
+        running = installation.process(SYNC)
         while not reached.wait(0.2):
             assert running.poll() is None
         with pytest.raises(NotAllowedError, match="syncing; wait until it ends"):
-            desk.acts.remove("shop")
-        purged = desk.acts.remove("shop", force=True, purge_data=purge)
+            installation.service.remove("shop")
+        purged = installation.service.remove("shop", force=True, purge_data=purge)
         go_on.set()
         said = running.communicate()[0]
     assert said.startswith("failed: the warehouse failed: ")
-    assert left(desk) == {}
-    customers = desk.rows("SELECT count(*) FROM cscart.customers")
+    assert left(installation) == {}
+    customers = installation.rows("SELECT count(*) FROM cscart.customers")
     assert customers == [(0 if purge else 1,)]
     assert ("cscart.customers" in purged) == purge
 
@@ -572,71 +592,77 @@ def deaths(process: subprocess.Popen[str]) -> Iterator[int]:
     raise AssertionError("the act never ends")
 
 
-def test_killed_at_any_step_of_add_it_is_saved_whole_or_not_at_all(desk: Desk) -> None:
+def test_killed_at_any_step_of_add_it_is_saved_whole_or_not_at_all(
+    installation: Installation,
+) -> None:
     code = KILLED.format(act=f"registry.add({NEW}, SecretStr('{KEY}'), {{}})")
     saved = 0
-    for _ in deaths(desk.process(code)):
-        found = desk.registry.all()
-        trail = desk.rows("SELECT act FROM registry.audit ORDER BY id DESC LIMIT 1")
+    for _ in deaths(installation.process(code)):
+        found = installation.registry.all()
+        trail = installation.rows("SELECT act FROM registry.audit ORDER BY id DESC LIMIT 1")
         if found:
             saved += 1
-            assert desk.registry.standing(found[0]).tested
-            assert desk.registry.api_key("shop").get_secret_value() == KEY
+            assert installation.registry.standing(found[0]).tested
+            assert installation.registry.api_key("shop").get_secret_value() == KEY
             assert trail == [("added",)]
-            desk.acts.remove("shop")
+            installation.service.remove("shop")
         else:
             assert trail in ([], [("removed",)])
     assert saved >= 1
 
 
 def test_killed_at_any_step_of_an_edit_all_of_it_is_saved_or_nothing(
-    desk: Desk, shop: SandboxShop
+    installation: Installation, shop: SandboxShop
 ) -> None:
-    desk.save_shop(shop)
+    installation.save_shop(shop)
     values = {"timezone": "Asia/Tokyo", "countries": "GB", "currency": "USD"}
-    code = KILLED.format(act=f"desk.edit('shop', {values!r}, SecretStr('{shop.api_key}'))")
-    old = desk.registry.get("shop").settings
+    code = KILLED.format(act=f"service.edit('shop', {values!r}, SecretStr('{shop.api_key}'))")
+    old = installation.registry.get("shop").settings
     saved = 0
-    for _ in deaths(desk.process(code)):
-        now = desk.registry.get("shop").settings
+    for _ in deaths(installation.process(code)):
+        now = installation.registry.get("shop").settings
         if now != old:
             saved += 1
             assert (now.timezone, now.countries, now.currency) == ("Asia/Tokyo", ("GB",), "USD")
-            assert desk.registry.standing(desk.registry.get("shop")).tested
-            desk.acts.edit("shop", old.model_dump())
+            assert installation.registry.standing(installation.registry.get("shop")).tested
+            installation.service.edit("shop", old.model_dump())
     assert saved >= 1
 
 
 @pytest.mark.parametrize("act", ["disable", "remove"])
 def test_killed_at_any_step_of_the_other_acts_the_old_state_or_the_new_is_left(
-    desk: Desk, act: str
+    installation: Installation, act: str
 ) -> None:
     def prepare() -> dict[str, int]:
-        desk.save()
-        desk.put("shop", "enabled")
-        desk.execute("INSERT INTO registry.sync_state (integration, entity) VALUES ('shop', 'a')")
-        desk.execute("INSERT INTO registry.sync_requests (integration) VALUES ('shop')")
-        return left(desk)
+        installation.save()
+        installation.put("shop", "enabled")
+        installation.execute(
+            "INSERT INTO registry.sync_state (integration, entity) VALUES ('shop', 'a')"
+        )
+        installation.execute("INSERT INTO registry.sync_requests (integration) VALUES ('shop')")
+        return left(installation)
 
     before = prepare()
     options = ", purge_data=True" if act == "remove" else ""
     done = 0
-    for _ in deaths(desk.process(KILLED.format(act=f"desk.{act}('shop'{options})"))):
-        now = left(desk)
+    for _ in deaths(installation.process(KILLED.format(act=f"service.{act}('shop'{options})"))):
+        now = left(installation)
         if act == "disable":
             assert now == before
-            if desk.status() == "disabled":
+            if installation.status() == "disabled":
                 done += 1
-                desk.acts.enable("shop")
-            assert desk.status() == "enabled"
+                installation.service.enable("shop")
+            assert installation.status() == "enabled"
         elif now != before:
             assert now == {}
             done += 1
             prepare()
         # Whoever comes next is not kept out by the dead one's lock, once the server has noticed.
-        while desk.rows(LOCKS):
+        while installation.rows(LOCKS):
             time.sleep(0.01)
-        with acquire(desk.database.warehouse, desk.registry, "shop", Action.RESYNC) as session:
+        with acquire(
+            installation.database.warehouse, installation.registry, "shop", Action.RESYNC
+        ) as session:
             session.succeed({})
-        desk.execute("DELETE FROM registry.sync_runs")
+        installation.execute("DELETE FROM registry.sync_runs")
     assert done >= 1

@@ -11,39 +11,39 @@ import pytest
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.onsite import write_keys
 from cscart_pipelines.onsite.write_keys import Site, load_sites, rotate, shop_origins, write_key
-from cscart_pipelines_tests.support.shop.commands import Desk
-from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import Installation
+from cscart_pipelines_tests.support.shop.commands import installation as installation
 
 
-def sites(desk: Desk) -> dict[str, Site]:
-    with desk.database.connect() as connection:
+def sites(installation: Installation) -> dict[str, Site]:
+    with installation.database.connect() as connection:
         return load_sites(connection)
 
 
-def key_of(desk: Desk, integration: str = "shop") -> str:
-    with desk.database.connect() as connection:
+def key_of(installation: Installation, integration: str = "shop") -> str:
+    with installation.database.connect() as connection:
         return write_key(connection, integration)
 
 
-def test_a_key_is_made_once_and_is_random(desk: Desk) -> None:
-    desk.save("tea")
-    desk.save("hats")
-    tea, hats = key_of(desk, "tea"), key_of(desk, "hats")
+def test_a_key_is_made_once_and_is_random(installation: Installation) -> None:
+    installation.save("tea")
+    installation.save("hats")
+    tea, hats = key_of(installation, "tea"), key_of(installation, "hats")
     assert re.fullmatch(r"[A-Za-z0-9_-]{32}", tea)
-    assert key_of(desk, "tea") == tea != hats
-    assert {key: site.integration for key, site in sites(desk).items()} == {
+    assert key_of(installation, "tea") == tea != hats
+    assert {key: site.integration for key, site in sites(installation).items()} == {
         tea: "tea",
         hats: "hats",
     }
 
 
-def test_many_that_ask_at_the_same_time_get_the_same_key(desk: Desk) -> None:
-    desk.save()
+def test_many_that_ask_at_the_same_time_get_the_same_key(installation: Installation) -> None:
+    installation.save()
     found: list[str] = []
     together = threading.Barrier(8)
 
     def ask() -> None:
-        with desk.database.connect() as connection:
+        with installation.database.connect() as connection:
             together.wait()
             found.append(write_key(connection, "shop"))
 
@@ -54,42 +54,42 @@ def test_many_that_ask_at_the_same_time_get_the_same_key(desk: Desk) -> None:
         thread.join()
     assert len(found) == 8
     assert len(set(found)) == 1
-    assert desk.rows("SELECT count(*) FROM onsite.keys") == [(1,)]
+    assert installation.rows("SELECT count(*) FROM onsite.keys") == [(1,)]
 
 
-def test_an_unknown_integration_gets_no_key(desk: Desk) -> None:
-    with desk.database.connect() as connection:
+def test_an_unknown_integration_gets_no_key(installation: Installation) -> None:
+    with installation.database.connect() as connection:
         with pytest.raises(UnknownIntegrationError):
             write_key(connection, "nobody")
         with pytest.raises(UnknownIntegrationError):
             rotate(connection, "nobody", keep_old_for=timedelta(days=1))
-    assert desk.rows("SELECT count(*) FROM onsite.keys") == [(0,)]
+    assert installation.rows("SELECT count(*) FROM onsite.keys") == [(0,)]
 
 
-def test_a_replaced_key_is_taken_for_a_while_and_then_not(desk: Desk) -> None:
-    desk.save()
-    desk.put("shop", "enabled")
-    first = key_of(desk)
-    with desk.database.connect() as connection:
+def test_a_replaced_key_is_taken_for_a_while_and_then_not(installation: Installation) -> None:
+    installation.save()
+    installation.put("shop", "enabled")
+    first = key_of(installation)
+    with installation.database.connect() as connection:
         second = rotate(connection, "shop", keep_old_for=timedelta(days=30))
-    assert key_of(desk) == second != first
-    assert [sites(desk)[key].is_open for key in (first, second)] == [True, True]
-    with desk.database.connect() as connection:
+    assert key_of(installation) == second != first
+    assert [sites(installation)[key].is_open for key in (first, second)] == [True, True]
+    with installation.database.connect() as connection:
         third = rotate(connection, "shop", keep_old_for=timedelta(0))
     # The first was to be taken for a month yet: replacing the second at once ends it too.
-    assert {key: site.state for key, site in sites(desk).items()} == {
+    assert {key: site.state for key, site in sites(installation).items()} == {
         first: write_keys.RETIRED, second: write_keys.RETIRED, third: write_keys.OPEN
     }  # fmt: skip
 
 
-def test_a_later_replacement_does_not_keep_an_old_key_longer(desk: Desk) -> None:
-    desk.save()
-    desk.put("shop", "enabled")
-    first = key_of(desk)
-    with desk.database.connect() as connection:
+def test_a_later_replacement_does_not_keep_an_old_key_longer(installation: Installation) -> None:
+    installation.save()
+    installation.put("shop", "enabled")
+    first = key_of(installation)
+    with installation.database.connect() as connection:
         rotate(connection, "shop", keep_old_for=timedelta(0))
         rotate(connection, "shop", keep_old_for=timedelta(days=30))
-    assert sites(desk)[first].state == write_keys.RETIRED
+    assert sites(installation)[first].state == write_keys.RETIRED
 
 
 @pytest.mark.parametrize(
@@ -106,40 +106,42 @@ def test_a_later_replacement_does_not_keep_an_old_key_longer(desk: Desk) -> None
     ],
 )
 def test_a_key_is_open_from_the_first_enabling_until_it_is_disabled(
-    desk: Desk, status: str, first_sync: bool, state: str
+    installation: Installation, status: str, first_sync: bool, state: str
 ) -> None:
-    desk.save()
-    key = key_of(desk)
+    installation.save()
+    key = key_of(installation)
     if status != "ready":
-        desk.put("shop", status)
-    desk.execute(
+        installation.put("shop", status)
+    installation.execute(
         "UPDATE registry.integrations SET first_synced_at = CASE WHEN %s THEN now() END", first_sync
     )
-    assert sites(desk)[key].state == state
+    assert sites(installation)[key].state == state
 
 
-def test_a_removed_integration_is_known_as_removed_and_its_key_never_comes_back(desk: Desk) -> None:
-    desk.save()
-    desk.put("shop", "enabled")
-    key = key_of(desk)
-    desk.acts.remove("shop")
-    assert sites(desk)[key] == Site("shop", frozenset(), state=write_keys.REMOVED)
-    desk.save()
-    assert sites(desk)[key] == Site("", frozenset(), state=write_keys.REMOVED)
-    assert key_of(desk) != key
+def test_a_removed_integration_is_known_as_removed_and_its_key_never_comes_back(
+    installation: Installation,
+) -> None:
+    installation.save()
+    installation.put("shop", "enabled")
+    key = key_of(installation)
+    installation.service.remove("shop")
+    assert sites(installation)[key] == Site("shop", frozenset(), state=write_keys.REMOVED)
+    installation.save()
+    assert sites(installation)[key] == Site("", frozenset(), state=write_keys.REMOVED)
+    assert key_of(installation) != key
 
 
-def test_settings_of_the_site_are_read(desk: Desk) -> None:
-    desk.save(url="https://www.shop.example/store")
-    desk.put("shop", "enabled")
-    key = key_of(desk)
+def test_settings_of_the_site_are_read(installation: Installation) -> None:
+    installation.save(url="https://www.shop.example/store")
+    installation.put("shop", "enabled")
+    key = key_of(installation)
     ours = frozenset({"https://www.shop.example", "https://shop.example"})
-    assert sites(desk)[key] == Site("shop", ours, False, 200, "open")
-    desk.execute(
+    assert sites(installation)[key] == Site("shop", ours, False, 200, "open")
+    installation.execute(
         "INSERT INTO onsite.sites (integration, origins, raw_email, batches_per_second)"
         " VALUES ('shop', '{https://b2b.example}', true, 7)"
     )
-    assert sites(desk)[key] == Site("shop", ours | {"https://b2b.example"}, True, 7, "open")
+    assert sites(installation)[key] == Site("shop", ours | {"https://b2b.example"}, True, 7, "open")
 
 
 @pytest.mark.parametrize(

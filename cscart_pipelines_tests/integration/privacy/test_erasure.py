@@ -17,8 +17,8 @@ from cscart_pipelines.settings import Settings
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.dbt.builds import WITHOUT_TESTS, build
 from cscart_pipelines_tests.support.dbt.builds import dbt_target as dbt_target
-from cscart_pipelines_tests.support.shop.commands import Desk
-from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import Installation
+from cscart_pipelines_tests.support.shop.commands import installation as installation
 from cscart_pipelines_tests.support.shop.syncs import Connected, connected
 
 pytestmark = pytest.mark.begun_first
@@ -139,26 +139,26 @@ def test_the_forgotten_of_a_removed_shop_are_those_of_the_same_shop_only(
     assert identity_hash("a.example", ADA) == identity_hash("a.example", " ada@mail.internal")
 
 
-def test_it_waits_for_no_synchronisation_but_says_so(desk: Desk) -> None:
-    desk.save("a")
-    desk.save("b")
-    desk.execute("INSERT INTO cscart.customers (integration, user_id, email, content_hash)"
+def test_it_waits_for_no_synchronisation_but_says_so(installation: Installation) -> None:
+    installation.save("a")
+    installation.save("b")
+    installation.execute("INSERT INTO cscart.customers (integration, user_id, email, content_hash)"
                  " VALUES ('a', 1, %s, '')", ADA)  # fmt: skip
     with (
-        desk.lock("b"),
-        desk.database.connect() as connection,
+        installation.lock("b"),
+        installation.database.connect() as connection,
         pytest.raises(NotAllowedError, match=r"in progress: b; wait until it ends"),
     ):
         erase_person(connection, ["a", "b"], ADA)
-    assert desk.rows("SELECT count(*) FROM cscart.customers") == [(1,)]
-    assert desk.rows("SELECT count(*) FROM registry.suppressed_people") == [(0,)]
-    with desk.database.connect() as connection:
+    assert installation.rows("SELECT count(*) FROM cscart.customers") == [(1,)]
+    assert installation.rows("SELECT count(*) FROM registry.suppressed_people") == [(0,)]
+    with installation.database.connect() as connection:
         report = erase_person(connection, ["a", "b"], ADA)
         assert report == {"a": {"cscart.customers": 1}, "b": {}}
-    trail = desk.rows("SELECT * FROM registry.audit WHERE act = 'person forgotten'")
+    trail = installation.rows("SELECT * FROM registry.audit WHERE act = 'person forgotten'")
     assert len(trail) == 2
     assert "ada" not in str(trail).lower()
-    assert "ada" not in str(desk.rows("SELECT * FROM registry.suppressed_people")).lower()
+    assert "ada" not in str(installation.rows("SELECT * FROM registry.suppressed_people")).lower()
 
 
 def everywhere(made: Connected, word: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the tests of the control room share: the loaded location, an instance, connected shops.
+"""What the tests of the definitions share: the loaded location, an instance, connected shops.
 
 Runs go against a sandbox shop and a real database, with settings from the environment as a run of
 the daemon has them. Not here: what single tests break.
@@ -46,7 +46,7 @@ def location() -> dg.Definitions:
 
 
 @dataclass
-class ControlRoom:
+class Deployment:
     """A database, an instance of Dagster without a past, and the shops that tests connect."""
 
     database: Database
@@ -146,7 +146,9 @@ class ControlRoom:
 
 
 @contextlib.contextmanager
-def control_room(database: Database, home: Path, *, on_disk: bool = False) -> Iterator[ControlRoom]:
+def open_deployment(
+    database: Database, home: Path, *, on_disk: bool = False
+) -> Iterator[Deployment]:
     """Sets the environment while it lasts. `on_disk`: schedules want an instance with a place."""
     environment = {**database.settings_env, "CSCART_PIPELINES_HOME": str(home)}
     home.mkdir(parents=True, exist_ok=True)
@@ -161,7 +163,7 @@ def control_room(database: Database, home: Path, *, on_disk: bool = False) -> It
         ):
             for name, value in environment.items():
                 patch.setenv(name, value)
-            yield ControlRoom(database, instance, environment)
+            yield Deployment(database, instance, environment)
             orphaned_runs.sessions.close_ended()  # or the database cannot be lent again
         del instance
         if on_disk:
@@ -169,7 +171,7 @@ def control_room(database: Database, home: Path, *, on_disk: bool = False) -> It
 
 
 @pytest.fixture
-def room(warehouse_database: Database, tmp_path: Path) -> Iterator[ControlRoom]:
-    """A control room of the test's own."""
-    with control_room(warehouse_database, tmp_path / "home") as made:
+def deployment(warehouse_database: Database, tmp_path: Path) -> Iterator[Deployment]:
+    """A deployment of the test's own."""
+    with open_deployment(warehouse_database, tmp_path / "home") as made:
         yield made

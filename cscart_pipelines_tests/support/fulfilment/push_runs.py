@@ -1,5 +1,5 @@
-"""What the tests of pushes in the control room share: synchronised shops with updates switched on,
-rows for the inboxes, and runs of the jobs.
+"""What the tests of the push jobs share: synchronised shops with updates switched on, rows for the
+inboxes, and runs of the jobs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from cscart_pipelines.sandbox.server import SandboxShop
-from cscart_pipelines_tests.support.dagster.location import ControlRoom, location
+from cscart_pipelines_tests.support.dagster.location import Deployment, location
 
 ON: dict[str, Any] = {
     "update_tracking_number": True,
@@ -22,13 +22,13 @@ ON: dict[str, Any] = {
 
 
 @contextmanager
-def pushable_shop(room: ControlRoom, key: str, **values: Any) -> Iterator[SandboxShop]:
+def pushable_shop(deployment: Deployment, key: str, **values: Any) -> Iterator[SandboxShop]:
     """A shop with two orders (1001 and 1002 of two and one pieces), synchronised."""
     with SandboxShop("4.20", catalogue="small") as shop:
         for _ in range(2):
             shop.store.place_order(lines=[(1, 2), (2, 1)])
-        room.connect(key, shop, **{**ON, **values})
-        assert room.resync(key).success
+        deployment.connect(key, shop, **{**ON, **values})
+        assert deployment.resync(key).success
         yield shop
 
 
@@ -36,32 +36,34 @@ def order_numbers(shop: SandboxShop) -> list[str]:
     return [str(order_id) for order_id in sorted(shop.store.orders)]
 
 
-def ship(room: ControlRoom, key: str, number: str, tracking: str, **values: Any) -> None:
+def ship(deployment: Deployment, key: str, number: str, tracking: str, **values: Any) -> None:
     """A row into the inbox, by SQL as anybody may."""
     row = {"integration": key, "order_number": number, "tracking_number": tracking, **values}
     columns, marks = ", ".join(row), ", ".join(["%s"] * len(row))
-    room.execute(f"INSERT INTO fulfilment.shipments ({columns}) VALUES ({marks})", *row.values())
+    deployment.execute(
+        f"INSERT INTO fulfilment.shipments ({columns}) VALUES ({marks})", *row.values()
+    )
 
 
-def stock(room: ControlRoom, key: str, sku: str, quantity: int) -> None:
-    room.execute(
+def stock(deployment: Deployment, key: str, sku: str, quantity: int) -> None:
+    deployment.execute(
         "INSERT INTO fulfilment.stock_levels (integration, sku, quantity) VALUES (%s, %s, %s)",
         key, sku, quantity,
     )  # fmt: skip
 
 
-def run(room: ControlRoom, job: str, **config: Any) -> dg.ExecuteInProcessResult:
+def run(deployment: Deployment, job: str, **config: Any) -> dg.ExecuteInProcessResult:
     """One run with this form filled in."""
     return (
         location()
         .resolve_job_def(job)
-        .execute_in_process(instance=room.instance, run_config=config, raise_on_error=False)
+        .execute_in_process(instance=deployment.instance, run_config=config, raise_on_error=False)
     )
 
 
-def shown(room: ControlRoom, run_id: str, step: str) -> dict[str, Any]:
+def shown(deployment: Deployment, run_id: str, step: str) -> dict[str, Any]:
     """Metadata of the output of a step."""
-    for entry in room.instance.all_logs(run_id, dg.DagsterEventType.STEP_OUTPUT):
+    for entry in deployment.instance.all_logs(run_id, dg.DagsterEventType.STEP_OUTPUT):
         event = entry.get_dagster_event()
         if event.step_key == step:
             return {name: value.value for name, value in event.step_output_data.metadata.items()}
@@ -73,10 +75,12 @@ def failure_of(result: dg.ExecuteInProcessResult) -> dg.DagsterEvent:
     return event
 
 
-def verdicts(room: ControlRoom, run_id: str) -> dict[str, bool]:
+def verdicts(deployment: Deployment, run_id: str) -> dict[str, bool]:
     """What the checks of fulfilment said in a run."""
     return {
         evaluation.check_name: evaluation.passed
-        for entry in room.instance.all_logs(run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+        for entry in deployment.instance.all_logs(
+            run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        )
         if (evaluation := entry.get_dagster_event().asset_check_evaluation_data)
     }

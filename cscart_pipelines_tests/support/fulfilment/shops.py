@@ -1,4 +1,4 @@
-"""What the tests of the fulfilment room share: a connected sandbox shop with orders to ship.
+"""What the tests of fulfilment share: a connected sandbox shop with orders to ship.
 
 The shop's own record (shipments, statuses, mails, requests) is what tests look at.
 """
@@ -39,7 +39,7 @@ ON = {
 }
 
 
-class Hurried(ShopClient):
+class NeverWaits(ShopClient):
     """As if the run were cancelled whenever it should wait."""
 
     def pause(self, seconds: float) -> bool:
@@ -63,7 +63,7 @@ class Connected:
     def client(self, hurried: bool = False, **options: Any) -> ShopClient:
         """Impatient, and never waits between two tries; hurried: nor for what is in doubt."""
         options = {"retries": 2, "read_timeout": 10, "sleep": lambda _: None, **options}
-        kind = Hurried if hurried else ShopClient
+        kind = NeverWaits if hurried else ShopClient
         return kind(self.shop.url, self.shop.email, self.api_key, **options)
 
     def sync(self, act: Action = Action.RESYNC) -> None:

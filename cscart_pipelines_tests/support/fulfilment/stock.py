@@ -1,6 +1,6 @@
 """What the tests of stock on hand share: levels into the inbox, pushes, and what the shop then has.
 
-Built on the connected shop of the fulfilment room.
+Built on the connected shop of `shops`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def rules(shop: Connected, **values: Any) -> None:
 
 
 @contextlib.contextmanager
-def a_round(
+def open_stock_push(
     shop: Connected, *, settle: float = 0.0, client: dict[str, Any] | None = None, **options: Any
 ) -> Iterator[PushContext]:
     settings = shop.settings.model_copy(update={"write_settle_seconds": settle})
@@ -79,7 +79,7 @@ def a_round(
         yield context
 
 
-class _Impatient(ShopClient):
+class _NeverWaits(ShopClient):
     """Waits for nothing; instead of the settling time it does what the test says."""
 
     on_pause: Callable[[float], object] | None = None
@@ -93,22 +93,22 @@ class _Impatient(ShopClient):
 def _line(shop: Connected, **options: Any) -> ShopClient:
     on_pause = options.pop("on_pause", None)
     options = {"retries": 2, "read_timeout": 10, "sleep": lambda _: None, **options}
-    made = _Impatient(shop.shop.url, shop.shop.email, shop.shop.api_key, **options)
+    made = _NeverWaits(shop.shop.url, shop.shop.email, shop.shop.api_key, **options)
     made.on_pause = on_pause
     return made
 
 
 def push(shop: Connected, rows: Any = None, *, release: bool = False, **options: Any) -> PushReport:
     """One push; its report also when something needs a person. ShopError as it comes."""
-    with a_round(shop, **options) as context:
+    with open_stock_push(shop, **options) as context:
         try:
             return push_stock(context, rows, release=release)
         except PushFailedError as error:
             return error.report
 
 
-def take_back(shop: Connected, run: str, **options: Any) -> PushReport:
-    with a_round(shop, **options) as context:
+def undo_run(shop: Connected, run: str, **options: Any) -> PushReport:
+    with open_stock_push(shop, **options) as context:
         try:
             return undo(context, run)
         except PushFailedError as error:

@@ -44,8 +44,8 @@ UNREAD = ("products",)
 
 
 @dataclass
-class Town:
-    """One collector and one warehouse for all journeys of a module."""
+class Services:
+    """The services that all journeys of a module use: collector, warehouse, browser."""
 
     database: Database
     settings: Settings
@@ -76,7 +76,7 @@ class Town:
 class Journey:
     """One visitor in one shop, and what is known of that afterwards."""
 
-    town: Town
+    services: Services
     connected: Connected
     write_key: str
     people: dict[str, str] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class Journey:
 
     @property
     def browser(self) -> Browser:
-        return self.town.browser
+        return self.services.browser
 
     @property
     def store(self) -> Store:
@@ -230,7 +230,7 @@ class Journey:
 
     def follow(self) -> TargetedResult | None:
         """As the job `follow_onsite` does it, without Dagster. None: nothing was to be done."""
-        app = AppContext(self.town.settings, self.connected.warehouse, self.connected.registry)
+        app = AppContext(self.services.settings, self.connected.warehouse, self.connected.registry)
         [(key, done)] = list(TargetedBatch(app, "a run").run([self.connected.key]))
         assert key == self.connected.key
         return done.result()
@@ -241,19 +241,23 @@ class Journey:
 
 
 @contextlib.contextmanager
-def journey(town: Town, **storefront: Any) -> Iterator[Journey]:
+def journey(services: Services, **storefront: Any) -> Iterator[Journey]:
     """A shop whose first synchronisation is done, with the tracking file on its pages."""
     # The right time: sessions and orders are about today.
     with SandboxShop("4.20", "small", clock=time.time) as shop:
-        connected = Connected(shop, town.database.warehouse, town.settings, Clock(time.time()))
+        connected = Connected(
+            shop, services.database.warehouse, services.settings, Clock(time.time())
+        )
         shop.store.place_order(email="before@mail.internal", lines=[(1, 1)], status="P")
         connected.add()
         connected.sync()
-        made = Journey(town, connected, "")
+        made = Journey(services, connected, "")
         with connected.warehouse.connect(autocommit=True) as connection:
             file = json.loads(
                 tracking_file(
-                    connection, connected.registry.get(connected.key), town.settings.collector_url
+                    connection,
+                    connected.registry.get(connected.key),
+                    services.settings.collector_url,
                 )
             )
         variables = file["containerVersion"]["variable"]
@@ -261,18 +265,18 @@ def journey(town: Town, **storefront: Any) -> Iterator[Journey]:
             each["parameter"][0]["value"] for each in variables if "write key" in each["name"]
         )
         shop.storefront.settings.change(**{"container": file, "consent": "granted", **storefront})
-        until(lambda: town.asks(made.write_key, shop.url) == 204)
+        until(lambda: services.asks(made.write_key, shop.url) == 204)
         shop.requests.clear()
         yield made
 
 
 @pytest.fixture(scope="module")
-def town(
+def services(
     module_database: Database,
     module_browser: Browser,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Town]:
-    folder = tmp_path_factory.mktemp("town")
+) -> Iterator[Services]:
+    folder = tmp_path_factory.mktemp("services")
     environment = {
         **module_database.settings_env,
         "CSCART_PIPELINES_HOME": str(folder / "home"),
@@ -282,4 +286,6 @@ def town(
     with collectors(environment, folder) as started:
         collector = started.start().ready()
         environment["CSCART_PIPELINES_COLLECTOR_URL"] = f"http://127.0.0.1:{collector.port}"
-        yield Town(module_database, read_settings(environment), started, collector, module_browser)
+        yield Services(
+            module_database, read_settings(environment), started, collector, module_browser
+        )

@@ -1,4 +1,4 @@
-"""What the tests of the front desk and the command line share: shops at the desk, and commands.
+"""What the tests of the command line and of integrations share: saved shops, and commands.
 
 Commands run in this process where they only talk to the warehouse and the shop; real processes
 where something is to be killed, raced or watched.
@@ -59,8 +59,8 @@ class Result:
 
 
 @dataclass
-class Desk:
-    """One warehouse with its desk."""
+class Installation:
+    """One warehouse with its integrations, and the commands that act on them."""
 
     database: Database
     settings: Settings
@@ -70,7 +70,7 @@ class Desk:
         return Registry(self.database.warehouse, self.settings)
 
     @property
-    def acts(self) -> IntegrationService:
+    def service(self) -> IntegrationService:
         return IntegrationService(self.database.warehouse, self.registry, self.settings)
 
     def save(self, key: str = "shop", api_key: str = KEY, **values: Any) -> None:
@@ -133,7 +133,7 @@ class Desk:
         return connection
 
     def process(self, code: str, **options: Any) -> subprocess.Popen[str]:
-        """A process of its own with `desk` in its hands; it waits on its standard input."""
+        """A process of its own that has `service`; it waits on its standard input."""
         head = (
             "import sys\n"
             "from cscart_pipelines.integrations.service import IntegrationService\n"
@@ -147,7 +147,7 @@ class Desk:
             "settings = read_settings()\n"
             "warehouse = Warehouse(settings.sqlalchemy_url())\n"
             "registry = Registry(warehouse, settings)\n"
-            "desk = IntegrationService(warehouse, registry, settings)\n"
+            "service = IntegrationService(warehouse, registry, settings)\n"
             "print('ready', flush=True)\n"
         )
         made = subprocess.Popen(
@@ -232,8 +232,8 @@ def on_a_terminal(
 
 
 @pytest.fixture
-def desk(warehouse_database: Database, settings: Settings) -> Desk:
-    return Desk(warehouse_database, settings)
+def installation(warehouse_database: Database, settings: Settings) -> Installation:
+    return Installation(warehouse_database, settings)
 
 
 Run = Callable[..., Result]
@@ -241,13 +241,13 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Run]:
-    """A command in this process, on the desk's warehouse."""
-    monkeypatch.setenv("CSCART_PIPELINES_HOME", str(desk.settings.home))
+    """A command in this process, on the installation's warehouse."""
+    monkeypatch.setenv("CSCART_PIPELINES_HOME", str(installation.settings.home))
     for stream in (console.out, console.err):
         monkeypatch.setattr(stream, "width", console.WIDE)  # whatever the test runner's terminal
-    for name, value in desk.database.settings_env.items():
+    for name, value in installation.database.settings_env.items():
         monkeypatch.setenv(name, value)
 
     def run_command(*arguments: str) -> Result:

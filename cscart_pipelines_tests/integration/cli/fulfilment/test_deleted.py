@@ -9,7 +9,7 @@ import pytest
 from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected
 from cscart_pipelines_tests.support.fulfilment.shops import connect as connect
 from cscart_pipelines_tests.support.shop.commands import Run
-from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import installation as installation
 from cscart_pipelines_tests.support.shop.commands import run as run
 
 

@@ -15,8 +15,8 @@ from cscart_pipelines.cscart.client import ShopClient
 from cscart_pipelines.fulfilment.shop_write_lock import acquire
 from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected
 from cscart_pipelines_tests.support.fulfilment.shops import connect as connect
-from cscart_pipelines_tests.support.shop.commands import Desk, Result, Run
-from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import Installation, Result, Run
+from cscart_pipelines_tests.support.shop.commands import installation as installation
 from cscart_pipelines_tests.support.shop.commands import run as run
 
 pytestmark = pytest.mark.begun_first
@@ -174,8 +174,10 @@ def test_words_that_mean_nothing_are_told_and_what_is_left_out_is_counted(
     assert "left out: 1 " in done.err
 
 
-def test_before_the_first_synchronisation_there_are_no_orders(run: Run, desk: Desk) -> None:
-    desk.save()
+def test_before_the_first_synchronisation_there_are_no_orders(
+    run: Run, installation: Installation
+) -> None:
+    installation.save()
     done = run("fulfilment", "orders", "shop")
     assert (done.code, "integration start shop" in done.err) == (4, True)
     assert run("fulfilment", "orders", "nobody").code == 2
@@ -186,17 +188,17 @@ def test_before_the_first_synchronisation_there_are_no_orders(run: Run, desk: De
 
 @pytest.mark.parametrize("command", [["ship"], ["stock"], ["undo", "abcdef", "--yes"]])
 def test_what_may_not_be_written_is_told_with_the_next_step(
-    run: Run, desk: Desk, command: list[str]
+    run: Run, installation: Installation, command: list[str]
 ) -> None:
     verb, rest = command[0], command[1:]
-    desk.save(update_stock=True, stock_schedule="0 * * * *", update_tracking_number=True)
+    installation.save(update_stock=True, stock_schedule="0 * * * *", update_tracking_number=True)
     done = run("fulfilment", verb, "shop", *rest)
     assert (done.code, "use start" in done.err) == (4, True)
-    desk.put("shop", "disabled")
+    installation.put("shop", "disabled")
     done = run("fulfilment", verb, "shop", *rest)
     assert (done.code, "use enable first" in done.err) == (4, True)
-    desk.save("quiet")
-    desk.put("quiet", "enabled")
+    installation.save("quiet")
+    installation.put("quiet", "enabled")
     done = run("fulfilment", verb, "quiet", *rest)
     if verb == "undo":  # also when the update was switched off meanwhile
         assert (done.code, "abcdef" in done.err) == (2, True)

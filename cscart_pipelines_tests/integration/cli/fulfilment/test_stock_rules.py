@@ -12,14 +12,14 @@ import pytest
 from cscart_pipelines.fulfilment.carriers import read_carriers
 from cscart_pipelines.fulfilment.stock.rule_book import read_rules
 from cscart_pipelines.fulfilment.stock.rules import Buffer, StockRules
-from cscart_pipelines_tests.support.shop.commands import Desk, Run
-from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import Installation, Run
+from cscart_pipelines_tests.support.shop.commands import installation as installation
 from cscart_pipelines_tests.support.shop.commands import run as run
 
 
 @pytest.fixture(autouse=True)
-def shop(desk: Desk) -> None:
-    desk.save()
+def shop(installation: Installation) -> None:
+    installation.save()
 
 
 @pytest.mark.parametrize("command", ["carriers", "skus", "rules", "journal", "inbox"])
@@ -31,7 +31,7 @@ def test_an_unknown_integration_is_told(run: Run, command: str) -> None:
 # --- carriers ------------------------------------------------------------------------------------
 
 
-def test_carriers_are_set_replaced_and_taken_away(run: Run, desk: Desk) -> None:
+def test_carriers_are_set_replaced_and_taken_away(run: Run, installation: Installation) -> None:
     assert "No carriers are mapped" in run("fulfilment", "carriers", "shop").out
     run("fulfilment", "carriers", "shop", "--set", "Royal Mail=rm", "--set", "My UPS=ups",
         "--set", "*=")  # fmt: skip
@@ -45,7 +45,7 @@ def test_carriers_are_set_replaced_and_taken_away(run: Run, desk: Desk) -> None:
     done = run("fulfilment", "carriers", "shop", "--set", "ROYAL MAIL=royal_mail",
                "--computes-url", "royal mail", "--unset", "*", "--unset", "my ups")  # fmt: skip
     assert done.code == 0
-    with desk.database.connect() as connection:
+    with installation.database.connect() as connection:
         match = read_carriers(connection, "shop").code_of("Royal Mail")
     assert (match.code, match.computes_url, match.matched) == ("royal_mail", True, True)
     assert len(run("fulfilment", "carriers", "shop", "--json").json) == 1
@@ -106,7 +106,7 @@ def test_a_mapping_is_taken_whole_or_not_at_all(
 # --- rules ---------------------------------------------------------------------------------------
 
 
-def test_rules_are_shown_and_changed_one_by_one(run: Run, desk: Desk) -> None:
+def test_rules_are_shown_and_changed_one_by_one(run: Run, installation: Installation) -> None:
     defaults = run("fulfilment", "rules", "shop", "--json").json
     assert defaults == {
         "subtract_open_orders": False, "buffer": "0", "safety_quantity": 0, "cap": None,
@@ -114,7 +114,7 @@ def test_rules_are_shown_and_changed_one_by_one(run: Run, desk: Desk) -> None:
     }  # fmt: skip
     run("fulfilment", "rules", "shop", "--buffer", "2.50", "--cap", "50", "--safety-quantity", "3")
     run("fulfilment", "rules", "shop", "--most-to-zero", "0.8", "--subtract-open-orders", "yes")
-    with desk.database.connect() as connection:
+    with installation.database.connect() as connection:
         general = read_rules(connection, "shop").general
     assert general == StockRules(
         Buffer(Decimal("2.5")), Decimal(3), Decimal(50), True, Decimal("0.8")
@@ -129,7 +129,9 @@ def test_rules_are_shown_and_changed_one_by_one(run: Run, desk: Desk) -> None:
     ]
 
 
-def test_rules_of_skus_come_one_by_one_or_as_a_file(run: Run, desk: Desk, tmp_path: Path) -> None:
+def test_rules_of_skus_come_one_by_one_or_as_a_file(
+    run: Run, installation: Installation, tmp_path: Path
+) -> None:
     (tmp_path / "rules.csv").write_text(
         "SKU;Safety Quantity;Buffer;Cap\nA;2;;none\nB;;10%;\nC;;;7\n", encoding="utf-8-sig"
     )
@@ -140,7 +142,7 @@ def test_rules_of_skus_come_one_by_one_or_as_a_file(run: Run, desk: Desk, tmp_pa
         {"sku": "A", "buffer": None, "safety_quantity": 2, "cap": "none"},
         {"sku": "B", "buffer": "10%", "safety_quantity": 1.5, "cap": None},
     ]
-    with desk.database.connect() as connection:
+    with installation.database.connect() as connection:
         book = read_rules(connection, "shop")
     assert (book.of("a").cap, book.of("X", "b").cap, book.of("C").cap) == (None, 20, 20)
 
@@ -158,13 +160,13 @@ def test_rules_of_skus_come_one_by_one_or_as_a_file(run: Run, desk: Desk, tmp_pa
     ],
 )
 def test_a_file_of_rules_is_taken_whole_or_not_at_all(
-    run: Run, desk: Desk, tmp_path: Path, content: str, said: str
+    run: Run, installation: Installation, tmp_path: Path, content: str, said: str
 ) -> None:
     (tmp_path / "rules.csv").write_text(content, encoding="utf-8")
     done = run("fulfilment", "rules", "shop", str(tmp_path / "rules.csv"), "--buffer", "9")
     assert (done.code, said in done.err, "rules.csv" in done.err) == (2, True, True), done.err
-    assert desk.rows("SELECT * FROM fulfilment.sku_stock_rules") == []
-    assert desk.rows("SELECT * FROM fulfilment.stock_rules") == []
+    assert installation.rows("SELECT * FROM fulfilment.sku_stock_rules") == []
+    assert installation.rows("SELECT * FROM fulfilment.stock_rules") == []
 
 
 @pytest.mark.parametrize(
@@ -183,8 +185,10 @@ def test_a_file_of_rules_is_taken_whole_or_not_at_all(
         (["--buffer", "1", "--unset", "A"], "--unset 'A': this SKU has no rules"),
     ],
 )
-def test_a_wrong_rule_changes_nothing(run: Run, desk: Desk, options: list[str], said: str) -> None:
+def test_a_wrong_rule_changes_nothing(
+    run: Run, installation: Installation, options: list[str], said: str
+) -> None:
     done = run("fulfilment", "rules", "shop", *options)
     assert (done.code, said in done.err) == (2, True), done.err
-    assert desk.rows("SELECT * FROM fulfilment.stock_rules") == []
-    assert desk.rows("SELECT * FROM fulfilment.sku_stock_rules") == []
+    assert installation.rows("SELECT * FROM fulfilment.stock_rules") == []
+    assert installation.rows("SELECT * FROM fulfilment.sku_stock_rules") == []

@@ -17,8 +17,14 @@ from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines_tests.support.dagster.launching import launched_here as launched_here
 from cscart_pipelines_tests.support.database.locks import wait_until_free
-from cscart_pipelines_tests.support.shop.commands import KEY, Desk, Result, Run, on_a_terminal
-from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import (
+    KEY,
+    Installation,
+    Result,
+    Run,
+    on_a_terminal,
+)
+from cscart_pipelines_tests.support.shop.commands import installation as installation
 from cscart_pipelines_tests.support.shop.commands import run as run
 
 pytestmark = pytest.mark.begun_first
@@ -44,21 +50,23 @@ def add(run: Run, shop: SandboxShop, key: str = "shop", *more: str) -> Result:
 # --- add -----------------------------------------------------------------------------------------
 
 
-def test_add_tests_saves_and_says_what_is_next(run: Run, desk: Desk, shop: SandboxShop) -> None:
+def test_add_tests_saves_and_says_what_is_next(
+    run: Run, installation: Installation, shop: SandboxShop
+) -> None:
     done = add(run, shop, "shop", "--list-name", "Friends [bold]of[/] tea")
     assert done.code == 0
     assert "✓ connected: CS-Cart 4.16 or newer, API 2.1, 0 orders" in done.out
     assert "shop is saved: list “Friends [bold]of[/] tea”, status ready." in done.out
     assert "integration start shop" in done.out
     assert KEY not in done.said
-    assert desk.status() == "ready"
-    assert desk.rows("SELECT list_name, status, subscribers FROM analytics.lists") == [
+    assert installation.status() == "ready"
+    assert installation.rows("SELECT list_name, status, subscribers FROM analytics.lists") == [
         ("Friends [bold]of[/] tea", "ready", 0)
     ]
 
 
 def test_add_and_apply_tell_words_that_are_no_country(
-    run: Run, desk: Desk, shop: SandboxShop, tmp_path: Path
+    run: Run, installation: Installation, shop: SandboxShop, tmp_path: Path
 ) -> None:
     done = add(run, shop, "shop", "--countries", "GB,Grmany,Zzzz", "--companies", "1")
     said = "! --countries: no country is called Grmany (did you mean Germany?), Zzzz: no order"
@@ -88,13 +96,15 @@ def test_every_wrong_setting_is_told_at_once_with_its_option(run: Run) -> None:
     assert sorted(told) == ["--currency", "--email", "--update-stock", "--url", "API", "KEY"]
 
 
-def test_a_failed_test_saves_nothing(run: Run, desk: Desk, shop: SandboxShop) -> None:
+def test_a_failed_test_saves_nothing(
+    run: Run, installation: Installation, shop: SandboxShop
+) -> None:
     shop.api_user.api_key = "replaced"
     done = add(run, shop)
     assert done.code == 3
     assert "refused the credentials (401)" in done.err
     assert KEY not in done.said
-    assert desk.registry.all() == []
+    assert installation.registry.all() == []
 
 
 def test_a_key_or_a_list_that_exists_is_refused_before_the_shop_is_asked(
@@ -127,24 +137,26 @@ def test_where_the_key_comes_from(
     assert KEY not in done.said
 
 
-def test_a_reference_is_kept_instead_of_the_key(run: Run, desk: Desk, shop: SandboxShop) -> None:
+def test_a_reference_is_kept_instead_of_the_key(
+    run: Run, installation: Installation, shop: SandboxShop
+) -> None:
     done = run("integration", "add", "shop", "--url", shop.url, "--email", shop.email,
                "--api-key-ref", "env:SHOP_KEY")  # fmt: skip
     assert done.code == 0
-    assert desk.registry.get("shop").settings.api_key_reference == "env:SHOP_KEY"
-    assert desk.rows("SELECT api_key_sealed FROM registry.integrations") == [(None,)]
+    assert installation.registry.get("shop").settings.api_key_reference == "env:SHOP_KEY"
+    assert installation.rows("SELECT api_key_sealed FROM registry.integrations") == [(None,)]
 
 
 # --- looking -------------------------------------------------------------------------------------
 
 
-def test_the_board_shows_status_age_and_what_is_wrong(run: Run, desk: Desk) -> None:
+def test_the_board_shows_status_age_and_what_is_wrong(run: Run, installation: Installation) -> None:
     assert "No integrations yet" in run("integration", "list").out
-    desk.save("tea", list_name="[red]Tea[/")
-    desk.save("hats")
-    desk.put("hats", "failed")
-    desk.execute("UPDATE registry.integrations SET attempts = 3 WHERE integration = 'hats'")
-    desk.put("tea", "enabled")
+    installation.save("tea", list_name="[red]Tea[/")
+    installation.save("hats")
+    installation.put("hats", "failed")
+    installation.execute("UPDATE registry.integrations SET attempts = 3 WHERE integration = 'hats'")
+    installation.put("tea", "enabled")
     board = run("integration", "list").out.splitlines()
     assert board[0] == "1 enabled  1 failed"
     hats, tea = (line.split() for line in board[2:])
@@ -159,8 +171,8 @@ def test_the_board_shows_status_age_and_what_is_wrong(run: Run, desk: Desk) -> N
     assert listed[0]["progress"] is None
 
 
-def test_show_tells_every_setting_and_masks_the_key(run: Run, desk: Desk) -> None:
-    desk.save(countries="GB,Greece,[/]", user_id="C7")
+def test_show_tells_every_setting_and_masks_the_key(run: Run, installation: Installation) -> None:
+    installation.save(countries="GB,Greece,[/]", user_id="C7")
     done = run("integration", "show", "shop")
     assert done.code == 0
     lines = {line.split()[0]: line.split()[1:] for line in done.out.splitlines()[1:]}
@@ -173,11 +185,15 @@ def test_show_tells_every_setting_and_masks_the_key(run: Run, desk: Desk) -> Non
     assert "api_key_sealed" not in str(shown)
 
 
-def test_progress_is_seen_by_any_process_while_another_synchronises(run: Run, desk: Desk) -> None:
-    desk.save("shop")
-    with acquire(desk.database.warehouse, desk.registry, "shop", Action.START) as session:
+def test_progress_is_seen_by_any_process_while_another_synchronises(
+    run: Run, installation: Installation
+) -> None:
+    installation.save("shop")
+    with acquire(
+        installation.database.warehouse, installation.registry, "shop", Action.START
+    ) as session:
         session.progress("customers", 200, 4000)
-        desk.execute(
+        installation.execute(
             "UPDATE registry.sync_runs SET phase_started_at = now() - interval '10 seconds'"
         )
         session.progress("customers", 1200, 4000)
@@ -192,7 +208,7 @@ def test_progress_is_seen_by_any_process_while_another_synchronises(run: Run, de
         assert progress["seconds_left"] == pytest.approx(28, rel=0.2)
         assert f"{progress['rows_per_second']:,.0f} rows/s" in done.out
         # The table of lists says the same.
-        ((listed,),) = desk.rows("SELECT to_jsonb(l) FROM analytics.lists AS l")
+        ((listed,),) = installation.rows("SELECT to_jsonb(l) FROM analytics.lists AS l")
         assert {name: listed[name] for name in progress} == progress
         assert " syncing customers 30 % " in run("integration", "list").out
         session.progress("orders", 500, None)
@@ -202,14 +218,14 @@ def test_progress_is_seen_by_any_process_while_another_synchronises(run: Run, de
         assert (progress["percent"], progress["seconds_left"]) == (None, None)
         session.succeed({})
     assert run("integration", "status", "shop", "--json").json["progress"] is None
-    assert desk.rows("SELECT phase, percent, seconds_left FROM analytics.lists") == [
+    assert installation.rows("SELECT phase, percent, seconds_left FROM analytics.lists") == [
         (None, None, None)
     ]
 
 
-def test_status_tells_the_reason_and_the_last_runs(run: Run, desk: Desk) -> None:
-    desk.save("shop")
-    session = acquire(desk.database.warehouse, desk.registry, "shop", Action.START)
+def test_status_tells_the_reason_and_the_last_runs(run: Run, installation: Installation) -> None:
+    installation.save("shop")
+    session = acquire(installation.database.warehouse, installation.registry, "shop", Action.START)
     session.fail("the shop said [no]", permanent=False)
     done = run("integration", "status", "shop")
     assert "shop  failed  since just now  · synchronised never" in done.out
@@ -224,10 +240,14 @@ def test_status_tells_the_reason_and_the_last_runs(run: Run, desk: Desk) -> None
     assert told["runs"][0]["error"] == "the shop said [no]"
 
 
-def test_a_run_that_died_is_found_out_by_the_next_command(run: Run, desk: Desk) -> None:
-    desk.save("shop")
-    acquire(desk.database.warehouse, desk.registry, "shop", Action.START).connection.close()
-    wait_until_free(desk.database.warehouse, Lock.SYNC, "shop")
+def test_a_run_that_died_is_found_out_by_the_next_command(
+    run: Run, installation: Installation
+) -> None:
+    installation.save("shop")
+    acquire(
+        installation.database.warehouse, installation.registry, "shop", Action.START
+    ).connection.close()
+    wait_until_free(installation.database.warehouse, Lock.SYNC, "shop")
     told = run("integration", "status", "shop", "--json").json
     assert (told["status"], told["runs"][0]["state"]) == ("failed", "failed")
     assert "was killed" in told["reason"]
@@ -247,8 +267,10 @@ def test_an_unknown_key_is_wrong_usage_with_advice(run: Run, command: str) -> No
 # --- changing ------------------------------------------------------------------------------------
 
 
-def test_test_records_what_it_found(run: Run, desk: Desk, shop: SandboxShop) -> None:
-    desk.save_shop(shop)
+def test_test_records_what_it_found(
+    run: Run, installation: Installation, shop: SandboxShop
+) -> None:
+    installation.save_shop(shop)
     assert run("integration", "test", "shop", "--json").json["family"] == "4.16 or newer"
     shop.api_user.api_key = "replaced"
     done = run("integration", "test", "shop")
@@ -256,8 +278,10 @@ def test_test_records_what_it_found(run: Run, desk: Desk, shop: SandboxShop) -> 
     shop.router.rewrite = "api.php"
 
 
-def test_an_edit_shows_what_changes(run: Run, desk: Desk, shop: SandboxShop) -> None:
-    desk.save_shop(shop, settled_statuses="P")
+def test_an_edit_shows_what_changes(
+    run: Run, installation: Installation, shop: SandboxShop
+) -> None:
+    installation.save_shop(shop, settled_statuses="P")
     done = run("integration", "edit", "shop", "--timezone", "Asia/Tokyo", "--settled-statuses", "",
                "--api-key-env", "SHOP_KEY", "--update-stock", "yes", "--stock-schedule",
                "0 * * * *", "--user-id", "x", "--countries", "[x]")  # fmt: skip
@@ -273,9 +297,9 @@ def test_an_edit_shows_what_changes(run: Run, desk: Desk, shop: SandboxShop) -> 
 
 
 def test_a_limit_is_set_shown_and_overlaps_are_told(
-    run: Run, desk: Desk, shop: SandboxShop
+    run: Run, installation: Installation, shop: SandboxShop
 ) -> None:
-    desk.save_shop(shop, "whole")
+    installation.save_shop(shop, "whole")
     arguments = ("--url", shop.url, "--email", shop.email, "--api-key-env", "SHOP_KEY")
     done = run("integration", "add", "part", *arguments, "--companies", "2, 1")
     assert (done.code, "whole reads the same shop" in done.err) == (0, True)
@@ -293,7 +317,7 @@ def test_a_limit_is_set_shown_and_overlaps_are_told(
 
 
 def test_statuses_are_given_by_letter_or_name_and_kept_as_letters(
-    run: Run, desk: Desk, shop: SandboxShop, tmp_path: Path
+    run: Run, installation: Installation, shop: SandboxShop, tmp_path: Path
 ) -> None:
     where = ("--url", shop.url, "--email", shop.email, "--api-key-env", "SHOP_KEY")
     words = ("--settled-statuses", "paid,c", "--refund-statuses", "Cancelled",
@@ -302,7 +326,7 @@ def test_statuses_are_given_by_letter_or_name_and_kept_as_letters(
     assert done.code == 0, done.said
 
     def kept(key: str = "tea") -> list[Any]:
-        one = desk.registry.get(key).settings
+        one = installation.registry.get(key).settings
         return [one.settled_statuses, one.refund_statuses, one.order_statuses, one.shipped_status]
 
     assert kept() == [("P", "C"), ("I",), ("N", "O"), "C"]
@@ -325,23 +349,25 @@ def test_statuses_are_given_by_letter_or_name_and_kept_as_letters(
 
 
 def test_where_the_shop_cannot_be_asked_letters_and_usual_names_are_taken(
-    run: Run, desk: Desk
+    run: Run, installation: Installation
 ) -> None:
-    desk.save(url="http://127.0.0.1:9")
+    installation.save(url="http://127.0.0.1:9")
     assert run("integration", "edit", "shop", "--settled-statuses", "Paid,Z").code == 0
-    assert desk.registry.get("shop").settings.settled_statuses == ("P", "Z")
+    assert installation.registry.get("shop").settings.settled_statuses == ("P", "Z")
     done = run("integration", "edit", "shop", "--settled-statuses", "Versandt")
     assert (done.code, "could not be read" in done.err) == (2, True)
     assert run("integration", "edit", "shop", "--order-statuses", "Versandt").code == 0
 
 
-def test_an_edit_tells_words_that_the_shop_does_not_know(run: Run, desk: Desk) -> None:
-    desk.save()
+def test_an_edit_tells_words_that_the_shop_does_not_know(
+    run: Run, installation: Installation
+) -> None:
+    installation.save()
     edit = ("integration", "edit", "shop", "--shipped-status", "Shiped", "--countries")
     done = run(*edit, "Narnia,GB")
     assert (done.code, "knows no" in done.err) == (0, False)  # nothing was synchronised yet
     assert "--countries: no country is called Narnia: no order" in done.err
-    with desk.database.connect() as connection:
+    with installation.database.connect() as connection:
         connection.execute(
             "INSERT INTO cscart.statuses (integration, status, type, description, content_hash)"
             " VALUES ('shop', 'C', 'O', 'Complete', '')"
@@ -353,8 +379,10 @@ def test_an_edit_tells_words_that_the_shop_does_not_know(run: Run, desk: Desk) -
     assert "knows no" not in run("integration", "edit", "shop", "--shipped-status", "complete").err
 
 
-def test_an_edit_tells_all_mistakes_and_the_advice_for_fixed_fields(run: Run, desk: Desk) -> None:
-    desk.save()
+def test_an_edit_tells_all_mistakes_and_the_advice_for_fixed_fields(
+    run: Run, installation: Installation
+) -> None:
+    installation.save()
     done = run("integration", "edit", "shop", "--currency", "E", "--update-stock", "perhaps")
     assert (done.code, "--currency" in done.err, "--update-stock" in done.err) == (2, True, True)
     done = run("integration", "edit", "shop", "--list-name", "x", "--url", "https://x.example")
@@ -362,8 +390,8 @@ def test_an_edit_tells_all_mistakes_and_the_advice_for_fixed_fields(run: Run, de
     assert done.err.count("remove the integration and create a new one in its place") == 2
 
 
-def test_what_the_status_does_not_allow_leaves_with_4(run: Run, desk: Desk) -> None:
-    desk.save()
+def test_what_the_status_does_not_allow_leaves_with_4(run: Run, installation: Installation) -> None:
+    installation.save()
     for command, said in {
         "resync": "it has not been started yet; use start",
         "enable": "it is not disabled; use start",
@@ -374,7 +402,9 @@ def test_what_the_status_does_not_allow_leaves_with_4(run: Run, desk: Desk) -> N
             4,
             f"✗ {command} is not allowed: {said}",
         )
-    with acquire(desk.database.warehouse, desk.registry, "shop", Action.START) as session:
+    with acquire(
+        installation.database.warehouse, installation.registry, "shop", Action.START
+    ) as session:
         for command, *options in (
             ["start"], ["resync"], ["edit", "--currency", "USD"], ["disable"], ["remove", "--yes"],
             ["start", "--background"],
@@ -386,64 +416,72 @@ def test_what_the_status_does_not_allow_leaves_with_4(run: Run, desk: Desk) -> N
 
 
 def test_an_untested_change_leaves_with_4(
-    run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    run: Run, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SHOP_KEY", "a" * 32)
-    desk.save(api_key="a" * 32, api_key_reference="env:SHOP_KEY")
+    installation.save(api_key="a" * 32, api_key_reference="env:SHOP_KEY")
     monkeypatch.setenv("SHOP_KEY", KEY)
     done = run("integration", "start", "shop")
     assert (done.code, "use test first" in done.err) == (4, True)
 
 
-def test_start_and_resync_in_the_background_are_left_to_the_daemon(run: Run, desk: Desk) -> None:
-    desk.save()
+def test_start_and_resync_in_the_background_are_left_to_the_daemon(
+    run: Run, installation: Installation
+) -> None:
+    installation.save()
     assert "The daemon starts it" in run("integration", "start", "shop", "--background").out
-    assert desk.rows("SELECT integration, whole FROM registry.sync_requests") == [("shop", False)]
-    desk.put("shop", "enabled")
+    assert installation.rows("SELECT integration, whole FROM registry.sync_requests") == [
+        ("shop", False)
+    ]
+    installation.put("shop", "enabled")
     run("integration", "resync", "shop", "--full", "--background")
-    assert desk.rows("SELECT integration, whole FROM registry.sync_requests") == [("shop", True)]
+    assert installation.rows("SELECT integration, whole FROM registry.sync_requests") == [
+        ("shop", True)
+    ]
 
 
-def test_several_are_asked_of_the_daemon_at_once(run: Run, desk: Desk) -> None:
+def test_several_are_asked_of_the_daemon_at_once(run: Run, installation: Installation) -> None:
     for key, status in (("a", "enabled"), ("b", "failed"), ("c", "disabled"), ("d", "enabled")):
-        desk.save(key)
-        desk.put(key, status)
+        installation.save(key)
+        installation.put(key, status)
     asked = "SELECT array_agg(integration ORDER BY 1), count(DISTINCT requested_at)"
     asked += " FROM registry.sync_requests"
     done = run("integration", "resync", "--all", "--background")
-    assert (done.code, desk.rows(asked)) == (0, [(["a", "b", "d"], 1)])
+    assert (done.code, installation.rows(asked)) == (0, [(["a", "b", "d"], 1)])
     assert "c is not synchronised: it is disabled; use enable first" in done.out
-    desk.execute("DELETE FROM registry.sync_requests")
+    installation.execute("DELETE FROM registry.sync_requests")
     done = run("integration", "resync", "c", "a", "--background")
-    assert (done.code, desk.rows(asked)) == (4, [(["a"], 1)])
+    assert (done.code, installation.rows(asked)) == (4, [(["a"], 1)])
     assert "c is not synchronised: it is disabled" in done.out
-    desk.execute("DELETE FROM registry.sync_requests")
+    installation.execute("DELETE FROM registry.sync_requests")
     for wrong in (("a", "nobody"), (), ("--all", "a")):
         assert run("integration", "resync", *wrong, "--background").code == 2
-    assert desk.rows(asked) == [(None, 0)]
+    assert installation.rows(asked) == [(None, 0)]
 
 
 # dagster_dbt asks the context as it was called before.
 @pytest.mark.filterwarnings("ignore:AssetExecutionContext.op is deprecated")
 @pytest.mark.usefixtures("launched_here")
-def test_several_are_read_by_one_run_each_for_itself(run: Run, desk: Desk) -> None:
+def test_several_are_read_by_one_run_each_for_itself(run: Run, installation: Installation) -> None:
     """One refuses the key; the other has its list, and the screen tells both."""
     with SandboxShop(catalogue="small") as good, SandboxShop(catalogue="small") as other:
         good.store.place_order(lines=[(1, 1)])
-        desk.save_shop(good, "good")
-        desk.save("wrong", KEY, url=other.url, email=other.email)
+        installation.save_shop(good, "good")
+        installation.save("wrong", KEY, url=other.url, email=other.email)
         for key in ("good", "wrong"):
-            desk.put(key, "enabled")
+            installation.put(key, "enabled")
         done = run("integration", "resync", "good", "wrong")
     assert done.code == 3, done.err
     assert "good is synchronised; changed: 0 customers, 1 order" in done.out
     assert "wrong: 127.0.0.1" in done.out
     assert "1 of 2 integrations failed" in done.err
-    assert desk.rows("SELECT count(DISTINCT run_id) FROM registry.sync_runs") == [(1,)]
-    assert desk.rows("SELECT purchases FROM analytics.list_metrics WHERE integration = 'good'")
+    assert installation.rows("SELECT count(DISTINCT run_id) FROM registry.sync_runs") == [(1,)]
+    assert installation.rows(
+        "SELECT purchases FROM analytics.list_metrics WHERE integration = 'good'"
+    )
 
 
-def test_the_log_of_the_last_run(run: Run, desk: Desk) -> None:
+def test_the_log_of_the_last_run(run: Run, installation: Installation) -> None:
     """Of a run over two shops, which the schedule started: what concerns the one that is named."""
 
     @dg.op
@@ -457,15 +495,15 @@ def test_the_log_of_the_last_run(run: Run, desk: Desk) -> None:
     def resync() -> None:
         read_shop()
 
-    desk.save("shop")
+    installation.save("shop")
     assert "shop has had no run yet." in run("integration", "logs", "shop").out
-    with dg.DagsterInstance.from_config(str(desk.settings.home / "dagster")) as instance:
+    with dg.DagsterInstance.from_config(str(installation.settings.home / "dagster")) as instance:
         run_id = resync.execute_in_process(
             instance=instance,
             tags={"dagster/schedule_name": "hourly_resync"},
             raise_on_error=False,
         ).run_id
-    desk.execute(
+    installation.execute(
         "INSERT INTO registry.sync_runs (integration, run_id, kind, state)"
         " VALUES ('shop', %s, 'resync', 'failed')",
         run_id,
@@ -482,9 +520,11 @@ def test_the_log_of_the_last_run(run: Run, desk: Desk) -> None:
     assert run("integration", "logs", "shop", "--run", "nothing").code == 2
 
 
-def test_disable_enable_and_the_gate_of_the_tracking_file(run: Run, desk: Desk) -> None:
-    desk.save()
-    desk.put("shop", "enabled")
+def test_disable_enable_and_the_gate_of_the_tracking_file(
+    run: Run, installation: Installation
+) -> None:
+    installation.save()
+    installation.put("shop", "enabled")
     assert run("integration", "tracking-file", "shop").code == 0
     done = run("integration", "disable", "shop")
     assert "shop is disabled" in done.out
@@ -492,7 +532,7 @@ def test_disable_enable_and_the_gate_of_the_tracking_file(run: Run, desk: Desk) 
     done = run("integration", "tracking-file", "shop")
     assert (done.code, "it is disabled; use enable first" in done.err) == (4, True)
     assert "shop is enabled" in run("integration", "enable", "shop").out
-    desk.put("shop", "failed")
+    installation.put("shop", "failed")
     run("integration", "disable", "shop")
     done = run("integration", "enable", "shop")
     assert (done.code, "It is failed, as before: it broke" in done.out) == (0, True)
@@ -509,81 +549,85 @@ DESTROYING = (
 
 @pytest.mark.parametrize("command", DESTROYING)
 def test_what_destroys_or_sends_does_nothing_without_an_answer(
-    run: Run, desk: Desk, tmp_path: Path, command: str
+    run: Run, installation: Installation, tmp_path: Path, command: str
 ) -> None:
     """Without a terminal to ask on it is refused, and says what it would do."""
-    desk.save(update_stock=True, stock_schedule="0 * * * *", update_tracking_number=True)
-    desk.put("shop", "enabled")
+    installation.save(update_stock=True, stock_schedule="0 * * * *", update_tracking_number=True)
+    installation.put("shop", "enabled")
     if "apply" in command:
         text = run("integration", "export").out
         (tmp_path / "i.yaml").write_text(f"{text}  currency: USD\n")
     words = command.format(file=tmp_path / "i.yaml").split()
-    before = desk.state()
+    before = installation.state()
     done = run(*words)
     assert (done.code, "needs --yes" in done.err) == (2, True), done.said
     assert "Nothing was changed" in done.err
-    assert desk.state() == before
+    assert installation.state() == before
 
 
 @pytest.mark.parametrize(("answer", "code"), [("\n", 2), ("\x04", 2), ("\x03", 130), ("y\n", 0)])
-def test_on_a_terminal_only_a_yes_goes_on(desk: Desk, answer: str, code: int) -> None:
+def test_on_a_terminal_only_a_yes_goes_on(
+    installation: Installation, answer: str, code: int
+) -> None:
     """Not the default, the end of the input, or a stop."""
-    desk.save()
-    environment = {**desk.environment, "TERM": "xterm"}
+    installation.save()
+    environment = {**installation.environment, "TERM": "xterm"}
     words = ["integration", "remove", "shop"]
     ended, shown = on_a_terminal(words, 80, environment, answer)
     assert (ended, "Go on? [y/n] (n)" in shown, "Traceback" in shown) == (code, True, False)
-    assert len(desk.registry.all()) == bool(code)
+    assert len(installation.registry.all()) == bool(code)
 
 
-def test_with_quiet_only_results_are_printed(run: Run, desk: Desk) -> None:
-    desk.save()
-    desk.put("shop", "enabled")
+def test_with_quiet_only_results_are_printed(run: Run, installation: Installation) -> None:
+    installation.save()
+    installation.put("shop", "enabled")
     assert run("integration", "disable", "shop", "--quiet").said == ""
     assert "disabled" in run("--quiet", "integration", "status", "shop").out
     assert "is enabled" in run("integration", "enable", "shop").out
 
 
-def test_remove_says_what_is_gone_what_stays_and_the_advice(run: Run, desk: Desk) -> None:
+def test_remove_says_what_is_gone_what_stays_and_the_advice(
+    run: Run, installation: Installation
+) -> None:
     category = (
         "INSERT INTO cscart.categories (integration, category_id, content_hash)"
         " VALUES ('shop', 1, '')"
     )
-    desk.save()
-    desk.execute(category)
+    installation.save()
+    installation.execute(category)
     done = run("integration", "remove", "shop", "--yes")
     assert done.code == 0
     assert "shop is removed; its settings and its API key are deleted" in done.out
     assert "Its data stays" in done.out
     assert "Google Tag Manager" in done.out
-    desk.save()
-    desk.execute(category)
+    installation.save()
+    installation.execute(category)
     assert (
         "1 row of cscart.categories"
         in run("integration", "remove", "shop", "--purge-data", "--yes").out
     )
-    assert desk.registry.all() == []
+    assert installation.registry.all() == []
 
 
 # --- as a file, and the trail --------------------------------------------------------------------
 
 
 def test_apply_shows_the_difference_first_and_twice_is_as_once(
-    run: Run, desk: Desk, shop: SandboxShop, tmp_path: Path
+    run: Run, installation: Installation, shop: SandboxShop, tmp_path: Path
 ) -> None:
     file = tmp_path / "integrations.yaml"
     entry = {"integration": "shop", "url": shop.url, "email": shop.email, "api_key": "env:SHOP_KEY"}
     file.write_text(json.dumps({"integrations": [entry]}))
     done = run("integration", "apply", "-f", str(file), "--dry-run")
     assert (done.code, done.out.startswith(f"+ shop  {shop.url}")) == (0, True)
-    assert desk.registry.all() == []
+    assert installation.registry.all() == []
     assert "✓ shop" in run("integration", "apply", "-f", str(file), "--yes").out
     assert "Nothing to change." in run("integration", "apply", "-f", str(file), "--yes").out
     file.write_text(json.dumps({"integrations": [{**entry, "timezone": "Asia/Tokyo"}]}))
     done = run("integration", "apply", "-f", str(file), "--yes")
     assert "~ shop" in done.out
     assert "timezone: UTC → Asia/Tokyo" in done.out
-    assert desk.registry.get("shop").settings.timezone == "Asia/Tokyo"
+    assert installation.registry.get("shop").settings.timezone == "Asia/Tokyo"
     exported = run("integration", "export").out
     assert "api_key: env:SHOP_KEY" in exported
     assert KEY not in exported
@@ -592,7 +636,11 @@ def test_apply_shows_the_difference_first_and_twice_is_as_once(
 
 
 def test_apply_goes_on_after_a_failure_and_says_so(
-    run: Run, desk: Desk, shop: SandboxShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    installation: Installation,
+    shop: SandboxShop,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("WRONG", "wrong")
     entry = {"url": shop.url, "email": shop.email}
@@ -606,7 +654,7 @@ def test_apply_goes_on_after_a_failure_and_says_so(
     assert done.code == 3
     assert "✗ bad: " in done.err
     assert "✗ 1 of 2 changes failed" in done.err
-    assert [one.key for one in desk.registry.all()] == ["good"]
+    assert [one.key for one in installation.registry.all()] == ["good"]
 
 
 def test_a_file_with_mistakes_is_told_entry_by_entry(run: Run, tmp_path: Path) -> None:
@@ -627,10 +675,10 @@ def test_an_export_that_cannot_be_written_is_told(run: Run, tmp_path: Path) -> N
     assert (tmp_path / "all.yaml").read_text().endswith("\nintegrations: []\n")
 
 
-def test_the_trail_is_shown_in_the_order_of_events(run: Run, desk: Desk) -> None:
-    desk.save("a")
-    desk.save("b")
-    desk.put("a", "enabled")
+def test_the_trail_is_shown_in_the_order_of_events(run: Run, installation: Installation) -> None:
+    installation.save("a")
+    installation.save("b")
+    installation.put("a", "enabled")
     lines = run("integration", "audit", "a").out.splitlines()[1:]
     expected = ("added", "status syncing", "status enabled")
     assert [word for word, line in zip(expected, lines, strict=True) if word in line] == [*expected]

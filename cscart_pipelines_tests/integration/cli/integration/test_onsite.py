@@ -9,22 +9,22 @@ import pytest
 from cscart_pipelines.cli.integration.onsite import as_origin
 from cscart_pipelines.onsite.site_settings import DEFAULTS, MOST_ORIGINS
 from cscart_pipelines.onsite.write_keys import Site, load_sites, write_key
-from cscart_pipelines_tests.support.shop.commands import Desk, Run
-from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import Installation, Run
+from cscart_pipelines_tests.support.shop.commands import installation as installation
 from cscart_pipelines_tests.support.shop.commands import run as run
 
 OWN = ["https://shop.example", "https://www.shop.example"]
 
 
 @pytest.fixture(autouse=True)
-def shop(desk: Desk) -> None:
-    desk.save()
-    desk.put("shop", "enabled")
+def shop(installation: Installation) -> None:
+    installation.save()
+    installation.put("shop", "enabled")
 
 
-def site(desk: Desk) -> Site:
+def site(installation: Installation) -> Site:
     """As the collector reads it."""
-    with desk.database.connect() as connection:
+    with installation.database.connect() as connection:
         write_key(connection, "shop")
         [found] = load_sites(connection).values()
         return found
@@ -37,18 +37,18 @@ def as_json(run: Run, *options: str) -> Any:
 
 
 def test_without_a_word_the_defaults_of_the_table_are_shown_and_nothing_is_written(
-    run: Run, desk: Desk
+    run: Run, installation: Installation
 ) -> None:
     assert as_json(run) == {"own_origins": OWN, **DEFAULTS}
-    assert desk.rows("SELECT * FROM onsite.sites") == []
-    desk.execute("INSERT INTO onsite.sites (integration) VALUES ('shop')")
+    assert installation.rows("SELECT * FROM onsite.sites") == []
+    installation.execute("INSERT INTO onsite.sites (integration) VALUES ('shop')")
     assert as_json(run) == {"own_origins": OWN, **DEFAULTS}
     shown = run("integration", "onsite", "shop").out
     for word in (*OWN, "none", "90", "200"):
         assert word in shown
 
 
-def test_what_is_set_reaches_the_collector(run: Run, desk: Desk) -> None:
+def test_what_is_set_reaches_the_collector(run: Run, installation: Installation) -> None:
     now = as_json(
         run, "--origin", "https://Pages.example/", "--origin", "https://b.example:443",
         "--raw-email", "yes", "--retention-days", "30", "--yes", "--batches-per-second", "5",
@@ -58,7 +58,7 @@ def test_what_is_set_reaches_the_collector(run: Run, desk: Desk) -> None:
         "own_origins": OWN, "origins": extra, "raw_email": True, "retention_days": 30,
         "batches_per_second": 5,
     }  # fmt: skip
-    found = site(desk)
+    found = site(installation)
     assert found.origins == {*OWN, *extra}
     assert (found.raw_email, found.batches_per_second) == (True, 5)
     # One thing at a time; the rest stays.
@@ -67,7 +67,7 @@ def test_what_is_set_reaches_the_collector(run: Run, desk: Desk) -> None:
 
 
 def test_the_shop_s_own_address_needs_no_word_and_cannot_be_taken_away(
-    run: Run, desk: Desk
+    run: Run, installation: Installation
 ) -> None:
     assert as_json(run, "--origin", OWN[0])["origins"] == []
     done = run("integration", "onsite", "shop", "--remove-origin", OWN[1])
@@ -76,7 +76,7 @@ def test_the_shop_s_own_address_needs_no_word_and_cannot_be_taken_away(
 
 
 def test_whoever_changes_what_the_tag_sends_is_told_to_make_the_file_again(
-    run: Run, desk: Desk
+    run: Run, installation: Installation
 ) -> None:
     done = run("integration", "onsite", "shop", "--raw-email", "yes")
     assert "integration tracking-file shop, import and publish it" in done.out
@@ -100,15 +100,15 @@ def test_whoever_changes_what_the_tag_sends_is_told_to_make_the_file_again(
     ],
 )
 def test_what_cannot_be_is_refused_as_a_whole(
-    run: Run, desk: Desk, options: list[str], reason: str
+    run: Run, installation: Installation, options: list[str], reason: str
 ) -> None:
     done = run("integration", "onsite", "shop", "--retention-days", "8", "--yes", *options)
     assert (done.code, done.out) == (2, "")
     assert reason in " ".join(done.err.split())
-    assert desk.rows("SELECT * FROM onsite.sites") == []
+    assert installation.rows("SELECT * FROM onsite.sites") == []
 
 
-def test_not_any_number_of_origins(run: Run, desk: Desk) -> None:
+def test_not_any_number_of_origins(run: Run, installation: Installation) -> None:
     many = [f"https://p{number}.example" for number in range(MOST_ORIGINS + 1)]
     options = [word for one in many for word in ("--origin", one)]
     assert run("integration", "onsite", "shop", *options).code == 2
@@ -147,13 +147,15 @@ def test_what_is_no_origin(text: str) -> None:
     assert as_origin(text) is None
 
 
-def test_every_change_is_in_the_trail_and_nothing_else(run: Run, desk: Desk) -> None:
+def test_every_change_is_in_the_trail_and_nothing_else(
+    run: Run, installation: Installation
+) -> None:
     query = "SELECT detail FROM registry.audit WHERE act = 'onsite changed' ORDER BY id"
     as_json(run)
     as_json(run, "--retention-days", "30", "--yes")
     as_json(run, "--retention-days", "30", "--yes")
     as_json(run, "--raw-email", "yes", "--origin", "https://b.example")
-    assert desk.rows(query) == [
+    assert installation.rows(query) == [
         ({"retention_days": [90, 30]},),
         ({"raw_email": [False, True], "origins": [[], ["https://b.example"]]},),
     ]

@@ -10,22 +10,27 @@ from dagster._core.test_utils import create_run_for_test
 
 from cscart_pipelines.defs.fulfilment.assets import pull_after_sync, pull_request
 from cscart_pipelines.defs.shared.resources import Pipelines
-from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, location, room
+from cscart_pipelines_tests.support.dagster.location import (
+    PYDANTIC,
+    Deployment,
+    deployment,
+    location,
+)
 from cscart_pipelines_tests.support.shop.sandboxes import small_shop
 
-__all__ = ["room"]
+__all__ = ["deployment"]
 pytestmark = pytest.mark.filterwarnings(PYDANTIC)
 
 
-def pull(room: ControlRoom, *keys: str) -> dg.ExecuteInProcessResult:
+def pull(deployment: Deployment, *keys: str) -> dg.ExecuteInProcessResult:
     """One run as the sensor asks for it."""
-    present = list(room.instance.get_dynamic_partitions("integration"))
+    present = list(deployment.instance.get_dynamic_partitions("integration"))
     request = pull_request(list(keys), present)
     return (
         location()
         .resolve_job_def("pull_orders")
         .execute_in_process(
-            instance=room.instance,
+            instance=deployment.instance,
             partition_key=request.partition_key,
             tags=dict(request.tags),
             run_config=request.run_config,
@@ -34,8 +39,10 @@ def pull(room: ControlRoom, *keys: str) -> dg.ExecuteInProcessResult:
     )
 
 
-def tick(room: ControlRoom, cursor: str | None = None) -> tuple[dg.RunRequest | str, str | None]:
-    with dg.build_sensor_context(instance=room.instance, cursor=cursor) as context:
+def tick(
+    deployment: Deployment, cursor: str | None = None
+) -> tuple[dg.RunRequest | str, str | None]:
+    with dg.build_sensor_context(instance=deployment.instance, cursor=cursor) as context:
         answer: Any = pull_after_sync(context, pipelines=Pipelines())
     if isinstance(answer, dg.SkipReason):
         return answer.skip_message or "", cursor
@@ -43,15 +50,17 @@ def tick(room: ControlRoom, cursor: str | None = None) -> tuple[dg.RunRequest | 
     return request, answer.cursor
 
 
-def test_many_integrations_are_pulled_by_one_run_each_told_apart(room: ControlRoom) -> None:
+def test_many_integrations_are_pulled_by_one_run_each_told_apart(deployment: Deployment) -> None:
     with small_shop(orders=3) as shop, small_shop(orders=3) as another:
-        room.connect("a", shop, order_prefix="A")
-        room.connect("between", shop)
-        room.connect("c", another, order_prefix="C", countries=["Atlantis"], order_statuses=["Z"])
-        assert room.resync("a", "c").success
-    result = pull(room, "a", "c")
+        deployment.connect("a", shop, order_prefix="A")
+        deployment.connect("between", shop)
+        deployment.connect(
+            "c", another, order_prefix="C", countries=["Atlantis"], order_statuses=["Z"]
+        )
+        assert deployment.resync("a", "c").success
+    result = pull(deployment, "a", "c")
     assert result.success
-    told = room.materialisations(result.run_id)
+    told = deployment.materialisations(result.run_id)
     assert set(told) == {("orders", "a"), ("orders", "c")}
     assert told["orders", "a"]["pulled"] == told["orders", "a"]["dagster/row_count"] == 3
     assert "Atlantis" in told["orders", "c"]["unmatched_words"]
@@ -61,38 +70,40 @@ def test_many_integrations_are_pulled_by_one_run_each_told_apart(room: ControlRo
     assert verdicts["filters_match"].severity is dg.AssetCheckSeverity.WARN
     assert verdicts["filters_match"].metadata["integrations"].value == "c"
     assert all(one.passed for name, one in verdicts.items() if name != "filters_match")
-    numbers = room.rows("SELECT order_number FROM fulfilment.orders ORDER BY 1")
+    numbers = deployment.rows("SELECT order_number FROM fulfilment.orders ORDER BY 1")
     assert numbers == [("A1001",), ("A1002",), ("A1003",)]
 
 
 def test_an_integration_removed_while_the_pull_waits_keeps_none_from_theirs(
-    room: ControlRoom,
+    deployment: Deployment,
 ) -> None:
     with small_shop(orders=1) as shop:
         for key, company in (("gone", 2), ("stays", 1)):
-            room.connect(key, shop, order_prefix=key.upper(), companies=company)
-        assert room.resync("stays").success
+            deployment.connect(key, shop, order_prefix=key.upper(), companies=company)
+        assert deployment.resync("stays").success
 
         def meanwhile() -> None:
-            room.execute("DELETE FROM registry.integrations WHERE integration = 'gone'")
-            room.instance.delete_dynamic_partition("integration", "gone")
+            deployment.execute("DELETE FROM registry.integrations WHERE integration = 'gone'")
+            deployment.instance.delete_dynamic_partition("integration", "gone")
 
-        result = room.planned(
+        result = deployment.planned(
             "gone", "stays", "pull_orders", step="pull_shop_orders", meanwhile=meanwhile
         )
     assert result.success
-    assert set(room.materialisations(result.run_id)) == {("orders", "stays")}
+    assert set(deployment.materialisations(result.run_id)) == {("orders", "stays")}
 
 
-def test_one_integration_that_cannot_be_pulled_does_not_stop_the_others(room: ControlRoom) -> None:
+def test_one_integration_that_cannot_be_pulled_does_not_stop_the_others(
+    deployment: Deployment,
+) -> None:
     with small_shop(orders=1) as shop, small_shop(orders=1) as another:
-        room.connect("a", shop, order_prefix="A")
-        room.connect("b", another, order_prefix="B")
-        assert room.resync("a", "b").success
-    room.execute("ALTER TABLE fulfilment.orders ADD CHECK (integration <> 'a')")
-    result = pull(room, "a", "b")
+        deployment.connect("a", shop, order_prefix="A")
+        deployment.connect("b", another, order_prefix="B")
+        assert deployment.resync("a", "b").success
+    deployment.execute("ALTER TABLE fulfilment.orders ADD CHECK (integration <> 'a')")
+    result = pull(deployment, "a", "b")
     assert not result.success
-    assert set(room.materialisations(result.run_id)) == {("orders", "b")}
+    assert set(deployment.materialisations(result.run_id)) == {("orders", "b")}
     (failed,) = [event for event in result.all_events if event.is_step_failure]
     assert failed.step_failure_data.user_failure_data is not None
     assert str(failed.step_failure_data.user_failure_data.description).startswith(
@@ -100,26 +111,28 @@ def test_one_integration_that_cannot_be_pulled_does_not_stop_the_others(room: Co
     )
 
 
-def test_orders_are_pulled_after_each_synchronisation_of_who_uses_them(room: ControlRoom) -> None:
+def test_orders_are_pulled_after_each_synchronisation_of_who_uses_them(
+    deployment: Deployment,
+) -> None:
     with small_shop(orders=1) as shop:
-        room.connect("a", shop, user_id="client 7")
-        room.connect("plain", shop)
-        assert tick(room)[0] == "The orders of every synchronisation are pulled."
-        assert room.resync("a", "plain").success
-        request, cursor = tick(room)
+        deployment.connect("a", shop, user_id="client 7")
+        deployment.connect("plain", shop)
+        assert tick(deployment)[0] == "The orders of every synchronisation are pulled."
+        assert deployment.resync("a", "plain").success
+        request, cursor = tick(deployment)
         assert isinstance(request, dg.RunRequest)
         assert request.partition_key == "a"
         assert request.run_config == {"ops": {"pull_shop_orders": {"config": {"only": ["a"]}}}}
         create_run_for_test(
-            room.instance,
+            deployment.instance,
             job_name="pull_orders",
             status=dg.DagsterRunStatus.STARTED,
             tags=dict(request.tags),
         )
-        assert room.resync("a").success
-        assert tick(room, cursor)[0] == "A run of pull_orders is queued or running."
-        (run,) = room.instance.get_runs(filters=dg.RunsFilter(job_name="pull_orders"))
-        room.instance.report_run_failed(run)
-        again, _ = tick(room, cursor)
+        assert deployment.resync("a").success
+        assert tick(deployment, cursor)[0] == "A run of pull_orders is queued or running."
+        (run,) = deployment.instance.get_runs(filters=dg.RunsFilter(job_name="pull_orders"))
+        deployment.instance.report_run_failed(run)
+        again, _ = tick(deployment, cursor)
         assert isinstance(again, dg.RunRequest)
         assert again.run_key != request.run_key

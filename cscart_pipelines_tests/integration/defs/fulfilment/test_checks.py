@@ -12,7 +12,7 @@ import pytest
 from cscart_pipelines.defs.fulfilment.checks import CHECKS, results
 from cscart_pipelines.fulfilment.feeds.drop_folder import folder
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, control_room
+from cscart_pipelines_tests.support.dagster.location import PYDANTIC, Deployment, open_deployment
 from cscart_pipelines_tests.support.fulfilment.push_runs import (
     order_numbers,
     pushable_shop,
@@ -27,21 +27,24 @@ TABLES = ("shipments", "stock_levels", "feeds", "journal")
 @pytest.fixture(scope="module")
 def pushed(
     module_database: Database, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ControlRoom]:
+) -> Iterator[Deployment]:
     """A shop with a shipment of ours, and synchronised since; another that is disabled."""
-    with control_room(module_database, tmp_path_factory.mktemp("home")) as room:
-        with pushable_shop(room, "shop", countries=["GR"]) as shop, pushable_shop(room, "gone"):
-            ship(room, "shop", order_numbers(shop)[0], "T-1")
-            assert run(room, "push_tracking").success
-            assert room.resync("shop").success
-        room.execute(
+    with open_deployment(module_database, tmp_path_factory.mktemp("home")) as deployment:
+        with (
+            pushable_shop(deployment, "shop", countries=["GR"]) as shop,
+            pushable_shop(deployment, "gone"),
+        ):
+            ship(deployment, "shop", order_numbers(shop)[0], "T-1")
+            assert run(deployment, "push_tracking").success
+            assert deployment.resync("shop").success
+        deployment.execute(
             "UPDATE registry.integrations SET status = 'disabled' WHERE integration = 'gone'"
         )
-        yield room
+        yield deployment
 
 
 @pytest.fixture(autouse=True)
-def _put_back(pushed: ControlRoom) -> Iterator[None]:
+def _put_back(pushed: Deployment) -> Iterator[None]:
     kept = [*(f"fulfilment.{name}" for name in TABLES), "cscart.shipments", "cscart.orders",
             "registry.integrations"]  # fmt: skip
     with pushed.database.connect() as connection:
@@ -56,9 +59,9 @@ def _put_back(pushed: ControlRoom) -> Iterator[None]:
         pushed.execute(f"DROP TABLE kept_{copy}")
 
 
-def red(room: ControlRoom) -> dict[str, str]:
+def red(deployment: Deployment) -> dict[str, str]:
     """Name and findings of the checks that do not pass."""
-    with room.app() as app:
+    with deployment.app() as app:
         found = list(results(app, [check.spec.key for check in CHECKS]))
     assert len(found) == len(CHECKS)
     return {
@@ -66,7 +69,7 @@ def red(room: ControlRoom) -> dict[str, str]:
     }
 
 
-def test_all_are_green_on_good_data(pushed: ControlRoom) -> None:
+def test_all_are_green_on_good_data(pushed: Deployment) -> None:
     assert red(pushed) == {}
 
 
@@ -109,7 +112,7 @@ FEED = (
     ],
 )
 def test_red_and_named(
-    what: str, state: str, age: str, check: str | None, said: str, pushed: ControlRoom
+    what: str, state: str, age: str, check: str | None, said: str, pushed: Deployment
 ) -> None:
     pushed.execute(what.format(key="shop", state=state, age=age))
     pushed.execute(what.format(key="gone", state=state, age=age))
@@ -120,7 +123,7 @@ def test_red_and_named(
         assert f"| shop | {said}" in found[check]
 
 
-def test_what_is_switched_off_may_wait(pushed: ControlRoom) -> None:
+def test_what_is_switched_off_may_wait(pushed: Deployment) -> None:
     pushed.execute(ROW.format(key="shop", state="waiting", age="3 hours"))
     pushed.execute(LEVEL.format(key="shop", state="waiting", age="3 hours"))
     pushed.execute(
@@ -130,7 +133,7 @@ def test_what_is_switched_off_may_wait(pushed: ControlRoom) -> None:
     assert red(pushed) == {}
 
 
-def test_a_shipment_that_is_gone_from_the_shop(pushed: ControlRoom) -> None:
+def test_a_shipment_that_is_gone_from_the_shop(pushed: Deployment) -> None:
     pushed.execute("UPDATE cscart.shipments SET deleted_at = now() WHERE integration = 'shop'")
     assert "is not in the shop any more" in red(pushed)["journal_against_shop"]
     # With its whole order it may go.
@@ -138,19 +141,19 @@ def test_a_shipment_that_is_gone_from_the_shop(pushed: ControlRoom) -> None:
     assert red(pushed) == {}
 
 
-def test_a_shipment_that_no_synchronisation_has_looked_for_yet(pushed: ControlRoom) -> None:
+def test_a_shipment_that_no_synchronisation_has_looked_for_yet(pushed: Deployment) -> None:
     pushed.execute("DELETE FROM cscart.shipments")
     pushed.execute("UPDATE fulfilment.journal SET finished_at = now()")
     assert red(pushed) == {}
 
 
-def test_a_later_feed_takes_the_place_of_a_held_one(pushed: ControlRoom) -> None:
+def test_a_later_feed_takes_the_place_of_a_held_one(pushed: Deployment) -> None:
     pushed.execute(FEED.format(key="shop", state="held", age="2 hours"))
     pushed.execute(FEED.format(key="shop", state="taken", age="1 hour"))
     assert red(pushed) == {}
 
 
-def test_words_of_filters_that_mean_nothing(pushed: ControlRoom) -> None:
+def test_words_of_filters_that_mean_nothing(pushed: Deployment) -> None:
     pushed.execute("UPDATE registry.integrations SET countries = '{Greece,Atlantis}'")
     found = red(pushed)
     assert list(found) == ["filters_match"]
@@ -158,7 +161,7 @@ def test_words_of_filters_that_mean_nothing(pushed: ControlRoom) -> None:
     assert "Greece" not in found["filters_match"]
 
 
-def test_a_status_that_shipped_orders_cannot_get(pushed: ControlRoom) -> None:
+def test_a_status_that_shipped_orders_cannot_get(pushed: Deployment) -> None:
     pushed.execute(
         "UPDATE registry.integrations SET shipped_status = 'Beamed',"
         " partially_shipped_status = 'Complete'"
@@ -172,7 +175,7 @@ def test_a_status_that_shipped_orders_cannot_get(pushed: ControlRoom) -> None:
     assert red(pushed) == {}
 
 
-def test_a_file_that_nobody_takes(pushed: ControlRoom) -> None:
+def test_a_file_that_nobody_takes(pushed: Deployment) -> None:
     with pushed.app() as app:
         path = folder(app.settings, "shop") / "shipments" / "old.csv"
     path.write_text("order_number,tracking_number\n")

@@ -22,33 +22,33 @@ from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.defs.shared.run_requests import RETRY_SECONDS, RequestCursor
 from cscart_pipelines.fulfilment.feeds.drop_folder import folder
 from cscart_pipelines.fulfilment.shop_write_lock import acquire
-from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, room
+from cscart_pipelines_tests.support.dagster.location import PYDANTIC, Deployment, deployment
 from cscart_pipelines_tests.support.fulfilment.push_runs import ON, ship, stock
 from cscart_pipelines_tests.support.shop.sandboxes import small_shop
 
-__all__ = ["room"]
+__all__ = ["deployment"]
 pytestmark = pytest.mark.filterwarnings(PYDANTIC)
 Status = dg.DagsterRunStatus
 
 
 @pytest.fixture
-def shops(room: ControlRoom) -> Iterator[ControlRoom]:
+def shops(deployment: Deployment) -> Iterator[Deployment]:
     """a and b are switched on and enabled, off is not switched on; nobody is asked anything."""
     with small_shop(orders=1) as shop:
-        room.connect("a", shop, **ON, companies=1)
-        room.connect("b", shop, **ON, companies=2)
-        room.connect("off", shop)
-        room.execute("UPDATE registry.integrations SET status = 'enabled'")
+        deployment.connect("a", shop, **ON, companies=1)
+        deployment.connect("b", shop, **ON, companies=2)
+        deployment.connect("off", shop)
+        deployment.execute("UPDATE registry.integrations SET status = 'enabled'")
         shop.requests.clear()
-        yield room
+        yield deployment
         assert not shop.requests
 
 
 def tick(
-    sensor: dg.SensorDefinition, room: ControlRoom, cursor: str | None = None
+    sensor: dg.SensorDefinition, deployment: Deployment, cursor: str | None = None
 ) -> tuple[dict[str, object] | str, str | None]:
     """The configuration of the one run that is asked for, or why none is; and the next cursor."""
-    with dg.build_sensor_context(instance=room.instance, cursor=cursor) as context:
+    with dg.build_sensor_context(instance=deployment.instance, cursor=cursor) as context:
         answer = sensor(context, pipelines=Pipelines())
     if isinstance(answer, dg.SkipReason):
         return answer.skip_message or "", cursor
@@ -56,14 +56,14 @@ def tick(
     if answer.skip_reason:
         return str(answer.skip_reason.skip_message), answer.cursor
     (request,) = answer.run_requests or []
-    start(room, str(sensor.job_name), request)
+    start(deployment, str(sensor.job_name), request)
     return dict(request.run_config), answer.cursor
 
 
-def start(room: ControlRoom, job: str, request: dg.RunRequest) -> None:
+def start(deployment: Deployment, job: str, request: dg.RunRequest) -> None:
     """What the daemon does with a request, as far as the sensors can see it."""
     create_run_for_test(
-        room.instance,
+        deployment.instance,
         job_name=job,
         status=Status.QUEUED,
         run_config=dict(request.run_config),
@@ -78,12 +78,12 @@ def origin(job: str) -> RemoteJobOrigin:
     return RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job)
 
 
-def end_runs(room: ControlRoom, status: dg.DagsterRunStatus = Status.SUCCESS) -> None:
-    for run in room.instance.get_runs():
+def end_runs(deployment: Deployment, status: dg.DagsterRunStatus = Status.SUCCESS) -> None:
+    for run in deployment.instance.get_runs():
         if not run.is_finished:
-            room.instance.delete_run(run.run_id)
+            deployment.instance.delete_run(run.run_id)
             create_run_for_test(
-                room.instance,
+                deployment.instance,
                 job_name=run.job_name,
                 status=status,
                 tags=run.tags,
@@ -91,8 +91,8 @@ def end_runs(room: ControlRoom, status: dg.DagsterRunStatus = Status.SUCCESS) ->
             )
 
 
-def failed_round(room: ControlRoom, key: str, kind: str, pause: str) -> None:
-    room.execute(
+def failed_round(deployment: Deployment, key: str, kind: str, pause: str) -> None:
+    deployment.execute(
         "INSERT INTO fulfilment.last_push_runs (integration, kind, failures, not_before, error)"
         " VALUES (%s, %s, 1, now() + %s::interval, 'x') ON CONFLICT (integration, kind)"
         " DO UPDATE SET failures = 2, not_before = excluded.not_before",
@@ -100,8 +100,8 @@ def failed_round(room: ControlRoom, key: str, kind: str, pause: str) -> None:
     )  # fmt: skip
 
 
-def put_off_order(room: ControlRoom, key: str, number: str, pause: str, failures: int) -> None:
-    room.execute(
+def put_off_order(deployment: Deployment, key: str, number: str, pause: str, failures: int) -> None:
+    deployment.execute(
         "INSERT INTO fulfilment.deferred_orders"
         " (integration, order_id, order_numbers, failures, not_before, reason) VALUES"
         " (%s, %s, ARRAY[%s], %s, now() + %s::interval, 'x') ON CONFLICT (integration, order_id)"
@@ -113,7 +113,7 @@ def put_off_order(room: ControlRoom, key: str, number: str, pause: str, failures
 # --- shipments -----------------------------------------------------------------------------------
 
 
-def test_one_run_for_all_that_wait(shops: ControlRoom) -> None:
+def test_one_run_for_all_that_wait(shops: Deployment) -> None:
     assert tick(fulfilment_inbox, shops)[0] == "Nothing waits that can be pushed now."
     for key in ("a", "b", "off"):
         ship(shops, key, "1", "T-1")
@@ -122,7 +122,7 @@ def test_one_run_for_all_that_wait(shops: ControlRoom) -> None:
 
 
 def test_an_order_that_is_put_off_asks_for_a_push_when_its_time_has_come(
-    shops: ControlRoom,
+    shops: Deployment,
 ) -> None:
     ship(shops, "a", "1", "T-1")
     _, cursor = tick(fulfilment_inbox, shops)
@@ -156,7 +156,7 @@ def test_an_order_that_is_put_off_asks_for_a_push_when_its_time_has_come(
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.STARTED, Status.CANCELING])
 def test_never_a_second_run_while_one_is_not_over(
-    status: dg.DagsterRunStatus, shops: ControlRoom
+    status: dg.DagsterRunStatus, shops: Deployment
 ) -> None:
     ship(shops, "a", "1", "T-1")
     _, cursor = tick(fulfilment_inbox, shops)
@@ -167,7 +167,7 @@ def test_never_a_second_run_while_one_is_not_over(
     assert tick(fulfilment_inbox, shops, cursor)[0] == {"only": ["b"], "limit": BATCH}
 
 
-def test_a_run_of_the_command_line_keeps_only_its_own_shop_waiting(shops: ControlRoom) -> None:
+def test_a_run_of_the_command_line_keeps_only_its_own_shop_waiting(shops: Deployment) -> None:
     ship(shops, "a", "1", "T-1")
     ship(shops, "b", "1", "T-1")
     with shops.app() as app, acquire(app.warehouse, "a"):
@@ -177,7 +177,7 @@ def test_a_run_of_the_command_line_keeps_only_its_own_shop_waiting(shops: Contro
     assert tick(fulfilment_inbox, shops, cursor)[0] == {"only": ["a"], "limit": BATCH}
 
 
-def test_what_a_run_left_as_it_was_is_not_tried_every_time(shops: ControlRoom) -> None:
+def test_what_a_run_left_as_it_was_is_not_tried_every_time(shops: Deployment) -> None:
     """Cancelled in the queue, for one. No key is used twice, or Dagster would start nothing."""
     ship(shops, "a", "1", "T-1")
     _, cursor = tick(fulfilment_inbox, shops)
@@ -191,7 +191,7 @@ def test_what_a_run_left_as_it_was_is_not_tried_every_time(shops: ControlRoom) -
     assert tick(fulfilment_inbox, shops, long_ago)[0] == {"only": ["a"], "limit": BATCH}
 
 
-def test_after_a_failure_the_pause_of_the_round_counts(shops: ControlRoom) -> None:
+def test_after_a_failure_the_pause_of_the_round_counts(shops: Deployment) -> None:
     ship(shops, "a", "1", "T-1")
     _, cursor = tick(fulfilment_inbox, shops)
     end_runs(shops, Status.FAILURE)
@@ -202,14 +202,14 @@ def test_after_a_failure_the_pause_of_the_round_counts(shops: ControlRoom) -> No
 
 
 @pytest.mark.parametrize("status", ["disabled", "ready"])
-def test_who_may_not_be_pushed_to_is_left_alone(status: str, shops: ControlRoom) -> None:
+def test_who_may_not_be_pushed_to_is_left_alone(status: str, shops: Deployment) -> None:
     ship(shops, "a", "1", "T-1")
     shops.execute("UPDATE registry.integrations SET status = %s", status)
     assert tick(fulfilment_inbox, shops)[0] == "Nothing waits that can be pushed now."
 
 
 @pytest.mark.parametrize("state", ["planned", "applying", "ambiguous"])
-def test_unfinished_writes_are_looked_after(state: str, shops: ControlRoom) -> None:
+def test_unfinished_writes_are_looked_after(state: str, shops: Deployment) -> None:
     shops.execute(
         "INSERT INTO fulfilment.journal (integration, kind, target, state)"
         " VALUES ('b', 'order_status', '1', %s), ('a', 'stock', 'x', %s), ('a', 'shipment', '2',"
@@ -219,7 +219,7 @@ def test_unfinished_writes_are_looked_after(state: str, shops: ControlRoom) -> N
     assert tick(fulfilment_inbox, shops)[0] == {"only": ["b"], "limit": BATCH}
 
 
-def test_files_start_a_push_once_they_are_written(shops: ControlRoom) -> None:
+def test_files_start_a_push_once_they_are_written(shops: Deployment) -> None:
     with shops.app() as app:
         path = folder(app.settings, "a") / "shipments" / "new.csv"
         path.write_text("order_number,tracking_number\n1,T-1\n")
@@ -230,9 +230,13 @@ def test_files_start_a_push_once_they_are_written(shops: ControlRoom) -> None:
     assert path.exists()
 
 
-def test_a_nonsense_cursor_and_a_database_without_integrations(room: ControlRoom) -> None:
-    assert tick(fulfilment_inbox, room, "nonsense")[0] == "Nothing waits that can be pushed now."
-    assert tick(stock_schedule, room, "nonsense")[0] == "No integration's stock schedule is due."
+def test_a_nonsense_cursor_and_a_database_without_integrations(deployment: Deployment) -> None:
+    assert (
+        tick(fulfilment_inbox, deployment, "nonsense")[0] == "Nothing waits that can be pushed now."
+    )
+    assert (
+        tick(stock_schedule, deployment, "nonsense")[0] == "No integration's stock schedule is due."
+    )
 
 
 # --- stock ---------------------------------------------------------------------------------------
@@ -242,13 +246,13 @@ def hours_ago(hours: float) -> str:
     return ScheduleCursor((datetime.now(UTC) - timedelta(hours=hours)).timestamp()).to_cursor()
 
 
-def test_the_first_look_starts_nothing_and_sets_the_clock(shops: ControlRoom) -> None:
+def test_the_first_look_starts_nothing_and_sets_the_clock(shops: Deployment) -> None:
     answer, cursor = tick(stock_schedule, shops)
     assert answer == "No integration's stock schedule is due."
     assert ScheduleCursor.from_cursor(cursor).at is not None
 
 
-def test_each_at_its_own_time_and_missed_times_once(shops: ControlRoom) -> None:
+def test_each_at_its_own_time_and_missed_times_once(shops: Deployment) -> None:
     shops.execute(
         "UPDATE registry.integrations SET stock_schedule = '0 0 29 2 *' WHERE integration = 'b'"
     )
@@ -258,13 +262,13 @@ def test_each_at_its_own_time_and_missed_times_once(shops: ControlRoom) -> None:
     assert tick(stock_schedule, shops, cursor)[0] == "No integration's stock schedule is due."
 
 
-def test_stock_is_not_pushed_where_it_is_switched_off_or_disabled(shops: ControlRoom) -> None:
+def test_stock_is_not_pushed_where_it_is_switched_off_or_disabled(shops: Deployment) -> None:
     shops.execute("UPDATE registry.integrations SET update_stock = false WHERE integration = 'a'")
     shops.execute("UPDATE registry.integrations SET status = 'disabled' WHERE integration = 'b'")
     assert tick(stock_schedule, shops, hours_ago(5))[0] == "No integration's stock schedule is due."
 
 
-def test_a_time_during_another_push_is_made_up_for(shops: ControlRoom) -> None:
+def test_a_time_during_another_push_is_made_up_for(shops: Deployment) -> None:
     with shops.app() as app, acquire(app.warehouse, "a"):
         config, cursor = tick(stock_schedule, shops, hours_ago(2))
     assert config == {"only": ["b"]}
@@ -272,12 +276,12 @@ def test_a_time_during_another_push_is_made_up_for(shops: ControlRoom) -> None:
     assert tick(stock_schedule, shops, cursor)[0] == {"only": ["a"]}
 
 
-def test_a_run_that_is_still_queued_is_not_doubled(shops: ControlRoom) -> None:
+def test_a_run_that_is_still_queued_is_not_doubled(shops: Deployment) -> None:
     tick(stock_schedule, shops, hours_ago(2))
     assert tick(stock_schedule, shops, hours_ago(2))[0] == "No integration's stock schedule is due."
 
 
-def test_a_time_during_its_own_earlier_run_is_made_up_for(shops: ControlRoom) -> None:
+def test_a_time_during_its_own_earlier_run_is_made_up_for(shops: Deployment) -> None:
     tick(stock_schedule, shops, hours_ago(2))
     answer, cursor = tick(stock_schedule, shops, hours_ago(2))
     assert answer == "No integration's stock schedule is due."
@@ -291,7 +295,7 @@ def test_a_time_during_its_own_earlier_run_is_made_up_for(shops: ControlRoom) ->
     assert tick(stock_schedule, shops, cursor)[0] == "No integration's stock schedule is due."
 
 
-def test_a_second_try_under_way_owes_no_third(shops: ControlRoom) -> None:
+def test_a_second_try_under_way_owes_no_third(shops: Deployment) -> None:
     stock(shops, "a", "SKU", 1)
     failed_round(shops, "a", "stock", "-1 second")
     now = ScheduleCursor(time.time()).to_cursor()
@@ -302,7 +306,7 @@ def test_a_second_try_under_way_owes_no_third(shops: ControlRoom) -> None:
 
 
 def test_a_failed_push_is_tried_again_between_its_times_while_something_waits(
-    shops: ControlRoom,
+    shops: Deployment,
 ) -> None:
     now = ScheduleCursor(time.time()).to_cursor()
     stock(shops, "a", "SKU", 1)
@@ -313,7 +317,7 @@ def test_a_failed_push_is_tried_again_between_its_times_while_something_waits(
     assert tick(stock_schedule, shops, now)[0] == {"only": ["a"]}
 
 
-def test_a_held_feed_is_left_to_a_person_until_its_next_time(shops: ControlRoom) -> None:
+def test_a_held_feed_is_left_to_a_person_until_its_next_time(shops: Deployment) -> None:
     stock(shops, "a", "SKU", 0)
     shops.execute("UPDATE fulfilment.stock_levels SET state = 'held'")
     failed_round(shops, "a", "stock", "-1 second")

@@ -17,13 +17,13 @@ from cscart_pipelines.integrations.sync_runs.lock import acquire
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.dagster.location import (
     PYDANTIC,
-    ControlRoom,
-    control_room,
-    room,
+    Deployment,
+    deployment,
+    open_deployment,
 )
 from cscart_pipelines_tests.support.shop.sandboxes import small_shop
 
-__all__ = ["room"]
+__all__ = ["deployment"]
 pytestmark = pytest.mark.filterwarnings(PYDANTIC)
 ENTITIES = {"customers", "orders", "products", "statuses", "shipments"}
 
@@ -32,7 +32,7 @@ ENTITIES = {"customers", "orders", "products", "statuses", "shipments"}
 class Outcome:
     """What one run over many shops left behind."""
 
-    room: ControlRoom
+    deployment: Deployment
     result: dg.ExecuteInProcessResult
     failure: Any
     metadata: dict[tuple[str, str], dict[str, Any]]
@@ -45,26 +45,28 @@ def outcome(
 ) -> Iterator[Outcome]:
     """One run over five partitions: two good shops, a wrong key, a disabled and a syncing one."""
     with (
-        control_room(module_database, tmp_path_factory.mktemp("home")) as room,
+        open_deployment(module_database, tmp_path_factory.mktemp("home")) as deployment,
         small_shop(orders=7) as shop,
     ):
         for key in ("first", "wrong-key", "disabled", "syncing", "last"):
-            room.connect(key, shop, api_key="x" * 32 if key == "wrong-key" else None)
-        room.execute(
+            deployment.connect(key, shop, api_key="x" * 32 if key == "wrong-key" else None)
+        deployment.execute(
             "UPDATE registry.integrations SET status = 'disabled' WHERE integration = 'disabled'"
         )
-        with room.app() as app:
+        with deployment.app() as app:
             held = acquire(app.warehouse, app.registry, "syncing", Action.START)
             with held:
-                result = room.resync("first", "last", config={"full": False})
+                result = deployment.resync("first", "last", config={"full": False})
                 held.succeed({})
         events = [e for e in result.all_events if e.is_step_failure]
-        log = "\n".join(str(entry.user_message) for entry in room.instance.all_logs(result.run_id))
+        log = "\n".join(
+            str(entry.user_message) for entry in deployment.instance.all_logs(result.run_id)
+        )
         yield Outcome(
-            room,
+            deployment,
             result,
             events[0].step_failure_data.user_failure_data if events else None,
-            room.materialisations(result.run_id),
+            deployment.materialisations(result.run_id),
             log,
         )
 
@@ -72,7 +74,7 @@ def outcome(
 def test_good_shops_are_loaded_although_another_failed(outcome: Outcome) -> None:
     for key in ("first", "last"):
         assert {name for name, partition in outcome.metadata if partition == key} == ENTITIES
-        assert outcome.room.rows(
+        assert outcome.deployment.rows(
             "SELECT count(*) FROM cscart.orders WHERE integration = %s", key
         ) == [(7,)]
     assert {partition for _, partition in outcome.metadata} == {"first", "last"}
@@ -104,11 +106,11 @@ def test_the_run_fails_at_its_end_and_names_only_the_shop_that_failed(outcome: O
     assert "x" * 32 not in outcome.log + outcome.failure.description
 
 
-def test_nothing_is_tried_again_by_dagster(room: ControlRoom) -> None:
+def test_nothing_is_tried_again_by_dagster(deployment: Deployment) -> None:
     with small_shop(orders=1) as shop:
-        room.connect("wrong-key", shop, api_key="x" * 32)
+        deployment.connect("wrong-key", shop, api_key="x" * 32)
         with pytest.raises(dg.Failure, match="1 of 1 failed: wrong-key") as caught:
-            room.resync("wrong-key", raise_on_error=True)
+            deployment.resync("wrong-key", raise_on_error=True)
     assert caught.value.allow_retries is False
 
 
@@ -117,7 +119,7 @@ def test_shops_that_may_not_be_synchronised_are_refused_with_the_reason(outcome:
     assert "syncing is not synchronised: resync is not allowed: a synchronisation is in" in (
         outcome.log
     )
-    assert outcome.room.rows(
+    assert outcome.deployment.rows(
         "SELECT status FROM registry.integrations WHERE integration = 'disabled'"
     ) == [("disabled",)]
 
@@ -133,26 +135,30 @@ def test_checks_are_evaluated_although_a_shop_failed(outcome: Outcome) -> None:
 
 
 def test_the_status_of_the_integration_is_that_of_its_partition(outcome: Outcome) -> None:
-    statuses = dict(outcome.room.rows("SELECT integration, status FROM registry.integrations"))
+    statuses = dict(
+        outcome.deployment.rows("SELECT integration, status FROM registry.integrations")
+    )
     assert statuses["first"] == statuses["last"] == "enabled"
     assert statuses["wrong-key"] == "failed"
 
 
 def test_a_partition_materialised_from_the_ui_goes_through_the_same_gate(
-    room: ControlRoom,
+    deployment: Deployment,
 ) -> None:
     """The UI runs the hidden asset job, without config, over a range or one partition."""
     with small_shop(orders=3) as shop:
-        room.connect("a", shop)
-        room.connect("b", shop)
-        result = room.resync("a", "b", job="__ASSET_JOB", assets=sorted(ENTITIES))
+        deployment.connect("a", shop)
+        deployment.connect("b", shop)
+        result = deployment.resync("a", "b", job="__ASSET_JOB", assets=sorted(ENTITIES))
         assert result.success
-        assert {p for _, p in room.materialisations(result.run_id)} == {"a", "b"}
-        room.execute("UPDATE registry.integrations SET status = 'disabled' WHERE integration = 'a'")
-        again = room.resync("a", job="__ASSET_JOB", assets=sorted(ENTITIES))
+        assert {p for _, p in deployment.materialisations(result.run_id)} == {"a", "b"}
+        deployment.execute(
+            "UPDATE registry.integrations SET status = 'disabled' WHERE integration = 'a'"
+        )
+        again = deployment.resync("a", job="__ASSET_JOB", assets=sorted(ENTITIES))
         assert again.success
-        assert room.materialisations(again.run_id) == {}
-    assert room.rows(
+        assert deployment.materialisations(again.run_id) == {}
+    assert deployment.rows(
         "SELECT integration, run_id, kind, state FROM registry.sync_runs ORDER BY 1"
     ) == [
         ("a", result.run_id, "first", "succeeded"),
@@ -160,14 +166,14 @@ def test_a_partition_materialised_from_the_ui_goes_through_the_same_gate(
     ]
 
 
-def test_one_asset_of_one_partition_alone(room: ControlRoom) -> None:
+def test_one_asset_of_one_partition_alone(deployment: Deployment) -> None:
     with small_shop(orders=3) as shop:
-        room.connect("a", shop)
+        deployment.connect("a", shop)
         shop.requests.clear()
-        result = room.resync("a", assets=["orders"])
+        result = deployment.resync("a", assets=["orders"])
         paths = [record.path for record in shop.requests]
     assert result.success
-    assert set(room.materialisations(result.run_id)) == {("orders", "a")}
+    assert set(deployment.materialisations(result.run_id)) == {("orders", "a")}
     assert not any("users" in path or "products" in path for path in paths)
     checked = {
         e.asset_check_evaluation_data.asset_key.path[-1]
@@ -179,70 +185,72 @@ def test_one_asset_of_one_partition_alone(room: ControlRoom) -> None:
 
 @pytest.mark.parametrize("named", [True, False])
 def test_partitions_that_are_deleted_or_moved_while_a_run_waits(
-    room: ControlRoom, named: bool
+    deployment: Deployment, named: bool
 ) -> None:
     """The hourly run names its integrations, one that the UI starts does not."""
     keys = ["gone-first", "moved", "stays", "gone-last"]
     with small_shop(orders=1) as shop:
         for key in keys:
-            room.connect(key, shop)
+            deployment.connect(key, shop)
 
         def meanwhile() -> None:
-            room.execute("DELETE FROM registry.integrations WHERE integration LIKE 'gone-%%'")
+            deployment.execute("DELETE FROM registry.integrations WHERE integration LIKE 'gone-%%'")
             for key in ("gone-first", "moved", "gone-last"):
-                room.instance.delete_dynamic_partition("integration", key)
-            room.instance.add_dynamic_partitions("integration", ["moved"])
+                deployment.instance.delete_dynamic_partition("integration", key)
+            deployment.instance.add_dynamic_partitions("integration", ["moved"])
 
-        result = room.planned(
+        result = deployment.planned(
             "gone-first", "gone-last", only=keys if named else None, meanwhile=meanwhile
         )
     assert result.success
-    done = {key for _, key in room.materialisations(result.run_id)}
+    done = {key for _, key in deployment.materialisations(result.run_id)}
     assert done == {"moved", "stays"}
-    log = "\n".join(str(entry.user_message) for entry in room.instance.all_logs(result.run_id))
+    log = "\n".join(
+        str(entry.user_message) for entry in deployment.instance.all_logs(result.run_id)
+    )
     for key in ("gone-first", "gone-last"):
         assert f"{key} is not synchronised: there is no integration '{key}'" in log
-    run = room.instance.get_run_by_id(result.run_id)
+    run = deployment.instance.get_run_by_id(result.run_id)
     assert run is not None
     assert run.tags[TAG] == result.run_id  # by the executor
     ours = [tag for tag in run.tags if "cscart" in tag]
     assert ours and all(tag.startswith(HIDDEN_TAG_PREFIX) for tag in ours), "the UI shows them"
 
 
-def test_only_and_full_are_obeyed(room: ControlRoom) -> None:
+def test_only_and_full_are_obeyed(deployment: Deployment) -> None:
     with small_shop(orders=3) as shop:
         for key in ("a", "b", "c"):
-            room.connect(key, shop)
-        assert room.resync("a", "c", config={"only": ["a", "c"]}).success
-        assert room.resync("a", config={"full": True}).success
-    assert room.rows("SELECT integration, kind FROM registry.sync_runs ORDER BY id") in (
+            deployment.connect(key, shop)
+        assert deployment.resync("a", "c", config={"only": ["a", "c"]}).success
+        assert deployment.resync("a", config={"full": True}).success
+    assert deployment.rows("SELECT integration, kind FROM registry.sync_runs ORDER BY id") in (
         [("a", "first"), ("c", "first"), ("a", "full")],
         [("c", "first"), ("a", "first"), ("a", "full")],
     )
 
 
-def test_a_scheduled_run_leaves_alone_what_needs_a_person(room: ControlRoom) -> None:
+def test_a_scheduled_run_leaves_alone_what_needs_a_person(deployment: Deployment) -> None:
     with small_shop(orders=1) as shop:
-        room.connect("ready", shop)
-        result = room.resync("ready", config={"scheduled": True})
+        deployment.connect("ready", shop)
+        result = deployment.resync("ready", config={"scheduled": True})
     assert result.success
-    assert room.rows("SELECT count(*) FROM registry.sync_runs") == [(0,)]
+    assert deployment.rows("SELECT count(*) FROM registry.sync_runs") == [(0,)]
 
 
 def test_an_error_nobody_foresaw_in_one_shop_does_not_stop_the_others(
-    room: ControlRoom,
+    deployment: Deployment,
 ) -> None:
     with small_shop(orders=2) as shop:
-        room.connect("bad", shop)
-        room.connect("good", shop)
+        deployment.connect("bad", shop)
+        deployment.connect("good", shop)
         # A row that no version of the project has written.
-        room.execute(
+        deployment.execute(
             "UPDATE registry.integrations SET capabilities = '{\"readable\": 7}'"
             " WHERE integration = 'bad'"
         )
-        result = room.resync("bad", "good")
+        result = deployment.resync("bad", "good")
     assert not result.success
-    assert {p for _, p in room.materialisations(result.run_id)} == {"good"}
-    assert room.rows("SELECT status FROM registry.integrations WHERE integration = 'bad'") == [
-        ("failed",)
-    ]
+    assert {p for _, p in deployment.materialisations(result.run_id)} == {"good"}
+    assert deployment.rows(
+        "SELECT status FROM registry.integrations WHERE integration = 'bad'"
+    ) == [("failed",)]

@@ -11,7 +11,7 @@ import pytest
 from cscart_pipelines.defs.ingestion.checks import SPECS, results
 from cscart_pipelines.sync.data_checks import CHECKS
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, control_room
+from cscart_pipelines_tests.support.dagster.location import PYDANTIC, Deployment, open_deployment
 from cscart_pipelines_tests.support.shop.sandboxes import small_shop
 from cscart_pipelines_tests.support.shop.syncs import fill_shop
 
@@ -22,29 +22,29 @@ KEYS = [spec.key for spec in SPECS]
 @pytest.fixture(scope="module")
 def loaded(
     module_database: Database, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ControlRoom]:
+) -> Iterator[Deployment]:
     """Two shops, just synchronised. Tests put back what they break."""
     with (
-        control_room(module_database, tmp_path_factory.mktemp("home")) as room,
+        open_deployment(module_database, tmp_path_factory.mktemp("home")) as deployment,
         small_shop(orders=0) as shop,
     ):
         fill_shop(shop.store, customers=40, orders=14)
-        room.connect("good", shop)
-        room.connect("other", shop)
-        assert room.resync("good", "other").success
-        yield room
+        deployment.connect("good", shop)
+        deployment.connect("other", shop)
+        assert deployment.resync("good", "other").success
+        yield deployment
 
 
-def verdicts(room: ControlRoom) -> dict[str, dg.AssetCheckResult]:
-    with room.app() as app:
+def verdicts(deployment: Deployment) -> dict[str, dg.AssetCheckResult]:
+    with deployment.app() as app:
         return {
             f"{one.asset_key.path[-1] if one.asset_key else ''}.{one.check_name}": one
             for one in results(app, KEYS)
         }
 
 
-def red(room: ControlRoom) -> set[str]:
-    return {name for name, one in verdicts(room).items() if not one.passed}
+def red(deployment: Deployment) -> set[str]:
+    return {name for name, one in verdicts(deployment).items() if not one.passed}
 
 
 BREAKS: dict[str, tuple[str, str]] = {
@@ -105,13 +105,13 @@ def test_every_check_is_broken_once_below() -> None:
     assert set(BREAKS) == {f"{check.entity}.{check.name}" for check in CHECKS}
 
 
-def test_good_data_is_green(loaded: ControlRoom) -> None:
+def test_good_data_is_green(loaded: Deployment) -> None:
     assert red(loaded) == set()
     assert len(verdicts(loaded)) == len(CHECKS)
 
 
 @pytest.mark.parametrize("name", sorted(BREAKS))
-def test_what_is_broken_is_red_and_named(name: str, loaded: ControlRoom) -> None:
+def test_what_is_broken_is_red_and_named(name: str, loaded: Deployment) -> None:
     statement, finding = BREAKS[name]
     with broken(loaded, statement):
         found = verdicts(loaded)
@@ -124,7 +124,7 @@ def test_what_is_broken_is_red_and_named(name: str, loaded: ControlRoom) -> None
 
 
 @pytest.mark.parametrize("name", ["orders.lines_have_orders", "customers.readable"])
-def test_shops_that_nobody_serves_are_not_judged(name: str, loaded: ControlRoom) -> None:
+def test_shops_that_nobody_serves_are_not_judged(name: str, loaded: Deployment) -> None:
     with broken(
         loaded,
         BREAKS[name][0],
@@ -133,7 +133,7 @@ def test_shops_that_nobody_serves_are_not_judged(name: str, loaded: ControlRoom)
         assert red(loaded) == set()
 
 
-def test_many_findings_are_counted_and_some_shown(loaded: ControlRoom) -> None:
+def test_many_findings_are_counted_and_some_shown(loaded: Deployment) -> None:
     with broken(
         loaded,
         "INSERT INTO cscart.order_lines (integration, order_id, item_id, quantity, price)"
@@ -144,7 +144,7 @@ def test_many_findings_are_counted_and_some_shown(loaded: ControlRoom) -> None:
     assert metadata["which"].value.count("\n| other ") == 50
 
 
-def test_a_row_set_aside_is_no_loss(loaded: ControlRoom) -> None:
+def test_a_row_set_aside_is_no_loss(loaded: Deployment) -> None:
     """It is missing from the tables, and the shop counts it."""
     with broken(
         loaded,
@@ -173,8 +173,8 @@ class broken:  # noqa: N801  (reads as a statement)
         "registry.integrations",
     )
 
-    def __init__(self, room: ControlRoom, *statements: str) -> None:
-        self._room = room
+    def __init__(self, deployment: Deployment, *statements: str) -> None:
+        self._room = deployment
         self._statements = statements
 
     def __enter__(self) -> None:

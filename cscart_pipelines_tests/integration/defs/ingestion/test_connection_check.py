@@ -9,15 +9,20 @@ from cscart_pipelines.integrations.lifecycle import Status
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
-from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, location, room
+from cscart_pipelines_tests.support.dagster.location import (
+    PYDANTIC,
+    Deployment,
+    deployment,
+    location,
+)
 from cscart_pipelines_tests.support.shop.backoff import no_backoff as no_backoff
 
 pytestmark = [pytest.mark.filterwarnings(PYDANTIC), pytest.mark.usefixtures("no_backoff")]
-__all__ = ["room"]
+__all__ = ["deployment"]
 
 
-def _enable(room: ControlRoom, *keys: str) -> None:
-    with room.database.connect() as connection:
+def _enable(deployment: Deployment, *keys: str) -> None:
+    with deployment.database.connect() as connection:
         for status in ("syncing", "enabled"):
             connection.execute(
                 "UPDATE registry.integrations SET status = %s, first_synced_at = now()"
@@ -26,24 +31,24 @@ def _enable(room: ControlRoom, *keys: str) -> None:
             )
 
 
-def _look(room: ControlRoom) -> bool:
+def _look(deployment: Deployment) -> bool:
     job = location().resolve_job_def(check_connections.name)
-    result = job.execute_in_process(instance=room.instance, raise_on_error=False)
+    result = job.execute_in_process(instance=deployment.instance, raise_on_error=False)
     return bool(result.success)
 
 
 def test_a_replaced_key_fails_the_integration_before_the_next_hour(
-    room: ControlRoom,
+    deployment: Deployment,
 ) -> None:
     with SandboxShop() as well, SandboxShop() as refusing, SandboxShop() as crashing:
-        room.connect("well", well)
-        room.connect("refusing", refusing)
-        room.connect("crashing", crashing)
-        _enable(room, "well", "refusing", "crashing")
+        deployment.connect("well", well)
+        deployment.connect("refusing", refusing)
+        deployment.connect("crashing", crashing)
+        _enable(deployment, "well", "refusing", "crashing")
         refusing.api_user.api_key = "another0key0another0key0another0"
         crashing.faults.add("server_error", count=None)
-        assert not _look(room), "the run fails, and so alerts"
-    with room.app() as app:
+        assert not _look(deployment), "the run fails, and so alerts"
+    with deployment.app() as app:
         found = {one.key: one for one in app.registry.all()}
     assert {key: one.status for key, one in found.items()} == {
         "well": Status.ENABLED,
@@ -55,21 +60,21 @@ def test_a_replaced_key_fails_the_integration_before_the_next_hour(
     assert "401" in (found["refusing"].status_reason or "")
 
 
-def test_nothing_wrong_is_a_green_run_of_one_request_a_shop(room: ControlRoom) -> None:
+def test_nothing_wrong_is_a_green_run_of_one_request_a_shop(deployment: Deployment) -> None:
     with SandboxShop() as shop:
-        room.connect("well", shop)
-        _enable(room, "well")
+        deployment.connect("well", shop)
+        _enable(deployment, "well")
         before = len(shop.requests)
-        assert _look(room)
+        assert _look(deployment)
         assert len(shop.requests) == before + 1
 
 
-def test_a_shop_that_is_being_synchronised_is_left_to_its_run(room: ControlRoom) -> None:
-    with SandboxShop() as shop, room.database.connect() as syncing:
-        room.connect("busy", shop)
-        _enable(room, "busy")
+def test_a_shop_that_is_being_synchronised_is_left_to_its_run(deployment: Deployment) -> None:
+    with SandboxShop() as shop, deployment.database.connect() as syncing:
+        deployment.connect("busy", shop)
+        _enable(deployment, "busy")
         shop.api_user.api_key = "another0key0another0key0another0"
         assert advisory.try_lock_session(syncing, Lock.SYNC, "busy")
-        _look(room)
-        with room.app() as app:
+        _look(deployment)
+        with deployment.app() as app:
             assert app.registry.get("busy").status is Status.ENABLED

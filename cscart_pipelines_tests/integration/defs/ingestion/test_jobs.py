@@ -24,20 +24,20 @@ from cscart_pipelines.warehouse.advisory import Lock
 from cscart_pipelines.warehouse.errors import SchemaOutdatedError
 from cscart_pipelines.warehouse.tables.base import SCHEMAS
 from cscart_pipelines_tests.conftest import Database
-from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, control_room
+from cscart_pipelines_tests.support.dagster.location import PYDANTIC, Deployment, open_deployment
 from cscart_pipelines_tests.support.shop.sandboxes import small_shop
 
 pytestmark = pytest.mark.filterwarnings(PYDANTIC)
 
 
 @pytest.fixture
-def room(warehouse_database: Database, tmp_path: Path) -> Iterator[ControlRoom]:
-    with control_room(warehouse_database, tmp_path / "home", on_disk=True) as made:
+def deployment(warehouse_database: Database, tmp_path: Path) -> Iterator[Deployment]:
+    with open_deployment(warehouse_database, tmp_path / "home", on_disk=True) as made:
         yield made
 
 
-def tick(room: ControlRoom) -> dg.RunRequest | dg.SkipReason:
-    with dg.build_schedule_context(instance=room.instance) as context:
+def tick(deployment: Deployment) -> dg.RunRequest | dg.SkipReason:
+    with dg.build_schedule_context(instance=deployment.instance) as context:
         answer = hourly_resync(context, pipelines=Pipelines())
     assert isinstance(answer, (dg.RunRequest, dg.SkipReason))
     return answer
@@ -54,18 +54,18 @@ def test_every_hour_with_the_schedule_on() -> None:
     assert hourly_resync.default_status is dg.DefaultScheduleStatus.RUNNING
 
 
-def test_due_integrations_in_one_run(room: ControlRoom) -> None:
+def test_due_integrations_in_one_run(deployment: Deployment) -> None:
     """Not those that were never started, are disabled, or need a person; failed ones again."""
     with small_shop(orders=1) as shop:
         for key in ("ready", "enabled", "disabled", "wrong-key", "failed", "untested"):
-            room.connect(key, shop)
-    room.execute(
+            deployment.connect(key, shop)
+    deployment.execute(
         "UPDATE registry.integrations SET first_synced_at = now(), status = CASE integration"
         " WHEN 'wrong-key' THEN 'failed' WHEN 'untested' THEN 'enabled' ELSE integration END,"
         " failure_permanent = (integration = 'wrong-key'), tested_fingerprint ="
         " CASE integration WHEN 'untested' THEN 'another' ELSE tested_fingerprint END"
     )
-    request = tick(room)
+    request = tick(deployment)
     assert only(request) == ["enabled", "failed"]
     assert isinstance(request, dg.RunRequest)
     assert request.partition_key is None
@@ -74,22 +74,24 @@ def test_due_integrations_in_one_run(room: ControlRoom) -> None:
     assert request.run_config["ops"]["read_shop"]["config"]["scheduled"] is True
 
 
-def test_hundreds_are_read_in_bounded_runs(room: ControlRoom) -> None:
+def test_hundreds_are_read_in_bounded_runs(deployment: Deployment) -> None:
     with small_shop(orders=1) as shop:
-        room.connect("a-000", shop)
-    room.execute("UPDATE registry.integrations SET status = 'syncing'")
-    room.execute("UPDATE registry.integrations SET status = 'enabled', first_synced_at = now()")
+        deployment.connect("a-000", shop)
+    deployment.execute("UPDATE registry.integrations SET status = 'syncing'")
+    deployment.execute(
+        "UPDATE registry.integrations SET status = 'enabled', first_synced_at = now()"
+    )
     columns = (
         "url, email, api_key_sealed, api_key_hash, tested_fingerprint, status, first_synced_at"
     )
-    room.execute(
+    deployment.execute(
         f"INSERT INTO registry.integrations (integration, list_name, {columns})"
         f" SELECT 'a-' || lpad(n::text, 3, '0'), 'list ' || n, {columns}"
         " FROM registry.integrations, generate_series(1, 599) AS n"
     )
     keys = [f"a-{number:03}" for number in range(600)]
-    room.instance.add_dynamic_partitions("integration", keys[1:])
-    with dg.build_schedule_context(instance=room.instance) as context:
+    deployment.instance.add_dynamic_partitions("integration", keys[1:])
+    with dg.build_schedule_context(instance=deployment.instance) as context:
         answer = hourly_resync(context, pipelines=Pipelines())
     assert isinstance(answer, list)
     assert [len(only(request)) for request in answer] == [250, 250, 100]
@@ -99,14 +101,16 @@ def test_hundreds_are_read_in_bounded_runs(room: ControlRoom) -> None:
 
 
 def test_a_setting_says_how_many_one_run_reads(
-    room: ControlRoom, monkeypatch: pytest.MonkeyPatch
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CSCART_PIPELINES_INTEGRATIONS_PER_RUN", "2")
     with small_shop(orders=1) as shop:
         for key in ("a", "b", "c"):
-            room.connect(key, shop)
-    room.execute("UPDATE registry.integrations SET status = 'enabled', first_synced_at = now()")
-    with dg.build_schedule_context(instance=room.instance) as context:
+            deployment.connect(key, shop)
+    deployment.execute(
+        "UPDATE registry.integrations SET status = 'enabled', first_synced_at = now()"
+    )
+    with dg.build_schedule_context(instance=deployment.instance) as context:
         answer = hourly_resync(context, pipelines=Pipelines())
     assert isinstance(answer, list)
     assert [only(request) for request in answer] == [["a", "b"], ["c"]]
@@ -129,24 +133,28 @@ def test_each_integration_has_one_minute_of_the_hour(keys: set[str], slots: int)
     assert next(cron) == midnight + timedelta(hours=1)
 
 
-def test_one_that_is_syncing_is_left_alone_and_a_dead_one_is_due_again(room: ControlRoom) -> None:
+def test_one_that_is_syncing_is_left_alone_and_a_dead_one_is_due_again(
+    deployment: Deployment,
+) -> None:
     with small_shop(orders=1) as shop:
-        room.connect("alive", shop)
-        room.connect("dead", shop)
-    room.execute("UPDATE registry.integrations SET status = 'syncing', first_synced_at = now()")
-    with room.database.connect() as holder:
+        deployment.connect("alive", shop)
+        deployment.connect("dead", shop)
+    deployment.execute(
+        "UPDATE registry.integrations SET status = 'syncing', first_synced_at = now()"
+    )
+    with deployment.database.connect() as holder:
         assert advisory.try_lock_session(holder, Lock.SYNC, "alive")
-        request = tick(room)
+        request = tick(deployment)
     assert only(request) == ["dead"]
     assert isinstance(request, dg.RunRequest)
     assert request.partition_key == "dead"
 
 
-def test_nothing_due_is_said(room: ControlRoom) -> None:
-    assert tick(room) == dg.SkipReason("No integration is due (0 are not).")
+def test_nothing_due_is_said(deployment: Deployment) -> None:
+    assert tick(deployment) == dg.SkipReason("No integration is due (0 are not).")
     with small_shop(orders=1) as shop:
-        room.connect("ready", shop)
-    assert tick(room) == dg.SkipReason("No integration is due (1 are not).")
+        deployment.connect("ready", shop)
+    assert tick(deployment) == dg.SkipReason("No integration is due (1 are not).")
 
 
 def test_the_range_of_a_request_follows_the_order_of_the_partitions() -> None:
@@ -170,8 +178,8 @@ def test_integrations_without_a_partition_keep_none_waiting() -> None:
     assert not set(ends) & set(request.tags)
 
 
-def test_ticks_and_runs_check_the_schema_and_never_migrate(room: ControlRoom) -> None:
-    room.execute(f"DROP SCHEMA {', '.join(SCHEMAS)} CASCADE")
+def test_ticks_and_runs_check_the_schema_and_never_migrate(deployment: Deployment) -> None:
+    deployment.execute(f"DROP SCHEMA {', '.join(SCHEMAS)} CASCADE")
     with pytest.raises(SchemaOutdatedError, match="run `cscart-pipelines migrate`"):
-        tick(room)
-    assert room.rows("SELECT to_regclass('registry.integrations')") == [(None,)]
+        tick(deployment)
+    assert deployment.rows("SELECT to_regclass('registry.integrations')") == [(None,)]

@@ -12,27 +12,27 @@ from cscart_pipelines.defs.ingestion.sensors import requested_syncs, sync_partit
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
-from cscart_pipelines_tests.support.dagster.location import PYDANTIC, ControlRoom, room
+from cscart_pipelines_tests.support.dagster.location import PYDANTIC, Deployment, deployment
 from cscart_pipelines_tests.support.shop.sandboxes import small_shop
 
-__all__ = ["room"]
+__all__ = ["deployment"]
 pytestmark = pytest.mark.filterwarnings(PYDANTIC)
 SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
 
 
 @pytest.fixture
-def two_shops(room: ControlRoom) -> Iterator[ControlRoom]:
+def two_shops(deployment: Deployment) -> Iterator[Deployment]:
     with small_shop(orders=1) as shop:
-        room.connect("a", shop)
-        room.connect("b", shop)
-        yield room
+        deployment.connect("a", shop)
+        deployment.connect("b", shop)
+        yield deployment
 
 
 def tick(
-    sensor: dg.SensorDefinition, room: ControlRoom, cursor: str | None = None
+    sensor: dg.SensorDefinition, deployment: Deployment, cursor: str | None = None
 ) -> dg.SensorResult | str:
     """One evaluation; a skip reason as its text."""
-    with dg.build_sensor_context(instance=room.instance, cursor=cursor) as context:
+    with dg.build_sensor_context(instance=deployment.instance, cursor=cursor) as context:
         answer = sensor(context, pipelines=Pipelines())
     if isinstance(answer, dg.SkipReason):
         return answer.skip_message or ""
@@ -45,10 +45,12 @@ def requests(answer: dg.SensorResult | str) -> list[dg.RunRequest]:
     return list(answer.run_requests or [])
 
 
-def start(room: ControlRoom, request: dg.RunRequest, job: str, status: dg.DagsterRunStatus) -> None:
+def start(
+    deployment: Deployment, request: dg.RunRequest, job: str, status: dg.DagsterRunStatus
+) -> None:
     """What the daemon does with a request, as far as the sensors can see it."""
     create_run_for_test(
-        room.instance,
+        deployment.instance,
         job_name=job,
         status=status,
         tags={**request.tags, "dagster/run_key": request.run_key or ""},
@@ -58,7 +60,7 @@ def start(room: ControlRoom, request: dg.RunRequest, job: str, status: dg.Dagste
 # --- partitions ----------------------------------------------------------------------------------
 
 
-def test_partitions_are_those_of_the_registry(two_shops: ControlRoom) -> None:
+def test_partitions_are_those_of_the_registry(two_shops: Deployment) -> None:
     two_shops.execute(
         "UPDATE registry.integrations SET status = 'disabled' WHERE integration = 'b'"
     )
@@ -76,11 +78,11 @@ def test_partitions_are_those_of_the_registry(two_shops: ControlRoom) -> None:
     }
 
 
-def test_nothing_to_change(two_shops: ControlRoom) -> None:
+def test_nothing_to_change(two_shops: Deployment) -> None:
     assert tick(sync_partitions, two_shops) == "The partitions are those of the registry."
 
 
-def test_dead_synchronisations_are_ended(two_shops: ControlRoom) -> None:
+def test_dead_synchronisations_are_ended(two_shops: Deployment) -> None:
     two_shops.execute("UPDATE registry.integrations SET status = 'syncing'")
     two_shops.execute(
         "INSERT INTO registry.sync_runs (integration, kind, state) VALUES ('a', 'first', 'running')"
@@ -96,13 +98,13 @@ def test_dead_synchronisations_are_ended(two_shops: ControlRoom) -> None:
 # --- requests ------------------------------------------------------------------------------------
 
 
-def ask(room: ControlRoom, key: str, *, whole: bool = False) -> None:
-    room.execute(
+def ask(deployment: Deployment, key: str, *, whole: bool = False) -> None:
+    deployment.execute(
         "INSERT INTO registry.sync_requests (integration, whole) VALUES (%s, %s)", key, whole
     )
 
 
-def test_a_request_becomes_one_run_and_goes_when_the_run_is_there(two_shops: ControlRoom) -> None:
+def test_a_request_becomes_one_run_and_goes_when_the_run_is_there(two_shops: Deployment) -> None:
     ask(two_shops, "b", whole=True)
     (request,) = requests(tick(requested_syncs, two_shops))
     assert request.partition_key == "b"
@@ -115,7 +117,7 @@ def test_a_request_becomes_one_run_and_goes_when_the_run_is_there(two_shops: Con
     assert two_shops.rows("SELECT count(*) FROM registry.sync_requests") == [(0,)]
 
 
-def test_a_second_request_is_another_run(two_shops: ControlRoom) -> None:
+def test_a_second_request_is_another_run(two_shops: Deployment) -> None:
     ask(two_shops, "a")
     (first,) = requests(tick(requested_syncs, two_shops))
     start(two_shops, first, "resync", SUCCESS)
@@ -126,7 +128,7 @@ def test_a_second_request_is_another_run(two_shops: ControlRoom) -> None:
 
 
 def test_what_is_too_much_for_one_run_is_several(
-    two_shops: ControlRoom, monkeypatch: pytest.MonkeyPatch
+    two_shops: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CSCART_PIPELINES_INTEGRATIONS_PER_RUN", "1")
     two_shops.execute(
@@ -140,7 +142,7 @@ def test_what_is_too_much_for_one_run_is_several(
     assert again.run_key == second.run_key
 
 
-def test_what_one_command_asks_for_is_one_run(two_shops: ControlRoom) -> None:
+def test_what_one_command_asks_for_is_one_run(two_shops: Deployment) -> None:
     two_shops.execute(
         "INSERT INTO registry.sync_requests (integration, whole) VALUES ('b', false), ('a', false)"
     )
@@ -152,7 +154,7 @@ def test_what_one_command_asks_for_is_one_run(two_shops: ControlRoom) -> None:
     assert two_shops.rows("SELECT count(*) FROM registry.sync_requests") == [(0,)]
 
 
-def test_a_request_waits_for_its_partition(two_shops: ControlRoom) -> None:
+def test_a_request_waits_for_its_partition(two_shops: Deployment) -> None:
     two_shops.instance.delete_dynamic_partition("integration", "a")
     ask(two_shops, "a")
     ask(two_shops, "b")
@@ -163,7 +165,7 @@ def test_a_request_waits_for_its_partition(two_shops: ControlRoom) -> None:
 
 
 def test_requests_for_disabled_and_removed_integrations_are_dropped(
-    two_shops: ControlRoom,
+    two_shops: Deployment,
 ) -> None:
     ask(two_shops, "a")
     ask(two_shops, "removed")

@@ -13,9 +13,9 @@ from cscart_pipelines.defs.transformation.jobs import build_request
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.dagster.location import (
     PYDANTIC,
-    ControlRoom,
-    control_room,
+    Deployment,
     location,
+    open_deployment,
 )
 from cscart_pipelines_tests.support.dbt.builds import AS_OF, Shop, load, order
 
@@ -29,12 +29,12 @@ NAMES = ["good-1", "bad", "good-2", "other"]
 
 
 @pytest.fixture(scope="module")
-def room(
+def deployment(
     module_database: Database, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ControlRoom]:
+) -> Iterator[Deployment]:
     placed = [order(1, AS_OF, email="ada@post.gr")]
     load(module_database, [Shop(name, orders=placed) for name in NAMES])
-    with control_room(module_database, tmp_path_factory.mktemp("home")) as found:
+    with open_deployment(module_database, tmp_path_factory.mktemp("home")) as found:
         found.instance.add_dynamic_partitions("integration", NAMES)
         # What the data of a shop may do to a model that nobody has foreseen.
         found.execute("ALTER TABLE analytics.orders ADD CHECK (integration <> 'bad')")
@@ -42,13 +42,13 @@ def room(
 
 
 @pytest.fixture(scope="module")
-def failed(room: ControlRoom) -> dg.ExecuteInProcessResult:
+def failed(deployment: Deployment) -> dg.ExecuteInProcessResult:
     request = build_request(["bad", "good-1", "good-2"], present=NAMES)
     found: dg.ExecuteInProcessResult = (
         location()
         .resolve_job_def("build_lists")
         .execute_in_process(
-            instance=room.instance,
+            instance=deployment.instance,
             partition_key=request.partition_key,
             run_config=request.run_config,
             tags=request.tags,
@@ -71,16 +71,16 @@ def test_the_run_fails_at_its_end_and_names_the_list_that_failed(
 
 
 def test_the_other_lists_are_built_and_recorded(
-    room: ControlRoom, failed: dg.ExecuteInProcessResult
+    deployment: Deployment, failed: dg.ExecuteInProcessResult
 ) -> None:
-    assert room.rows("SELECT integration FROM analytics.orders ORDER BY 1") == [
+    assert deployment.rows("SELECT integration FROM analytics.orders ORDER BY 1") == [
         ("good-1",), ("good-2",),
     ]  # fmt: skip
     # What does not stand on the model that failed is built for all.
     segments = "SELECT DISTINCT integration FROM analytics.segments ORDER BY 1"
-    assert room.rows(segments) == [("bad",), ("good-1",), ("good-2",)]
+    assert deployment.rows(segments) == [("bad",), ("good-1",), ("good-2",)]
     records = "SELECT integration, run_id, attempts > 0 FROM registry.list_builds ORDER BY 1"
-    assert room.rows(records) == [
+    assert deployment.rows(records) == [
         ("bad", None, True),
         ("good-1", failed.run_id, False),
         ("good-2", failed.run_id, False),
@@ -88,17 +88,21 @@ def test_the_other_lists_are_built_and_recorded(
 
 
 def test_the_next_build_may_rely_on_the_lists_that_were_built(
-    room: ControlRoom, failed: dg.ExecuteInProcessResult
+    deployment: Deployment, failed: dg.ExecuteInProcessResult
 ) -> None:
     builds = "SELECT integration, is_finished FROM intermediate.int_builds ORDER BY 1"
-    assert failed and room.rows(builds) == [("bad", False), ("good-1", True), ("good-2", True)]
+    assert failed and deployment.rows(builds) == [
+        ("bad", False),
+        ("good-1", True),
+        ("good-2", True),
+    ]
 
 
 def test_the_partition_of_the_list_that_failed_is_red_and_no_other(
-    room: ControlRoom, failed: dg.ExecuteInProcessResult
+    deployment: Deployment, failed: dg.ExecuteInProcessResult
 ) -> None:
     cached = get_and_update_asset_status_cache_value(
-        room.instance, dg.AssetKey(["analytics", "orders"]), integration_partitions
+        deployment.instance, dg.AssetKey(["analytics", "orders"]), integration_partitions
     )
     assert cached is not None
     red = cached.deserialize_failed_partition_subsets(integration_partitions)
@@ -111,9 +115,9 @@ Made = dict[tuple[str, str | None], dg.AssetMaterialization]
 
 
 @pytest.fixture(scope="module")
-def made(room: ControlRoom, failed: dg.ExecuteInProcessResult) -> Made:
+def made(deployment: Deployment, failed: dg.ExecuteInProcessResult) -> Made:
     """What the run says of each model and list."""
-    logged = room.instance.all_logs(
+    logged = deployment.instance.all_logs(
         failed.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
     )
     found = [one.asset_materialization for one in logged if one.asset_materialization]

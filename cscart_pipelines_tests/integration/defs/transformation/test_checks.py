@@ -10,9 +10,9 @@ import pytest
 
 from cscart_pipelines_tests.support.dagster.location import (
     PYDANTIC,
-    ControlRoom,
+    Deployment,
+    deployment,
     location,
-    room,
 )
 from cscart_pipelines_tests.support.dbt.builds import (
     AS_OF,
@@ -24,16 +24,16 @@ from cscart_pipelines_tests.support.dbt.builds import (
     order,
 )
 
-__all__ = ["dbt_target", "room"]
+__all__ = ["dbt_target", "deployment"]
 pytestmark = pytest.mark.filterwarnings(PYDANTIC)
 
 
-def run_of_the_day(room: ControlRoom) -> tuple[bool, dict[str, bool]]:
+def run_of_the_day(deployment: Deployment) -> tuple[bool, dict[str, bool]]:
     """Whether the run succeeded, and of each check whether it passed."""
     done = (
         location()
         .resolve_job_def("test_lists")
-        .execute_in_process(instance=room.instance, raise_on_error=False)
+        .execute_in_process(instance=deployment.instance, raise_on_error=False)
     )
     checks = [
         event.asset_check_evaluation_data
@@ -44,20 +44,20 @@ def run_of_the_day(room: ControlRoom) -> tuple[bool, dict[str, bool]]:
 
 
 def test_a_list_that_disagrees_with_itself_fails_the_run_of_the_day(
-    room: ControlRoom, dbt_target: Path
+    deployment: Deployment, dbt_target: Path
 ) -> None:
     placed = [order(1, AS_OF - pd.Timedelta(days=1), email="ada@post.gr")]
-    load(room.database, [Shop(name, orders=placed) for name in ("one", "two")])
-    build(room.database, AS_OF, *WITHOUT_TESTS, target=dbt_target)
-    success, checks = run_of_the_day(room)
+    load(deployment.database, [Shop(name, orders=placed) for name in ("one", "two")])
+    build(deployment.database, AS_OF, *WITHOUT_TESTS, target=dbt_target)
+    success, checks = run_of_the_day(deployment)
     assert success
     assert checks["lifecycle_bands_are_a_partition"]
     assert set(checks.values()) == {True}
-    room.execute(
+    deployment.execute(
         "DELETE FROM analytics.segment_members"
         " WHERE integration = 'two' AND segment LIKE 'lifecycle_%'"
     )
-    success, checks = run_of_the_day(room)
+    success, checks = run_of_the_day(deployment)
     assert not success
     assert [name for name, passed in checks.items() if not passed] == [
         "lifecycle_bands_are_a_partition"

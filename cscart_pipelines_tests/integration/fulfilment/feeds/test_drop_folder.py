@@ -52,7 +52,7 @@ def integration(key: str = "one") -> Integration:
 
 
 @dataclass
-class Room:
+class DropFolder:
     """One integration's folder and its inbox."""
 
     database: Database
@@ -89,9 +89,9 @@ class Room:
 
 
 @pytest.fixture
-def room(warehouse_database: Database, settings: Settings) -> Iterator[Room]:
+def drops(warehouse_database: Database, settings: Settings) -> Iterator[DropFolder]:
     with closing(warehouse_database.open_session()) as connection:
-        yield Room(warehouse_database, settings, connection)
+        yield DropFolder(warehouse_database, settings, connection)
 
 
 # --- which files ---------------------------------------------------------------------------------
@@ -109,11 +109,11 @@ def test_the_folders_are_made_on_demand_and_private(settings: Settings) -> None:
             folder(settings, key)
 
 
-def test_files_are_taken_and_filed(room: Room) -> None:
-    room.put("a.csv")
-    room.put("levels.TXT", STOCK, "stock")
-    assert room.waiting() == ["a.csv", "levels.TXT"]
-    shipments, stock = room.take()
+def test_files_are_taken_and_filed(drops: DropFolder) -> None:
+    drops.put("a.csv")
+    drops.put("levels.TXT", STOCK, "stock")
+    assert drops.waiting() == ["a.csv", "levels.TXT"]
+    shipments, stock = drops.take()
     assert (shipments.kind, shipments.source, shipments.taken) == ("shipments", "a.csv", 2)
     assert (stock.kind, stock.source, stock.taken, stock.state) == (
         "stock",
@@ -121,58 +121,58 @@ def test_files_are_taken_and_filed(room: Room) -> None:
         2,
         "taken",
     )
-    assert room.files() == ["done/a.csv"] and room.files("stock") == ["done/levels.TXT"]
-    assert room.orders() == ["CS1", "CS2"] and room.waiting() == [] and room.take() == []
-    assert (room.path / "done").stat().st_mode & 0o777 == 0o700
+    assert drops.files() == ["done/a.csv"] and drops.files("stock") == ["done/levels.TXT"]
+    assert drops.orders() == ["CS1", "CS2"] and drops.waiting() == [] and drops.take() == []
+    assert (drops.path / "done").stat().st_mode & 0o777 == 0o700
 
 
-def test_what_is_no_finished_file_of_ours_stays(room: Room, tmp_path: Path) -> None:
+def test_what_is_no_finished_file_of_ours_stays(drops: DropFolder, tmp_path: Path) -> None:
     outside = tmp_path / "outside.csv"
     outside.write_text(GOOD)
     for name in (".hidden.csv", "~$a.csv", "a.csv.part", "a.tmp", "a.csv.filepart", "a.xlsx", "a"):
-        room.put(name)
-    (room.path / "link.csv").symlink_to(outside)
-    (room.path / "folder.csv").mkdir()
-    os.mkfifo(room.path / "pipe.csv")
-    before = room.files()
-    assert room.waiting() == [] and room.take() == []
-    assert room.files() == before and outside.read_text() == GOOD
-    assert room.said("SELECT FROM fulfilment.feeds") == []
+        drops.put(name)
+    (drops.path / "link.csv").symlink_to(outside)
+    (drops.path / "folder.csv").mkdir()
+    os.mkfifo(drops.path / "pipe.csv")
+    before = drops.files()
+    assert drops.waiting() == [] and drops.take() == []
+    assert drops.files() == before and outside.read_text() == GOOD
+    assert drops.said("SELECT FROM fulfilment.feeds") == []
 
 
-def test_a_file_that_is_still_being_written_waits(room: Room) -> None:
-    path = room.put("a.csv")
-    assert room.waiting(3600) == [] and room.take(3600) == [] and room.files() == ["a.csv"]
+def test_a_file_that_is_still_being_written_waits(drops: DropFolder) -> None:
+    path = drops.put("a.csv")
+    assert drops.waiting(3600) == [] and drops.take(3600) == [] and drops.files() == ["a.csv"]
     # A time of content in the future says nothing; that of the last change does.
     os.utime(path, (time.time() + 1e6, time.time() + 1e6))
-    assert room.take(3600) == []
+    assert drops.take(3600) == []
     os.utime(path, (time.time() - 7200, time.time() - 7200))
-    assert room.waiting(3600) == ["a.csv"]
-    assert [receipt.taken for receipt in room.take(3600)] == [2]
+    assert drops.waiting(3600) == ["a.csv"]
+    assert [receipt.taken for receipt in drops.take(3600)] == [2]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-def test_half_a_file_whose_writer_rests_is_not_taken(room: Room, encoding: str) -> None:
+def test_half_a_file_whose_writer_rests_is_not_taken(drops: DropFolder, encoding: str) -> None:
     """Of a last line `…,MUG,12` the 1 may be there."""
     half, whole = GOOD.rstrip("\n")[:-1], GOOD
-    path = room.put("a.csv", half.encode(encoding))
-    later = room.put("b.csv", OTHER)
+    path = drops.put("a.csv", half.encode(encoding))
+    later = drops.put("b.csv", OTHER)
     os.utime(path, (time.time() - 400, time.time() - 400))
     os.utime(later, (time.time() - 390, time.time() - 390))
-    assert room.waiting(60) == [] and room.take(60) == []
+    assert drops.waiting(60) == [] and drops.take(60) == []
     path.write_bytes(whole.encode(encoding))
     os.utime(path, (time.time() - 400, time.time() - 400))
-    assert room.waiting(60) == ["a.csv", "b.csv"]
+    assert drops.waiting(60) == ["a.csv", "b.csv"]
     path.write_bytes(half.encode(encoding))
     os.utime(path, (time.time() - 900, time.time() - 900))
-    assert [receipt.source for receipt in room.take(60)] == ["a.csv", "b.csv"]
+    assert [receipt.source for receipt in drops.take(60)] == ["a.csv", "b.csv"]
 
 
 @pytest.mark.parametrize("text", [GOOD, "order_number,trac"])
 def test_a_file_whose_writer_goes_on_after_it_was_moved_is_taken_again(
-    room: Room, monkeypatch: pytest.MonkeyPatch, text: str
+    drops: DropFolder, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    path = room.put("a.csv", text)
+    path = drops.put("a.csv", text)
     read = drop_folder_paths.read
 
     with path.open("a") as writer:
@@ -185,51 +185,53 @@ def test_a_file_whose_writer_goes_on_after_it_was_moved_is_taken_again(
             return found
 
         monkeypatch.setattr(drop_folder_paths, "read", read_and_go_on)
-        (receipt,) = room.take()
+        (receipt,) = drops.take()
         assert "still being written" in " ".join([*receipt.notes, receipt.reason or ""])
     monkeypatch.undo()
-    assert room.files() == ["a.csv"]
-    assert [receipt.taken for receipt in room.take()] == [1]
-    assert room.files() == ["done/a.csv"] and "CS3" in room.orders()
+    assert drops.files() == ["a.csv"]
+    assert [receipt.taken for receipt in drops.take()] == [1]
+    assert drops.files() == ["done/a.csv"] and "CS3" in drops.orders()
 
 
-def test_files_are_taken_in_the_order_they_were_written(room: Room) -> None:
+def test_files_are_taken_in_the_order_they_were_written(drops: DropFolder) -> None:
     for name, pieces, seconds in (("b.csv", 1, 300), ("a.csv", 2, 200), ("c.csv", 3, 100)):
-        path = room.put(name, f"sku,quantity\nA,{pieces}\n", "stock")
+        path = drops.put(name, f"sku,quantity\nA,{pieces}\n", "stock")
         os.utime(path, (time.time() - seconds, time.time() - seconds))
-    assert [receipt.source for receipt in room.take()] == ["b.csv", "a.csv", "c.csv"]
-    assert room.said("SELECT quantity FROM fulfilment.stock_levels") == [(3,)]
+    assert [receipt.source for receipt in drops.take()] == ["b.csv", "a.csv", "c.csv"]
+    assert drops.said("SELECT quantity FROM fulfilment.stock_levels") == [(3,)]
 
 
-def test_levels_without_a_time_were_counted_when_the_file_was_written(room: Room) -> None:
-    path = room.put("a.csv", STOCK, "stock")
+def test_levels_without_a_time_were_counted_when_the_file_was_written(drops: DropFolder) -> None:
+    path = drops.put("a.csv", STOCK, "stock")
     os.utime(path, (1_700_000_000, 1_700_000_000))
-    room.take()
-    assert room.said("SELECT DISTINCT as_of FROM fulfilment.stock_levels") == [
+    drops.take()
+    assert drops.said("SELECT DISTINCT as_of FROM fulfilment.stock_levels") == [
         (datetime.fromtimestamp(1_700_000_000, UTC),)
     ]
 
 
 @pytest.mark.parametrize("no_time", [0, 315_532_800])
-def test_levels_of_a_place_that_keeps_no_times_are_counted_now(room: Room, no_time: int) -> None:
+def test_levels_of_a_place_that_keeps_no_times_are_counted_now(
+    drops: DropFolder, no_time: int
+) -> None:
     """Not in 1970: what was ordered since the count would be taken off, and that is everything."""
-    path = room.put("a.csv", STOCK, "stock")
+    path = drops.put("a.csv", STOCK, "stock")
     os.utime(path, (no_time, no_time))
-    room.take()
+    drops.take()
     recent = "SELECT min(as_of) > now() - interval '1 hour' FROM fulfilment.stock_levels"
-    assert room.said(recent) == [(True,)]
+    assert drops.said(recent) == [(True,)]
 
 
 # --- where they go -------------------------------------------------------------------------------
 
 
-def test_refused_lines_lie_beside_the_file_as_they_were(room: Room) -> None:
+def test_refused_lines_lie_beside_the_file_as_they_were(drops: DropFolder) -> None:
     lines = ["order_number,tracking_number,carrier", 'CS1,,"x, ""y""', 'z"', "CS2,T2,\xe9", ""]
-    room.put("a.csv", "\n".join(lines).encode("latin-1"))
-    room.put("b.csv", "order_number,tracking_number,carrier\nCS9,T9,\n")
-    room.take()
-    assert room.files() == ["done/a.csv", "done/a.csv.refused.csv", "done/b.csv"]
-    path = room.path / "done/a.csv.refused.csv"
+    drops.put("a.csv", "\n".join(lines).encode("latin-1"))
+    drops.put("b.csv", "order_number,tracking_number,carrier\nCS9,T9,\n")
+    drops.take()
+    assert drops.files() == ["done/a.csv", "done/a.csv.refused.csv", "done/b.csv"]
+    path = drops.path / "done/a.csv.refused.csv"
     assert path.stat().st_mode & 0o777 == 0o600
     with path.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
         assert list(csv.reader(stream)) == [
@@ -239,49 +241,49 @@ def test_refused_lines_lie_beside_the_file_as_they_were(room: Room) -> None:
         ]
 
 
-def test_a_refused_line_is_run_by_no_spreadsheet(room: Room) -> None:
-    room.put("a.csv", "tracking_number;order_number\n=cmd|' /C calc'!A0;=1+1\n=\"T1\";CS1\n")
-    (receipt,) = room.take()
+def test_a_refused_line_is_run_by_no_spreadsheet(drops: DropFolder) -> None:
+    drops.put("a.csv", "tracking_number;order_number\n=cmd|' /C calc'!A0;=1+1\n=\"T1\";CS1\n")
+    (receipt,) = drops.take()
     assert (receipt.taken, len(receipt.refusals)) == (1, 1)
-    with (room.path / "done/a.csv.refused.csv").open(newline="") as stream:
+    with (drops.path / "done/a.csv.refused.csv").open(newline="") as stream:
         assert list(csv.reader(stream))[1][2] == "'=cmd|' /C calc'!A0;'=1+1"
 
 
-def test_unreadable_and_held_files_are_set_aside_with_the_reason(room: Room) -> None:
-    room.put("a.csv", b"PK\x03\x04...")
-    room.put("empty.csv", "sku,quantity\n", "stock")
-    unreadable, held = room.take()
+def test_unreadable_and_held_files_are_set_aside_with_the_reason(drops: DropFolder) -> None:
+    drops.put("a.csv", b"PK\x03\x04...")
+    drops.put("empty.csv", "sku,quantity\n", "stock")
+    unreadable, held = drops.take()
     assert unreadable.state == "refused" and unreadable.feed_id is not None
     assert held.state == "held"
-    assert room.files() == ["refused/a.csv", "refused/a.csv.reason.txt"]
-    assert "Excel" in (room.path / "refused/a.csv.reason.txt").read_text()
-    assert room.files("stock") == ["refused/empty.csv", "refused/empty.csv.reason.txt"]
-    assert room.waiting() == [] and room.take() == []
+    assert drops.files() == ["refused/a.csv", "refused/a.csv.reason.txt"]
+    assert "Excel" in (drops.path / "refused/a.csv.reason.txt").read_text()
+    assert drops.files("stock") == ["refused/empty.csv", "refused/empty.csv.reason.txt"]
+    assert drops.waiting() == [] and drops.take() == []
 
 
-def test_a_name_that_is_there_already_is_not_overwritten(room: Room) -> None:
+def test_a_name_that_is_there_already_is_not_overwritten(drops: DropFolder) -> None:
     for number in range(4):
-        room.put("a.csv", f"{GOOD}bad{number}\n")
-        assert len(room.take()) == 1
-    done = [name for name in room.files() if not name.endswith(".refused.csv")]
-    assert len(done) == 4 and len(room.files()) == 8
-    texts = {(room.path / name).read_text().splitlines()[-1] for name in done}
+        drops.put("a.csv", f"{GOOD}bad{number}\n")
+        assert len(drops.take()) == 1
+    done = [name for name in drops.files() if not name.endswith(".refused.csv")]
+    assert len(done) == 4 and len(drops.files()) == 8
+    texts = {(drops.path / name).read_text().splitlines()[-1] for name in done}
     assert texts == {"bad0", "bad1", "bad2", "bad3"}
     name = "ä" * 125 + ".csv"
-    room.put(name, f"{GOOD}bad\n")
-    room.take()
-    assert len(room.files()) == 10
+    drops.put(name, f"{GOOD}bad\n")
+    drops.take()
+    assert len(drops.files()) == 10
 
 
-def test_done_is_kept_for_its_time(room: Room) -> None:
-    path = room.put("a.csv", f"{GOOD}bad\n")
+def test_done_is_kept_for_its_time(drops: DropFolder) -> None:
+    path = drops.put("a.csv", f"{GOOD}bad\n")
     os.utime(path, (1_000_000_000, 1_000_000_000))  # old content, just moved: kept
-    room.take()
-    (room.path / "done/link.csv").symlink_to(path)
-    room.take()
-    assert room.files() == ["done/a.csv", "done/a.csv.refused.csv", "done/link.csv"]
-    room.take(kept=-1)
-    assert room.files() == ["done/link.csv"]
+    drops.take()
+    (drops.path / "done/link.csv").symlink_to(path)
+    drops.take()
+    assert drops.files() == ["done/a.csv", "done/a.csv.refused.csv", "done/link.csv"]
+    drops.take(kept=-1)
+    assert drops.files() == ["done/link.csv"]
 
 
 # --- troubles ------------------------------------------------------------------------------------
@@ -289,22 +291,22 @@ def test_done_is_kept_for_its_time(room: Room) -> None:
 
 @pytest.mark.parametrize("name", drop_folder_paths.SUBFOLDERS)
 def test_a_folder_that_is_something_else_is_reported_and_not_followed(
-    room: Room, tmp_path: Path, name: str
+    drops: DropFolder, tmp_path: Path, name: str
 ) -> None:
-    room.put("a.csv")
-    room.put("levels.csv", STOCK, "stock")
-    (room.path / name).symlink_to(tmp_path)
-    trouble, stock = room.take()
+    drops.put("a.csv")
+    drops.put("levels.csv", STOCK, "stock")
+    (drops.path / name).symlink_to(tmp_path)
+    trouble, stock = drops.take()
     assert trouble.feed_id is None and trouble.state == "refused"
     assert f"{name} is not a folder" in (trouble.reason or "")
     assert stock.taken == 2
-    assert "a.csv" in room.files() and list(tmp_path.glob("*.csv")) == []
+    assert "a.csv" in drops.files() and list(tmp_path.glob("*.csv")) == []
 
 
-def test_what_replaces_a_file_after_the_look_is_not_read_through(room: Room) -> None:
+def test_what_replaces_a_file_after_the_look_is_not_read_through(drops: DropFolder) -> None:
     """Between listing a folder and opening its file, another can be put in its place."""
-    target = room.put("a.csv")
-    link, pipe = room.path / "link.csv", room.path / "pipe.csv"
+    target = drops.put("a.csv")
+    link, pipe = drops.path / "link.csv", drops.path / "pipe.csv"
     link.symlink_to(target)
     os.mkfifo(pipe)
     for path in (link, pipe):
@@ -313,26 +315,28 @@ def test_what_replaces_a_file_after_the_look_is_not_read_through(room: Room) -> 
     assert drop_folder_paths.read(target)[0] == GOOD.encode()
 
 
-def test_linked_folders_are_not_followed(room: Room, settings: Settings, tmp_path: Path) -> None:
+def test_linked_folders_are_not_followed(
+    drops: DropFolder, settings: Settings, tmp_path: Path
+) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "a.csv").write_text(GOOD)
-    room.path.rmdir()
+    drops.path.rmdir()
     (settings.home / "inbox/one/shipments").symlink_to(outside)
-    assert room.waiting() == []
+    assert drops.waiting() == []
     with pytest.raises(OSError, match="shipments is not a folder"):
         folder(settings, "one")
-    assert all(receipt.feed_id is None and receipt.reason for receipt in room.take())
+    assert all(receipt.feed_id is None and receipt.reason for receipt in drops.take())
     assert [path.name for path in outside.iterdir()] == ["a.csv"]
 
 
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"),
                                    OSError(28, "No space left on device")])  # fmt: skip
 def test_a_file_that_cannot_be_moved_stays_and_is_reported_each_time(
-    room: Room, monkeypatch: pytest.MonkeyPatch, error: OSError
+    drops: DropFolder, monkeypatch: pytest.MonkeyPatch, error: OSError
 ) -> None:
-    room.put("a.csv")
-    room.put("b.csv", OTHER)
+    drops.put("a.csv")
+    drops.put("b.csv", OTHER)
     rename = Path.rename
 
     def fail(self: Path, target: Any) -> Path:
@@ -342,35 +346,35 @@ def test_a_file_that_cannot_be_moved_stays_and_is_reported_each_time(
 
     monkeypatch.setattr(Path, "rename", fail)
     for _ in range(2):
-        assert [r.reason for r in room.take() if r.reason] == [
+        assert [r.reason for r in drops.take() if r.reason] == [
             f"a.csv: cannot be moved, so it stays: {error.strerror}"
         ]
-    assert room.files() == ["a.csv", "done/b.csv"] and room.orders() == ["CS3"]
+    assert drops.files() == ["a.csv", "done/b.csv"] and drops.orders() == ["CS3"]
     monkeypatch.undo()
-    assert [receipt.taken for receipt in room.take()] == [2]
+    assert [receipt.taken for receipt in drops.take()] == [2]
 
 
 def test_a_file_that_cannot_be_filed_stays_in_taking_and_is_filed_later(
-    room: Room, monkeypatch: pytest.MonkeyPatch
+    drops: DropFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room.put("a.csv", f"{GOOD}bad\n")
+    drops.put("a.csv", f"{GOOD}bad\n")
 
     def fail(path: Path, text: str) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(drop_folder_paths, "_write", fail)
-    (receipt,) = room.take()
+    (receipt,) = drops.take()
     assert receipt.taken == 2 and "No space left" in receipt.notes[0]
-    assert room.files() == ["taking/a.csv"]
+    assert drops.files() == ["taking/a.csv"]
     monkeypatch.undo()
-    assert room.waiting() == ["a.csv"] and room.waiting(3600) == []
-    (receipt,) = room.take(3600)
+    assert drops.waiting() == ["a.csv"] and drops.waiting(3600) == []
+    (receipt,) = drops.take(3600)
     assert (receipt.taken, receipt.known, len(receipt.refusals)) == (0, 2, 1)
-    assert room.files() == ["done/a.csv", "done/a.csv.refused.csv"]
+    assert drops.files() == ["done/a.csv", "done/a.csv.refused.csv"]
 
 
 def test_a_refused_row_file_is_written_whole_or_not_at_all(
-    room: Room, monkeypatch: pytest.MonkeyPatch
+    drops: DropFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rename = Path.rename
 
@@ -379,37 +383,39 @@ def test_a_refused_row_file_is_written_whole_or_not_at_all(
             raise OSError(28, "No space left on device")
         return rename(self, target)
 
-    room.put("a.csv", f"{GOOD}bad\n")
+    drops.put("a.csv", f"{GOOD}bad\n")
     monkeypatch.setattr(Path, "rename", fail)
-    room.take()
-    assert room.files() == ["taking/a.csv"]
+    drops.take()
+    assert drops.files() == ["taking/a.csv"]
 
 
-def test_an_owner_is_told_of_each_file_that_waits(room: Room) -> None:
-    room.put("a.csv")
-    (room.path / "taking").mkdir()
-    (room.path / "taking/b.csv").write_text(GOOD)
-    room.put("levels.csv", STOCK, "stock")
-    found = waiting_files(room.settings, ["one"], age=0)
-    assert [owner_of(room.settings, path) for path in found] == [
+def test_an_owner_is_told_of_each_file_that_waits(drops: DropFolder) -> None:
+    drops.put("a.csv")
+    (drops.path / "taking").mkdir()
+    (drops.path / "taking/b.csv").write_text(GOOD)
+    drops.put("levels.csv", STOCK, "stock")
+    found = waiting_files(drops.settings, ["one"], age=0)
+    assert [owner_of(drops.settings, path) for path in found] == [
         ("one", "shipments"), ("one", "shipments"), ("one", "stock"),
     ]  # fmt: skip
     assert [path.name for path in found] == ["b.csv", "a.csv", "levels.csv"]
 
 
-def test_a_connection_that_would_not_commit_is_not_accepted(room: Room) -> None:
+def test_a_connection_that_would_not_commit_is_not_accepted(drops: DropFolder) -> None:
     with (
-        closing(room.database.warehouse.open_session()) as connection,
+        closing(drops.database.warehouse.open_session()) as connection,
         pytest.raises(ValueError, match="autocommit"),
     ):
-        ingest_files(connection, room.settings, integration())
+        ingest_files(connection, drops.settings, integration())
 
 
 # --- several at once, and deaths ------------------------------------------------------------------
 
 
-def test_of_two_workers_one_takes_a_file(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    room.put("a.csv")
+def test_of_two_workers_one_takes_a_file(
+    drops: DropFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drops.put("a.csv")
     reached, go_on = threading.Event(), threading.Event()
 
     def slowly(*args: Any) -> IngestResult:
@@ -421,41 +427,41 @@ def test_of_two_workers_one_takes_a_file(room: Room, monkeypatch: pytest.MonkeyP
     receipts: list[IngestResult] = []
 
     def work() -> None:
-        with closing(room.database.open_session()) as connection:
-            receipts.extend(ingest_files(connection, room.settings, integration(), age=0))
+        with closing(drops.database.open_session()) as connection:
+            receipts.extend(ingest_files(connection, drops.settings, integration(), age=0))
 
     thread = threading.Thread(target=work)
     thread.start()
     assert reached.wait(60)
-    room.put("b.csv", OTHER)
-    assert room.take() == []
-    assert room.files() == ["b.csv", "taking/a.csv"]
+    drops.put("b.csv", OTHER)
+    assert drops.take() == []
+    assert drops.files() == ["b.csv", "taking/a.csv"]
     go_on.set()
     thread.join()
     assert [receipt.taken for receipt in receipts] == [2]
-    assert [receipt.source for receipt in room.take()] == ["b.csv"]
-    assert room.orders() == ["CS1", "CS2", "CS3"]
+    assert [receipt.source for receipt in drops.take()] == ["b.csv"]
+    assert drops.orders() == ["CS1", "CS2", "CS3"]
 
 
-def test_many_workers_take_each_file_once(room: Room) -> None:
+def test_many_workers_take_each_file_once(drops: DropFolder) -> None:
     for number in range(20):
-        room.put(f"{number}.csv", f"order_number,tracking_number\nCS{number},T\n")
+        drops.put(f"{number}.csv", f"order_number,tracking_number\nCS{number},T\n")
     receipts: list[IngestResult] = []
 
     def work() -> None:
-        with closing(room.database.open_session()) as connection:
+        with closing(drops.database.open_session()) as connection:
             for _ in range(5):
-                receipts.extend(ingest_files(connection, room.settings, integration(), age=0))
+                receipts.extend(ingest_files(connection, drops.settings, integration(), age=0))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    receipts += room.take()
+    receipts += drops.take()
     assert sorted(receipt.source for receipt in receipts) == sorted(f"{n}.csv" for n in range(20))
     assert all(receipt.taken == 1 and not receipt.notes for receipt in receipts)
-    assert len(room.files()) == 20 and len(room.orders()) == 20
+    assert len(drops.files()) == 20 and len(drops.orders()) == 20
 
 
 PROGRAM = """
@@ -479,13 +485,13 @@ drop_folder.ingest_files(connection, settings, integration(), age=0)
     ("dies_before", "committed"), [("_parsed", False), ("ingest", False), ("_move_ingested", True)]
 )
 def test_a_killed_process_loses_and_doubles_nothing(
-    room: Room, dies_before: str, committed: bool
+    drops: DropFolder, dies_before: str, committed: bool
 ) -> None:
-    room.put("a.csv", f"{GOOD}bad\n")
+    drops.put("a.csv", f"{GOOD}bad\n")
     environment = {
         **os.environ,
-        **room.database.settings_env,
-        "CSCART_PIPELINES_HOME": str(room.settings.home),
+        **drops.database.settings_env,
+        "CSCART_PIPELINES_HOME": str(drops.settings.home),
     }
     process = subprocess.run(
         [sys.executable, "-c", PROGRAM, dies_before],
@@ -494,48 +500,48 @@ def test_a_killed_process_loses_and_doubles_nothing(
         check=False,
     )
     assert process.returncode == -signal.SIGKILL
-    assert room.files() == ["taking/a.csv"] and room.waiting() == ["a.csv"]
-    assert room.orders() == (["CS1", "CS2"] if committed else [])
-    before = room.said("SELECT * FROM fulfilment.shipments")
-    _until(lambda: room.said(LOCKS) == [])
-    (receipt,) = room.take(3600)
+    assert drops.files() == ["taking/a.csv"] and drops.waiting() == ["a.csv"]
+    assert drops.orders() == (["CS1", "CS2"] if committed else [])
+    before = drops.said("SELECT * FROM fulfilment.shipments")
+    _until(lambda: drops.said(LOCKS) == [])
+    (receipt,) = drops.take(3600)
     assert (receipt.taken, receipt.known) == ((0, 2) if committed else (2, 0))
     assert len(receipt.refusals) == 1
-    assert not committed or room.said("SELECT * FROM fulfilment.shipments") == before
-    assert room.orders() == ["CS1", "CS2"]
-    assert room.files() == ["done/a.csv", "done/a.csv.refused.csv"]
+    assert not committed or drops.said("SELECT * FROM fulfilment.shipments") == before
+    assert drops.orders() == ["CS1", "CS2"]
+    assert drops.files() == ["done/a.csv", "done/a.csv.refused.csv"]
 
 
 def test_a_file_without_times_that_is_taken_in_again_after_a_death_changes_nothing(
-    room: Room,
+    drops: DropFolder,
 ) -> None:
-    path = room.put("levels.csv", STOCK, "stock")
-    room.take()
-    room.connection.execute("UPDATE fulfilment.stock_levels SET state = 'done'")
-    before = room.said("SELECT * FROM fulfilment.stock_levels ORDER BY sku")
+    path = drops.put("levels.csv", STOCK, "stock")
+    drops.take()
+    drops.connection.execute("UPDATE fulfilment.stock_levels SET state = 'done'")
+    before = drops.said("SELECT * FROM fulfilment.stock_levels ORDER BY sku")
     (path.parent / "done/levels.csv").rename(path.parent / "taking/levels.csv")
-    (receipt,) = room.take(3600)
+    (receipt,) = drops.take(3600)
     assert (receipt.taken, receipt.known) == (0, 2)
-    assert room.said("SELECT * FROM fulfilment.stock_levels ORDER BY sku") == before
+    assert drops.said("SELECT * FROM fulfilment.stock_levels ORDER BY sku") == before
 
 
 def test_a_lost_connection_leaves_the_file_to_the_next(
-    room: Room, monkeypatch: pytest.MonkeyPatch
+    drops: DropFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room.put("a.csv")
+    drops.put("a.csv")
 
     def lose(connection: Connection, *args: Any) -> IngestResult:
-        room.connection.execute(
+        drops.connection.execute(
             "SELECT pg_terminate_backend(%s, 10000)", [connection.info.backend_pid]
         )
         return ingest(connection, *args)
 
     monkeypatch.setattr(drop_folder, "ingest", lose)
-    with closing(room.database.open_session()) as doomed, pytest.raises(psycopg.Error):
-        ingest_files(doomed, room.settings, integration(), age=0)
+    with closing(drops.database.open_session()) as doomed, pytest.raises(psycopg.Error):
+        ingest_files(doomed, drops.settings, integration(), age=0)
     monkeypatch.undo()
-    assert room.files() == ["taking/a.csv"] and room.orders() == []
-    assert [receipt.taken for receipt in room.take(3600)] == [2]
+    assert drops.files() == ["taking/a.csv"] and drops.orders() == []
+    assert [receipt.taken for receipt in drops.take(3600)] == [2]
 
 
 def _until(true: Callable[[], bool]) -> None:

@@ -17,12 +17,12 @@ from cscart_pipelines.sandbox.http.routing import Request
 from cscart_pipelines_tests.support.fulfilment.shops import Connect, Connected, connect
 from cscart_pipelines_tests.support.fulfilment.stock import (
     COUNTED,
-    a_round,
     amounts,
     inbox,
     level,
     levels,
     many,
+    open_stock_push,
     push,
     push_process,
     requests,
@@ -151,7 +151,7 @@ def test_a_cancelled_push_leaves_its_doubts_to_the_next(connect: Connect) -> Non
     shop = connect()
     shop.shop.faults.add("reset", method="PUT", count=1)
     levels(shop, SKU_0001=5)
-    with a_round(shop, settle=60) as context:
+    with open_stock_push(shop, settle=60) as context:
         context.client.pause = lambda seconds: True  # type: ignore[method-assign]
         report = _report(context)
     assert [c.state for c in report.changes] == ["ambiguous"] and report.problems

@@ -22,7 +22,7 @@ from cscart_pipelines_tests.support.fulfilment.stock import (
     requests,
     rules,
     states,
-    take_back,
+    undo_run,
 )
 from cscart_pipelines_tests.support.shop.sandboxes import VERSIONS
 
@@ -327,7 +327,7 @@ def test_rules_of_the_integration_and_of_single_skus_hold_in_the_shop(connect: C
     levels(shop, **{f"SKU_000{n}": q for n, q in enumerate((500, 2, -3, 90, 19, 9), 1)})
     shop.execute("UPDATE fulfilment.stock_levels SET as_of = now()")  # the same feed once more
     assert push(shop).counts == {"refused": 0, "unchanged": 6}
-    assert take_back(shop, "ruled-run").counts["verified"] == 6
+    assert undo_run(shop, "ruled-run").counts["verified"] == 6
     assert amounts(shop) == [100] * 6
 
 
@@ -355,7 +355,7 @@ def test_a_shop_that_sells_by_weight_gets_and_shows_fractions(connect: Connect) 
         "SKU-0003": ({"amount": 10}, 0.5, {"amount": 0.45}, "buffer 10%"),
     }  # fmt: skip
     shop.shop.store.set_stock(3, Decimal("0.3"))  # 0.15 were sold
-    take_back(shop, "weighed")
+    undo_run(shop, "weighed")
     assert amounts(shop) == [Decimal("18.5"), Decimal("9.75"), Decimal("9.85")]
 
 

@@ -12,7 +12,7 @@ from cscart_pipelines_tests.support.fulfilment.stock import (
     push,
     requests,
     states,
-    take_back,
+    undo_run,
     written,
 )
 from cscart_pipelines_tests.support.shop.sandboxes import VERSIONS
@@ -35,12 +35,12 @@ def pushed(connect: Connect, version: str = "4.20", **options: object) -> Connec
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_run_is_taken_back_once_in_every_version(connect: Connect, version: str) -> None:
     shop = pushed(connect, version)
-    report = take_back(shop, RUN, run_id="undo-1")
+    report = undo_run(shop, RUN, run_id="undo-1")
     assert amounts(shop) == [100] * 6
     assert report.counts == {"verified": 3, "refused": 0, "unchanged": 0}
     assert (report.changes[0].before, report.changes[0].after) == ({"amount": 5}, {"amount": 100})
     assert requests(shop) == {"PUT products": 3, "GET products": 2}
-    again = take_back(shop, RUN, run_id="undo-2")
+    again = undo_run(shop, RUN, run_id="undo-2")
     assert again.changes == [] and sum(written(shop).values()) == 3
     assert set(states(shop).values()) == {"done"}  # the levels do not come back by themselves
     assert push(shop).changes == []
@@ -56,7 +56,7 @@ def test_what_was_sold_since_stays_sold_and_nothing_is_negative(connect: Connect
     shop = pushed(connect)
     shop.order((1, 2))  # 5 -> 3
     shop.order((3, 110))  # 120 -> 10: more than there was before
-    report = take_back(shop, RUN)
+    report = undo_run(shop, RUN)
     assert amounts(shop, 1, 2, 3) == [98, 100, 0]
     notes = {change.target: change.note for change in report.changes}
     assert notes == {
@@ -70,26 +70,26 @@ def test_a_product_that_a_later_run_wrote_is_left_to_that_run(connect: Connect) 
     shop = pushed(connect)
     levels(shop, SKU_0001=50)
     push(shop, run_id="later-run")
-    report = take_back(shop, RUN)
+    report = undo_run(shop, RUN)
     assert amounts(shop, 1, 2, 3) == [50, 100, 100]
     assert [(r.target, "later-run" in r.reason) for r in report.refusals] == [("SKU-0001", True)]
-    take_back(shop, "later-run")
+    undo_run(shop, "later-run")
     assert amounts(shop, 1) == [5]
-    take_back(shop, RUN)
+    undo_run(shop, RUN)
     assert amounts(shop, 1, 2, 3) == [100, 100, 100]
 
 
 def test_an_undo_can_be_undone(connect: Connect) -> None:
     shop = pushed(connect)
-    take_back(shop, RUN, run_id="undo-first")
-    take_back(shop, "undo-first", run_id="undo-second")
+    undo_run(shop, RUN, run_id="undo-first")
+    undo_run(shop, "undo-first", run_id="undo-second")
     assert amounts(shop, 1, 2, 3) == [5, 6, 120]
 
 
 def test_a_dry_run_only_shows(connect: Connect) -> None:
     shop = pushed(connect)
     before = shop.rows("SELECT * FROM fulfilment.journal ORDER BY id")
-    report = take_back(shop, RUN, dry_run=True)
+    report = undo_run(shop, RUN, dry_run=True)
     assert report.counts == {"planned": 3, "refused": 0, "unchanged": 0}
     assert shop.rows("SELECT * FROM fulfilment.journal ORDER BY id") == before
     assert written(shop) == {}
@@ -106,8 +106,8 @@ def test_a_run_is_named_by_a_beginning_that_only_it_has(connect: Connect) -> Non
         "%_%_%_": "no run",
     }.items():
         with pytest.raises(LookupError, match=words):
-            take_back(shop, name)
-    take_back(shop, "0f3a9c7e-f")
+            undo_run(shop, name)
+    undo_run(shop, "0f3a9c7e-f")
     assert amounts(shop, 1, 2, 3, 4) == [100, 100, 100, 9]
 
 
@@ -115,7 +115,7 @@ def test_the_runs_of_another_shop_are_not_found(connect: Connect) -> None:
     shop = pushed(connect)
     other = connect(key="other")
     with pytest.raises(LookupError):
-        take_back(other, RUN)
+        undo_run(other, RUN)
     assert amounts(shop, 1) == [5]
 
 
@@ -123,7 +123,7 @@ def test_lost_answers_do_not_make_an_undo_twice(connect: Connect) -> None:
     shop = pushed(connect)
     shop.shop.faults.add("reset", method="PUT", path="/products/1", count=1, after=True)
     shop.shop.faults.add("server_error", method="PUT", path="/products/2", count=1)
-    report = take_back(shop, RUN)
+    report = undo_run(shop, RUN)
     assert report.counts["verified"] == 3 and amounts(shop) == [100] * 6
     assert written(shop) == {"1": 1, "2": 2, "3": 1}
 
@@ -131,11 +131,11 @@ def test_lost_answers_do_not_make_an_undo_twice(connect: Connect) -> None:
 def test_an_undo_that_failed_is_done_by_the_next(connect: Connect) -> None:
     shop = pushed(connect)
     fault = shop.shop.faults.add("reset", method="PUT", path="/products/1")
-    assert take_back(shop, RUN).problems
+    assert undo_run(shop, RUN).problems
     assert amounts(shop, 1, 2, 3) == [5, 100, 100]
     shop.shop.faults.rules.remove(fault)
     shop.shop.requests.clear()
-    take_back(shop, RUN)
+    undo_run(shop, RUN)
     assert amounts(shop) == [100] * 6 and written(shop) == {"1": 1}
 
 
@@ -144,8 +144,8 @@ def test_a_large_run_is_taken_back_in_chunks(connect: Connect) -> None:
     levels(shop, **{f"SKU_{number:04d}": 20 for number in range(1, 111)})
     push(shop, run_id=RUN)
     shop.shop.requests.clear()
-    first = take_back(shop, RUN, limit=60)
+    first = undo_run(shop, RUN, limit=60)
     assert (first.counts["verified"], first.waiting) == (60, 50)
-    take_back(shop, RUN)
+    undo_run(shop, RUN)
     assert amounts(shop) == [10] * 110
     assert sum(written(shop).values()) == 110

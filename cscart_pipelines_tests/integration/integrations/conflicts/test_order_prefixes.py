@@ -12,8 +12,8 @@ from cscart_pipelines.integrations import config_file
 from cscart_pipelines.integrations.conflicts import order_prefixes as order_prefix_conflicts
 from cscart_pipelines.integrations.settings import InvalidSettingsError
 from cscart_pipelines_tests.support.database.locks import ADVISORY
-from cscart_pipelines_tests.support.shop.commands import Desk
-from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import Installation
+from cscart_pipelines_tests.support.shop.commands import installation as installation
 
 
 def problem_of(act: Callable[[], object]) -> str:
@@ -25,34 +25,34 @@ def problem_of(act: Callable[[], object]) -> str:
 
 @pytest.mark.parametrize(("one", "other"), [("CS", "cs"), ("", ""), ("A", "A2"), ("1", "")])
 def test_a_second_cart_of_a_client_needs_a_prefix_of_its_own(
-    desk: Desk, one: str, other: str
+    installation: Installation, one: str, other: str
 ) -> None:
-    desk.save("a", user_id="C7", order_prefix=one)
-    said = problem_of(lambda: desk.save("b", user_id="C7", order_prefix=other))
+    installation.save("a", user_id="C7", order_prefix=one)
+    said = problem_of(lambda: installation.save("b", user_id="C7", order_prefix=other))
     assert "'a'" in said
-    assert [each.key for each in desk.registry.all()] == ["a"]
+    assert [each.key for each in installation.registry.all()] == ["a"]
 
 
-def test_other_clients_and_nobodys_carts_may_share_a_prefix(desk: Desk) -> None:
-    desk.save("a", user_id="C7", order_prefix="CS")
-    desk.save("b", user_id="C8", order_prefix="CS")
-    desk.save("c", order_prefix="CS")
-    desk.save("d", order_prefix="CS")
-    desk.save("e", user_id="C7", order_prefix="CT")
-    assert len(desk.registry.all()) == 5
+def test_other_clients_and_nobodys_carts_may_share_a_prefix(installation: Installation) -> None:
+    installation.save("a", user_id="C7", order_prefix="CS")
+    installation.save("b", user_id="C8", order_prefix="CS")
+    installation.save("c", order_prefix="CS")
+    installation.save("d", order_prefix="CS")
+    installation.save("e", user_id="C7", order_prefix="CT")
+    assert len(installation.registry.all()) == 5
 
 
-def test_an_edit_is_held_to_it_too(desk: Desk) -> None:
-    desk.save("a", user_id="C7", order_prefix="CS")
-    desk.save("b", user_id="C8", order_prefix="CS")
-    desk.save("c", user_id="C7", order_prefix="X")
-    assert "'a'" in problem_of(lambda: desk.acts.edit("b", {"user_id": "C7"}))
-    assert "'a'" in problem_of(lambda: desk.acts.edit("c", {"order_prefix": "cs"}))
-    assert desk.registry.get("b").settings.user_id == "C8"
-    assert desk.registry.get("c").settings.order_prefix == "X"
-    desk.acts.edit("b", {"user_id": "C7", "order_prefix": "Y"})
-    desk.acts.edit("a", {"order_prefix": "Z"})
-    desk.acts.edit("c", {"order_prefix": "CS"})
+def test_an_edit_is_held_to_it_too(installation: Installation) -> None:
+    installation.save("a", user_id="C7", order_prefix="CS")
+    installation.save("b", user_id="C8", order_prefix="CS")
+    installation.save("c", user_id="C7", order_prefix="X")
+    assert "'a'" in problem_of(lambda: installation.service.edit("b", {"user_id": "C7"}))
+    assert "'a'" in problem_of(lambda: installation.service.edit("c", {"order_prefix": "cs"}))
+    assert installation.registry.get("b").settings.user_id == "C8"
+    assert installation.registry.get("c").settings.order_prefix == "X"
+    installation.service.edit("b", {"user_id": "C7", "order_prefix": "Y"})
+    installation.service.edit("a", {"order_prefix": "Z"})
+    installation.service.edit("c", {"order_prefix": "CS"})
 
 
 def test_a_file_is_checked_before_anything_is_done(tmp_path: Path) -> None:
@@ -69,14 +69,14 @@ def test_a_file_is_checked_before_anything_is_done(tmp_path: Path) -> None:
     assert len(config_file.read(file)) == 2
 
 
-def _until_waiting(desk: Desk, number: int) -> None:
+def _until_waiting(installation: Installation, number: int) -> None:
     """Until so many sessions wait for the lock of the prefixes."""
-    while desk.rows(f"SELECT count(*) FROM {ADVISORY} WHERE NOT granted")[0][0] < number:
+    while installation.rows(f"SELECT count(*) FROM {ADVISORY} WHERE NOT granted")[0][0] < number:
         threading.Event().wait(0.01)
 
 
 @pytest.mark.parametrize("way", ["adds", "edits", "one edit of each field"])
-def test_of_two_at_once_one_is_refused(desk: Desk, way: str) -> None:
+def test_of_two_at_once_one_is_refused(installation: Installation, way: str) -> None:
     refused: list[str] = []
 
     def act(what: Callable[[], object]) -> None:
@@ -87,31 +87,33 @@ def test_of_two_at_once_one_is_refused(desk: Desk, way: str) -> None:
 
     if way == "adds":
         both = [
-            lambda: desk.save("a", user_id="C7", order_prefix="CS"),
-            lambda: desk.save("b", user_id="C7", order_prefix="CS"),
+            lambda: installation.save("a", user_id="C7", order_prefix="CS"),
+            lambda: installation.save("b", user_id="C7", order_prefix="CS"),
         ]
     elif way == "edits":
-        desk.save("a", user_id="C7", order_prefix="A")
-        desk.save("b", user_id="C7", order_prefix="B")
+        installation.save("a", user_id="C7", order_prefix="A")
+        installation.save("b", user_id="C7", order_prefix="B")
         both = [
-            lambda: desk.acts.edit("a", {"order_prefix": "CS"}),
-            lambda: desk.acts.edit("b", {"order_prefix": "CS"}),
+            lambda: installation.service.edit("a", {"order_prefix": "CS"}),
+            lambda: installation.service.edit("b", {"order_prefix": "CS"}),
         ]
     else:  # each alone would be right
-        desk.save("a", user_id="C7", order_prefix="CS")
-        desk.save("b", user_id="C8", order_prefix="B")
+        installation.save("a", user_id="C7", order_prefix="CS")
+        installation.save("b", user_id="C8", order_prefix="B")
         both = [
-            lambda: desk.acts.edit("b", {"user_id": "C7"}),
-            lambda: desk.acts.edit("b", {"order_prefix": "CS"}),
+            lambda: installation.service.edit("b", {"user_id": "C7"}),
+            lambda: installation.service.edit("b", {"order_prefix": "CS"}),
         ]
     threads = [threading.Thread(target=act, args=[one]) for one in both]
-    with desk.database.connect() as gate, gate.transaction():
+    with installation.database.connect() as gate, gate.transaction():
         order_prefix_conflicts.lock_prefixes(gate)
         for thread in threads:
             thread.start()
-        _until_waiting(desk, 2)
+        _until_waiting(installation, 2)
     for thread in threads:
         thread.join()
     assert len(refused) == 1
-    known = [(one.settings.user_id, one.settings.order_prefix) for one in desk.registry.all()]
+    known = [
+        (one.settings.user_id, one.settings.order_prefix) for one in installation.registry.all()
+    ]
     assert known.count(("C7", "CS")) == 1

@@ -19,8 +19,8 @@ from cscart_pipelines.integrations.conflicts.overlap import (
 )
 from cscart_pipelines.integrations.limit import Limit
 from cscart_pipelines.integrations.settings import InvalidSettingsError, check
-from cscart_pipelines_tests.support.shop.commands import KEY, PASSED, Desk
-from cscart_pipelines_tests.support.shop.commands import desk as desk
+from cscart_pipelines_tests.support.shop.commands import KEY, PASSED, Installation
+from cscart_pipelines_tests.support.shop.commands import installation as installation
 
 SHOP = "https://shop.example"
 
@@ -73,35 +73,35 @@ def refused(act: Callable[[], object]) -> str:
     return caught.value.problems["companies"]
 
 
-def test_fulfilment_is_refused_by_whatever_way_it_is_saved(desk: Desk) -> None:
-    desk.save("a", url=SHOP, order_prefix="A")
-    assert "'a'" in refused(lambda: desk.save("b", url=SHOP, order_prefix="B"))
-    desk.save("b", url="http://www.shop.example")  # lists only
-    desk.save("c", url=SHOP + "/c", order_prefix="C")
-    assert "'a'" in refused(lambda: desk.acts.edit("b", {"countries": "GB"}))
+def test_fulfilment_is_refused_by_whatever_way_it_is_saved(installation: Installation) -> None:
+    installation.save("a", url=SHOP, order_prefix="A")
+    assert "'a'" in refused(lambda: installation.save("b", url=SHOP, order_prefix="B"))
+    installation.save("b", url="http://www.shop.example")  # lists only
+    installation.save("c", url=SHOP + "/c", order_prefix="C")
+    assert "'a'" in refused(lambda: installation.service.edit("b", {"countries": "GB"}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cscart_pipelines.integrations.service.test_connection", lambda *_: Passed())
-        assert "'a'" in refused(lambda: desk.acts.edit("c", {"url": SHOP}))
-    desk.acts.edit("a", {"companies": "1"})
+        assert "'a'" in refused(lambda: installation.service.edit("c", {"url": SHOP}))
+    installation.service.edit("a", {"companies": "1"})
     assert "storefront" in refused(
-        lambda: desk.acts.edit("b", {"storefronts": "2", "order_prefix": "B"})
+        lambda: installation.service.edit("b", {"storefronts": "2", "order_prefix": "B"})
     )
-    desk.acts.edit("b", {"companies": [2, 3], "order_prefix": "B"})
-    assert "companies 1" in refused(lambda: desk.acts.edit("b", {"companies": "1,2"}))
-    assert desk.registry.get("b").settings.companies == (2, 3)
+    installation.service.edit("b", {"companies": [2, 3], "order_prefix": "B"})
+    assert "companies 1" in refused(lambda: installation.service.edit("b", {"companies": "1,2"}))
+    assert installation.registry.get("b").settings.companies == (2, 3)
 
 
-def test_stock_is_not_written_by_two_storefronts_of_a_shop(desk: Desk) -> None:
+def test_stock_is_not_written_by_two_storefronts_of_a_shop(installation: Installation) -> None:
     stock = {"update_stock": True, "stock_schedule": "0 * * * *"}
-    desk.save("a", url=SHOP, storefronts="1", **stock)
+    installation.save("a", url=SHOP, storefronts="1", **stock)
     assert "'a' writes the stock" in refused(
-        lambda: desk.save("b", url=SHOP, storefronts="2", **stock)
+        lambda: installation.save("b", url=SHOP, storefronts="2", **stock)
     )
-    desk.save("b", url=SHOP, storefronts="2", order_prefix="B")
-    assert "'a' writes the stock" in refused(lambda: desk.acts.edit("b", stock))
-    desk.acts.edit("a", {"companies": "1"})
-    desk.acts.edit("b", {"companies": "2", **stock})
-    assert desk.registry.get("b").settings.update_stock
+    installation.save("b", url=SHOP, storefronts="2", order_prefix="B")
+    assert "'a' writes the stock" in refused(lambda: installation.service.edit("b", stock))
+    installation.service.edit("a", {"companies": "1"})
+    installation.service.edit("b", {"companies": "2", **stock})
+    assert installation.registry.get("b").settings.update_stock
 
 
 class Passed:
@@ -123,12 +123,12 @@ def test_a_file_is_checked_before_anything_is_done(tmp_path: Path) -> None:
     assert [one.companies for one in config_file.read(file)] == [(1,), (2, 3)]
 
 
-def test_a_limit_is_exported_and_read_again(desk: Desk, tmp_path: Path) -> None:
-    desk.save("a", companies="2,1", storefronts="7", api_key_reference="env:A")
+def test_a_limit_is_exported_and_read_again(installation: Installation, tmp_path: Path) -> None:
+    installation.save("a", companies="2,1", storefronts="7", api_key_reference="env:A")
     file = tmp_path / "integrations.yaml"
-    file.write_text(config_file.export(desk.registry.all()))
+    file.write_text(config_file.export(installation.registry.all()))
     (again,) = config_file.read(file)
-    assert not config_file.plan([again], desk.registry.all())[0].needed
+    assert not config_file.plan([again], installation.registry.all())[0].needed
     assert KEY not in file.read_text()
 
 
@@ -151,26 +151,26 @@ def test_lists_that_share_orders_are_told() -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1;2", "1.5", "x", "1,,a", "٣", "9" * 12, True, [0]])
-def test_what_is_no_id_is_told(desk: Desk, text: Any) -> None:
+def test_what_is_no_id_is_told(installation: Installation, text: Any) -> None:
     with pytest.raises(InvalidSettingsError) as caught:
-        desk.save("a", storefronts=text)
+        installation.save("a", storefronts=text)
     assert "expected whole numbers above 0" in caught.value.problems["storefronts"]
 
 
-def test_ids_are_taken_in_every_form(desk: Desk) -> None:
+def test_ids_are_taken_in_every_form(installation: Installation) -> None:
     for text in ("2, 1,2", [1, "2"], (2, 1)):
         names = {"integration": "a", "list_name": "a", "email": "a@b.example", "url": SHOP}
         assert check({**names, "companies": text}).companies == (1, 2)
     assert check({**names, "companies": 7, "storefronts": ""}).limit == Limit((7,))
 
 
-def test_storefronts_that_the_shop_does_not_tell_are_refused(desk: Desk) -> None:
-    desk.save("a")
-    desk.execute(
+def test_storefronts_that_the_shop_does_not_tell_are_refused(installation: Installation) -> None:
+    installation.save("a")
+    installation.execute(
         "UPDATE registry.integrations SET capabilities = capabilities"
         " || '{\"orders_with_details\": false}'"
     )
     with pytest.raises(InvalidSettingsError) as caught:
-        desk.acts.edit("a", {"storefronts": "1"})
+        installation.service.edit("a", {"storefronts": "1"})
     assert "--companies instead" in caught.value.problems["storefronts"]
-    desk.acts.edit("a", {"companies": "1"})
+    installation.service.edit("a", {"companies": "1"})

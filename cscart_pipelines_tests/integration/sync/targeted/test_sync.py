@@ -471,11 +471,11 @@ def test_what_is_outside_the_limit_is_not_loaded(newest: Connected) -> None:
 
 def test_a_limit_that_is_changed_meanwhile_stops_the_loading(newest: Connected) -> None:
     made = newest.store.place_order(user_id=3, company_id=2)
-    desk = IntegrationService(newest.warehouse, newest.registry, newest.settings)
+    service = IntegrationService(newest.warehouse, newest.registry, newest.settings)
     with pytest.raises(ConcurrentSyncError, match="was changed meanwhile"):
         look(
             newest,
             [made.order_id],
-            before_loading=lambda: desk.edit(newest.key, {"companies": "1"}),
+            before_loading=lambda: service.edit(newest.key, {"companies": "1"}),
         )
     assert (made.order_id,) not in newest.live("orders")

@@ -93,11 +93,11 @@ def something_broke() -> None:
 
 
 def test_an_alert_has_the_reason_and_the_shops(monkeypatch: pytest.MonkeyPatch) -> None:
-    with chat() as room:
-        monkeypatch.setenv("CSCART_PIPELINES_ALERT_WEBHOOK", room.url)
+    with chat() as channel:
+        monkeypatch.setenv("CSCART_PIPELINES_ALERT_WEBHOOK", channel.url)
         context = failed_run(shops_failed)
         alert_on_failure(context, alerts=AlertSink())
-    assert room.bodies == [
+    assert channel.bodies == [
         {
             "text": "resync failed: 1 of 2 failed: shop-b. shop-b: wrong key",
             "job": "resync",
@@ -109,11 +109,11 @@ def test_an_alert_has_the_reason_and_the_shops(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_error_nobody_foresaw_is_told_in_one_line() -> None:
-    with chat() as room:
+    with chat() as channel:
         context = failed_run(something_broke, {"dagster/partition": "shop-a"})
-        alert_on_failure(context, alerts=AlertSink(webhook=room.url))
-    assert "the server closed the connection" in room.bodies[0]["message"]
-    assert room.bodies[0]["integrations"] == ["shop-a"]
+        alert_on_failure(context, alerts=AlertSink(webhook=channel.url))
+    assert "the server closed the connection" in channel.bodies[0]["message"]
+    assert channel.bodies[0]["integrations"] == ["shop-a"]
 
 
 def test_without_a_webhook_the_log_is_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -132,9 +132,9 @@ def test_what_the_log_says(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_webhook_that_refuses_is_logged_without_its_address(
     status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with chat(status) as room, caplog.at_level(logging.INFO):
-        AlertSink(webhook=room.url).send(ALERT)
-    assert len(room.bodies) == 1
+    with chat(status) as channel, caplog.at_level(logging.INFO):
+        AlertSink(webhook=channel.url).send(ALERT)
+    assert len(channel.bodies) == 1
     assert f"the alert webhook did not take the alert: {status}" in caplog.text
     assert TOKEN not in caplog.text
 

@@ -25,9 +25,9 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def done(settings: Settings) -> Path:
-    room = folder(settings, "one") / "shipments"
-    make(room / "done")
-    return room / "done"
+    shipments = folder(settings, "one") / "shipments"
+    make(shipments / "done")
+    return shipments / "done"
 
 
 def put(done: Path, name: str, text: str = TEXT) -> Path:
