@@ -1,7 +1,7 @@
-"""One push to one shop: is it allowed, the write lock, the connection, the record of how it ended.
+"""One push to one shop: is it allowed, the write lock, the connection, the report of how it ended.
 
-The last push of each kind is kept in `fulfilment.last_push_runs` for the sensors: after a failure
-the next one waits, longer each time. Not here: what is pushed (`shipments/push`, `stock/push`).
+Not here: what is pushed (`shipments/push`, `stock/push`), when the next push may start
+(`last_push_runs`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import psycopg
 
@@ -25,8 +25,10 @@ from cscart_pipelines.cscart.errors import (
     TlsError,
     UnreachableError,
 )
+from cscart_pipelines.fulfilment import last_push_runs
 from cscart_pipelines.fulfilment.cancellation import cancel_when_disabled
 from cscart_pipelines.fulfilment.journal import Journal
+from cscart_pipelines.fulfilment.last_push_runs import MAX_BACKOFF_SECONDS
 from cscart_pipelines.fulfilment.report import PushReport
 from cscart_pipelines.fulfilment.shop_write_lock import acquire
 from cscart_pipelines.integrations.conflicts.overlap import siblings
@@ -38,10 +40,9 @@ from cscart_pipelines.settings import Settings
 from cscart_pipelines.warehouse.connect import Warehouse
 
 PushKind = Literal["shipments", "stock"]
-MAX_BACKOFF_SECONDS = 3600
-"""Seconds between pushes to a shop that keeps failing."""
 MAX_ORDER_BACKOFF_SECONDS = 300
-"""The same where the shop works, and single orders do not: each has a pause of its own."""
+"""As `MAX_BACKOFF_SECONDS`, where the shop works and single orders do not: each has a pause of its
+own."""
 SHOP_WIDE_ERRORS = (
     UnreachableError,
     CredentialsRefusedError,
@@ -185,15 +186,15 @@ def open_push(
         if dry_run:
             yield context
             return
-        _begin(connection, key, kind)
+        last_push_runs.begin(connection, key, kind)
         stack.enter_context(cancel_when_disabled(warehouse, key, client))
         try:
             yield context
         except BaseException as error:
             with contextlib.suppress(psycopg.Error):
-                _end(connection, key, kind, _reason(error), _max_backoff(error))
+                last_push_runs.end(connection, key, kind, _reason(error), _max_backoff(error))
             raise
-        _end(connection, key, kind, None)
+        last_push_runs.end(connection, key, kind, None)
 
 
 def _allowed(kind: PushKind, registry: Registry, key: str, ignore_disabled: bool) -> Integration:
@@ -230,53 +231,6 @@ def record_cost(
     if client.closed:
         report.notes.append(ENDED_EARLY)
     report.seconds = round(time.monotonic() - started, 3)
-
-
-def due(connection: psycopg.Connection[Any], kind: PushKind) -> set[str]:
-    """Returns the integrations without a running back-off: an automatic push may start now."""
-    rows = connection.execute(
-        "SELECT shop.integration FROM registry.integrations AS shop"
-        " LEFT JOIN fulfilment.last_push_runs AS last ON last.integration = shop.integration"
-        " AND last.kind = %s"
-        " WHERE last.not_before IS NULL OR last.not_before <= now()",
-        [kind],
-    ).fetchall()
-    return {row[0] for row in rows}
-
-
-def failures(connection: psycopg.Connection[Any], kind: PushKind) -> dict[str, int]:
-    """Returns the integrations whose last push failed, and how many failed in a row."""
-    rows = connection.execute(
-        "SELECT integration, failures FROM fulfilment.last_push_runs"
-        " WHERE kind = %s AND failures > 0",
-        [kind],
-    )
-    return dict(rows.fetchall())
-
-
-def _begin(connection: psycopg.Connection[Any], key: str, kind: str) -> None:
-    connection.execute(
-        "INSERT INTO fulfilment.last_push_runs (integration, kind) VALUES (%s, %s)"
-        " ON CONFLICT (integration, kind) DO UPDATE SET started_at = now(), finished_at = NULL",
-        [key, kind],
-    )
-
-
-def _end(
-    connection: psycopg.Connection[Any],
-    key: str,
-    kind: str,
-    error: str | None,
-    max_backoff: int = MAX_BACKOFF_SECONDS,
-) -> None:
-    connection.execute(
-        "UPDATE fulfilment.last_push_runs SET finished_at = now(), error = %(error)s,"
-        " failures = CASE WHEN %(error)s::text IS NULL THEN 0 ELSE failures + 1 END,"
-        " not_before = CASE WHEN %(error)s::text IS NULL THEN NULL ELSE now() + least("
-        " 60 * power(2, least(failures, 10)), %(max_backoff)s) * interval '1 second' END"
-        " WHERE integration = %(key)s AND kind = %(kind)s",
-        {"key": key, "kind": kind, "error": error, "max_backoff": max_backoff},
-    )
 
 
 def _max_backoff(error: BaseException) -> int:

@@ -39,7 +39,7 @@ class NotAllowedError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Eligibility:
+class Standing:
     """The facts about an integration that the rules use."""
 
     status: Status
@@ -87,7 +87,7 @@ _INSTEAD: dict[tuple[Action, Status], str] = {
 }
 
 
-def rejection_reason(act: Action, standing: Eligibility) -> str | None:
+def rejection_reason(act: Action, standing: Standing) -> str | None:
     """Returns why the action is not allowed and what to do instead; None if it is allowed."""
     status = standing.status
     if status not in _ALLOWED[act]:
@@ -103,7 +103,7 @@ def rejection_reason(act: Action, standing: Eligibility) -> str | None:
     return None
 
 
-def require(act: Action, standing: Eligibility) -> None:
+def require(act: Action, standing: Standing) -> None:
     """Checks that an action is allowed.
 
     Raises:
@@ -113,7 +113,7 @@ def require(act: Action, standing: Eligibility) -> None:
         raise NotAllowedError(f"{act} is not allowed: {reason}")
 
 
-def after_enable(standing: Eligibility) -> Status:
+def after_enable(standing: Standing) -> Status:
     """Returns the status after `enable`: an earlier failure is not forgotten."""
     if standing.failed_last:
         return Status.FAILED

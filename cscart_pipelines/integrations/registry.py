@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from cscart_pipelines.integrations import secrets
 from cscart_pipelines.integrations.conflicts import order_prefixes as order_prefix_conflicts
 from cscart_pipelines.integrations.conflicts import overlap
-from cscart_pipelines.integrations.lifecycle import Eligibility, Status
+from cscart_pipelines.integrations.lifecycle import Standing, Status
 from cscart_pipelines.integrations.settings import (
     IntegrationSettings,
     InvalidSettingsError,
@@ -161,16 +161,14 @@ class Registry:
             return secrets.resolve(row["api_key_reference"])
         return secrets.unseal(self._settings, row["api_key_sealed"])
 
-    def standing(self, integration: Integration) -> Eligibility:
+    def standing(self, integration: Integration) -> Standing:
         """Returns the facts for `lifecycle`. A key by reference is read; no key is decrypted."""
-        return _eligibility(integration, self._hashes())
+        return _standing(integration, self._hashes())
 
-    def standings(
-        self, among: Collection[str] | None = None
-    ) -> list[tuple[Integration, Eligibility]]:
+    def standings(self, among: Collection[str] | None = None) -> list[tuple[Integration, Standing]]:
         """Returns integrations with the facts for `lifecycle`, in one query; all if no `among`."""
         hashes = self._hashes()
-        return [(one, _eligibility(one, hashes)) for one in self._read(among)]
+        return [(one, _standing(one, hashes)) for one in self._read(among)]
 
     def _hashes(self) -> secrets.KeyedHashes | None:
         try:
@@ -273,12 +271,12 @@ def mark_failed(
     return marked.rowcount > 0
 
 
-def _eligibility(integration: Integration, hashes: secrets.KeyedHashes | None) -> Eligibility:
+def _standing(integration: Integration, hashes: secrets.KeyedHashes | None) -> Standing:
     tested = False
     if hashes is not None:
         with contextlib.suppress(secrets.SecretError):
             tested = _fingerprint(integration, hashes) == integration.tested_fingerprint
-    return Eligibility(
+    return Standing(
         status=integration.status,
         synced_before=integration.first_synced_at is not None,
         tested=tested,

@@ -26,8 +26,8 @@ from cscart_pipelines.integrations.conflicts import overlap
 from cscart_pipelines.integrations.connection import test_connection
 from cscart_pipelines.integrations.lifecycle import (
     Action,
-    Eligibility,
     NotAllowedError,
+    Standing,
     Status,
     after_enable,
     require,
@@ -261,7 +261,7 @@ class IntegrationService:
         self,
         key: str,
         act: Action,
-        follow: Callable[[Eligibility], Status],
+        follow: Callable[[Standing], Status],
         reason: str | None = None,
     ) -> Status:
         with self._locked(key, act) as connection, _rules(), connection.transaction():

@@ -21,10 +21,10 @@ from cscart_pipelines.defs.shared.run_requests import (
     keys_to_request,
     unfinished_runs,
 )
-from cscart_pipelines.fulfilment import push_session
+from cscart_pipelines.fulfilment import last_push_runs
 from cscart_pipelines.fulfilment.pushes import due
 
-INBOX, CLOCK = "fulfilment inbox", "stock clock"
+INBOX, SCHEDULE = "fulfilment inbox", "stock schedule"
 """Values of the tag `STARTED_BY`."""
 BATCH = 500
 """Orders of one integration in one run: a shop with thousands must not keep the others waiting."""
@@ -84,8 +84,8 @@ def stock_schedule(
         pipelines.open() as app,
         app.warehouse.connect(autocommit=True) as connection,
     ):
-        may_start = push_session.due(connection, "stock")
-        failed = push_session.failures(connection, "stock").keys() & may_start
+        may_start = last_push_runs.due(connection, "stock")
+        failed = last_push_runs.failures(connection, "stock").keys() & may_start
         again = failed & set(due.waiting(app, connection, "stock") if failed else ())
         in_runs = _in_unfinished_runs(context.instance)
         # An integration in its back-off is not due, even at its own time: it comes under `again`.
@@ -102,7 +102,7 @@ def stock_schedule(
         dg.RunRequest(
             run_key=f"stock-{now:.3f}-{number}",
             run_config={"only": batch},
-            tags={STARTED_BY: CLOCK, INTEGRATIONS: str(len(batch))},
+            tags={STARTED_BY: SCHEDULE, INTEGRATIONS: str(len(batch))},
         )
         for number, batch in enumerate(batches(keys, app.settings.integrations_per_run))
     ]
@@ -120,7 +120,7 @@ def _schedules(app: AppContext) -> dict[str, tuple[str, ZoneInfo]]:
 def _in_unfinished_runs(instance: dg.DagsterInstance) -> set[str]:
     """Returns the integrations that a queued or running run will push stock to."""
     found: set[str] = set()
-    for run in unfinished_runs(instance, push_stock.name, CLOCK):
+    for run in unfinished_runs(instance, push_stock.name, SCHEDULE):
         only = run.run_config.get("only")
         found.update(str(key) for key in (only if isinstance(only, list) else ()))
     return found

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Collection, Iterable
 
 from cscart_pipelines.app_context import AppContext
-from cscart_pipelines.fulfilment import journal, push_session
+from cscart_pipelines.fulfilment import journal, last_push_runs, push_session
 from cscart_pipelines.fulfilment.feeds import drop_folder
 from cscart_pipelines.fulfilment.journal import Kind
 from cscart_pipelines.fulfilment.push_session import PushKind
@@ -61,10 +61,10 @@ def waiting(app: AppContext, connection: Connection, kind: PushKind) -> dict[str
         *_files(app, app.registry.all()),
     ]:
         found.setdefault(key, []).append(text)
-    due = push_session.due(connection, kind)
+    due = last_push_runs.due(connection, kind)
     found = {key: texts for key, texts in found.items() if key in due}
     # Of itself a failure is nothing that waits, but what waits is tried again after it.
-    failures = [("failures", push_session.failures(connection, kind))]
+    failures = [("failures", last_push_runs.failures(connection, kind))]
     if shipments:
         failures.append(("deferred", deferred_orders.failures_of_due(connection)))
     for name, counts in failures:

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from cscart_pipelines.cscart.client import ShopClient
+from cscart_pipelines.fulfilment.last_push_runs import MAX_BACKOFF_SECONDS, due
 from cscart_pipelines.fulfilment.push_session import (
-    MAX_BACKOFF_SECONDS,
     MAX_ORDER_BACKOFF_SECONDS,
     PushFailedError,
     PushKind,
-    due,
     finish,
     open_push,
 )

@@ -23,8 +23,8 @@ from pydantic import SecretStr
 
 from cscart_pipelines.integrations.lifecycle import (
     Action,
-    Eligibility,
     NotAllowedError,
+    Standing,
     Status,
     after_enable,
     rejection_reason,
@@ -55,8 +55,8 @@ class Shop:
         """A run that lives; None with status syncing: one that has died."""
 
     @property
-    def standing(self) -> Eligibility:
-        return Eligibility(self.status, self.synced, self.tested, self.permanent, self.failed)
+    def standing(self) -> Standing:
+        return Standing(self.status, self.synced, self.tested, self.permanent, self.failed)
 
 
 class Life(RuleBasedStateMachine):

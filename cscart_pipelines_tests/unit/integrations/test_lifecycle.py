@@ -8,8 +8,8 @@ import pytest
 
 from cscart_pipelines.integrations.lifecycle import (
     Action,
-    Eligibility,
     NotAllowedError,
+    Standing,
     Status,
     after_enable,
     rejection_reason,
@@ -32,8 +32,8 @@ TABLE = {
 EVERY = list(itertools.product(Action, Status))
 
 
-def standing(status: Status, **more: bool) -> Eligibility:
-    return Eligibility(**{"status": status, "synced_before": True, "tested": True, **more})
+def standing(status: Status, **more: bool) -> Standing:
+    return Standing(**{"status": status, "synced_before": True, "tested": True, **more})
 
 
 @pytest.mark.parametrize(("act", "status"), EVERY)
