@@ -23,7 +23,7 @@ import dagster as dg
 from dagster import DagsterInstance
 
 from cscart_pipelines import definitions as location
-from cscart_pipelines.defs.fulfilment.assets import pull_request
+from cscart_pipelines.defs.fulfilment.jobs import pull_request
 from cscart_pipelines.defs.ingestion.jobs import resync_request
 from cscart_pipelines.defs.shared import orphaned_runs
 from cscart_pipelines.defs.shared.partitions import NAME, difference

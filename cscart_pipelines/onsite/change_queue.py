@@ -3,7 +3,7 @@
 The collector adds rows; a targeted sync removes those it has read, unless an event named them again
 meanwhile. A row that the shop does not show yet is tried again after growing pauses, then dropped:
 the visitor stays anonymous. A shop that does not answer is paused as a whole (a row of kind
-`shop`). Not here: reading the shop (`sync.targeted`), which shops are asked (`defs.onsite.jobs`).
+`shop`). Not here: reading the shop (`sync.targeted`), which shops are asked (`defs.onsite`).
 """
 
 from __future__ import annotations

@@ -1,13 +1,11 @@
 """The asset `fulfilment/orders`: the orders that the fulfilment system gets of each integration.
 
-It follows the synchronisations in a job of its own: in theirs, one shop that cannot be read would
-skip the step for all. Not here: which orders are pulled (`fulfilment.orders.pull`), when
-(`order_pull_policy`).
+Not here: which orders are pulled (`fulfilment.orders.pull`), the job (`jobs`), when it runs
+(`sensors`).
 """
 
 # Without `from __future__ import annotations`: Dagster reads the annotations as they are.
 import inspect
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,23 +14,16 @@ import dagster as dg
 from pydantic import Field
 
 from cscart_pipelines.defs.fulfilment import checks as fulfilment_checks
-from cscart_pipelines.defs.fulfilment.order_pull_policy import PullCursor, decide
-from cscart_pipelines.defs.ingestion.jobs import range_request
 from cscart_pipelines.defs.ingestion.metadata import column_schema
 from cscart_pipelines.defs.shared import markdown
 from cscart_pipelines.defs.shared.asset_specs import CODE_VERSION, OWNERS, code_version
 from cscart_pipelines.defs.shared.failures import failure
-from cscart_pipelines.defs.shared.orphaned_runs import HIDDEN
-from cscart_pipelines.defs.shared.partitions import NAME, integration_partitions, keys_of
+from cscart_pipelines.defs.shared.partitions import integration_partitions, keys_of
 from cscart_pipelines.defs.shared.resources import Pipelines
-from cscart_pipelines.defs.shared.run_requests import fate_of
 from cscart_pipelines.fulfilment.orders.pull import PullReport, pull
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
-from cscart_pipelines.integrations.settings import uses_fulfilment
-from cscart_pipelines.integrations.sync_runs import history
 from cscart_pipelines.warehouse.tables import fulfilment
 
-REQUEST_TAG = f"{HIDDEN}orders_request"
 PULL_VERSION = code_version(Path(inspect.getfile(pull)))
 
 
@@ -101,60 +92,6 @@ def pull_shop_orders(
     context.log.info(f"integrations whose orders were pulled: {len(reports):,}\n{table.value}")
     if failures:
         raise failure(failures, len(reports), table)
-
-
-pull_orders = dg.define_asset_job(
-    "pull_orders",
-    selection=dg.AssetSelection.assets(pull_shop_orders),
-    tags={"dagster/max_runtime": str(3600)},
-    description="Pulls the orders for the fulfilment system. A partition is an integration.",
-)
-
-
-@dg.sensor(
-    job=pull_orders,
-    minimum_interval_seconds=60,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Pulls orders after each successful synchronisation of an integration that uses"
-    " fulfilment: one with a client id, a prefix, a filter of orders, or an update switched on.",
-)
-def pull_after_sync(
-    context: dg.SensorEvaluationContext, pipelines: Pipelines
-) -> dg.SensorResult | dg.SkipReason:
-    """Requests a pull for integrations that were synchronised; the cursor is a `PullCursor`."""
-    pulled = PullCursor.from_cursor(context.cursor)
-    present = list(context.instance.get_dynamic_partitions(NAME))
-    with (
-        pipelines.open() as app,
-        app.warehouse.connect(autocommit=True) as connection,
-    ):
-        users = {one.key for one in app.registry.all() if uses_fulfilment(one.settings)}
-        synced = {
-            key: number
-            for key, number in history.last_succeeded(connection).items()
-            if key in users and key in present
-        }
-    fate = fate_of(context.instance, REQUEST_TAG, pulled.request)
-    decision = decide(pulled, synced, fate, time.time())
-    if isinstance(decision, str):
-        return dg.SkipReason(decision)
-    keys, after = decision
-    request = pull_request(keys, present, after.request)
-    return dg.SensorResult(run_requests=[request], cursor=after.to_cursor())
-
-
-def pull_request(keys: list[str], present: list[str], name: str | None = None) -> dg.RunRequest:
-    """Returns the run that pulls orders.
-
-    Args:
-        keys: of these integrations.
-        present: all partitions, in their order.
-        name: of the request, as run key and tag; None for a run that is started by hand.
-    """
-    request = range_request("pull_shop_orders", keys, present, {"only": keys})
-    if name is None:
-        return request
-    return request.with_replaced_attrs(run_key=name, tags={**request.tags, REQUEST_TAG: name})
 
 
 def _log_materialisation(context: dg.AssetExecutionContext, key: str, report: PullReport) -> None:

@@ -1,7 +1,9 @@
-"""The jobs that write to shops: tracking numbers and stock levels, from the inboxes.
+"""The jobs: orders from the warehouse; tracking numbers and stock levels to the shops.
 
 One run covers many integrations; each succeeds or fails on its own, and the run fails at the end if
-one did. Not here: what is due (`fulfilment.pushes.due`), when a run starts (`sensors`).
+one did. Orders follow the synchronisations in a job of their own: in theirs, one shop that cannot
+be read would skip the step for all. Not here: what is due (`fulfilment.pushes.due`), when a run
+starts (`sensors`).
 """
 
 # Without `from __future__ import annotations`: Dagster reads the annotations as they are.
@@ -14,13 +16,16 @@ import dagster as dg
 from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.defs.fulfilment import checks as fulfilment_checks
 from cscart_pipelines.defs.fulfilment import metadata as fulfilment_metadata
+from cscart_pipelines.defs.fulfilment.assets import pull_shop_orders
 from cscart_pipelines.defs.fulfilment.config import (
     StepConfig,
     stock_form,
     tracking_form,
 )
+from cscart_pipelines.defs.ingestion.jobs import range_request
 from cscart_pipelines.defs.shared.failures import failure
 from cscart_pipelines.defs.shared.resources import Pipelines
+from cscart_pipelines.defs.shared.run_requests import HIDDEN
 from cscart_pipelines.fulfilment.feeds import drop_folder
 from cscart_pipelines.fulfilment.feeds.ingest import IngestResult
 from cscart_pipelines.fulfilment.pushes import due
@@ -29,12 +34,36 @@ from cscart_pipelines.fulfilment.shipments.push import push_shipments as push_tr
 from cscart_pipelines.fulfilment.stock import inbox as stock_inbox
 from cscart_pipelines.fulfilment.stock.push import push_stock as push_stock_levels
 
+ORDERS_REQUEST = f"{HIDDEN}orders_request"
+"""The tag of a run that pulls orders: the name of the request."""
 POOL = "shop_writes"
 TAGS = {
     "dagster/max_runtime": str(6 * 3600),
     # Begun again on another machine, a run finds nothing of what its first step has returned.
     "dagster/retry_strategy": "ALL_STEPS",
 }
+
+
+pull_orders = dg.define_asset_job(
+    "pull_orders",
+    selection=dg.AssetSelection.assets(pull_shop_orders),
+    tags={"dagster/max_runtime": str(3600)},
+    description="Pulls the orders for the fulfilment system. A partition is an integration.",
+)
+
+
+def pull_request(keys: list[str], present: list[str], name: str | None = None) -> dg.RunRequest:
+    """Returns the run that pulls orders.
+
+    Args:
+        keys: of these integrations.
+        present: all partitions, in their order.
+        name: of the request, as run key and tag; None for a run that is started by hand.
+    """
+    request = range_request("pull_shop_orders", keys, present, {"only": keys})
+    if name is None:
+        return request
+    return request.with_replaced_attrs(run_key=name, tags={**request.tags, ORDERS_REQUEST: name})
 
 
 @dg.op(

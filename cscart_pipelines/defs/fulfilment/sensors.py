@@ -1,7 +1,8 @@
-"""What starts a push by itself: rows and files that wait, or an integration's own schedule.
+"""What starts by itself: pulls after synchronisations; pushes of what waits, or by schedule.
 
 The sensors read the warehouse and the drop folder; no shop is asked. Not here: the rules of when
-(`stock_schedule`, `shared.run_requests`), what waits (`fulfilment.pushes.due`).
+(`order_pull_policy`, `stock_schedule`, `shared.run_requests`), what waits
+(`fulfilment.pushes.due`).
 """
 
 import time
@@ -10,24 +11,67 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from cscart_pipelines.app_context import AppContext
-from cscart_pipelines.defs.fulfilment.jobs import push_stock, push_tracking
+from cscart_pipelines.defs.fulfilment.jobs import (
+    ORDERS_REQUEST,
+    pull_orders,
+    pull_request,
+    push_stock,
+    push_tracking,
+)
+from cscart_pipelines.defs.fulfilment.order_pull_policy import PullCursor, decide
 from cscart_pipelines.defs.fulfilment.stock_schedule import ScheduleCursor, due_keys, split_busy
 from cscart_pipelines.defs.ingestion.jobs import batches
+from cscart_pipelines.defs.shared.partitions import NAME
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.defs.shared.run_requests import (
     INTEGRATIONS,
     STARTED_BY,
     RequestCursor,
+    fate_of,
     keys_to_request,
     unfinished_runs,
 )
 from cscart_pipelines.fulfilment import last_push_runs
 from cscart_pipelines.fulfilment.pushes import due
+from cscart_pipelines.integrations.settings import uses_fulfilment
+from cscart_pipelines.integrations.sync_runs import history
 
 INBOX, SCHEDULE = "fulfilment inbox", "stock schedule"
 """Values of the tag `STARTED_BY`."""
 BATCH = 500
 """Orders of one integration in one run: a shop with thousands must not keep the others waiting."""
+
+
+@dg.sensor(
+    job=pull_orders,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Pulls orders after each successful synchronisation of an integration that uses"
+    " fulfilment: one with a client id, a prefix, a filter of orders, or an update switched on.",
+)
+def pull_after_sync(
+    context: dg.SensorEvaluationContext, pipelines: Pipelines
+) -> dg.SensorResult | dg.SkipReason:
+    """Requests a pull for integrations that were synchronised; the cursor is a `PullCursor`."""
+    pulled = PullCursor.from_cursor(context.cursor)
+    present = list(context.instance.get_dynamic_partitions(NAME))
+    with (
+        pipelines.open() as app,
+        app.warehouse.connect(autocommit=True) as connection,
+    ):
+        users = {one.key for one in app.registry.all() if uses_fulfilment(one.settings)}
+        synced = {
+            key: number
+            for key, number in history.last_succeeded(connection).items()
+            if key in users and key in present
+        }
+    fate = fate_of(context.instance, ORDERS_REQUEST, pulled.request)
+    decision = decide(pulled, synced, fate, time.time())
+    if isinstance(decision, str):
+        return dg.SkipReason(decision)
+    keys, after = decision
+    request = pull_request(keys, present, after.request)
+    return dg.SensorResult(run_requests=[request], cursor=after.to_cursor())
 
 
 @dg.sensor(

@@ -1,11 +1,10 @@
 """The targeted sync: orders and people that visits have touched are read from the shops again.
 
-The sensor reads the change queue only; the run reads the shops, and the sensor `rebuild_lists` sees
-its records. Not here: what is done in one shop (`sync.batches.targeted`).
+The sensor `rebuild_lists` sees the records of the run. Not here: what is done in one shop
+(`sync.batches.targeted`), when a run starts (`sensors`).
 """
 
 # Without `from __future__ import annotations`: Dagster reads the annotations as they are.
-import time
 from typing import Any
 
 import dagster as dg
@@ -15,19 +14,9 @@ from cscart_pipelines.app_context import AppContext
 from cscart_pipelines.defs.shared import markdown
 from cscart_pipelines.defs.shared.failures import failure
 from cscart_pipelines.defs.shared.resources import Pipelines
-from cscart_pipelines.defs.shared.run_requests import (
-    INTEGRATIONS,
-    STARTED_BY,
-    RequestCursor,
-    keys_to_request,
-    unfinished_runs,
-)
 from cscart_pipelines.integrations.lifecycle import Action, rejection_reason
 from cscart_pipelines.onsite import change_queue
 from cscart_pipelines.sync.batches.targeted import TargetedBatch, TargetedOutcome, TargetedResult
-
-SENSOR = "onsite events"
-"""Value of the tag `STARTED_BY`."""
 
 
 class TargetedSyncConfig(dg.Config):
@@ -80,46 +69,12 @@ def follow_onsite() -> None:
     sync_touched_records()
 
 
-@dg.sensor(
-    job_name=follow_onsite.name,
-    minimum_interval_seconds=10,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Follows visits into the shops: what the collector saw touched is read again. One"
-    " run at a time for all shops.",
-)
-def onsite_events(
-    context: dg.SensorEvaluationContext, pipelines: Pipelines
-) -> dg.SensorResult | dg.SkipReason:
-    """Requests a run for the changes that wait; the cursor is a `RequestCursor`."""
-    if unfinished_runs(context.instance, follow_onsite.name, SENSOR):
-        return dg.SkipReason("A run of follow_onsite is queued or running.")
-    now = time.time()
-    with (
-        pipelines.open() as app,
-        app.warehouse.connect(autocommit=True) as connection,
-    ):
-        change_queue.drop_needless(connection)
-        waiting = change_queue.waiting(connection)
-        allowed = _allowed(app, waiting)
-    waiting = {key: what for key, what in waiting.items() if key in allowed}
-    keys, cursor = keys_to_request(waiting, RequestCursor.from_cursor(context.cursor), now)
-    if not keys:
-        why = "What waits was requested a moment ago." if allowed else "Nothing is due."
-        return dg.SensorResult(skip_reason=why, cursor=cursor.to_cursor())
-    request = dg.RunRequest(
-        run_key=f"onsite-{now:.3f}",
-        run_config={"ops": {"sync_touched_records": {"config": {"only": keys}}}},
-        tags={STARTED_BY: SENSOR, INTEGRATIONS: str(len(keys))},
-    )
-    return dg.SensorResult(run_requests=[request], cursor=cursor.to_cursor())
-
-
 def _due(app: AppContext) -> list[str]:
     with app.warehouse.connect(autocommit=True) as connection:
-        return sorted(_allowed(app, change_queue.waiting(connection)))
+        return sorted(allowed(app, change_queue.waiting(connection)))
 
 
-def _allowed(app: AppContext, waiting: dict[str, str]) -> set[str]:
+def allowed(app: AppContext, waiting: dict[str, str]) -> set[str]:
     """Returns the integrations that may be asked now.
 
     While one is synchronised, its rows wait: most of them are needless afterwards.

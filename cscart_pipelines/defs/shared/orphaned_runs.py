@@ -16,6 +16,7 @@ from typing import Any
 
 import dagster as dg
 
+from cscart_pipelines.defs.shared.run_requests import HIDDEN
 from cscart_pipelines.settings import SettingsError, read_settings
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
@@ -23,8 +24,6 @@ from cscart_pipelines.warehouse.connect import Warehouse, open_warehouse
 from cscart_pipelines.warehouse.driver import Connection
 from cscart_pipelines.warehouse.errors import WarehouseUnavailableError
 
-HIDDEN = ".dagster/cscart_"
-"""So begin tags that this project alone reads: the UI shows no tag of `.dagster/`."""
 TAG = f"{HIDDEN}session"
 """The tag of a run whose process holds its lock. Its value is the id of the run, since a run that
 Dagster restarts carries the tags of the first."""

@@ -15,6 +15,8 @@ from typing import Any
 
 import dagster as dg
 
+HIDDEN = ".dagster/cscart_"
+"""So begin tags that this project alone reads: the UI shows no tag of `.dagster/`."""
 STARTED_BY = "cscart/started_by"
 """The tag that names what started a run: a sensor, a schedule, the command line."""
 INTEGRATIONS = "cscart/integrations"

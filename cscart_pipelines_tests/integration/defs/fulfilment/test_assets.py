@@ -8,7 +8,8 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
-from cscart_pipelines.defs.fulfilment.assets import pull_after_sync, pull_request
+from cscart_pipelines.defs.fulfilment.jobs import pull_request
+from cscart_pipelines.defs.fulfilment.sensors import pull_after_sync
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines_tests.support.dagster.location import (
     PYDANTIC,

@@ -16,8 +16,9 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 
 from cscart_pipelines.defs.ingestion.metadata import TRACKING_FILE
-from cscart_pipelines.defs.onsite.jobs import follow_onsite, onsite_events
+from cscart_pipelines.defs.onsite.jobs import follow_onsite
 from cscart_pipelines.defs.onsite.retention import onsite_retention
+from cscart_pipelines.defs.onsite.sensors import onsite_events
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.defs.shared.run_requests import RequestCursor
 from cscart_pipelines.defs.transformation.sensors import rebuild_lists
