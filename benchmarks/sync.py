@@ -13,8 +13,8 @@ from benchmarks.support.measure import Cost, rate, ratio, total
 from benchmarks.support.options import Options
 from benchmarks.support.report import Aim, Cell, Report, Table
 from benchmarks.support.shop import serve
+from benchmarks.support.sync_run import FIRST, RESYNC, SyncRun, register, run_sync
 from benchmarks.support.temporary_warehouse import temporary_warehouse
-from benchmarks.sync_run import FIRST, RESYNC, SyncRun, register, run_sync
 
 START_UP = 3.0
 ORDERS_A_SECOND = 5_000

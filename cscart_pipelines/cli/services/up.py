@@ -1,6 +1,6 @@
 """`up`: Dagster with its UI and schedules, and the collector, until Ctrl-C.
 
-Not here: the lines about what happens meanwhile (`support.events`), stopping (`child_processes`).
+Not here: the lines about what happens meanwhile (`events`), stopping (`child_processes`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from cscart_pipelines.cli.services.child_processes import (
     stop_all,
 )
 from cscart_pipelines.cli.services.collector import start_collector
+from cscart_pipelines.cli.services.events import Events
 from cscart_pipelines.cli.services.sandbox import (
     SANDBOX_PORT,
     require_sandbox_data,
@@ -33,7 +34,6 @@ from cscart_pipelines.cli.services.sandbox import (
 )
 from cscart_pipelines.cli.support import console, exit_codes, formats
 from cscart_pipelines.cli.support.environment import dagster_environment, opened, private_folder
-from cscart_pipelines.cli.support.events import Events
 from cscart_pipelines.settings import Settings
 
 UI_PORT = 3000

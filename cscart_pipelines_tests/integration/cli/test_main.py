@@ -25,9 +25,9 @@ from rich.cells import cell_len
 
 from cscart_pipelines.cli import doctor, main
 from cscart_pipelines.cli.services import up
+from cscart_pipelines.cli.services.events import Events
 from cscart_pipelines.cli.support import console, formats, tables
 from cscart_pipelines.cli.support.environment import dagster_environment, opened
-from cscart_pipelines.cli.support.events import Events
 from cscart_pipelines.integrations.lifecycle import Action
 from cscart_pipelines.integrations.secrets import KEY_FILE
 from cscart_pipelines.integrations.sync_runs.lock import acquire

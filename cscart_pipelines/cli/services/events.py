@@ -1,7 +1,7 @@
 """What happens while `up` runs, a line for each event: synchronisations, builds, writes, failures.
 
 Read from the tables in which runs record it, and from the alerts in the log of Dagster. Not here:
-the processes themselves (`services`).
+the processes themselves (`up`).
 """
 
 from __future__ import annotations
