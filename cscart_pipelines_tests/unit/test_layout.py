@@ -81,3 +81,32 @@ def test_texts_name_who_acts(folder: str) -> None:
         if VAGUE.search(line)
     ]
     assert found == []
+
+
+# --- pointers ------------------------------------------------------------------------------------
+
+POINTER = re.compile(r"`([a-z_]+(?:[./][a-z_]+)*)/?`")
+NO_MODULES = {"add", "edit", "fetch", "onsite.events", "release_dead"}
+"""Commands, an argument, a table and a method that a docstring names where modules are named."""
+
+
+def test_what_is_not_here_is_where_the_docstring_says() -> None:
+    """Each module that a docstring names after "Not here:" exists."""
+    folders = (PACKAGE, PROJECT_ROOT / "benchmarks")
+    paths = [path for folder in folders for path in folder.rglob("*.py")]
+    modules = {f"/{path.relative_to(PROJECT_ROOT).with_suffix('')}" for path in paths}
+    modules |= {name.removesuffix("/__init__") for name in modules}
+    found, gone = 0, set()
+    for path in paths:
+        text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+        said = re.search(r"Not\s+here:(.*?)(\n\n|$)", text, re.DOTALL)
+        for name in set(POINTER.findall(said[1] if said else "")) - NO_MODULES:
+            found += 1
+            end = "/" + name.replace(".", "/")
+            files = (folder / name for folder in (PROJECT_ROOT, PACKAGE, path.parent))
+            if not any(one.endswith(end) for one in modules) and not any(
+                one.exists() for one in files
+            ):
+                gone.add((str(path.relative_to(PROJECT_ROOT)), name))
+    assert found > 300
+    assert gone == set()
