@@ -95,18 +95,21 @@ def _visit(draw: random.Random, shop: Shop, visitor: str, addresses: list[str], 
             }
         )
         at = _start(draw, zone) if draw.random() < 0.1 else at + pd.Timedelta(draw.choice(STEPS))
-    # What earlier events said, which have been dropped; some visitors are known by nothing else.
+    # Also what dropped events said; some visitors are known by nothing else.
+    own = [e for e in shop.events if e["visitor_id"] == visitor]
     for address in sorted({*addresses, *draw.sample([hashed(STRANGER)], draw.randrange(2))}):
-        own = [e["occurred_at"] for e in shop.events if e["visitor_id"] == visitor]
-        first = draw.choice([*own, _start(draw, zone).to_pydatetime()])
-        last = draw.choice([*own, _start(draw, zone).to_pydatetime()])
-        if draw.random() < 0.7:
+        named = [e["occurred_at"] for e in own if e["email_sha256"] == address]
+        before = [
+            draw.choice([*(e["occurred_at"] for e in own), _start(draw, zone).to_pydatetime()])
+            for _ in range(2)
+        ]
+        if named or draw.random() < 0.7:
             shop.visitors.append(
                 {
                     "visitor_id": visitor,
                     "email_sha256": address,
-                    "first_at": min(first, last).astimezone(UTC),
-                    "last_at": max(first, last).astimezone(UTC),
+                    "first_at": min(*named, *before).astimezone(UTC),
+                    "last_at": max(*named, *before).astimezone(UTC),
                 }
             )
 
