@@ -392,6 +392,28 @@ def test_an_attempt_that_arrives_late_is_not_doubled(connect: Connect) -> None:
     assert at.journal()["shipment", "verified"] == 1
 
 
+def test_an_attempt_that_arrives_after_it_was_given_up_is_ours_and_the_last(
+    connect: Connect,
+) -> None:
+    at = connect()
+    order = at.order()
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    at.shop.faults.add("reset", method="POST", count=1)
+
+    @at.shop.before_request
+    def arrive(request: Any) -> None:
+        given_up = at.rows(
+            "SELECT FROM fulfilment.journal WHERE state = 'planned' AND attempts = 1"
+        )
+        if given_up and not at.shop.store.shipments_of(order.order_id):
+            at.shop.store.create_shipment(order.order_id, tracking_number=UPS, carrier="ups")
+
+    at.push()
+    assert at.shop.requests.count(method="POST") == 1
+    assert at.journal() == {("shipment", "verified"): 1, ("order_status", "verified"): 1}
+    assert at.inbox()[0][0] == "done"
+
+
 def test_a_shop_that_never_carries_it_out_is_given_up_on(connect: Connect) -> None:
     at = connect()
     order = at.order()
@@ -913,6 +935,9 @@ def test_what_staff_have_entered_is_not_entered_again(connect: Connect) -> None:
     assert at.shop.requests.count(method="POST") == 0
     assert at.inbox()[0][0] == "done"
     assert at.shop.store.orders[order.order_id].status == "C"
+    (theirs,) = at.shop.store.shipments_of(order.order_id)
+    query = "SELECT state, after FROM fulfilment.journal WHERE kind = 'shipment'"
+    assert at.rows(query) == [("skipped", {"shipment_id": theirs.shipment_id})]
 
 
 def test_bad_rows_are_refused_with_reasons_and_good_ones_go_through(connect: Connect) -> None:
