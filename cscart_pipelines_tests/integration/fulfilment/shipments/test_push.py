@@ -392,6 +392,26 @@ def test_an_attempt_that_arrives_late_is_not_doubled(connect: Connect) -> None:
     assert at.journal()["shipment", "verified"] == 1
 
 
+@pytest.mark.parametrize("verb", ["POST", "PUT"])
+def test_a_second_attempt_that_gets_no_answer_settles_from_its_own_time(
+    connect: Connect, verb: str
+) -> None:
+    """Not from that of the first one, which has settled long ago: the shop may still do it."""
+    at = connect()
+    order = at.order()
+    at.ship(str(order.order_id), UPS, carrier="UPS")
+    for attempt in (1, 2):
+        at.shop.faults.add("reset", method=verb, count=1)
+        at.push(settle=3600, client={"hurried": True})
+        assert at.shop.requests.count(method=verb) == attempt
+        assert sum(n for (_, state), n in at.journal().items() if state == "ambiguous") == 1
+        at.execute(AGE, "ambiguous")
+    at.push(settle=3600)
+    assert at.shop.requests.count(method=verb) == 3
+    assert shipments(at, order.order_id) == [(UPS, "ups", 2)]
+    assert at.settled()
+
+
 def test_an_attempt_that_arrives_after_it_was_given_up_is_ours_and_the_last(
     connect: Connect,
 ) -> None:
