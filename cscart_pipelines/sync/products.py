@@ -7,13 +7,14 @@ missing.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from datetime import timedelta
 from typing import Any
 
 from cscart_pipelines.cscart.coerce import integer
-from cscart_pipelines.cscart.errors import PermanentShopError
+from cscart_pipelines.cscart.errors import PermanentShopError, TransientShopError
 from cscart_pipelines.cscart.lists import read_short_list
 from cscart_pipelines.cscart.records.products import parse_category, parse_product
 from cscart_pipelines.sync.context import EntityReport, SyncContext
@@ -27,6 +28,8 @@ from cscart_pipelines.sync.list_reader import (
 from cscart_pipelines.sync.row_handlers import RowHandler, only, plain_handler
 from cscart_pipelines.sync.state import EntityState
 from cscart_pipelines.warehouse.tables import raw as raw_tables
+
+log = logging.getLogger(__name__)
 
 ENTITY = "products"
 SWEEP_EVERY = timedelta(hours=24)
@@ -92,7 +95,7 @@ def _sweep(context: SyncContext, report: EntityReport, state: EntityState) -> No
     )
     state.totals = {"total": result.total}
     report.shop_total = result.total - len(outside)
-    _categories(context)
+    _categories(context, report)
 
 
 def _changes(context: SyncContext, report: EntityReport, state: EntityState) -> None:
@@ -112,15 +115,28 @@ def _changes(context: SyncContext, report: EntityReport, state: EntityState) -> 
     read_list(context, report, state, query, _handler(context, set()), until=now.earliest)
 
 
-def _categories(context: SyncContext) -> None:
+def _categories(context: SyncContext, report: EntityReport) -> None:
+    """Reads the names of categories, which count as changes of products.
+
+    Without the right to read them, or without the entity, products keep the category's id; where
+    the list crashes the shop, the names stay as they were. Neither may keep the orders from being
+    read.
+    """
     try:
         raw = read_short_list(context.client, "categories")
     except PermanentShopError:
-        return  # no right to read them, or no such entity: products keep the category's id
+        return
+    except TransientShopError as error:
+        if not error.lighter_may_help:
+            raise
+        log.warning("%s: categories are left out: %s", context.integration, error.message)
+        return
     handler = plain_handler(context.loader, raw_tables.categories, parse_category, "category_id")
     prepared = handler.prepare(raw)
     with context.connection.transaction():
         began = context.warehouse_time()
-        handler.load(prepared.rows)
+        report.changes += handler.load(prepared.rows)
         context.loader.record_seen_ids("categories", 0, prepared.ids)
-        context.loader.soft_delete_missing(raw_tables.categories, "categories", began)
+        report.deleted += context.loader.soft_delete_missing(
+            raw_tables.categories, "categories", began
+        )

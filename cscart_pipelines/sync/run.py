@@ -68,8 +68,8 @@ class SyncReport:
     seconds: float = 0.0
 
     def written(self) -> int:
-        """Counts the rows that this run changed in the warehouse."""
-        return sum(entity.changes.written for entity in self.entities.values())
+        """Counts the rows that this run changed in the warehouse; those marked as deleted too."""
+        return sum(entity.changes.written + entity.deleted for entity in self.entities.values())
 
     def numbers(self) -> dict[str, Any]:
         """Returns the report as plain values, for `registry.sync_runs` and for Dagster."""

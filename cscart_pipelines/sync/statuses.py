@@ -48,7 +48,7 @@ def sync_statuses(context: SyncContext) -> EntityReport:
         began = context.warehouse_time()
         with context.connection.transaction():
             report.changes = context.loader.merge(raw_tables.statuses, rows)
-            if not rejects:
+            if rows and not rejects:  # no shop is without statuses: an empty list is a failure
                 report.deleted = _soft_delete_missing(context, [row[1] for row in rows])
             for reason in rejects:
                 context.rejects.add(ENTITY, "unknown", reason)

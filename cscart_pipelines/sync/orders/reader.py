@@ -188,7 +188,8 @@ def _each(context: SyncContext, wanted: list[OrderRow]) -> Iterable[Parsed | str
 def _wanted(context: SyncContext, listed: list[OrderRow], window: Window) -> list[OrderRow]:
     """Returns list rows that the warehouse lacks or has otherwise, or that are read afresh."""
     query = (
-        "SELECT order_id, status, total, email, user_id, firstname, lastname, phone, ordered_at"
+        "SELECT order_id, storefront_id, status, total, email, user_id, issuer_id, firstname,"
+        " lastname, phone, ordered_at, company_id, parent_order_id"
         " FROM cscart.orders WHERE integration = %s AND order_id = ANY(%s)"
         " AND deleted_at IS NULL AND has_details"
     )
@@ -197,14 +198,16 @@ def _wanted(context: SyncContext, listed: list[OrderRow], window: Window) -> lis
     known = {row[0]: row[1:] for row in found}
     afresh = window.afresh_since
 
-    def ours(row: OrderRow) -> tuple[Any, ...]:
-        return (
-            row.status, row.total, row.email, row.user_id, row.firstname, row.lastname, row.phone,
-            row.ordered_at,
-        )  # fmt: skip
+    def differs(row: OrderRow) -> bool:
+        storefront, *ours = known.get(row.order_id, (None,))
+        # Not every version has the storefront in a list row.
+        return (row.storefront_id is not None and row.storefront_id != storefront) or ours != [
+            row.status, row.total, row.email, row.user_id, row.issuer_id, row.firstname,
+            row.lastname, row.phone, row.ordered_at, row.company_id, row.parent_order_id,
+        ]  # fmt: skip
 
     return [
         row
         for row in listed
-        if (afresh is not None and row.ordered_at >= afresh) or known.get(row.order_id) != ours(row)
+        if (afresh is not None and row.ordered_at >= afresh) or differs(row)
     ]

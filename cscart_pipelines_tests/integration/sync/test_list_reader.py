@@ -227,6 +227,36 @@ def test_a_list_interrupted_for_days_starts_anew(
 # --- shops that lie ------------------------------------------------------------------------------
 
 
+def test_an_empty_list_of_statuses_is_not_believed(
+    warehouse_database: Database, settings: Settings
+) -> None:
+    """All lists would fall back to the default statuses of purchases."""
+
+    def without_statuses(entity: str, answer: ApiResponse) -> ApiResponse:
+        empty = {"statuses": [], "params": {"total_items": 0}}
+        return replace(answer, body=empty) if entity == "statuses" else answer
+
+    with connected(warehouse_database, settings) as made:
+        fill_shop(made.store)
+        made.sync()
+        made.store.edit_order(min(made.store.orders), status="q")  # has them read again
+        made.later()
+        report = sync_through(made, without_statuses)
+        assert report.entities["statuses"].pages == 1
+        assert made.differences(without=ONCE_A_DAY[:1]) == {}
+
+
+def test_categories_that_crash_the_shop_keep_nothing_else_from_being_read(
+    warehouse_database: Database, settings: Settings
+) -> None:
+    with connected(warehouse_database, settings, retries=0) as made:
+        fill_shop(made.store)
+        made.shop.faults.add("server_error", path="/categories")
+        made.sync()
+        assert made.differences(without=("categories",)) == {}
+        assert made.live("categories") == {}
+
+
 @pytest.mark.parametrize("profile", ["4.7", "4.20"])
 @pytest.mark.parametrize("by", [9, 1])
 def test_a_total_that_is_too_high_ends_and_is_explained_once(

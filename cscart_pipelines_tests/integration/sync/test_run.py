@@ -135,6 +135,26 @@ def test_a_full_sync_shows_what_is_otherwise_read_once_a_day(
         assert made.differences() == {}
 
 
+@pytest.mark.parametrize("profile", ["4.7", "4.20"])
+@pytest.mark.parametrize(
+    "change", [{"company_id": 7}, {"storefront_id": 7}, {"issuer_id": 1}, {"parent_order_id": 3}]
+)
+def test_a_sweep_sees_whose_order_it_is_now(
+    warehouse_database: Database, settings: Settings, profile: str, change: dict[str, int]
+) -> None:
+    with connected(warehouse_database, settings, profile) as made:
+        fill_shop(made.store)
+        made.sync()
+        moved = min(made.store.orders)
+        made.store.edit_order(moved, touch=False, **change)
+        made.later()
+        with made.warehouse.connect(autocommit=True) as connection:
+            connection.execute("UPDATE registry.sync_state SET swept_at = NULL")
+        report = made.sync(entities=("orders",))
+        assert not [key for key in made.differences() if key.startswith("order")]
+        assert report.entities["orders"].changes.updated <= 1
+
+
 @pytest.mark.parametrize("profile", ["4.7", "4.12"])
 def test_old_orders_that_leave_or_enter_an_open_status_are_seen_without_a_filter_on_changes(
     warehouse_database: Database, settings: Settings, profile: str
