@@ -14,7 +14,7 @@ from cscart_pipelines.cscart.coerce import Raw, integer, mapping
 from cscart_pipelines.cscart.errors import PermanentShopError, ShopTooOldError, TransientShopError
 from cscart_pipelines.cscart.http.address import Params
 from cscart_pipelines.cscart.http.responses import ApiResponse
-from cscart_pipelines.cscart.paginator import Fetch, ListAnswer
+from cscart_pipelines.cscart.paginator import PAST_THE_END, Fetch, ListAnswer
 
 Row = dict[str, Any]
 
@@ -75,6 +75,20 @@ def read_page(
     fewer = used < size and len(found) <= used and (first > 0 or len(found) < total)
     cut = size > 1 and expected > 0 and (fewer or 0 != len(found) != expected)
     return ListAnswer(rows, total, number, answer.date, cut)
+
+
+def read_total(client: ShopClient, entity: str, params: Params | None = None) -> int:
+    """Reads how many rows a list has; past its end if its first row breaks the answer.
+
+    Raises:
+        ShopError: As `read_page`.
+    """
+    try:
+        return read_page(client, entity, 1, 1, params).total
+    except TransientShopError as error:
+        if not error.lighter_may_help:
+            raise
+        return read_page(client, entity, PAST_THE_END, 1, params).total
 
 
 def _envelope(answer: ApiResponse, name: str) -> tuple[list[Any], Raw]:

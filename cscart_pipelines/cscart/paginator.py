@@ -85,7 +85,8 @@ _Request = tuple[int, int]
 _Outcome = ListAnswer[R] | TransientShopError
 _Pending = Callable[[], list[_Outcome[R]]]
 
-_PAST_THE_END = 100_000_000
+PAST_THE_END = 100_000_000
+"""A page that no list has. There the order list is empty, so that no row can break the answer."""
 MAX_UNREADABLE_IN_A_ROW = 10
 """After so many unreadable rows in a row the shop counts as broken, and the error is raised."""
 
@@ -93,8 +94,9 @@ MAX_UNREADABLE_IN_A_ROW = 10
 class ReverseOffsetPaginator(Generic[R]):
     """Yields Pages until every position has been read; to be iterated once.
 
-    A row that fails alone is skipped: `identify` reads its id; if that fails as well, the shop is
-    down, and the error is raised. Otherwise `on_unreadable` is called and an empty Page follows.
+    A row that fails alone is skipped: `identify` reads its id, `on_unreadable` is called and an
+    empty Page follows. If `identify` fails as well, another page is requested: if that comes, the
+    row has no id for us, else the shop is down, and the error is raised.
 
     Args:
         fetch: Reads a page: (page, size) to ListAnswer.
@@ -107,7 +109,7 @@ class ReverseOffsetPaginator(Generic[R]):
             ahead of the consumer.
         identify: Reads the id at a position (from 0) of the list without details; None if no row
             is there any more.
-        on_unreadable: Is called with (id, position, reason).
+        on_unreadable: Is called with (id, position, reason); the id is None if it cannot be read.
 
     Raises:
         ShopError: As `fetch` raises.
@@ -183,12 +185,12 @@ class ReverseOffsetPaginator(Generic[R]):
         # Otherwise the list is longer than expected: that page comes again in its turn.
 
     def _ask_elsewhere(self, number: int, error: TransientShopError) -> ListAnswer[R]:
-        """Reads the total past the end, or on another page, if the first one requested is broken.
+        """Reads the total past the end, or on another page, if the one requested is broken.
 
         Past the end an order list is empty, so that no row can break it; other lists repeat their
         last row, which may be as broken.
         """
-        for page in (_PAST_THE_END, 2 if number == 1 else 1):
+        for page in (PAST_THE_END, 2 if number == 1 else 1):
             try:
                 return self._fetch(page, 1)
             except TransientShopError:
@@ -292,7 +294,7 @@ class ReverseOffsetPaginator(Generic[R]):
         if self._sizes.shrink():
             return []
         position = number - 1
-        found = self._identify(position) if self._identify is not None else None
+        found = self._name(number)
         try:
             return [self._accept(self._fetch(number, size), number, size)]
         except TransientShopError as again:
@@ -304,6 +306,18 @@ class ReverseOffsetPaginator(Generic[R]):
             self._on_unreadable(found, position, reason)
         self._sizes.passed_unreadable(position)
         return [Page([], self._settle(position), self.total or 0, number, size)]
+
+    def _name(self, number: int) -> int | str | None:
+        """Returns the id of a row that fails; None if it fails without its details too."""
+        if self._identify is None:
+            return None
+        try:
+            return self._identify(number - 1)
+        except TransientShopError as error:
+            if not error.lighter_may_help:
+                raise
+            self._ask_elsewhere(number, error)
+            return None
 
     # --- what was appended ------------------------------------------------------------------------
 

@@ -47,7 +47,10 @@ class ListQuery:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The list holds every row of this table: at the end, rows that it lacks are deleted."""
+    """The list holds every row of this table: at the end, rows that it lacks are deleted.
+
+    None is deleted as long as a row breaks the list and does not tell its id.
+    """
 
     table: Table
     ordered_until: datetime | None = None
@@ -195,6 +198,8 @@ class ListSync:
             "total": 0,
             "lowest": None,
             "highest": None,
+            # Rows that broke their page and have no id for us.
+            "without_id": 0,
         }
 
     def _take(self, page: Page[RawRow]) -> None:
@@ -216,12 +221,14 @@ class ListSync:
         """Hands the chunk to the loading thread, once the chunk before it is loaded."""
         self._wait()
         chunk, self._chunk = self._chunk, PreparedRows()
+        cursor = self._cursor
         for key, reason in self._unreadable:
             chunk.rejects.append((key, reason))
             if key.isdecimal():
                 chunk.ids.append(int(key))  # broken, but it exists
+            else:
+                cursor["without_id"] = cursor.get("without_id", 0) + 1
         self._unreadable = []
-        cursor = self._cursor
         cursor["remaining"] = remaining
         part = cursor["part"]
         cursor["part"] += 1
@@ -255,7 +262,10 @@ class ListSync:
         context, state, cursor, sweep = self._context, self._state, self._cursor, self._sweep
         began = datetime.fromisoformat(cursor["began"])
         if sweep is not None:
-            if cursor["remember"]:
+            if cursor.get("without_id"):
+                # Any row that the list seems to lack may be one of these.
+                context.loader.clear_seen_ids(state.entity)
+            elif cursor["remember"]:
                 self._report.deleted += context.loader.soft_delete_missing(
                     sweep.table, state.entity, began, ordered_until=sweep.ordered_until
                 )

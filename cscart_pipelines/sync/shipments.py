@@ -11,6 +11,7 @@ import time
 from datetime import timedelta
 
 from cscart_pipelines.cscart.coerce import integer
+from cscart_pipelines.cscart.errors import TransientShopError
 from cscart_pipelines.cscart.lists import read_page
 from cscart_pipelines.cscart.records.shipments import parse_shipment
 from cscart_pipelines.sync.context import EntityReport, SyncContext
@@ -143,7 +144,10 @@ def _newest(
 def _down_to_known(
     context: SyncContext, report: EntityReport, met: int
 ) -> tuple[list[RawRow] | None, int]:
-    """Reads the newest down to a page with known ones; None if PAGES_OF_NEWEST do not reach it."""
+    """Reads the newest down to a page with known ones.
+
+    None if PAGES_OF_NEWEST do not reach it, or one of them fails: the sweep gets around its cause.
+    """
     highest = context.count(
         "SELECT coalesce(max(shipment_id), 0) FROM cscart.shipments WHERE integration = %s"
     )
@@ -151,7 +155,12 @@ def _down_to_known(
     rows: list[RawRow] = []
     size = context.sizes.newest_shipments
     for page in range(1, PAGES_OF_NEWEST + 1):
-        answer = read_page(context.client, ENTITY, page, size, NEWEST_FIRST)
+        try:
+            answer = read_page(context.client, ENTITY, page, size, NEWEST_FIRST)
+        except TransientShopError as error:
+            if not error.lighter_may_help:
+                raise
+            return None, 0
         context.clock.observe(answer.date)
         rows += answer.rows
         report.pages += 1

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from cscart_pipelines.cscart.lists import read_page
+from cscart_pipelines.cscart.lists import read_total
 from cscart_pipelines.sync.context import EntityReport, SyncContext
 from cscart_pipelines.sync.list_reader import ListResult
 from cscart_pipelines.sync.orders import windows
@@ -53,7 +53,7 @@ def reconcile_counts(
     """
     if result is None:
         asked = windows.created(created_until) | order_filters(context)
-        total = read_page(context.client, ENTITY, 1, 1, asked).total
+        total = read_total(context.client, ENTITY, asked)
         result = ListResult(total - state.totals.get(_OUTSIDE, 0), quiet=True)
     difference = result.total - _accounted_for(context, created_until)
     outside: set[int] = set()
@@ -80,7 +80,7 @@ def retry_unreadable(context: SyncContext, report: EntityReport, state: EntitySt
         """
         (SELECT entity_key::bigint AS number FROM cscart.rejects
          WHERE integration = %(shop)s AND entity = 'orders' AND resolved_at IS NULL
-           AND entity_key ~ '^[0-9]{1,18}$'
+           AND entity_key ~ '^[1-9][0-9]{0,17}$'
          ORDER BY last_seen_at LIMIT %(most)s)
         UNION
         (SELECT order_id FROM cscart.orders
@@ -150,8 +150,20 @@ def _of_unknown_customers(context: SyncContext) -> list[int]:
 
 
 def _sweep_is_due(context: SyncContext, state: EntityState) -> bool:
-    every = SWEEP_EVERY_WITH_FILTER if context.can("updated_at_filter") else SWEEP_EVERY
+    every = SWEEP_EVERY
+    if context.can("updated_at_filter") and not _has_rows_without_id(context):
+        every = SWEEP_EVERY_WITH_FILTER
     return state.swept_at is None or datetime.now(UTC) - state.swept_at > every
+
+
+def _has_rows_without_id(context: SyncContext) -> bool:
+    """Tells whether there are orders that only a sweep can find once they can be read."""
+    return bool(
+        context.count(
+            "SELECT count(*) FROM cscart.rejects WHERE integration = %s AND entity = 'orders'"
+            " AND resolved_at IS NULL AND entity_key LIKE 'position:%%'"
+        )
+    )
 
 
 def _live(context: SyncContext, until: datetime) -> int:

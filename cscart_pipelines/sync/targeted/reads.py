@@ -68,18 +68,28 @@ class SingleRows:
     def newest_customers(self, page: int) -> list[RawRow]:
         """Returns a page of the newest accounts."""
         params: Params = {"user_type": "C", "sort_by": "id", "sort_order": "desc"}
-        return read_page(self._client, "users", page, NEWEST, params).rows
+        return self._page("users", page, NEWEST, params)
 
     def _parts_of(self, parent: int) -> list[int]:
         numbers = ",".join(str(parent + step) for step in range(1, CHILDREN_WITHIN + 1))
         params: Params = {"order_id": numbers, "include_incompleted": 1}
-        rows = read_page(self._client, "orders", 1, CHILDREN_WITHIN, params).rows
+        rows = self._page("orders", 1, CHILDREN_WITHIN, params)
         found = [
             integer(row.get("order_id"))
             for row in rows
             if integer(row.get("parent_order_id")) == parent
         ]
         return [number for number in found if number is not None]
+
+    def _page(self, entity: str, page: int, size: int, params: Params) -> list[RawRow]:
+        """Returns the rows of a page; none if one of them breaks it: a synchronisation reads it."""
+        try:
+            return read_page(self._client, entity, page, size, params).rows
+        except TransientShopError as error:
+            if not error.lighter_may_help:
+                raise
+            self._client.get("version")  # is it this page only?
+            return []
 
     def _each(self, entity: str, numbers: Sequence[int]) -> list[tuple[int, RawRow | None]]:
         """Returns the rows by number; None for one that the shop lacks, or fails to send.

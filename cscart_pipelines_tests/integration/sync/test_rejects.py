@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from psycopg import sql
 
+from cscart_pipelines.cscart.client import ShopClient
+from cscart_pipelines.cscart.errors import TransientShopError
+from cscart_pipelines.cscart.http.responses import ApiResponse
+from cscart_pipelines.integrations import list_builds
 from cscart_pipelines.integrations.connection import open_client
 from cscart_pipelines.sandbox.api.render_leaks import LEAK
 from cscart_pipelines.sandbox.http.routing import Request
 from cscart_pipelines.settings import Settings
-from cscart_pipelines.sync.run import SyncFailedError, synchronise
+from cscart_pipelines.sync.run import SyncFailedError, SyncReport, synchronise
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.shop.sandboxes import VERSIONS
-from cscart_pipelines_tests.support.shop.syncs import SMALL, Connected, connected, fill_shop
+from cscart_pipelines_tests.support.shop.syncs import (
+    SMALL,
+    Connected,
+    connected,
+    expectation,
+    fill_shop,
+)
 
 ONCE_A_DAY = ("products.amount", "statuses", "categories")
 
@@ -117,6 +130,101 @@ def test_an_unreadable_customer_keeps_the_last_row_and_is_closed_when_it_is_as_b
         assert made.differences(without=ONCE_A_DAY) == {}
 
 
+# --- rows that break every page they are on ------------------------------------------------------
+
+
+BREAKING = {
+    "users": ("user_id", "customers"),
+    "orders": ("order_id", "orders"),
+    "products": ("product_id", "products"),
+    "shipments": ("shipment_id", "shipments"),
+}
+
+
+class BreakingClient(ShopClient):
+    """A row of the shop, if any, empties each page of lists that holds it, details asked or not."""
+
+    breaking: tuple[str, int] | None = None
+
+    def get(self, entity: str, *, id: Any = None, **arguments: Any) -> ApiResponse:
+        answer = super().get(entity, id=id, **arguments)
+        if self.breaking and entity == self.breaking[0] and id is None:
+            key = BREAKING[entity][0]
+            if str(self.breaking[1]) in {row[key] for row in answer.body[entity]}:
+                raise TransientShopError("an empty page", cause="page")
+        return answer
+
+
+def _sync_breaking(made: Connected, breaking: tuple[str, int] | None, *, full: bool) -> SyncReport:
+    made.shop.requests.clear()
+    with (
+        made.session(full=full) as session,
+        BreakingClient(
+            made.shop.url, made.shop.email, made.shop.api_key, sleep=lambda seconds: None
+        ) as client,
+    ):
+        client.breaking = breaking
+        return synchronise(session, client, sizes=SMALL)
+
+
+@pytest.mark.parametrize("place", [0, 2, -1])
+@pytest.mark.parametrize("entity", BREAKING)
+def test_a_row_that_breaks_its_list_stops_no_run_and_is_not_taken_for_deleted(
+    warehouse_database: Database, settings: Settings, entity: str, place: int
+) -> None:
+    table = BREAKING[entity][1]
+    with connected(warehouse_database, settings, "4.20") as made:
+        fill_shop(made.store)
+        made.sync()
+        present = {name: made.live(name) for name in ("customers", "orders", "products", table)}
+        breaking = (entity, sorted(present[table])[place][0])
+        made.later(30)
+        _sync_breaking(made, breaking, full=True)
+        assert {name: made.live(name) for name in present} == present
+        assert [key.partition(":")[0] for key in made.rejects()] == [f"{table} position"]
+        made.later(30)
+        made.sync(full=True)
+        assert made.rejects() == {}
+        assert made.differences() == {}
+
+
+@pytest.mark.parametrize("entity", BREAKING)
+def test_a_first_run_reads_what_stands_beside_a_row_that_breaks_its_list(
+    warehouse_database: Database, settings: Settings, entity: str
+) -> None:
+    table = BREAKING[entity][1]
+    with connected(warehouse_database, settings, "4.20") as made:
+        fill_shop(made.store)
+        numbers = sorted(key[0] for key in expectation(made.store)[table])
+        _sync_breaking(made, (entity, numbers[2]), full=False)
+        assert set(made.live(table)) == {(key,) for key in numbers if key != numbers[2]}
+        # Orders: although the count of the shop has not changed, the row is found in a day.
+        made.later(30)
+        with made.warehouse.connect(autocommit=True) as connection:
+            connection.execute(
+                "UPDATE registry.sync_state SET swept_at = swept_at - interval '30 hours'"
+            )
+        made.sync()
+        assert made.differences(without=("shipments",)) == {}
+        assert made.rejects() == {} or entity == "shipments"
+
+
+def test_an_order_without_a_number_is_not_looked_for_among_all_orders(
+    warehouse_database: Database, settings: Settings
+) -> None:
+    with connected(warehouse_database, settings) as made:
+        fill_shop(made.store)
+        order = made.store.orders.pop(max(made.store.orders))
+        made.store.orders[0] = replace(order, order_id=0)
+        made.sync()
+        assert list(made.rejects()) == ["orders 0"]
+        made.later()
+        report = made.sync()
+        # A shop takes `order_id=0` for no filter, and would send every order.
+        assert report.entities["orders"].rows <= 2
+        assert not made.shop.requests.count(path="/orders", query="order_id=0")
+
+
 # --- rows that are gone --------------------------------------------------------------------------
 
 
@@ -143,6 +251,37 @@ def test_a_deleted_customer_leaves_a_tombstone_and_orders_of_a_guest_and_may_com
         made.later()
         made.sync()
         assert made.differences(without=ONCE_A_DAY) == {}
+
+
+@pytest.mark.parametrize("entity", ["orders", "customers", "categories"])
+def test_a_run_that_only_finds_deletions_makes_the_lists_due(
+    warehouse_database: Database, settings: Settings, entity: str
+) -> None:
+    with connected(warehouse_database, settings) as made:
+        fill_shop(made.store)
+        made.sync()
+
+        def due() -> bool:
+            with made.warehouse.connect(autocommit=True) as connection:
+                (state,) = list_builds.states(connection, [made.key])
+                building = list_builds.begin(connection, [made.key])
+                list_builds.finish(connection, building, "build", datetime.now(UTC))
+            return state.newest_change is not None
+
+        assert due()
+        made.later()
+        made.sync(full=True)
+        assert not due()
+        if entity == "orders":
+            made.store.delete_order(sorted(made.store.orders)[7])
+        elif entity == "customers":
+            made.store.delete_customer(max(made.store.customers))
+        else:
+            del made.store.categories[1]
+        made.later()
+        made.sync(full=entity == "categories")
+        assert made.differences(without=("products.amount", "products")) == {}
+        assert due()
 
 
 @pytest.mark.parametrize("profile", VERSIONS)
