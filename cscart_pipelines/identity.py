@@ -69,18 +69,36 @@ def read_email(text: str | None) -> Address | None:
     """The address that is meant by a text, or None where it means none.
 
     White space and invisible characters, punctuation, quotes, brackets, a name before it and
-    `mailto:` around an address are taken away; its letters become lower case. What leaves a doubt
-    (two addresses, a space inside, no top-level domain, a cut end) is `faulty`. Dots and plus signs
-    stay: they tell people apart.
+    `mailto:` around an address are taken away; its letters become lower case, and a domain is in
+    its own letters. What leaves a doubt (two addresses, a space inside, no top-level domain, a cut
+    end) is `faulty`. Dots and plus signs stay: they tell people apart.
     """
     if not text or len(text) > MOST_EMAIL:
         return None
     plain = _stable(text)
+    if len(plain) > MOST_EMAIL:  # one character may become eighteen
+        return None
     core = _core(plain)
     found = _EMAIL.fullmatch(core) if core else None
     if found is None or len(found[1]) > 64 or len(found[0]) > 254:
         return Address(plain, "faulty") if _MEANT.fullmatch(plain) else None
-    return Address(found[0], "reserved" if _RESERVED.fullmatch(found[2]) else "usable")
+    shown = f"{found[1]}@{_in_letters(found[2])}"
+    if not _EMAIL.fullmatch(shown) or len(shown) > 254:
+        shown = found[0]
+    return Address(shown, "reserved" if _RESERVED.fullmatch(found[2]) else "usable")
+
+
+def _in_letters(domain: str) -> str:
+    """The domain as people write it: some browsers send `bücher.de` as `xn--bcher-kva.de`."""
+    if "xn--" not in domain:
+        return domain
+    import idna  # slow to import, and rarely needed
+
+    try:
+        letters = idna.decode(domain)
+    except (idna.IDNAError, UnicodeError):
+        return domain
+    return letters if _stable(letters) == letters else domain
 
 
 def _stable(text: str) -> str:

@@ -59,6 +59,29 @@ def test_what_leaves_a_doubt_cannot_be_written_to(kind: str | None, texts: list[
     assert found == dict.fromkeys(texts, kind)
 
 
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("a@xn--bcher-kva.de", "a@bücher.de"),
+        ("A@shop.XN--BCHER-KVA.de", "a@shop.bücher.de"),
+        ("a@xn--mxahngml.gr", "a@ελαιον.gr"),
+        ("a@bücher.xn--qxam", "a@bücher.ελ"),
+        ("a@xn--a.de", "a@xn--a.de"),  # means nothing
+        ("a@xn--11b4c3d.in", "a@xn--11b4c3d.in"),  # letters that this module reads in no domain
+    ],
+)
+def test_a_domain_is_the_same_in_its_letters_and_as_browsers_send_it(
+    text: str, address: str
+) -> None:
+    assert read_email(text) == (address, "usable")
+    assert read_email(address) == (address, "usable")
+
+
+def test_no_address_is_longer_than_the_text_may_be() -> None:
+    """Longer ones do not fit into an index, and no list of the shop could be built any more."""
+    assert read_email("x@y " + "ﷺ" * 100) is None
+
+
 SIGNS = st.text(
     st.one_of(
         st.sampled_from("@@@..,;<>()\"' \t\n\xa0\u3000\u2028\ufeff\u200b\x1f\x85jJxXgGrR=:?-+"),
@@ -70,7 +93,8 @@ SIGNS = st.text(
 TEXTS = st.one_of(
     SIGNS,
     st.builds("{}{}@{}{}".format, SIGNS, st.sampled_from(["john", "İ", "ΑΣ"]),
-              st.sampled_from(["x.gr", "X.GR", "example.com", "ΕΛΛΑΣ.ΕΛ"]), SIGNS),
+              st.sampled_from(["x.gr", "X.GR", "example.com", "ΕΛΛΑΣ.ΕΛ", "xn--mller-kva.de"]),
+              SIGNS),
 )  # fmt: skip
 
 
@@ -79,6 +103,7 @@ TEXTS = st.one_of(
 @example("ΑΣ@x.gr")
 @example("\u0345@x.gr")
 @example("john@x.gr.\xa0")
+@example("JOHN@XN--MLLER-KVA.DE.")
 def test_case_and_browsers_make_no_difference_and_an_address_means_itself(text: str) -> None:
     """What a browser hashes names the same person as what the shop has, or a hash would name two;
     and what purges a person finds what the models call them."""

@@ -54,8 +54,11 @@
 
 {% macro days_between(first, last, timezone='timezone') -%}
     {#- With fractions, on the shop's clock: the counterpart of in_last_days, so that `days <= 30` and
-        "in the last 30 days" say the same. -#}
-    (extract(epoch from ({{ local_time(last, timezone) }} - {{ local_time(first, timezone) }})) / 86400)
+        "in the last 30 days" say the same. Not below 0 in the hour that a clock shows twice. -#}
+    {%- set days -%}
+    extract(epoch from ({{ local_time(last, timezone) }} - {{ local_time(first, timezone) }})) / 86400
+    {%- endset -%}
+    (case when {{ first }} is not null and {{ last }} is not null then greatest({{ days }}, 0) end)
 {%- endmacro %}
 
 

@@ -107,9 +107,9 @@ def parse_date(text: str | None) -> datetime | None:
         return None
     try:
         moment = email.utils.parsedate_to_datetime(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def parse_retry_after(text: str | None, now: datetime) -> float | None:

@@ -69,6 +69,7 @@ def test_dates_and_waits():
     assert parse_date("Mon, 01 Jul 2024 14:00:00 +0200") == now
     assert parse_date("yesterday") is None
     assert parse_date(None) is None
+    assert parse_date("Fri, 31 Dec 9999 23:59:59 -1200") is None
     assert parse_retry_after("30", now) == 30.0
     assert parse_retry_after("Mon, 01 Jul 2024 12:00:05 GMT", now) == 5.0
     assert parse_retry_after("Mon, 01 Jul 2024 11:00:00 GMT", now) == 0.0
