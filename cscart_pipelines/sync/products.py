@@ -13,8 +13,8 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from cscart_pipelines.cscart.coerce import integer
-from cscart_pipelines.cscart.errors import PermanentShopError, TransientShopError
+from cscart_pipelines.cscart.coerce import integer, mapping, reference
+from cscart_pipelines.cscart.errors import NotFoundError, PermanentShopError, TransientShopError
 from cscart_pipelines.cscart.lists import read_short_list
 from cscart_pipelines.cscart.records.products import parse_category, parse_product
 from cscart_pipelines.sync.context import EntityReport, SyncContext
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 ENTITY = "products"
 SWEEP_EVERY = timedelta(hours=24)
+MOST_READ_AGAIN = 100
 SLIM = {"get_icon": 0, "get_detailed": 0, "get_additional": 0, "get_features": 0}
 """Without images and computed extras a row costs the shop a tenth (reference 11.1)."""
 
@@ -83,6 +84,7 @@ def _params(context: SyncContext) -> dict[str, Any]:
 
 def _sweep(context: SyncContext, report: EntityReport, state: EntityState) -> None:
     outside: set[int] = set()
+    began = context.warehouse_time()
     query = ListQuery(ENTITY, "product_id", _params(context), context.sizes.products, growing=True)
     result = read_list(
         context,
@@ -95,7 +97,39 @@ def _sweep(context: SyncContext, report: EntityReport, state: EntityState) -> No
     )
     state.totals = {"total": result.total}
     report.shop_total = result.total - len(outside)
+    if not result.quiet:
+        _read_again(context, report, began)
     _categories(context, report)
+
+
+def _read_again(context: SyncContext, report: EntityReport, began: datetime) -> None:
+    """Reads by number what a sweep has marked as deleted while the list changed.
+
+    The list is sorted by a time that owners and imports set (reference 6.4): a product that is put
+    in before others pushes one of them past the position up to which the list was read.
+    """
+    gone = context.connection.execute(
+        "SELECT product_id FROM cscart.products WHERE integration = %s AND deleted_at >= %s"
+        " ORDER BY product_id LIMIT %s",
+        [context.integration, began, MOST_READ_AGAIN],
+    ).fetchall()
+    found = []
+    for (number,) in gone:
+        try:
+            raw = mapping(context.get(ENTITY, id=number, heavy_retries=1).body)
+        except NotFoundError:
+            continue
+        except TransientShopError as error:
+            if not error.lighter_may_help:
+                raise
+            continue  # the next sweep may find it
+        if reference(raw.get("product_id")) == number:
+            found.append(dict(raw))
+    handler = _handler(context, set())
+    with context.connection.transaction():
+        back = handler.load(handler.prepare(found).rows)
+        report.changes += back
+        report.deleted -= back.updated
 
 
 def _changes(context: SyncContext, report: EntityReport, state: EntityState) -> None:

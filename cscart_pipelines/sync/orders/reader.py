@@ -207,7 +207,5 @@ def _wanted(context: SyncContext, listed: list[OrderRow], window: Window) -> lis
         ]  # fmt: skip
 
     return [
-        row
-        for row in listed
-        if (afresh is not None and row.ordered_at >= afresh) or differs(row)
+        row for row in listed if (afresh is not None and row.ordered_at >= afresh) or differs(row)
     ]

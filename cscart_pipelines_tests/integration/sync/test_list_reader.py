@@ -227,6 +227,36 @@ def test_a_list_interrupted_for_days_starts_anew(
 # --- shops that lie ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("profile", ["4.7", "4.20"])
+def test_products_that_an_import_dates_back_amid_a_sweep_push_no_other_out_of_it(
+    warehouse_database: Database, settings: Settings, profile: str
+) -> None:
+    with connected(warehouse_database, settings, profile, parallel=1) as made:
+        fill_shop(made.store)
+        for number in range(12):
+            made.store.add_product(f"Tea {number}", 5, main_category=1, timestamp=NOW + number)
+        made.sync()
+        made.store.delete_product(5)
+        before = made.live("products")
+        imported = iter(range(3))
+
+        @made.shop.before_request
+        def put_in(request: Any) -> None:
+            if "/products" in request.path and "page=" in request.query:
+                for number in imported:
+                    old = NOW - 10_000_000
+                    made.store.add_product(f"Cup {number}", 2, main_category=1, timestamp=old)
+                    break
+
+        made.later(30)
+        report = made.sync(full=True)
+        assert before.keys() - made.live("products").keys() == {(5,)}
+        assert report.entities["products"].deleted == 1
+        made.later(30)
+        made.sync(full=True)
+        assert made.differences() == {}
+
+
 def test_an_empty_list_of_statuses_is_not_believed(
     warehouse_database: Database, settings: Settings
 ) -> None:
