@@ -37,6 +37,8 @@ class EntityReport:
     """Read from the shop, duplicates of moving pages included."""
     changes: Changes = field(default_factory=Changes)
     deleted: int = 0
+    categories_written: int = 0
+    """With the products; rows of another table, so they are not in the counts above."""
     rejected: int = 0
     pages: int = 0
     calls: int = 0
@@ -46,6 +48,11 @@ class EntityReport:
     warehouse_total: int | None = None
     watermark_from: datetime | None = None
     watermark_to: datetime | None = None
+
+    @property
+    def written(self) -> int:
+        """Rows that were changed in the warehouse; those marked as deleted too."""
+        return self.changes.written + self.deleted + self.categories_written
 
     def numbers(self) -> dict[str, Any]:
         """Returns the report as plain values, for `registry.sync_runs` and for Dagster."""

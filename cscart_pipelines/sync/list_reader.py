@@ -69,6 +69,8 @@ class ListResult:
     """The shop's count, of the last answer."""
     quiet: bool
     """The count did not change while the list was read: what was read is what the shop had."""
+    complete: bool = True
+    """No row broke the list without telling its id: what was not read is not there."""
 
 
 def read_list(
@@ -176,7 +178,9 @@ class ListSync:
                     last_commit = time.monotonic()
             self._commit(0, finished=True)
             self._wait()
-        return ListResult(self._cursor["total"], self._cursor["lowest"] == self._cursor["highest"])
+        cursor = self._cursor
+        quiet = cursor["lowest"] == cursor["highest"]
+        return ListResult(cursor["total"], quiet, complete=not cursor.get("without_id"))
 
     def _begin(self, until: datetime | None) -> dict[str, Any]:
         context = self._context

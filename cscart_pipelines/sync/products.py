@@ -150,7 +150,7 @@ def _changes(context: SyncContext, report: EntityReport, state: EntityState) -> 
 
 
 def _categories(context: SyncContext, report: EntityReport) -> None:
-    """Reads the names of categories, which count as changes of products.
+    """Reads the names of categories.
 
     Without the right to read them, or without the entity, products keep the category's id; where
     the list crashes the shop, the names stay as they were. Neither may keep the orders from being
@@ -169,8 +169,8 @@ def _categories(context: SyncContext, report: EntityReport) -> None:
     prepared = handler.prepare(raw)
     with context.connection.transaction():
         began = context.warehouse_time()
-        report.changes += handler.load(prepared.rows)
+        report.categories_written += handler.load(prepared.rows).written
         context.loader.record_seen_ids("categories", 0, prepared.ids)
-        report.deleted += context.loader.soft_delete_missing(
+        report.categories_written += context.loader.soft_delete_missing(
             raw_tables.categories, "categories", began
         )

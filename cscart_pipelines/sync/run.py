@@ -69,7 +69,7 @@ class SyncReport:
 
     def written(self) -> int:
         """Counts the rows that this run changed in the warehouse; those marked as deleted too."""
-        return sum(entity.changes.written + entity.deleted for entity in self.entities.values())
+        return sum(entity.written for entity in self.entities.values())
 
     def numbers(self) -> dict[str, Any]:
         """Returns the report as plain values, for `registry.sync_runs` and for Dagster."""

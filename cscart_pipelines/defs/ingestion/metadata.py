@@ -109,6 +109,5 @@ def _outcome(report: SyncReport) -> tuple[object, ...]:
         entities[name].warehouse_total if name in entities else None
         for name in ("customers", "orders")
     )
-    changed = sum(one.changes.written + one.deleted for one in entities.values())
     calls = int(report.calls.get("calls", 0))
-    return (report.integration, f"ok ({report.kind})", *totals, changed, calls, report.seconds)
+    return (report.integration, f"ok ({report.kind})", *totals, report.written(), calls, report.seconds)

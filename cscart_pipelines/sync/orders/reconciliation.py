@@ -102,14 +102,17 @@ def read_by_number(
     *,
     afresh: bool = False,
 ) -> None:
-    """Reads these orders; those that the shop does not list are marked as deleted."""
+    """Reads these orders; those that the shop does not list are marked as deleted.
+
+    None is if one of them breaks the list: it may be any.
+    """
     for start in range(0, len(numbers), AT_ONCE):
         asked = numbers[start : start + AT_ONCE]
         seen: set[int] = set()
         window = windows.by_number(asked, afresh=afresh)
-        read_window(context, report, state, window, seen=seen)
+        result = read_window(context, report, state, window, seen=seen)
         gone = set(asked) - seen
-        if gone:
+        if gone and result.complete:
             with context.connection.transaction():
                 report.deleted += context.loader.soft_delete(raw_tables.orders, gone)
                 context.rejects.resolve(ENTITY, map(str, gone))

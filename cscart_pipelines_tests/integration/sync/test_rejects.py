@@ -188,6 +188,26 @@ def test_a_row_that_breaks_its_list_stops_no_run_and_is_not_taken_for_deleted(
         assert made.differences() == {}
 
 
+def test_an_order_that_is_looked_for_and_breaks_its_list_is_not_taken_for_deleted(
+    warehouse_database: Database, settings: Settings
+) -> None:
+    with connected(warehouse_database, settings, retries=0) as made:
+        fill_shop(made.store)
+        broken, gone = sorted(made.store.orders)[3:5]
+        made.shop.faults.poison(broken, gone)
+        made.sync()
+        assert sorted(made.rejects()) == [f"orders {broken}", f"orders {gone}"]
+        made.store.delete_order(gone)
+        made.later()
+        _sync_breaking(made, ("orders", broken), full=False)
+        assert (broken,) in made.live("orders")
+        made.shop.faults.clear()
+        made.later()
+        made.sync(full=True)
+        assert made.differences() == {}
+        assert made.rejects() == {}
+
+
 @pytest.mark.parametrize("entity", BREAKING)
 def test_a_first_run_reads_what_stands_beside_a_row_that_breaks_its_list(
     warehouse_database: Database, settings: Settings, entity: str
