@@ -21,10 +21,12 @@ ONSITE_PAUSE = timedelta(hours=1)
 
 
 _BUILT_FROM = """
-    md5(row(live.timezone, live.currency, live.include_guests, live.settled_statuses,
-            live.refund_statuses, live.storefronts, live.companies, live.created_at)::text)
+    md5(row(live.timezone, live.default_country, live.currency, live.include_guests,
+            live.settled_statuses, live.refund_statuses, live.storefronts, live.companies,
+            live.created_at)::text)
 """
-"""The settings that the models read, as `registry.integrations AS live` has them."""
+"""The settings that the models and the reading of phones depend on, as `registry.integrations AS
+live` has them."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def states(connection: Connection, keys: Collection[str] | None = None) -> list[
             FROM registry.sync_runs AS run
             WHERE run.integration = live.integration
               AND run.id > coalesce(build.covers_sync, 0)
-              AND (run.state = 'failed' AND run.rows_done > 0
+              AND (run.state = 'failed' AND (run.phase IS NOT NULL OR run.rows_done > 0)
                    OR run.state = 'succeeded'
                    AND (build.as_of IS NULL OR coalesce((run.stats ->> 'written')::bigint, 1) > 0))
         ) AS synced

@@ -281,17 +281,10 @@ def test_a_run_that_only_finds_deletions_makes_the_lists_due(
         fill_shop(made.store)
         made.sync()
 
-        def due() -> bool:
-            with made.warehouse.connect(autocommit=True) as connection:
-                (state,) = list_builds.states(connection, [made.key])
-                building = list_builds.begin(connection, [made.key])
-                list_builds.finish(connection, building, "build", datetime.now(UTC))
-            return state.newest_change is not None
-
-        assert due()
+        assert _due(made)
         made.later()
         made.sync(full=True)
-        assert not due()
+        assert not _due(made)
         if entity == "orders":
             made.store.delete_order(sorted(made.store.orders)[7])
         elif entity == "customers":
@@ -301,7 +294,31 @@ def test_a_run_that_only_finds_deletions_makes_the_lists_due(
         made.later()
         made.sync(full=entity == "categories")
         assert made.differences(without=("products.amount", "products")) == {}
-        assert due()
+        assert _due(made)
+
+
+def test_a_run_that_fails_after_it_changed_rows_makes_the_lists_due(
+    warehouse_database: Database, settings: Settings
+) -> None:
+    with connected(warehouse_database, settings, retries=0) as made:
+        fill_shop(made.store)
+        made.sync()
+        assert _due(made)
+        made.store.customers[max(made.store.customers)].firstname = "Ada"
+        made.later()
+        made.shop.faults.add("too_many_requests", path="/shipments")
+        with pytest.raises(SyncFailedError):
+            made.sync()  # no order has changed: the last that it tells of is 0 of 0 rows
+        assert _due(made)
+
+
+def _due(made: Connected) -> bool:
+    """Tells whether rows have changed since it was asked last, after which the lists are built."""
+    with made.warehouse.connect(autocommit=True) as connection:
+        (state,) = list_builds.states(connection, [made.key])
+        building = list_builds.begin(connection, [made.key])
+        list_builds.finish(connection, building, "build", datetime.now(UTC))
+    return state.newest_change is not None
 
 
 @pytest.mark.parametrize("profile", VERSIONS)

@@ -124,16 +124,17 @@ def test_a_build_that_began_during_a_synchronisation_does_not_cover_it(
     assert tick(deployment) == ["a"]
 
 
-def test_settings_that_the_models_read_make_a_list_due(deployment: Deployment) -> None:
+@pytest.mark.parametrize("change", ["include_guests = false", "default_country = 'CY'"])
+def test_settings_that_the_models_read_make_a_list_due(
+    deployment: Deployment, change: str
+) -> None:
     save(deployment, "a", "b")
     synced(deployment, "a")
     synced(deployment, "b")
     build(deployment, "a", "b")
     deployment.execute("UPDATE registry.integrations SET list_name = upper(list_name)")
     assert tick(deployment) == FRESH
-    deployment.execute(
-        "UPDATE registry.integrations SET include_guests = false WHERE integration = 'b'"
-    )
+    deployment.execute(f"UPDATE registry.integrations SET {change} WHERE integration = 'b'")
     assert tick(deployment) == ["b"]
 
 
