@@ -21,6 +21,8 @@ from cscart_pipelines.cscart.quantities import tidy
 Raw = Mapping[str, Any]
 
 ZERO = Decimal("0.00")
+LONGEST_NAME = 255
+"""Characters of the longest columns of names in a shop; more may not fit into an index here."""
 _BIGINT = 2**63
 _LAST_SECOND = 253402300800
 """The end of the year 9999, where datetime ends."""
@@ -214,6 +216,14 @@ def require_text(value: Any, field: str) -> str:
     result = text(value)
     if result is None:
         raise UnreadableRowError(field, "a text that is not empty")
+    return result
+
+
+def require_name(value: Any, field: str) -> str:
+    """Reads a text that is a key in the warehouse; raises UnreadableRowError for a longer one."""
+    result = require_text(value, field)
+    if len(result) > LONGEST_NAME:
+        raise UnreadableRowError(field, f"a text of at most {LONGEST_NAME} characters")
     return result
 
 

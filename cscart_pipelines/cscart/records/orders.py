@@ -29,6 +29,7 @@ from cscart_pipelines.cscart.coerce import (
     require_key,
     require_moment,
     require_money,
+    require_name,
     require_object,
     require_quantity,
     require_text,
@@ -220,7 +221,9 @@ def _lines(order_id: int, products: Any, methods: Sequence[ShippingMethod]) -> l
         lines.append(
             OrderLineRow(
                 order_id,
-                text(get("item_id")) or text(get("cart_id")) or text(key) or _no_item_id(),
+                require_name(
+                    text(get("item_id")) or text(get("cart_id")) or key, "products.item_id"
+                ),
                 reference(get("product_id")),
                 text(get("product_code")),
                 line_name(raw),
@@ -238,10 +241,6 @@ def _lines(order_id: int, products: Any, methods: Sequence[ShippingMethod]) -> l
         if len({line[1] for line in lines}) < len(lines):
             raise UnreadableRowError("products", "every item id once")
     return lines
-
-
-def _no_item_id() -> str:
-    raise UnreadableRowError("products.item_id", "an id per line")
 
 
 def _tax_total(taxes: Any) -> Decimal | None:

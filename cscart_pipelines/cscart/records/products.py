@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from cscart_pipelines.cscart.coerce import (
+    LONGEST_NAME,
     Raw,
     label,
     moment,
@@ -70,8 +71,9 @@ def parse_product(raw: Raw) -> ProductRow:
 def parse_category(raw: Raw) -> CategoryRow:
     """Parses a row of `/categories` (reference 12). Raises UnreadableRowError."""
     get = require_object(raw).get
+    name = label(get("category"))
     return CategoryRow(
         require_key(get("category_id"), "category_id"),
         reference(get("parent_id")),
-        label(get("category")),
+        name[:LONGEST_NAME] if name else None,
     )

@@ -8,8 +8,8 @@ from cscart_pipelines.cscart.coerce import (
     Raw,
     mapping,
     reference,
+    require_name,
     require_object,
-    require_text,
     text,
 )
 
@@ -31,8 +31,8 @@ def parse_status(raw: Raw) -> StatusRow:
     params = mapping(get("params"))
     paid = params.get("payment_received")
     return StatusRow(
-        require_text(get("type"), "type"),
-        require_text(get("status"), "status"),
+        require_name(get("type"), "type"),
+        require_name(get("status"), "status"),
         reference(get("status_id")),
         text(get("description")),
         text(params.get("inventory")),

@@ -110,4 +110,11 @@ def _outcome(report: SyncReport) -> tuple[object, ...]:
         for name in ("customers", "orders")
     )
     calls = int(report.calls.get("calls", 0))
-    return (report.integration, f"ok ({report.kind})", *totals, report.written(), calls, report.seconds)
+    return (
+        report.integration,
+        f"ok ({report.kind})",
+        *totals,
+        report.written(),
+        calls,
+        report.seconds,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ from cscart_pipelines.integrations import list_builds
 from cscart_pipelines.integrations.connection import open_client
 from cscart_pipelines.sandbox.api.render_leaks import LEAK
 from cscart_pipelines.sandbox.http.routing import Request
+from cscart_pipelines.sandbox.shop.model import ShopStatus
 from cscart_pipelines.settings import Settings
 from cscart_pipelines.sync.run import SyncFailedError, SyncReport, synchronise
 from cscart_pipelines_tests.conftest import Database
@@ -227,6 +229,26 @@ def test_a_first_run_reads_what_stands_beside_a_row_that_breaks_its_list(
         made.sync()
         assert made.differences(without=("shipments",)) == {}
         assert made.rejects() == {} or entity == "shipments"
+
+
+def test_texts_too_long_for_an_index_stop_no_run(
+    warehouse_database: Database, settings: Settings
+) -> None:
+    draw = random.Random(1)
+    long = "".join(chr(draw.randrange(0x4E00, 0x9FFF)) for _ in range(9000))
+    with connected(warehouse_database, settings) as made:
+        fill_shop(made.store)
+        bad = sorted(made.store.orders)[4]
+        line = made.store.orders[bad].lines[0]
+        made.store.edit_order(bad, lines=[replace(line, item_id=long)])
+        made.store.statuses.append(ShopStatus(30, long, "Long"))
+        made.store.categories[1].category = long
+        made.sync()
+        expected = "products.item_id: expected a text of at most 255 characters"
+        assert made.rejects()[f"orders {bad}"] == expected
+        assert made.live("categories")[(1,)]["category"] == long[:255]
+        places = {key.split(" (")[0] for key in made.differences()}
+        assert places == {"orders", "order_lines", "statuses", "categories"}
 
 
 def test_an_order_without_a_number_is_not_looked_for_among_all_orders(

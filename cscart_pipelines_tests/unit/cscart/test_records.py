@@ -315,6 +315,7 @@ def test_a_status_nobody_knows_is_accepted():
         ("products", {"1": line(amount="NaN")}),
         ("products", {"1": line(price="")}),
         ("products", [line(), line()]),
+        ("products", {"1": line(item_id="9" * 256)}),
     ],
 )
 def test_an_order_without_what_it_needs_is_refused_by_field_without_its_values(field, value):
