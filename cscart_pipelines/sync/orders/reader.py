@@ -200,11 +200,13 @@ def _wanted(context: SyncContext, listed: list[OrderRow], window: Window) -> lis
 
     def differs(row: OrderRow) -> bool:
         storefront, *ours = known.get(row.order_id, (None,))
-        # Not every version has the storefront in a list row.
-        return (row.storefront_id is not None and row.storefront_id != storefront) or ours != [
+        if row.storefront_id not in (None, storefront):  # not every version has it in a list row
+            return True
+        theirs = [
             row.status, row.total, row.email, row.user_id, row.issuer_id, row.firstname,
             row.lastname, row.phone, row.ordered_at, row.company_id, row.parent_order_id,
         ]  # fmt: skip
+        return theirs != ours
 
     return [
         row for row in listed if (afresh is not None and row.ordered_at >= afresh) or differs(row)
