@@ -195,7 +195,7 @@ def _wanted(context: SyncContext, listed: list[OrderRow], window: Window) -> lis
     )
     ids = [row.order_id for row in listed]
     found = context.connection.execute(query, [context.integration, ids])
-    known = {row[0]: row[1:] for row in found}
+    known: dict[int, tuple[Any, ...]] = {row[0]: row[1:] for row in found}
     afresh = window.afresh_since
 
     def differs(row: OrderRow) -> bool:
