@@ -216,6 +216,9 @@ def test_progress_is_seen_by_any_process_while_another_synchronises(
         assert "500 of ? rows" in said.out
         progress = run("integration", "list", "--json").json[0]["progress"]
         assert (progress["percent"], progress["seconds_left"]) == (None, None)
+        session.progress("orders", 100, 900)  # the next list of the phase: a speed of its own
+        progress = run("integration", "status", "shop", "--json").json["progress"]
+        assert (progress["rows_per_second"], progress["seconds_left"]) in ((None, None), (0, None))
         session.succeed({})
     assert run("integration", "status", "shop", "--json").json["progress"] is None
     assert installation.rows("SELECT phase, percent, seconds_left FROM analytics.lists") == [
