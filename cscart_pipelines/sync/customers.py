@@ -14,12 +14,14 @@ from cscart_pipelines.cscart.coerce import integer
 from cscart_pipelines.cscart.records.customers import parse_customer
 from cscart_pipelines.sync.context import EntityReport, SyncContext
 from cscart_pipelines.sync.list_reader import ListQuery, ListResult, Sweep, read_list, unfinished
-from cscart_pipelines.sync.orders.reconciliation import reset_reconciliation
+from cscart_pipelines.sync.orders.reconciliation import read_by_number, reset_reconciliation
 from cscart_pipelines.sync.row_handlers import RawRow, RowHandler, only, plain_handler
 from cscart_pipelines.sync.state import EntityState
 from cscart_pipelines.warehouse.tables import raw as raw_tables
 
 ENTITY = "customers"
+MOST_DETACHED = 1000
+"""Orders of accounts that are gone whose user is asked for at once; others wait for a sweep."""
 _GONE = "SELECT count(*) FROM cscart.customers WHERE integration = %s AND deleted_at IS NOT NULL"
 
 
@@ -87,9 +89,11 @@ def _sweep(
     left = unfinished(state)
     began = datetime.fromisoformat(left["began"]) if left else datetime.now(UTC)
 
+    detached: list[int] = []
+
     def finish() -> None:
         """Runs in the transaction that marks deletions."""
-        _detach_orders(context)
+        detached.extend(_detach_orders(context))
         gone = context.count(_GONE)
         if gone < state.totals.get("gone", 0) + context.count(_GONE + " AND deleted_at = now()"):
             # Some exist again, perhaps with their orders, which have no new `updated_at`.
@@ -102,21 +106,29 @@ def _sweep(
         }
 
     sweep = Sweep(raw_tables.customers, finishing=finish)
-    return read_list(context, report, state, query, handler, sweep=sweep)
+    result = read_list(context, report, state, query, handler, sweep=sweep)
+    # An account that became one of staff keeps its orders.
+    newest = sorted(detached)[-MOST_DETACHED:]
+    read_by_number(context, EntityReport("orders"), context.states.read("orders"), newest)
+    return result
 
 
-def _detach_orders(context: SyncContext) -> None:
+def _detach_orders(context: SyncContext) -> list[int]:
     """Removes the user of orders whose account is marked as deleted in this transaction.
+
+    Returns their numbers.
 
     The shop does the same without a new `updated_at` (reference 10.3). The hash goes too, so that
     the next reading of such an order counts as a change.
     """
-    context.connection.execute(
+    found = context.connection.execute(
         """
         UPDATE cscart.orders AS placed SET user_id = NULL, content_hash = '', loaded_at = now()
         FROM cscart.customers AS gone
         WHERE placed.integration = %s AND gone.integration = placed.integration
           AND placed.user_id = gone.user_id AND gone.deleted_at = now()
+        RETURNING placed.order_id
         """,
         [context.integration],
     )
+    return [row[0] for row in found]

@@ -344,6 +344,25 @@ def _due(made: Connected) -> bool:
 
 
 @pytest.mark.parametrize("profile", VERSIONS)
+def test_an_account_that_becomes_one_of_staff_keeps_its_orders(
+    warehouse_database: Database, settings: Settings, profile: str
+) -> None:
+    with connected(warehouse_database, settings, profile) as made:
+        fill_shop(made.store)
+        made.sync()
+        buyers = sorted({order.user_id for order in made.store.orders.values() if order.user_id})
+        made.store.customers[buyers[0]].user_type = "A"
+        made.store.delete_customer(buyers[1])
+        made.later()
+        made.sync()
+        assert made.differences(without=ONCE_A_DAY) == {}
+        made.store.customers[buyers[0]].user_type = "C"
+        made.later()
+        made.sync()
+        assert made.differences(without=ONCE_A_DAY) == {}
+
+
+@pytest.mark.parametrize("profile", VERSIONS)
 def test_orders_deleted_while_they_are_read_are_gone_one_resync_later(
     warehouse_database: Database, settings: Settings, profile: str
 ) -> None:
