@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from cscart_pipelines.cscart.coerce import integer, mapping, reference

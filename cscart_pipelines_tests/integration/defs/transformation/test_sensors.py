@@ -125,9 +125,7 @@ def test_a_build_that_began_during_a_synchronisation_does_not_cover_it(
 
 
 @pytest.mark.parametrize("change", ["include_guests = false", "default_country = 'CY'"])
-def test_settings_that_the_models_read_make_a_list_due(
-    deployment: Deployment, change: str
-) -> None:
+def test_settings_that_the_models_read_make_a_list_due(deployment: Deployment, change: str) -> None:
     save(deployment, "a", "b")
     synced(deployment, "a")
     synced(deployment, "b")
