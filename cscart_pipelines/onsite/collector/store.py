@@ -39,7 +39,7 @@ SESSION = (
     ) ON COMMIT DELETE ROWS
     """,
     """
-    CREATE TEMP TABLE bought (integration TEXT, order_id TEXT, event_id TEXT)
+    CREATE TEMP TABLE bought (integration TEXT, order_id TEXT, event_id TEXT, client BIGINT)
     ON COMMIT DELETE ROWS
     """,
 )
@@ -55,18 +55,22 @@ DELETE FROM incoming AS i WHERE NOT EXISTS (
 """Batches may have waited in the spool while their integration was removed."""
 
 _PURCHASES = """
-WITH fresh AS (
-    INSERT INTO onsite.purchases (integration, order_id, event_id)
-    SELECT DISTINCT ON (integration, order_id) integration, order_id, event_id
+WITH earliest AS (
+    SELECT DISTINCT ON (integration, order_id) integration, order_id, event_id, client
     FROM incoming WHERE name = 'purchase'
     ORDER BY integration, order_id, incoming.ctid
+), fresh AS (
+    INSERT INTO onsite.purchases (integration, order_id, event_id)
+    SELECT integration, order_id, event_id FROM earliest
     ON CONFLICT DO NOTHING
-    RETURNING integration, order_id, event_id
+    RETURNING integration, order_id
 )
-INSERT INTO bought SELECT * FROM fresh
+INSERT INTO bought
+SELECT integration, order_id, event_id, client FROM earliest JOIN fresh USING (integration, order_id)
 """
-"""Only what was claimed by this very transaction is stored below: a completion page that is opened
-again on another day tells the same event with another time, which would be another row."""
+"""Only what was claimed by this very transaction is stored below, with the time of its first
+telling: a completion page that is opened again on another day tells the same event with another
+time, which would be another row, also where both tellings wait for the same transaction."""
 
 _EVENTS = f"""
 WITH fresh AS (
@@ -81,7 +85,7 @@ WITH fresh AS (
     WHERE rejected IS NULL AND (name <> 'purchase' OR EXISTS (
         SELECT FROM bought AS p
         WHERE p.integration = i.integration AND p.order_id = i.order_id
-          AND p.event_id = i.event_id))
+          AND p.event_id = i.event_id AND p.client = i.client))
     ORDER BY integration, event_id, client
     ON CONFLICT DO NOTHING
     RETURNING integration, event_id, name, occurred_at, visitor_id, email_sha256, order_id

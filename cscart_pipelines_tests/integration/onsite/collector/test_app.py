@@ -147,6 +147,19 @@ def test_a_completion_page_of_another_day_is_the_same_purchase(world: World) -> 
     assert world.rows("SELECT count(*) FROM onsite.events WHERE integration = %s", name) == [(1,)]
 
 
+def test_a_completion_page_of_another_day_in_the_same_batch_is_the_same_purchase(
+    world: World,
+) -> None:
+    """Both tellings waited in the browser, or in the spool, and are committed together."""
+    name, key = world.shop()
+    sale = event("purchase", order_id="77")
+    first, again = now_ms() - 24 * 3600 * 1000, now_ms()
+    data = batch({**sale, "at": first}, {**sale, "at": again})
+    assert world.collector.send(key, data).status == 204
+    found = world.rows("SELECT client_at FROM onsite.events WHERE integration = %s", name)
+    assert found == [(datetime.fromtimestamp(first / 1000, UTC),)]
+
+
 def test_an_order_is_looked_for_until_it_is_there_whoever_claimed_it(world: World) -> None:
     name, key = world.shop()
     queue = "SELECT value FROM onsite.change_queue WHERE integration = %s"
