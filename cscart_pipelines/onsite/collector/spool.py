@@ -106,6 +106,10 @@ class Spool:
         self.segments.remove(path)
         self.bytes = max(0, self.bytes - size) if self.segments else 0
 
+    def pass_over(self, path: Path) -> None:
+        """Leaves out a segment that cannot be read or deleted until the next `take_over`."""
+        self.segments.remove(path)
+
     def take_over(self) -> int:
         """Takes over the segments of collectors that ended; their number."""
         taken = 0

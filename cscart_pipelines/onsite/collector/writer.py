@@ -144,8 +144,7 @@ class Writer:
                 try:
                     self._replay()
                 except Exception as error:  # the segment stays for the next attempt
-                    why = error.strerror if isinstance(error, OSError) else type(error).__name__
-                    log.error("the spool cannot be replayed: %s", why)
+                    log.error("the spool cannot be replayed: %s", type(error).__name__)
                     self._disconnect()
         self._disconnect()
         self._reconnector.stop()
@@ -211,15 +210,23 @@ class Writer:
         return self._connection is not None and bool(self.spool.segments)
 
     def _replay(self) -> None:
-        """One segment: committed, then deleted. A kill in between repeats it, to no effect."""
-        found = self.spool.oldest()
-        if found is None:
+        """One segment: committed, then deleted. A kill in between repeats it, to no effect.
+
+        One that the disk does not give or let go keeps neither the others nor the warehouse waiting.
+        """
+        path = self.spool.segments[0]
+        try:
+            found = self.spool.oldest()
+            assert found is not None
+            _, payloads = found
+            outcomes = self._commit(payloads) if payloads else []
+            if outcomes is None or BatchOutcome.FULL in outcomes:
+                return
+            self.spool.remove(path)
+        except OSError as error:
+            log.error("%s of the spool cannot be replayed: %s", path.name, error.strerror)
+            self.spool.pass_over(path)
             return
-        path, payloads = found
-        outcomes = self._commit(payloads) if payloads else []
-        if outcomes is None or BatchOutcome.FULL in outcomes:
-            return
-        self.spool.remove(path)
         self._metrics.count_events("replayed", sum(one.events for one in payloads))
         if not self.spool.segments:
             log.info("the spool is empty again")

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from cscart_pipelines.local_postgres.client import wait_until_stopped
+from cscart_pipelines.onsite.collector.spool import SUFFIX
 from cscart_pipelines.onsite.retention import keep
 from cscart_pipelines.warehouse import migrate
 from cscart_pipelines.warehouse.connect import Warehouse
@@ -173,6 +174,28 @@ def test_a_spool_that_is_full_sends_visitors_away_and_comes_back(
         load.stop()
         until(lambda: one.health()["spooled_bytes"] == 0)
         complete(connection, load)
+
+
+def test_a_segment_that_cannot_be_read_keeps_neither_the_others_nor_visitors_waiting(
+    warehouse_database: Database, started: Collectors, tmp_path: Path
+) -> None:
+    """A disk that does not give one file; here the oldest segment is none."""
+    (tmp_path / "home" / "onsite-spool" / "1" / f"{0:020d}{SUFFIX}").mkdir(parents=True)
+    with warehouse_database.connect() as connection:
+        key = add_shop(connection)
+        one = started.start().ready()
+        waited, direct = batch(), batch()
+        _close_doors(warehouse_database, True)
+        connection.execute(TERMINATE)
+        until(lambda: not one.health()["warehouse"] or one.send(key, batch()) is None)
+        assert one.send(key, waited).status == 204
+        _close_doors(warehouse_database, False)
+        one.ready()
+        assert one.send(key, direct).status == 204
+        events = {each["id"] for sent in (waited, direct) for each in sent["events"]}
+        until(lambda: events <= set(stored(connection)))
+        assert one.health()["warehouse"]
+        assert one.metric('events_total{outcome="replayed"}') > 0
 
 
 def test_two_collectors_share_a_database(warehouse_database: Database, started: Collectors) -> None:
