@@ -1,9 +1,9 @@
 """Erases a person's onsite events, and the sessions built from them.
 
-A visitor id that was only ever this person is erased whole, events without an address too. Of a
-browser that several people use, this person's events are erased: those with the address, and those
-that the models (`int_onsite_events`) count as this person's. Daily and product counts hold no
-person. Not here: the other tables (`privacy.erasure`, which calls this).
+A visitor id that was only ever this person is erased whole, events without an address too; so is
+one without any address that told only of this person's orders. Of a browser that several people
+use, this person's events are erased: those with the address or an order of theirs, and those that
+the models (`int_onsite_events`) count as this person's. Daily and product counts hold no person. Not here: the other tables (`privacy.erasure`, which calls this).
 """
 
 from __future__ import annotations
@@ -33,6 +33,13 @@ _VISITORS = """
         UNION
         SELECT visitor_id FROM onsite.events
         WHERE integration = %(shop)s AND email_sha256 = ANY(%(who)s)
+    ), bought AS (
+        SELECT visitor_id FROM onsite.events
+        WHERE integration = %(shop)s AND order_id IS NOT NULL
+          AND visitor_id IN (SELECT visitor_id FROM onsite.events
+                             WHERE integration = %(shop)s AND order_id = ANY(%(orders)s))
+        GROUP BY visitor_id
+        HAVING bool_and(order_id = ANY(%(orders)s))
     ), known AS (
         SELECT visitor_id, email_sha256 FROM onsite.visitors JOIN theirs USING (visitor_id)
         WHERE integration = %(shop)s
@@ -41,8 +48,16 @@ _VISITORS = """
         WHERE integration = %(shop)s AND email_sha256 IS NOT NULL
     )
     SELECT visitor_id, bool_and(email_sha256 = ANY(%(who)s)) FROM known GROUP BY visitor_id
+    UNION ALL
+    SELECT visitor_id, true FROM bought
+    WHERE NOT EXISTS (SELECT FROM onsite.visitors AS named
+                      WHERE named.integration = %(shop)s AND named.visitor_id = bought.visitor_id)
+      AND NOT EXISTS (SELECT FROM onsite.events AS named
+                      WHERE named.integration = %(shop)s AND named.visitor_id = bought.visitor_id
+                        AND named.email_sha256 IS NOT NULL)
 """
-"""Visitors seen with one of these addresses, and whether they were seen with no other."""
+"""Visitors seen with one of these addresses, and whether they were seen with no other; and those
+seen with none, whose purchases are all of these orders."""
 
 _SHARED_EVENTS = """
     WITH sightings AS (
@@ -67,19 +82,30 @@ _SHARED_EVENTS = """
 """The last address known until then, else the first one known."""
 
 
-def erase_onsite(
+def address_hashes(
     connection: psycopg.Connection[Any], integration: str, identities: Sequence[str]
+) -> list[str]:
+    """Returns what browsers may have sent for these addresses, while the raw tables have them."""
+    values = {"shop": integration, "named": list(identities)}
+    hashes = connection.execute(_HASHES, values).fetchall()
+    return sorted({sha256(one) for one in identities} | {one for (one,) in hashes})
+
+
+def erase_onsite(
+    connection: psycopg.Connection[Any],
+    integration: str,
+    identities: Sequence[str],
+    order_ids: Sequence[int],
 ) -> dict[str, int]:
-    """Deletes the onsite rows of the people with these addresses.
+    """Deletes the onsite rows of the people with these addresses and orders.
 
     To be called inside the transaction that erases, before the built tables lose the addresses.
 
     Returns:
         Rows deleted, by table.
     """
-    values: dict[str, Any] = {"shop": integration, "named": list(identities)}
-    hashes = connection.execute(_HASHES, values).fetchall()
-    values["who"] = sorted({sha256(one) for one in identities} | {one for (one,) in hashes})
+    values: dict[str, Any] = {"shop": integration, "orders": [str(one) for one in order_ids]}
+    values["who"] = address_hashes(connection, integration, identities)
     told = connection.execute(_ADDRESSES, values).fetchall()
     values["told"] = [text for (text,) in told if normal(text) in set(identities)]
 
@@ -97,7 +123,7 @@ def erase_onsite(
     delete(
         "onsite.events",
         "DELETE FROM onsite.events WHERE integration = %(shop)s AND (visitor_id = ANY(%(lone)s)"
-        " OR email_sha256 = ANY(%(who)s) OR email = ANY(%(told)s))",
+        " OR email_sha256 = ANY(%(who)s) OR email = ANY(%(told)s) OR order_id = ANY(%(orders)s))",
     )
     for table in ("visitors", "consents"):
         delete(

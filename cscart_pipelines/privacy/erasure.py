@@ -20,12 +20,13 @@ from cscart_pipelines.identity import normal, region_of_zone
 from cscart_pipelines.integrations import audit
 from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.settings import host_of
-from cscart_pipelines.onsite.erasure import erase_onsite
+from cscart_pipelines.onsite.erasure import address_hashes, erase_onsite
 from cscart_pipelines.privacy.suppression import (
     account_hash,
     identity_hash,
     order_hash,
     suppress,
+    visitor_hash,
 )
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
@@ -168,6 +169,8 @@ def _erase_in(
     hashes = [account_hash(host, one) for one in ids] + [order_hash(host, i) for i in order_ids]
     if for_good:
         hashes += [identity_hash(host, one) for one in identities]
+        told = address_hashes(connection, integration, identities)
+        hashes += [visitor_hash(host, one) for one in told]
     suppress(connection, integration, hashes)
     blank = sql.SQL(", ").join(
         sql.SQL("{} = NULL").format(sql.Identifier(name)) for name in PERSONAL_ORDER_COLUMNS
@@ -185,7 +188,7 @@ def _erase_in(
     handed_out = erase_fulfilment(connection, integration, order_ids, gone)
     for table, rows in handed_out.items():
         note(table, rows)
-    for table, rows in erase_onsite(connection, integration, gone).items():
+    for table, rows in erase_onsite(connection, integration, gone, order_ids).items():
         note(table, rows)
     for schema, table, columns in _tables_naming_people(connection):
         rows = _erase_in_table(connection, schema, table, columns, integration, gone, order_ids)

@@ -1,7 +1,7 @@
 """The suppression list: hashes of erased people, their accounts and orders, per shop.
 
-By it a row that the shop still has is kept out (`sync.erasure_filter`). Not here: the erasure
-(`erasure`).
+By it a row that the shop still has is kept out (`sync.erasure_filter`), and so is the address that
+a browser tells (`onsite.collector.store`). Not here: the erasure (`erasure`).
 """
 
 from __future__ import annotations
@@ -29,6 +29,11 @@ def order_hash(host: str, order_id: int) -> bytes:
 def account_hash(host: str, user_id: int) -> bytes:
     """Returns the hash of an erased person's account, whose orders may have other addresses."""
     return _hash(host, f"account {user_id}")
+
+
+def visitor_hash(host: str, email_sha256: str) -> bytes:
+    """Returns the hash of what an erased person's browser tells; the collector makes it in SQL."""
+    return hashlib.sha256(f"visitor {host} {email_sha256}".encode()).digest()[:16]
 
 
 def _hash(host: str, what: str) -> bytes:

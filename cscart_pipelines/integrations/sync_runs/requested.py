@@ -23,12 +23,15 @@ class SyncRequest:
 
 
 def request_sync(connection: psycopg.Connection[Any], keys: Collection[str], *, full: bool) -> None:
-    """Stores a request to synchronise these integrations in one run."""
+    """Stores a request to synchronise these integrations in one run.
+
+    One that waits for a full synchronisation still gets it.
+    """
     connection.execute(
-        "INSERT INTO registry.sync_requests (integration, whole)"
+        "INSERT INTO registry.sync_requests AS waiting (integration, whole)"
         " SELECT integration, %s FROM unnest(%s::text[]) AS integration"
         " ON CONFLICT (integration) DO UPDATE SET"
-        " whole = excluded.whole, requested_at = now()",
+        " whole = waiting.whole OR excluded.whole, requested_at = now()",
         [full, list(keys)],
     )
 

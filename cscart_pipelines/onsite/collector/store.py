@@ -54,6 +54,18 @@ DELETE FROM incoming AS i WHERE NOT EXISTS (
 """
 """Batches may have waited in the spool while their integration was removed."""
 
+_UNNAME_ERASED = """
+UPDATE incoming AS i SET email_sha256 = NULL, email = NULL
+FROM registry.integrations AS r
+JOIN registry.suppressed_people AS erased USING (integration)
+WHERE r.integration = i.integration AND i.email_sha256 IS NOT NULL
+  AND erased.identity_hash = substring(sha256(convert_to(
+    'visitor ' || trim(BOTH '[]' FROM registry.host_of(r.url)) || ' ' || i.email_sha256, 'UTF8'
+  )) FROM 1 FOR 16)
+"""
+"""An erased person's browser may tell the address again, or have told it while the batch waited in
+the spool: the visitor is stored as one without an address (`privacy.suppression.visitor_hash`)."""
+
 _PURCHASES = """
 WITH earliest AS (
     SELECT DISTINCT ON (integration, order_id) integration, order_id, event_id, client
@@ -178,6 +190,8 @@ def commit(connection: psycopg.Connection[Any], payloads: Sequence[Payload]) -> 
         # One round trip for all that follows.
         with connection.pipeline():
             connection.execute(_DROP_REMOVED)
+            if marks & IDENTITY:
+                connection.execute(_UNNAME_ERASED)
             if marks & PURCHASE:
                 connection.execute(_PURCHASES)
             fresh = connection.execute(_EVENTS)

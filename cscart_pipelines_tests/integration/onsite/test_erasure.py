@@ -21,6 +21,7 @@ from cscart_pipelines_tests.support.dbt.builds import (
     event,
     insert,
     load,
+    order,
 )
 
 pytestmark = pytest.mark.begun_first
@@ -132,6 +133,29 @@ def test_other_shops_keep_what_they_were_told(shops: Database) -> None:
 def test_who_never_came_leaves_everything_as_it_is(shops: Database) -> None:
     assert not [table for table in purge(shops, "eve@post.gr") if "onsite" in table]
     assert len(terms(shops, "a")) == len(visits())
+
+
+def test_a_visitor_known_by_an_order_only_goes_with_the_order(shops: Database) -> None:
+    """The page after the order names no address: the order is in the warehouse, and names one."""
+    buyer, family = "visitor-buyer-0000", "visitor-family-000"
+    told = [
+        event("view_item", at(0), buyer, term="looked at"),
+        event("purchase", at(1), buyer, term="bought", order_id="1"),
+        event("view_item", at(0), family, term="looked at by one of them"),
+        event("purchase", at(1), family, term="bought by ada", order_id="1"),
+        event("purchase", at(2), family, term="bought by bob", order_id="2"),
+        event("purchase", at(3), BOBS, term="made up by bob", order_id="1"),
+    ]
+    placed = [
+        order(number, at(1), email=email) | {"integration": "a", "content_hash": ""}
+        for number, email in ((1, ADA), (2, BOB))
+    ]
+    with shops.connect() as connection:
+        insert(connection, "onsite.events", [{"integration": "a"} | one for one in told])
+        insert(connection, "cscart.orders", placed)
+    purge(shops)
+    left = {"looked at by one of them", "bought by bob"}
+    assert terms(shops, "a") == {"shared as bob", "shared after bob", "bob", "nobody"} | left
 
 
 def test_sessions_go_with_the_events_and_nobody_inherits_them(

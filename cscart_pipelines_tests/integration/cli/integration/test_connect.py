@@ -437,10 +437,11 @@ def test_start_and_resync_in_the_background_are_left_to_the_daemon(
         ("shop", False)
     ]
     installation.put("shop", "enabled")
-    run("integration", "resync", "shop", "--full", "--background")
-    assert installation.rows("SELECT integration, whole FROM registry.sync_requests") == [
-        ("shop", True)
-    ]
+    for options in (["shop", "--full"], ["--all"]):  # the later one takes nothing away
+        run("integration", "resync", *options, "--background")
+        assert installation.rows("SELECT integration, whole FROM registry.sync_requests") == [
+            ("shop", True)
+        ]
 
 
 def test_several_are_asked_of_the_daemon_at_once(run: Run, installation: Installation) -> None:

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from cscart_pipelines.onsite.write_keys import rotate
+from cscart_pipelines.privacy.erasure import erase_person
 from cscart_pipelines.warehouse.purge import purge_integration
 from cscart_pipelines_tests.conftest import Database
 from cscart_pipelines_tests.support.onsite.collectors import (
@@ -210,6 +211,26 @@ def test_an_order_number_that_is_no_number_touches_nothing(world: World) -> None
     assert world.rows("SELECT order_id FROM onsite.events WHERE integration = %s", name) == [
         ("CS-1",)
     ]
+
+
+def test_an_erased_person_who_comes_again_has_no_address(world: World) -> None:
+    name, key = world.shop(raw_email=True)
+    erase_person(world.connection, [name], EMAIL)
+    others = hashlib.sha256(b"other@mail.example").hexdigest()
+    for identity in ({"email": EMAIL}, {"email_sha256": SHA}, {"email_sha256": others}):
+        told = batch(event("login"), event("subscribe"), identity=identity)
+        assert world.collector.send(key, told).status == 204
+    events = world.rows(
+        "SELECT email_sha256, email, count(*) FROM onsite.events WHERE integration = %s"
+        " GROUP BY 1, 2 ORDER BY 1",
+        name,
+    )
+    assert events == [(others, None, 2), (None, None, 4)]
+    for table in ("visitors", "consents"):
+        found = world.rows(f"SELECT email_sha256 FROM onsite.{table} WHERE integration = %s", name)
+        assert found == [(others,)]
+    queue = "SELECT value FROM onsite.change_queue WHERE integration = %s"
+    assert world.rows(queue, name) == [(others,)]
 
 
 @pytest.mark.parametrize("allowed", [False, True])
