@@ -114,7 +114,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         "dagster_home": Path(env.get("DAGSTER_HOME", str(home / "dagster")))
         .expanduser()
         .absolute(),
-        "alert_webhook": _secret(env.get(f"{PREFIX}ALERT_WEBHOOK")),
+        "alert_webhook": _webhook(env.get(f"{PREFIX}ALERT_WEBHOOK")),
     }
     values |= _numbers(env, PREFIX, _NUMBERS)
     if collector := env.get(f"{PREFIX}COLLECTOR_URL"):
@@ -199,6 +199,21 @@ def _collector_url(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._:/~\[\]-]+", parts.netloc + parts.path):
         raise SettingsError(f"{expected}, in plain letters")
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+def _webhook(value: str | None) -> SecretStr | None:
+    """The webhook's address. One that no alert can be posted to would be noticed by silence."""
+    found = _secret(value)
+    if found is not None:
+        try:
+            parts = urlsplit(found.get_secret_value())
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable or re.search(r"\s", found.get_secret_value()):
+            # It may hold a token, so it is not repeated.
+            raise SettingsError(f"{PREFIX}ALERT_WEBHOOK is not an address; expected https://…")
+    return found
 
 
 def _secret(value: str | None) -> SecretStr | None:

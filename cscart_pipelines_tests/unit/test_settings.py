@@ -74,6 +74,16 @@ def test_secrets_are_read_and_never_shown() -> None:
         assert secret not in shown
 
 
+@pytest.mark.parametrize(
+    "text", ["hooks.example/t0ken", "ftp://hooks.example/t0ken", "https://", "https://a b/t0ken",
+             "http://[t0ken", "http://host:t0ken/"]
+)  # fmt: skip
+def test_a_webhook_that_takes_no_alert_is_refused_without_repeating_it(text: str) -> None:
+    with pytest.raises(SettingsError, match="ALERT_WEBHOOK is not an address") as caught:
+        read_settings({"CSCART_PIPELINES_ALERT_WEBHOOK": text})
+    assert "t0ken" not in str(caught.value)
+
+
 def test_settings_cannot_be_changed_under_somebody() -> None:
     with pytest.raises(ValueError, match="frozen"):
         read_settings({}).api_parallel = 5  # type: ignore[misc]
