@@ -151,7 +151,7 @@ def _secret(settings: Settings) -> str:
         return "from the environment"
     file = settings.home / KEY_FILE
     if not file.exists():
-        return "none yet; made when the first API key is sealed"
+        return "no key file; one is made when an API key is sealed"
     mode = stat.S_IMODE(file.stat().st_mode)
     if mode & 0o077:
         raise RuntimeError(f"{file} can be read by others (mode {mode:04o}): chmod 600 {file}")
@@ -216,6 +216,11 @@ def _shops(app: AppContext, known: list[Integration]) -> Iterator[Finding]:
 def _ask(app: AppContext, one: Integration) -> str:
     """Tests the connection; raises what is wrong with it."""
     found = test_connection(one.settings, app.registry.api_key(one.key))
+    if not app.registry.standing(one).tested:
+        raise RuntimeError(
+            "answers, but no schedule reads it: its connection details, or the secret key, have "
+            f"changed since the last test; {console.command(f'integration test {one.key}')}"
+        )
     if one.status is Status.FAILED:
         raise RuntimeError(
             f"answers now, but the last synchronisation failed: {one.status_reason}; "

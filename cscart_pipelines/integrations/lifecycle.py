@@ -97,7 +97,10 @@ def rejection_reason(act: Action, standing: Standing) -> str | None:
         }.get(status, f"its status is {status}")
         return _INSTEAD.get((act, status), default)
     if act in (Action.START, Action.RESYNC, Action.SCHEDULED, Action.PUSH) and not standing.tested:
-        return "its connection details have changed since the last test; use test first"
+        return (
+            "its connection details, or the installation's secret key, have changed since the last"
+            " test; use test first"
+        )
     if act is Action.SCHEDULED and status is Status.FAILED and standing.permanent_failure:
         return "its last failure is permanent: edit the settings, or use resync"
     return None

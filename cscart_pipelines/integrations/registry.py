@@ -172,7 +172,7 @@ class Registry:
 
     def _hashes(self) -> secrets.KeyedHashes | None:
         try:
-            return secrets.KeyedHashes(self._settings)
+            return secrets.KeyedHashes(self._settings, make=False)
         except secrets.SecretError:  # then no key can be used, and no test counts
             return None
 

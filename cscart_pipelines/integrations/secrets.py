@@ -19,6 +19,10 @@ from pydantic import SecretStr
 from cscart_pipelines.settings import Settings
 
 KEY_FILE = "secret.key"
+_RESTORE = (
+    "restore CSCART_PIPELINES_SECRET_KEY or the key file, or give the API key again with "
+    "`cscart-pipelines integration edit`"
+)
 
 
 class SecretError(ValueError):
@@ -29,14 +33,15 @@ class KeyedHashes:
     """Hashes that show whether an API key or a connection has changed, without decrypting a key.
 
     They depend on the secret key of the installation: with another one no hash matches, as no
-    sealed key can be decrypted with it.
+    sealed key can be decrypted with it. With `make` a missing key file is made.
 
     Raises:
         SecretError: The secret key cannot be read.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._key = hmac.digest(_secret_key(settings), b"hashes of API keys", "sha256")
+    def __init__(self, settings: Settings, *, make: bool = True) -> None:
+        secret = _secret_key(settings, make=make)
+        self._key = hmac.digest(secret, b"hashes of API keys", "sha256")
 
     def api_key(self, api_key: SecretStr) -> bytes:
         """Returns the hash of an API key."""
@@ -50,16 +55,17 @@ class KeyedHashes:
         return hmac.digest(self._key, b"\0".join(parts), "sha256")
 
 
-def sealer(settings: Settings) -> Fernet:
+def sealer(settings: Settings, *, make: bool = True) -> Fernet:
     """Returns the cipher of this installation: its key is set, or in a file made on first use.
 
     Raises:
-        SecretError: The key is malformed, or the file cannot be used.
+        SecretError: The key is malformed, or the file cannot be used; or, without `make`, is
+            missing.
     """
-    return Fernet(_secret_key(settings))
+    return Fernet(_secret_key(settings, make=make))
 
 
-def _secret_key(settings: Settings) -> bytes:
+def _secret_key(settings: Settings, *, make: bool) -> bytes:
     if settings.secret_key is not None:
         text = settings.secret_key.get_secret_value().encode()
         try:
@@ -73,11 +79,13 @@ def _secret_key(settings: Settings) -> bytes:
         return text
     path = settings.home / KEY_FILE
     try:
-        if not path.exists():
+        if make and not path.exists():
             _make_key_file(path)
         text = path.read_bytes().strip()
         Fernet(text)
     except (OSError, ValueError) as error:
+        if isinstance(error, FileNotFoundError):  # one made now would not fit what is sealed
+            raise SecretError(f"the key file {path} is missing; {_RESTORE}") from None
         reason = error.strerror if isinstance(error, OSError) else "it holds no key"
         raise SecretError(f"the key file {path} cannot be used: {reason}") from None
     return text
@@ -107,15 +115,13 @@ def unseal(settings: Settings, sealed: bytes) -> SecretStr:
     """Decrypts a key of the database.
 
     Raises:
-        SecretError: It was sealed with another secret key.
+        SecretError: It was sealed with another secret key, or the key file is missing.
     """
     try:
-        return SecretStr(sealer(settings).decrypt(sealed).decode())
+        return SecretStr(sealer(settings, make=False).decrypt(sealed).decode())
     except InvalidToken:
         raise SecretError(
-            "the stored API key was sealed with another secret key; restore "
-            "CSCART_PIPELINES_SECRET_KEY or the key file, or give the API key again with "
-            "`cscart-pipelines integration edit`"
+            f"the stored API key was sealed with another secret key; {_RESTORE}"
         ) from None
 
 

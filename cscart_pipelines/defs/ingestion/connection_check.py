@@ -21,7 +21,7 @@ def check_shop_connections(context: dg.OpExecutionContext, pipelines: Pipelines)
         findings = connection_check.check_connections(app.warehouse, app.registry)
     for finding in findings:
         context.log.warning(f"{finding.integration}: {finding.reason}")
-    lasting = [finding for finding in findings if finding.permanent]
+    lasting = [finding for finding in findings if finding.lasting]
     context.add_output_metadata({"shops_in_trouble": len(findings), "failed": len(lasting)})
     if lasting:
         raise dg.Failure(

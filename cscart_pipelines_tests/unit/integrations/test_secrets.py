@@ -102,8 +102,20 @@ def test_processes_at_once_agree_on_one_key(tmp_path: Path) -> None:
     assert len(list((tmp_path / "home").iterdir())) == 1
 
 
+def test_reading_makes_no_key_file_where_it_is_missing(tmp_path: Path) -> None:
+    """One that is made now would look like the right one, and hide that the file is lost."""
+    settings = installation(tmp_path)
+    sealed = seal(settings, KEY)
+    (tmp_path / secrets.KEY_FILE).unlink()
+    for read in (lambda: unseal(settings, sealed), lambda: KeyedHashes(settings, make=False)):
+        with pytest.raises(SecretError, match=r"secret\.key is missing; restore .*edit"):
+            read()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_another_key_does_not_open_it_and_says_what_to_do(tmp_path: Path) -> None:
     sealed = seal(installation(tmp_path / "a"), KEY)
+    seal(installation(tmp_path / "b"), KEY)
     for other in (
         installation(tmp_path / "b"),
         installation(tmp_path / "a", Fernet.generate_key().decode()),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from cscart_pipelines.defs.ingestion.connection_check import check_connections
-from cscart_pipelines.integrations.lifecycle import Status
+from cscart_pipelines.integrations.lifecycle import Action, Status, rejection_reason
+from cscart_pipelines.integrations.registry import Integration
+from cscart_pipelines.integrations.secrets import KEY_FILE
+from cscart_pipelines.integrations.service import IntegrationService
 from cscart_pipelines.sandbox.server import SandboxShop
 from cscart_pipelines.warehouse import advisory
 from cscart_pipelines.warehouse.advisory import Lock
@@ -58,6 +63,42 @@ def test_a_replaced_key_fails_the_integration_before_the_next_hour(
     assert found["refusing"].failure_permanent
     assert (found["refusing"].status_reason or "").startswith("connection check: ")
     assert "401" in (found["refusing"].status_reason or "")
+
+
+def test_a_key_that_is_lost_or_not_the_tested_one_is_told_and_mends_by_itself(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    """No schedule reads such a shop, and no other run would fail for it."""
+    reference = tmp_path / "key"
+    with SandboxShop() as shop, SandboxShop() as other:
+        reference.write_text(other.api_key)
+        deployment.connect("sealed", shop)
+        deployment.connect("referred", other)
+        with deployment.app() as app:
+            service = IntegrationService(app.warehouse, app.registry, app.settings)
+            service.edit("referred", {"api_key_reference": f"file:{reference}"})
+            key_file = app.settings.home / KEY_FILE
+        _enable(deployment, "sealed", "referred")
+        lost = key_file.rename(tmp_path / "lost")
+        assert not _look(deployment), "the run fails, and so alerts"
+        assert not key_file.exists()
+        found = _registered(deployment)
+        assert {one.status for one in found.values()} == {Status.FAILED}
+        assert "secret.key is missing; restore" in (found["sealed"].status_reason or "")
+        assert "use test first" in (found["referred"].status_reason or "")
+        lost.rename(key_file)
+        with deployment.app() as app:
+            due = {one.key: standing for one, standing in app.registry.standings()}
+        assert {rejection_reason(Action.SCHEDULED, one) for one in due.values()} == {None}
+        _enable(deployment, "referred")
+        reference.write_text("another0key0another0key0another0")
+        assert not _look(deployment)
+        assert "use test first" in (_registered(deployment)["referred"].status_reason or "")
+
+
+def _registered(deployment: Deployment) -> dict[str, Integration]:
+    with deployment.app() as app:
+        return {one.key: one for one in app.registry.all()}
 
 
 def test_nothing_wrong_is_a_green_run_of_one_request_a_shop(deployment: Deployment) -> None:
