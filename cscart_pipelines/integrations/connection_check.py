@@ -2,7 +2,8 @@
 
 A permanent refusal (a replaced key, an API switched off) makes the integration failed at once, so
 that an operator can act before the data is old; so does an API key that cannot be read or is not
-the tested one, for no schedule synchronises that shop any more, and none would tell. Not here: the full connection test (`connection`).
+the tested one, for no schedule synchronises that shop any more, and none would tell. Not here: the
+full connection test (`connection`).
 """
 
 from __future__ import annotations

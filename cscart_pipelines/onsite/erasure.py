@@ -3,7 +3,8 @@
 A visitor id that was only ever this person is erased whole, events without an address too; so is
 one without any address that told only of this person's orders. Of a browser that several people
 use, this person's events are erased: those with the address or an order of theirs, and those that
-the models (`int_onsite_events`) count as this person's. Daily and product counts hold no person. Not here: the other tables (`privacy.erasure`, which calls this).
+the models (`int_onsite_events`) count as this person's. Daily and product counts hold no person.
+Not here: the other tables (`privacy.erasure`, which calls this).
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from cscart_pipelines.defs.shared.partitions import integration_partitions, keys
 from cscart_pipelines.defs.shared.resources import Pipelines
 from cscart_pipelines.fulfilment.orders.pull import PullReport, pull
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
+from cscart_pipelines.warehouse.driver import unforeseen
 from cscart_pipelines.warehouse.tables import fulfilment
 
 PULL_VERSION = code_version(Path(inspect.getfile(pull)))
@@ -81,7 +82,7 @@ def pull_shop_orders(
                 except UnknownIntegrationError as error:
                     context.log.info(str(error))  # removed meanwhile
                 except Exception as error:  # one integration must not stop the others
-                    failures[key] = f"{type(error).__name__}: {error}"
+                    failures[key] = unforeseen(error)
                     context.log.exception(f"{key}: its orders could not be pulled")
                     if connection.broken or connection.closed:
                         raise

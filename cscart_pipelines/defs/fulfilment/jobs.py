@@ -33,6 +33,7 @@ from cscart_pipelines.fulfilment.pushes.batch import Push, PushBatch, PushOutcom
 from cscart_pipelines.fulfilment.shipments.push import push_shipments as push_tracking_numbers
 from cscart_pipelines.fulfilment.stock import inbox as stock_inbox
 from cscart_pipelines.fulfilment.stock.push import push_stock as push_stock_levels
+from cscart_pipelines.warehouse.driver import unforeseen
 
 ORDERS_REQUEST = f"{HIDDEN}orders_request"
 """The tag of a run that pulls orders: the name of the request."""
@@ -100,7 +101,7 @@ def ingest_drop_folder(
                 integration = app.registry.get(key)
                 results = drop_folder.ingest_files(connection, app.settings, integration)
             except Exception as error:  # one folder must not stop the others
-                refused[key] = f"files could not be taken in: {type(error).__name__}: {error}"
+                refused[key] = f"files could not be taken in: {unforeseen(error)}"
                 context.log.exception(f"{key}: {refused[key]}")
                 continue
             taken += [(key, result) for result in results]

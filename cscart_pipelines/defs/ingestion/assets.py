@@ -29,6 +29,7 @@ from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.secrets import SecretError
 from cscart_pipelines.sync.batches.sync import SyncBatch
 from cscart_pipelines.sync.run import ENTITIES, SyncFailedError, SyncReport
+from cscart_pipelines.warehouse.driver import unforeseen
 
 DESCRIPTIONS = {
     "customers": "Registered customers; all are read, since the shop names no changes.",
@@ -110,7 +111,7 @@ def read_shop(
                 failures[key] = str(error)
                 context.log.error(f"{key}: {error}")
             except Exception as error:  # an unforeseen one in one shop must not stop the others
-                failures[key] = f"{type(error).__name__}: {error}"
+                failures[key] = unforeseen(error)
                 context.log.exception(f"{key}: unexpected failure")
             else:
                 reports.append(report)

@@ -101,5 +101,5 @@ def _alert(context: dg.RunFailureSensorContext) -> Alert:
             error = data.error
             while error.cause is not None:
                 error = error.cause
-            message = error.message
+            message = error.message.partition("\nDETAIL:")[0]  # PostgreSQL quotes the row there
     return Alert(run.job_name, run.run_id, " ".join(message.split())[:MAX_CHARACTERS], tuple(shops))

@@ -28,6 +28,7 @@ from cscart_pipelines.integrations.lifecycle import NotAllowedError
 from cscart_pipelines.integrations.registry import UnknownIntegrationError
 from cscart_pipelines.integrations.secrets import SecretError
 from cscart_pipelines.parallel import for_each_shop
+from cscart_pipelines.warehouse.driver import unforeseen
 
 LOCK_WAIT_SECONDS = 600
 """A run that names its integration waits so long for the write lock of the shop."""
@@ -158,7 +159,7 @@ class PushBatch:
         elif isinstance(error, (ShopError, SecretError)):
             outcome.failures[key] = str(error)
         else:
-            outcome.failures[key] = f"{type(error).__name__}: {error}"
+            outcome.failures[key] = unforeseen(error)
             outcome.unexpected[key] = error
 
 

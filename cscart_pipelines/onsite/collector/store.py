@@ -78,7 +78,8 @@ WITH earliest AS (
     RETURNING integration, order_id
 )
 INSERT INTO bought
-SELECT integration, order_id, event_id, client FROM earliest JOIN fresh USING (integration, order_id)
+SELECT integration, order_id, event_id, client
+FROM earliest JOIN fresh USING (integration, order_id)
 """
 """Only what was claimed by this very transaction is stored below, with the time of its first
 telling: a completion page that is opened again on another day tells the same event with another

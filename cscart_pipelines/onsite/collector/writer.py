@@ -212,7 +212,7 @@ class Writer:
     def _replay(self) -> None:
         """One segment: committed, then deleted. A kill in between repeats it, to no effect.
 
-        One that the disk does not give or let go keeps neither the others nor the warehouse waiting.
+        One that the disk does not give or delete keeps neither the others nor visitors waiting.
         """
         path = self.spool.segments[0]
         try:

@@ -26,6 +26,7 @@ from cscart_pipelines.integrations.sync_runs.optimistic_load import ConcurrentSy
 from cscart_pipelines.onsite import change_queue
 from cscart_pipelines.parallel import for_each_shop
 from cscart_pipelines.sync.targeted.sync import TargetedReport, sync_targeted
+from cscart_pipelines.warehouse.driver import unforeseen
 
 CANCELLED = "the run was cancelled"
 ALERT_AFTER = len(change_queue.NO_ANSWER)
@@ -96,7 +97,7 @@ class TargetedOutcome:
             if error.failures == ALERT_AFTER:
                 self.failures[key] = f"visits could not be followed for a while: {error}"
         else:
-            self.failures[key] = f"{type(error).__name__}: {error}"
+            self.failures[key] = unforeseen(error)
             return error
         return None
 

@@ -75,6 +75,22 @@ def test_many_integrations_are_pulled_by_one_run_each_told_apart(deployment: Dep
     assert numbers == [("A1001",), ("A1002",), ("A1003",)]
 
 
+def test_a_row_that_the_database_refuses_is_quoted_nowhere(deployment: Deployment) -> None:
+    """The detail of the error, which PostgreSQL adds, is the row with all its names."""
+    with small_shop(orders=1) as shop:
+        deployment.connect("a", shop)
+        assert deployment.resync("a").success
+    deployment.execute("UPDATE cscart.orders SET email = 'ada@mail.internal'")
+    deployment.execute(
+        "ALTER TABLE fulfilment.orders ADD CONSTRAINT odd CHECK (email NOT LIKE 'ada%')"
+    )
+    result = pull(deployment, "a")
+    assert not result.success
+    told = [str(entry) for entry in deployment.instance.all_logs(result.run_id)]
+    assert len([entry for entry in told if "violates check constraint" in entry]) > 1
+    assert not [entry for entry in told if "ada@mail.internal" in entry]
+
+
 def test_an_integration_removed_while_the_pull_waits_keeps_none_from_theirs(
     deployment: Deployment,
 ) -> None:

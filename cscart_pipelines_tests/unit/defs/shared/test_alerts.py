@@ -108,6 +108,18 @@ def test_an_alert_has_the_reason_and_the_shops(monkeypatch: pytest.MonkeyPatch) 
     ]
 
 
+@dg.op
+def a_row_was_refused() -> None:
+    raise ValueError("the row violates a check\nDETAIL:  Failing row contains (ada@mail.example).")
+
+
+def test_an_alert_quotes_no_row() -> None:
+    with chat() as channel:
+        alert_on_failure(failed_run(a_row_was_refused), alerts=AlertSink(webhook=channel.url))
+    assert "the row violates a check" in channel.bodies[0]["message"]
+    assert "ada" not in str(channel.bodies)
+
+
 def test_an_error_nobody_foresaw_is_told_in_one_line() -> None:
     with chat() as channel:
         context = failed_run(something_broke, {"dagster/partition": "shop-a"})
