@@ -106,14 +106,12 @@ def database_url(text: str) -> URL:
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Reads the environment (by default this process's). Empty variables count as unset."""
     env = {k: v for k, v in (os.environ if environ is None else environ).items() if v.strip()}
-    home = Path(env.get(f"{PREFIX}HOME", ".cscart-pipelines")).expanduser().absolute()
+    home = _path(env, f"{PREFIX}HOME", ".cscart-pipelines")
     values: dict[str, Any] = {
         "home": home,
         "database_url": _secret(env.get(f"{PREFIX}DATABASE_URL")),
         "secret_key": _secret(env.get(f"{PREFIX}SECRET_KEY")),
-        "dagster_home": Path(env.get("DAGSTER_HOME", str(home / "dagster")))
-        .expanduser()
-        .absolute(),
+        "dagster_home": _path(env, "DAGSTER_HOME", str(home / "dagster")),
         "alert_webhook": _webhook(env.get(f"{PREFIX}ALERT_WEBHOOK")),
     }
     values |= _numbers(env, PREFIX, _NUMBERS)
@@ -199,6 +197,13 @@ def _collector_url(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._:/~\[\]-]+", parts.netloc + parts.path):
         raise SettingsError(f"{expected}, in plain letters")
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+def _path(env: Mapping[str, str], name: str, default: str) -> Path:
+    try:
+        return Path(env.get(name, default)).expanduser().absolute()
+    except RuntimeError:  # ~name of an account that this machine does not have
+        raise SettingsError(f"{name} is {env[name]!r}; there is no such home folder") from None
 
 
 def _webhook(value: str | None) -> SecretStr | None:

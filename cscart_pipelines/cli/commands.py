@@ -121,7 +121,9 @@ def _version(asked: bool) -> None:
 
 def _home(folder: Path | None) -> None:
     if folder is not None:
-        os.environ["CSCART_PIPELINES_HOME"] = str(folder.expanduser().absolute())
+        # Read with the other settings, which refuse a ~name that leads nowhere.
+        given = folder if str(folder).startswith("~") else folder.absolute()
+        os.environ["CSCART_PIPELINES_HOME"] = str(given)
 
 
 def _quiet(asked: bool) -> None:

@@ -58,6 +58,12 @@ def test_empty_variables_count_as_unset(empty: str) -> None:
     assert settings == read_settings({})
 
 
+@pytest.mark.parametrize("name", ["CSCART_PIPELINES_HOME", "DAGSTER_HOME"])
+def test_the_home_of_an_account_that_is_not_there_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} is '~no-such-account/x'; there is no"):
+        read_settings({name: "~no-such-account/x"})
+
+
 def test_secrets_are_read_and_never_shown() -> None:
     settings = read_settings(
         {
