@@ -1,6 +1,7 @@
 """Processes that a command starts beside itself: waiting for their ports, stopping them in order.
 
-Not here: which processes those are (`up`, `sandbox`, `collector`).
+Not here: which processes those are (`up`, `sandbox`, `collector`), what ends them when the command
+is killed (`guardian`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 
@@ -20,6 +22,33 @@ STOP_SECONDS = 20
 a socket in the folder for temporary files. A run may be cut anywhere."""
 
 Process = subprocess.Popen[bytes]
+
+_guardian: Process | None = None
+
+
+def guard(process: Process) -> None:
+    """Has a process ended when this one is killed, or its terminal closes, before `stop`.
+
+    Args:
+        process: Leads a session of its own.
+    """
+    global _guardian
+    if _guardian is None or _guardian.poll() is not None:
+        _guardian = subprocess.Popen(
+            [sys.executable, "-m", "cscart_pipelines.cli.services.guardian"],
+            stdin=subprocess.PIPE,  # closed by the kernel when this process ends
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    _tell_guardian(f"+{process.pid}")
+
+
+def _tell_guardian(line: str) -> None:
+    if _guardian is not None and _guardian.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            _guardian.stdin.write(f"{line}\n".encode())
+            _guardian.stdin.flush()
 
 
 def port_is_taken(port: int) -> bool:
@@ -65,3 +94,4 @@ def stop(process: Process) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+    _tell_guardian(f"-{process.pid}")

@@ -17,6 +17,7 @@ from typing import Annotated
 
 import typer
 
+from cscart_pipelines.cli.services.child_processes import guard
 from cscart_pipelines.cli.support import console, exit_codes
 from cscart_pipelines.settings import Settings, read_settings
 
@@ -115,6 +116,7 @@ def start_collector(
             env={**os.environ, "CSCART_PIPELINES_HOME": str(settings.home), "COLUMNS": "200"},
             start_new_session=True,  # a Ctrl-C reaches the caller, who stops it in order
         )
+    guard(process)
     assert process.stdout is not None
     line = process.stdout.readline().decode()
     if "http://" not in line:

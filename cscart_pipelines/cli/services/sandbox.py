@@ -88,6 +88,7 @@ def running_sandbox(port: int = 0) -> Iterator[str]:
         env={**os.environ, "COLUMNS": "200"},
         start_new_session=True,
     )
+    child_processes.guard(process)
     try:
         assert process.stdout is not None
         line = process.stdout.readline().decode()

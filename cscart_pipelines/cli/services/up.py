@@ -21,6 +21,7 @@ from cscart_pipelines.cli.services import demo
 from cscart_pipelines.cli.services.child_processes import (
     STOP_SECONDS,
     await_port,
+    guard,
     port_is_taken,
     stop,
     stop_all,
@@ -135,6 +136,7 @@ def start_dagster(settings: Settings, port: int, log: Path) -> dict[str, subproc
                     stderr=stream,
                     start_new_session=True,  # a Ctrl-C reaches this process, which stops them
                 )
+            guard(services[name])
             if name == "code server":
                 await_port(code_port, services)
     except BaseException:  # a stop before all are up must leave none behind
