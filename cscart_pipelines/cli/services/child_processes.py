@@ -24,6 +24,7 @@ a socket in the folder for temporary files. A run may be cut anywhere."""
 Process = subprocess.Popen[bytes]
 
 _guardian: Process | None = None
+_guarded: set[int] = set()
 
 
 def guard(process: Process) -> None:
@@ -41,7 +42,21 @@ def guard(process: Process) -> None:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        for known in _guarded:
+            _tell_guardian(f"+{known}")
+    _guarded.add(process.pid)
     _tell_guardian(f"+{process.pid}")
+
+
+def _release(process: Process) -> None:
+    """The process has ended; after the last one there is nothing to guard."""
+    global _guardian
+    if process.pid in _guarded:
+        _guarded.remove(process.pid)
+        _tell_guardian(f"-{process.pid}")
+        if not _guarded and _guardian is not None:
+            _guardian.communicate()  # closes its standard input, and waits for it
+            _guardian = None
 
 
 def _tell_guardian(line: str) -> None:
@@ -94,4 +109,4 @@ def stop(process: Process) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    _tell_guardian(f"-{process.pid}")
+    _release(process)

@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from cscart_pipelines.cli.services.child_processes import guard
+from cscart_pipelines.cli.services.child_processes import guard, stop
 from cscart_pipelines.cli.support import console, exit_codes
 from cscart_pipelines.settings import Settings, read_settings
 
@@ -121,6 +121,7 @@ def start_collector(
     line = process.stdout.readline().decode()
     if "http://" not in line:
         process.wait()
+        stop(process)
         reason = f"; the reason is in {log}" if log else ""
         raise exit_codes.CommandError(
             f"the collector did not start{reason}", exit_codes.WRONG_USAGE
