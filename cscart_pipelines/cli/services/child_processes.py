@@ -15,11 +15,8 @@ import sys
 import time
 from collections.abc import Mapping
 
+from cscart_pipelines.cli.services.guardian import STOP_SECONDS
 from cscart_pipelines.cli.support import console, exit_codes
-
-STOP_SECONDS = 20
-"""For a process to end by itself, on a busy machine too: a process of Dagster that is killed leaves
-a socket in the folder for temporary files. A run may be cut anywhere."""
 
 Process = subprocess.Popen[bytes]
 
@@ -42,10 +39,8 @@ def guard(process: Process) -> None:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        for known in _guarded:
-            _tell_guardian(f"+{known}")
     _guarded.add(process.pid)
-    _tell_guardian(f"+{process.pid}")
+    _tell_guardian()
 
 
 def _release(process: Process) -> None:
@@ -53,16 +48,16 @@ def _release(process: Process) -> None:
     global _guardian
     if process.pid in _guarded:
         _guarded.remove(process.pid)
-        _tell_guardian(f"-{process.pid}")
+        _tell_guardian()
         if not _guarded and _guardian is not None:
             _guardian.communicate()  # closes its standard input, and waits for it
             _guardian = None
 
 
-def _tell_guardian(line: str) -> None:
+def _tell_guardian() -> None:
     if _guardian is not None and _guardian.stdin is not None:
         with contextlib.suppress(BrokenPipeError):
-            _guardian.stdin.write(f"{line}\n".encode())
+            _guardian.stdin.write(f"{' '.join(map(str, _guarded))}\n".encode())
             _guardian.stdin.flush()
 
 

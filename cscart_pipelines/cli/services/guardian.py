@@ -1,9 +1,9 @@
 """Ends the services of a command that could not do so itself: `python -m …guardian`.
 
 A command that is killed, or whose terminal closes, would leave them behind, with their ports and
-the embedded server. Standard input names them, a line each: `+PID` when one has started, `-PID`
-when it was stopped. It is closed when the command ends, in whatever way. Not here: how a command
-stops them itself (`child_processes`).
+the embedded server. Each line of standard input has the numbers of the processes that run now; it
+is closed when the command ends, in whatever way. Not here: how a command stops them itself
+(`child_processes`).
 """
 
 from __future__ import annotations
@@ -15,18 +15,15 @@ import sys
 import time
 
 STOP_SECONDS = 20
-"""For a process to end by itself; after that it is killed with its children."""
+"""For a process to end by itself, on a busy machine too: a process of Dagster that is killed leaves
+a socket in the folder for temporary files. A run may be cut anywhere."""
 
 
 def main() -> None:
     """Waits for the end of the command, then ends what it has left."""
     left: set[int] = set()
     for line in sys.stdin:
-        number = int(line[1:])
-        if line.startswith("+"):
-            left.add(number)
-        else:
-            left.discard(number)
+        left = set(map(int, line.split()))
     for number in left:
         _send(number, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS

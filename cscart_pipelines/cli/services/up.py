@@ -19,7 +19,6 @@ import typer
 
 from cscart_pipelines.cli.services import demo
 from cscart_pipelines.cli.services.child_processes import (
-    STOP_SECONDS,
     await_port,
     guard,
     port_is_taken,
@@ -28,6 +27,7 @@ from cscart_pipelines.cli.services.child_processes import (
 )
 from cscart_pipelines.cli.services.collector import start_collector
 from cscart_pipelines.cli.services.events import Events
+from cscart_pipelines.cli.services.guardian import STOP_SECONDS
 from cscart_pipelines.cli.services.sandbox import (
     SANDBOX_PORT,
     require_sandbox_data,

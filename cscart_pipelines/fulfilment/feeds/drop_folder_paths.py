@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from cscart_pipelines.fulfilment.feeds.parse import Parsed
 from cscart_pipelines.fulfilment.feeds.text import MAX_BYTES
@@ -73,9 +74,7 @@ def is_folder(path: Path) -> bool:
 
 def read(path: Path) -> tuple[bytes, os.stat_result]:
     """Reads a regular file and its state before it was read. Raises OSError."""
-    # Without O_NONBLOCK, a pipe put in its place would be waited for.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as stream:  # noqa: PTH123 (a descriptor)
+    with _open(path) as stream:
         state = os.fstat(stream.fileno())
         if not stat.S_ISREG(state.st_mode):
             raise OSError(f"{path.name} is not a regular file")
@@ -88,13 +87,18 @@ def has_end(path: Path) -> bool:
     True for a file that cannot be read: reading it reports why.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as stream:  # noqa: PTH123 (a descriptor)
+        with _open(path) as stream:
             stream.seek(-min(os.fstat(stream.fileno()).st_size, 64), os.SEEK_END)
             last = stream.read().replace(b"\0", b"").rstrip(b" \t")  # UTF-16 has zeros
     except OSError:
         return True
     return last.endswith((b"\n", b"\r", b"}", b"]"))
+
+
+def _open(path: Path) -> BinaryIO:
+    # Without O_NONBLOCK, a pipe put in its place would be waited for.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    return open(descriptor, "rb")  # noqa: PTH123 (a descriptor)
 
 
 def same_state(path: Path, state: os.stat_result) -> bool:
